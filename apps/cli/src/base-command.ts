@@ -1,0 +1,53 @@
+import { createWriteStream } from 'node:fs'
+import { type Logger, type LogLevel, MigrateError } from '@ferrite-migrate/contracts'
+import { createLogger, defaultStateDir, logLevelFrom, Registry } from '@ferrite-migrate/core'
+import { Command, Flags } from '@oclif/core'
+
+/** 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 refused by preflight, 130 interrupted. */
+export const ExitCode = { done: 0, failed: 1, usage: 2, differences: 3, refused: 4, interrupted: 130 } as const
+
+const USAGE = /^FM_(URL|CONFIG|OPTION|PLUGIN|FILE|ENV|TLS_FILE|ID|STATE_DIR|NOT_YET)/
+
+/** The exit code that belongs to an error. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof MigrateError) return error.code === 'FM_PREFLIGHT_REFUSED' ? ExitCode.refused : USAGE.test(error.code) ? ExitCode.usage : ExitCode.failed
+  const { oclif } = error as { oclif?: { exit?: number } }
+  return oclif?.exit ?? ExitCode.failed
+}
+
+/** What all commands share: --json, the state directory, the log, and how errors are shown. */
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true
+  static override baseFlags = {
+    'state-dir': Flags.string({ description: 'Directory of the state database', env: 'FERRITE_MIGRATE_STATE_DIR', helpGroup: 'GLOBAL' }),
+    verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
+    trace: Flags.boolean({ description: 'Trace the network, values cut and secrets left out', helpGroup: 'GLOBAL' }),
+    'log-file': Flags.string({ description: 'Write the log to this file instead of the screen', helpGroup: 'GLOBAL' }),
+  }
+
+  protected stateDir(flag: string | undefined): string {
+    return flag ?? (process.env.XDG_DATA_HOME === undefined ? this.config.dataDir : defaultStateDir())
+  }
+
+  /** A log of JSON lines on standard error, silent unless asked for. */
+  protected logger(flags: { verbose?: boolean; trace?: boolean; 'log-file'?: string }): Logger {
+    const level: LogLevel = flags.trace ? 'trace' : flags.verbose ? 'debug' : (logLevelFrom(process.env) ?? (flags['log-file'] ? 'info' : 'error'))
+    return createLogger(level, flags['log-file'] ? createWriteStream(flags['log-file'], { flags: 'a' }) : process.stderr)
+  }
+
+  /** The adapters of the plugins that oclif has loaded. */
+  protected registry(): Registry {
+    return new Registry([...this.config.plugins.values()].map((plugin) => ({ name: plugin.name, root: plugin.root, packageJson: plugin.pjson as unknown as Record<string, unknown> })))
+  }
+
+  override async catch(error: Error & { exitCode?: number }): Promise<void> {
+    const code = exitCodeOf(error)
+    if (this.jsonEnabled()) {
+      const known = error instanceof MigrateError
+      this.logJson({ error: { code: known ? error.code : 'FM_USAGE', message: error.message, hint: known ? error.hint : 'See --help.' } })
+    } else if (error instanceof MigrateError) {
+      process.stderr.write(`Error ${error.code}: ${error.message}\n  ${error.hint}\n`)
+    } else process.stderr.write(`Error: ${error.message.split('\n').slice(0, 6).join('\n')}\n`)
+    this.exit(code)
+  }
+}

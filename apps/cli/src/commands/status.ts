@@ -1,0 +1,31 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type MigrationStatus, StateStore } from '@ferrite-migrate/core'
+import { Flags } from '@oclif/core'
+import { BaseCommand } from '../base-command.js'
+import { statusLines } from '../render/status-view.js'
+
+export default class Status extends BaseCommand {
+  static override description = 'Check migration status'
+  static override examples = ['<%= config.bin %> <%= command.id %> --id mig_abc123', '<%= config.bin %> <%= command.id %> --id mig_abc123 --watch']
+  static override flags = {
+    id: Flags.string({ description: 'Name of the migration', required: true }),
+    watch: Flags.boolean({ char: 'w', description: 'Show it again every second until it ends' }),
+  }
+
+  async run(): Promise<MigrationStatus> {
+    const { flags } = await this.parse(Status)
+    const store = new StateStore(this.stateDir(flags['state-dir']))
+    try {
+      for (;;) {
+        const { status } = store.get(flags.id)
+        if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) this.log('\x1b[H\x1b[2J')
+        this.log(statusLines(status).join('\n'))
+        if (status.state === 'INTERRUPTED') this.log(`\nIts process is gone. Go on with: ferrite-migrate migrate --resume ${status.id}`)
+        if (!flags.watch || this.jsonEnabled() || status.state !== 'RUNNING') return status
+        await sleep(1000)
+      }
+    } finally {
+      store.close()
+    }
+  }
+}

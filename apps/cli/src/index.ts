@@ -1,0 +1,9 @@
+import { Registry } from '@ferrite-migrate/core'
+
+export { MigrateError } from '@ferrite-migrate/contracts'
+export * from '@ferrite-migrate/core'
+
+/** The adapters that come with this package. */
+export function defaultRegistry(): Registry {
+  return Registry.fromPackages(['@ferrite-migrate/source-redis', '@ferrite-migrate/target-ferrite'], import.meta.url)
+}

@@ -1,0 +1,14 @@
+import { execute, settings } from '@oclif/core'
+
+/** Runs the CLI. Without a command name, flags mean `migrate`, as on the product page. */
+export async function run(argv: readonly string[], from: string): Promise<void> {
+  // node:sqlite announces itself as experimental on every start; other warnings stay.
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => {
+    if (warning.name !== 'ExperimentalWarning') console.error(`${warning.name}: ${warning.message}`)
+  })
+  settings.performanceEnabled = false
+  const first = argv[0]
+  const bare = first !== undefined && first.startsWith('-') && !['-h', '--help', '--version'].includes(first)
+  await execute({ args: bare ? ['migrate', ...argv] : [...argv], dir: from })
+}

@@ -1,0 +1,57 @@
+import type { MigrationReport, VerifyReport } from '@ferrite-migrate/core'
+import { formatBytes, formatCount, formatDuration, THICK, THIN } from './format.js'
+
+/** The verification report, laid out as on the product page. */
+export function verificationLines(report: VerifyReport): string[] {
+  const percent = report.compared === 0 ? 100 : (report.matching / report.compared) * 100
+  const row = (name: string, value: string): string => `${`${name}:`.padEnd(18)}${value}`
+  return [
+    THICK,
+    'VERIFICATION REPORT',
+    THICK,
+    '',
+    'SUMMARY',
+    THIN,
+    row('Keys compared', formatCount(report.compared)),
+    row('Matching', `${formatCount(report.matching)} (${percent === 100 || percent === 0 ? percent : percent.toFixed(2)}%)`),
+    row('Mismatched', formatCount(report.mismatched)),
+    row('Missing source', formatCount(report.missingSource)),
+    row('Missing target', formatCount(report.missingTarget)),
+    ...(report.differences.length > 0 ? ['', 'DIFFERENCES', THIN] : []),
+    ...report.differences.slice(0, 20).map((one) => `${one.kind}: ${one.key} (db ${one.db}): ${one.detail}`),
+    ...(report.differences.length > 20 ? [`… and ${formatCount(report.mismatched + report.missingSource + report.missingTarget - 20)} more; --json gives up to 1,000`] : []),
+    '',
+    `RESULT: ${report.equal ? '✅ VERIFIED' : '❌ DIFFERENCES FOUND'}`,
+  ]
+}
+
+/** What a run did. */
+export function reportLines(report: MigrationReport): string[] {
+  const { status } = report
+  const elapsed = status.updatedAt - status.startedAt
+  const row = (name: string, value: string): string => `${`${name}:`.padEnd(18)}${value}`
+  return [
+    THICK,
+    'MIGRATION REPORT',
+    THICK,
+    '',
+    row('Migration', status.id),
+    row('Result', status.state),
+    row('Source', status.source),
+    row('Target', status.target),
+    row('Capture, apply', `${status.capture}, ${status.apply}`),
+    row('Keys copied', formatCount(status.keysDone)),
+    row('Keys written', formatCount(status.keysWritten)),
+    ...(status.changesApplied > 0 ? [row('Changes applied', formatCount(status.changesApplied))] : []),
+    ...(status.keysDeleted > 0 ? [row('Keys deleted', formatCount(status.keysDeleted))] : []),
+    ...(status.keysSkipped > 0 ? [row('Keys skipped', formatCount(status.keysSkipped))] : []),
+    row('Keys failed', formatCount(status.keysFailed)),
+    row('Bytes read', formatBytes(status.bytesDone)),
+    row('Elapsed', formatDuration(elapsed)),
+    ...(report.failures.length > 0 ? ['', 'FAILED KEYS', THIN, ...report.failures.slice(0, 20).map((one) => `${one.key} (db ${one.db}): ${one.reason}`)] : []),
+    ...(report.notCarried.length > 0
+      ? ['', 'NOT CARRIED', THIN, ...report.notCarried.map((one) => `${one.what}: ${formatCount(one.count)}${one.examples.length > 0 ? `, such as ${one.examples.join(', ')}` : ''}`)]
+      : []),
+    ...(report.verification ? ['', ...verificationLines(report.verification)] : []),
+  ]
+}

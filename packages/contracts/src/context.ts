@@ -1,0 +1,19 @@
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
+
+/** Where an adapter says what it does. Never pass a secret. */
+export interface Logger {
+  log(level: LogLevel, text: string, fields?: Readonly<Record<string, string | number | boolean>>): void
+  enabled(level: LogLevel): boolean
+}
+
+/** What an adapter gets to start with. */
+export interface AdapterContext {
+  /** The endpoint as given, credentials included. */
+  readonly url: string
+  /** Options by manifest name, already checked and converted. */
+  readonly options: Readonly<Record<string, string | number | boolean>>
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  /** A directory for temporary files, which the adapter cleans up. */
+  readonly tempDir: string
+}

@@ -1,0 +1,25 @@
+import type { DirtyKey, SnapshotRecord } from './record.js'
+
+export interface KeyFilter {
+  readonly dbs?: readonly number[]
+  /** Redis glob on bytes; a reader may ignore it and give more. */
+  readonly match?: Buffer
+}
+
+/** Reads keys of a store, without order or snapshot. Never yields a migration's own checkpoint keys. */
+export interface KeyReader {
+  /** All keys, in batches of one db each; a key may come twice. */
+  keys(filter?: KeyFilter): AsyncIterable<readonly DirtyKey[]>
+  /** How many keys there are, per db. */
+  size(): Promise<ReadonlyMap<number, number>>
+  /**
+   * Values and expiries, null where a key does not exist. Values above the size limit come sliced, and are read to
+   * their end in order before the next call; with `whole` they are held in memory like any other.
+   */
+  read(db: number, keys: readonly Buffer[], whole?: boolean): Promise<readonly (SnapshotRecord | null)[]>
+  /** Digests that are equal iff the values are logically equal, whatever their encoding or order. */
+  digest(db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]>
+  /** Which of the keys exist. */
+  exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]>
+  close(): Promise<void>
+}

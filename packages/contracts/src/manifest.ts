@@ -1,0 +1,134 @@
+import { MigrateError } from './error.js'
+
+/** Raised by one whenever an adapter written for the former number would break. */
+export const CONTRACT_MAJOR = 1
+/** The npm keyword of every plugin package. */
+export const PLUGIN_KEYWORD = 'ferrite-migrate-plugin'
+
+export interface OptionSpec {
+  readonly name: string
+  readonly type: 'string' | 'integer' | 'boolean' | 'bytes' | 'duration'
+  readonly description: string
+  readonly default?: string | number | boolean
+  readonly choices?: readonly string[]
+  /** A secret is asked from environment or file and never stored or printed. */
+  readonly secret?: boolean
+}
+
+export interface AdapterSpec {
+  readonly kind: 'source' | 'target' | 'transform'
+  readonly name: string
+  /** URL schemes without the colon. */
+  readonly schemes: readonly string[]
+  /** Path inside the package, starting with `./`. */
+  readonly module: string
+  readonly options: readonly OptionSpec[]
+}
+
+/** The `ferriteMigrate` block of a plugin's package.json. */
+export interface PluginManifest {
+  readonly contract: number
+  readonly adapters: readonly AdapterSpec[]
+}
+
+/**
+ * Checks the `ferriteMigrate` block of a package.json.
+ * @param file the file's path, for the error text
+ * @throws MigrateError FM_PLUGIN_MANIFEST naming file and field, FM_PLUGIN_CONTRACT on another contract major
+ */
+export function parseManifest(block: unknown, file: string): PluginManifest {
+  const fail = (field: string, want: string): never => {
+    throw new MigrateError(
+      'FM_PLUGIN_MANIFEST',
+      `${file}: ferriteMigrate.${field} must be ${want}`,
+      'Correct the block as docs/adapter-spec.md describes it.',
+    )
+  }
+  const object = (value: unknown, field: string): Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : fail(field, 'an object')
+  const text = (value: unknown, field: string): string =>
+    typeof value === 'string' && value !== '' ? value : fail(field, 'a non-empty string')
+  const list = (value: unknown, field: string): unknown[] => (Array.isArray(value) ? value : fail(field, 'an array'))
+
+  const root = object(block, '')
+  if (!Number.isInteger(root.contract)) fail('contract', 'a whole number')
+  if (root.contract !== CONTRACT_MAJOR) {
+    throw new MigrateError(
+      'FM_PLUGIN_CONTRACT',
+      `${file} is written for contract ${root.contract}, this core speaks contract ${CONTRACT_MAJOR}`,
+      'Install a version of the plugin (or of ferrite-migrate) with the same contract number.',
+    )
+  }
+  const adapters = list(root.adapters, 'adapters').map((entry, at): AdapterSpec => {
+    const field = `adapters[${at}]`
+    const adapter = object(entry, field)
+    const kind = adapter.kind
+    if (kind !== 'source' && kind !== 'target' && kind !== 'transform') fail(`${field}.kind`, 'source, target or transform')
+    const module = text(adapter.module, `${field}.module`)
+    if (!module.startsWith('./') || module.includes('..')) fail(`${field}.module`, 'a path inside the package, ./…')
+    const schemes = list(adapter.schemes ?? [], `${field}.schemes`).map((scheme, i) => {
+      const word = text(scheme, `${field}.schemes[${i}]`)
+      return /^[a-z][a-z0-9+.-]*$/.test(word) ? word : fail(`${field}.schemes[${i}]`, 'a lower-case URL scheme')
+    })
+    if (kind !== 'transform' && schemes.length === 0) fail(`${field}.schemes`, 'a list of at least one scheme')
+    const options = list(adapter.options ?? [], `${field}.options`).map((raw, i): OptionSpec => {
+      const where = `${field}.options[${i}]`
+      const option = object(raw, where)
+      const type = option.type
+      if (!['string', 'integer', 'boolean', 'bytes', 'duration'].includes(type as string))
+        fail(`${where}.type`, 'string, integer, boolean, bytes or duration')
+      return {
+        name: text(option.name, `${where}.name`),
+        type: type as OptionSpec['type'],
+        description: text(option.description, `${where}.description`),
+        ...(option.default === undefined ? {} : { default: option.default as string | number | boolean }),
+        ...(option.choices === undefined
+          ? {}
+          : { choices: list(option.choices, `${where}.choices`).map((c, n) => text(c, `${where}.choices[${n}]`)) }),
+        ...(option.secret === true ? { secret: true } : {}),
+      }
+    })
+    return { kind: kind as AdapterSpec['kind'], name: text(adapter.name, `${field}.name`), schemes, module, options }
+  })
+  return { contract: CONTRACT_MAJOR, adapters }
+}
+
+/**
+ * Converts an option's text as its spec says: integers, booleans (true/false/yes/no/1/0), bytes (`64mb`, 1024-based),
+ * durations (`500ms`, `30s`, `5m`, `1h`; a bare number is seconds) to ms.
+ * @throws MigrateError FM_OPTION_VALUE
+ */
+export function parseOption(spec: OptionSpec, raw: string | number | boolean): string | number | boolean {
+  const text = String(raw).trim()
+  const bad = (want: string): never => {
+    throw new MigrateError(
+      'FM_OPTION_VALUE',
+      `option ${spec.name} must be ${want}, not "${spec.secret ? '***' : text.slice(0, 60)}"`,
+      spec.description,
+    )
+  }
+  if (spec.choices && !spec.choices.includes(text)) return bad(`one of ${spec.choices.join(', ')}`)
+  switch (spec.type) {
+    case 'string':
+      return text
+    case 'integer':
+      return /^-?\d{1,15}$/.test(text) ? Number(text) : bad('a whole number')
+    case 'boolean':
+      if (/^(true|yes|on|1)$/i.test(text)) return true
+      return /^(false|no|off|0)$/i.test(text) ? false : bad('true or false')
+    case 'bytes': {
+      const match = /^(\d{1,12})(?:\s*(b|k|kb|kib|m|mb|mib|g|gb|gib|t|tb|tib))?$/i.exec(text)
+      if (!match) return bad('a size such as 64mb')
+      const unit = (match[2] ?? 'b')[0].toLowerCase()
+      return Number(match[1]) * 1024 ** ('bkmgt'.indexOf(unit))
+    }
+    case 'duration': {
+      const match = /^(\d{1,10}(?:\.\d+)?)\s*(ms|s|m|h|d)?$/i.exec(text)
+      if (!match) return bad('a duration such as 30s')
+      const scale = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+      return Math.round(Number(match[1]) * scale[(match[2] ?? 's').toLowerCase() as keyof typeof scale])
+    }
+  }
+}

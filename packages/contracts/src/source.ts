@@ -1,0 +1,121 @@
+import type { AdapterContext } from './context.js'
+import type { KeyReader } from './key-reader.js'
+import type { ChangeRecord, DirtyKey, SnapshotRecord } from './record.js'
+
+/** Where in the source something stands: opaque to everybody but the source that made it. */
+export type Position = string
+
+export type SourceEvent =
+  /** Always the first event, and again whenever the source had to start over (then everything before is void). */
+  | SyncEvent
+  | SnapshotEvent
+  | { readonly kind: 'snapshot-end'; readonly position?: Position }
+  | ChangesEvent
+  | DirtyEvent
+  /** What the source holds and no record can carry (a function library, a module's global data). */
+  | { readonly kind: 'aside'; readonly what: 'function' | 'module-aux' | 'script'; readonly payload: Buffer }
+
+export interface SyncEvent {
+  readonly kind: 'sync'
+  readonly mode: 'full' | 'partial'
+  /** Expected totals, where the source knows them. */
+  readonly keys?: number
+  readonly bytes?: number
+  readonly rdbVersion?: number
+}
+
+export interface SnapshotEvent {
+  readonly kind: 'snapshot'
+  readonly records: readonly SnapshotRecord[]
+  /** Bytes of the source's own form, for progress. */
+  readonly byteLength: number
+  readonly position?: Position
+  /** Tells the source that the records are durable at the target and their memory may be reused. Call once. */
+  release?(): void
+}
+
+export interface ChangesEvent {
+  readonly kind: 'changes'
+  /** In order; a MULTI/EXEC is never split over two events, and FLUSHALL, FLUSHDB, SWAPDB outside one start an event. */
+  readonly records: readonly ChangeRecord[]
+  readonly byteLength: number
+  /** Where the source stands after the last record. */
+  readonly position: Position
+  release?(): void
+}
+
+export interface DirtyEvent {
+  readonly kind: 'dirty'
+  readonly keys: readonly DirtyKey[]
+  readonly position?: Position
+  /** Keys may have vanished without an event: look for target keys that the source no longer has. */
+  readonly sweep?: boolean
+}
+
+/** What the source is behind, each in its unit; a missing number is unknown. */
+export interface Lag {
+  readonly bytes?: number
+  readonly keys?: number
+  readonly ms?: number
+  /** Received and not yet taken, on disk or in memory. */
+  readonly spooledBytes?: number
+}
+
+export interface ReadAt {
+  readonly records: readonly (SnapshotRecord | null)[]
+  readonly position: Position
+}
+
+export interface ReadRequest {
+  readonly from?: Position
+  readonly signal: AbortSignal
+  /** False ends the iteration at snapshot-end. */
+  readonly changes: boolean
+}
+
+/** One independent stream of a source: a primary of a cluster, a file. Shards are read in parallel. */
+export interface Shard {
+  readonly id: string
+  /**
+   * Reads from `from`, or everything. Ends when the source ends or the signal aborts (without an error).
+   * @throws MigrateError whose `retryable` says whether reading again may help.
+   */
+  read(request: ReadRequest): AsyncIterable<SourceEvent>
+  /** Everything up to here is durable at the target. */
+  acknowledge?(position: Position): void
+  /**
+   * Reads values together with the position they belong to. Unless it has passed already, that position later comes
+   * as the position of a changes event, so that a reader knows which changes the values already hold.
+   */
+  readAt?(keys: readonly DirtyKey[]): Promise<ReadAt>
+  /** True when `position` is not before `mark`. Both are of this shard. */
+  covers?(position: Position, mark: Position): boolean
+  /** How far `applied` is behind what the source has now. */
+  lag?(applied: Position | undefined): Promise<Lag>
+}
+
+export interface SourceCapabilities {
+  readonly changes: 'none' | 'lossy' | 'lossless'
+  readonly resume: 'none' | 'snapshot' | 'changes' | 'both'
+}
+
+/** One finding of a preflight check. `fail` refuses the run. */
+export interface Finding {
+  readonly level: 'info' | 'warn' | 'fail'
+  readonly code: string
+  readonly text: string
+}
+
+export interface Source extends AsyncDisposable {
+  readonly capabilities: SourceCapabilities
+  readonly shards: readonly Shard[]
+  /** Printable facts: product, version, capture chosen and why. */
+  readonly description: Readonly<Record<string, string>>
+  /** True when expiries in the change stream count from when the command ran (Redis before 7). */
+  readonly relativeExpiry?: boolean
+  preflight?(): Promise<readonly Finding[]>
+  reader?(): KeyReader
+}
+
+/** The module that a manifest names for a source exports this as `createSource`. */
+export type CreateSource = (context: AdapterContext) => Promise<Source>

@@ -1,0 +1,92 @@
+import type { AdapterContext } from './context.js'
+import type { KeyReader } from './key-reader.js'
+import type { ChangeRecord, DirtyKey, SnapshotRecord } from './record.js'
+import type { Finding, Position } from './source.js'
+
+export type ConflictPolicy = 'replace' | 'skip' | 'fail'
+
+export interface SnapshotBatch {
+  readonly kind: 'snapshot'
+  /** The ordered connection this batch goes through; one key always goes through the same lane. */
+  readonly lane: number
+  readonly records: readonly SnapshotRecord[]
+  readonly onConflict: ConflictPolicy
+  /** Keys to delete in the same step, before the records. */
+  readonly deletes?: readonly DirtyKey[]
+}
+
+export interface ChangeBatch {
+  readonly kind: 'changes'
+  readonly lane: number
+  readonly records: readonly ChangeRecord[]
+}
+
+/** A position made durable together with the batch it belongs to. */
+export interface Checkpoint {
+  readonly migration: string
+  readonly shard: string
+  readonly position: Position
+  /** Keys that are to be read again on resume, since their value at `position` is not at the target. */
+  readonly dirty: readonly DirtyKey[]
+}
+
+export interface Failure {
+  readonly db: number
+  readonly key: Buffer | null
+  /** The target's own words, cut. */
+  readonly reason: string
+  readonly code: 'conflict' | 'refused' | 'not-carried'
+}
+
+/** A part of a value that the target cannot hold, left out and reported. */
+export interface NotCarried {
+  readonly what: string
+  readonly db: number
+  readonly key: Buffer
+}
+
+export interface WriteResult {
+  readonly written: number
+  readonly skipped: number
+  readonly deleted: number
+  /** Bytes sent to the target. */
+  readonly byteLength: number
+  readonly failed: readonly Failure[]
+  readonly notCarried: readonly NotCarried[]
+}
+
+/** What the probes found, printable in plan and report. */
+export interface Dialect {
+  readonly product: string
+  /** How values are written. */
+  readonly rendering: 'restore' | 'ferrite-restore' | 'typed'
+  /** True when replaying a Redis command stream leaves the same state as at the source. */
+  readonly replay: boolean
+  /** Why replay is not possible, empty when it is. */
+  readonly replayRefusals: readonly string[]
+  readonly facts: Readonly<Record<string, string>>
+}
+
+export interface Target extends AsyncDisposable {
+  readonly dialect: Dialect
+  /**
+   * Writes one batch and resolves when the target has answered for every key of it. Batches of one lane are
+   * applied in call order. With a checkpoint, position and batch become durable in one step or not at all.
+   * Records stay valid until this settles.
+   * @throws MigrateError when the batch as a whole could not be written; single keys are in `failed`.
+   */
+  write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint): Promise<WriteResult>
+  /** The checkpoint that a former run left, undefined when there is none. */
+  checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined>
+  /** Accepts the server as it is now, after FM_TARGET_LOST. */
+  reconnect?(): Promise<void>
+  /** Removes a migration's checkpoints. */
+  forget(migration: string, shard: string): Promise<void>
+  /** True for the names of commands (upper case) that the target knows; changes of others are read as state. */
+  knows?(command: string): boolean
+  preflight?(): Promise<readonly Finding[]>
+  reader(): KeyReader
+}
+
+/** The module that a manifest names for a target exports this as `createTarget`. */
+export type CreateTarget = (context: AdapterContext) => Promise<Target>

@@ -1,0 +1,51 @@
+/**
+ * A set of keys as 64-bit fingerprints, for the one case in which a run must remember which keys it has seen (a second
+ * full sync). Sixteen bytes a key at most; two different keys count as one with a chance of about n^2 / 2^65.
+ */
+export class FingerprintSet {
+  private slots = new Int32Array(2 << 16)
+  private used = 0
+
+  private static hash(db: number, key: Buffer): [number, number] {
+    let a = 0x811c9dc5 ^ db
+    let b = 0x9747b28c ^ key.length
+    for (let i = 0; i < key.length; i++) {
+      a = Math.imul(a ^ key[i], 0x01000193)
+      b = Math.imul(b ^ key[i], 0x5bd1e995)
+      b ^= b >>> 15
+    }
+    a = Math.imul(a ^ (a >>> 16), 0x85ebca6b)
+    // 0,0 marks a free slot.
+    return [a ^ (a >>> 13), b | 1]
+  }
+
+  private static place(slots: Int32Array, a: number, b: number): number {
+    const mask = slots.length / 2 - 1
+    for (let at = (a ^ b) & mask; ; at = (at + 1) & mask) {
+      if (slots[at * 2 + 1] === 0 || (slots[at * 2] === a && slots[at * 2 + 1] === b)) return at * 2
+    }
+  }
+
+  add(db: number, key: Buffer): void {
+    if (this.used * 2 > this.slots.length / 2) {
+      const larger = new Int32Array(this.slots.length * 2)
+      for (let i = 0; i < this.slots.length; i += 2) {
+        if (this.slots[i + 1] === 0) continue
+        const at = FingerprintSet.place(larger, this.slots[i], this.slots[i + 1])
+        larger[at] = this.slots[i]
+        larger[at + 1] = this.slots[i + 1]
+      }
+      this.slots = larger
+    }
+    const [a, b] = FingerprintSet.hash(db, key)
+    const at = FingerprintSet.place(this.slots, a, b)
+    if (this.slots[at + 1] === 0) this.used++
+    this.slots[at] = a
+    this.slots[at + 1] = b
+  }
+
+  has(db: number, key: Buffer): boolean {
+    const [a, b] = FingerprintSet.hash(db, key)
+    return this.slots[FingerprintSet.place(this.slots, a, b) + 1] !== 0
+  }
+}

@@ -1,0 +1,59 @@
+import type { ChangeBatch, Checkpoint, SnapshotBatch, Target, WriteResult } from '@ferrite-migrate/contracts'
+
+/** Batches under way per lane: enough to keep the target busy while the next is rendered. */
+const DEPTH = 3
+
+/** The ordered connections to a target. Writing waits only when a lane has enough under way. */
+export class LanePool {
+  private readonly target: Target
+  private readonly onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void
+  private readonly underWay: Set<Promise<void>>[]
+  private failure: unknown
+
+  constructor(target: Target, lanes: number, onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void) {
+    this.target = target
+    this.onResult = onResult
+    this.underWay = Array.from({ length: lanes }, () => new Set())
+  }
+
+  get lanes(): number {
+    return this.underWay.length
+  }
+
+  /**
+   * Resolves as soon as the lane took the batch. `settled` is called when the target has answered for all of it.
+   * @throws whatever an earlier batch of any lane failed with
+   */
+  async write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint, settled?: (result: WriteResult) => void): Promise<void> {
+    const lane = this.underWay[batch.lane]
+    while (lane.size >= DEPTH) await Promise.race(lane)
+    this.check()
+    const work: Promise<void> = this.target
+      .write(batch, checkpoint)
+      .then((result) => {
+        this.onResult(result, batch)
+        settled?.(result)
+      })
+      .catch((error: unknown) => {
+        this.failure ??= error
+      })
+      .finally(() => lane.delete(work))
+    lane.add(work)
+  }
+
+  /** Waits until everything is durable. */
+  async drain(): Promise<void> {
+    for (const lane of this.underWay) while (lane.size > 0) await Promise.race(lane)
+    this.check()
+  }
+
+  /** Waits for what is under way, whatever comes of it, and starts afresh after a failure. */
+  async recover(): Promise<void> {
+    for (const lane of this.underWay) while (lane.size > 0) await Promise.race(lane)
+    this.failure = undefined
+  }
+
+  private check(): void {
+    if (this.failure !== undefined) throw this.failure
+  }
+}

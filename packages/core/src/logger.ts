@@ -1,0 +1,23 @@
+import type { Logger, LogLevel } from '@ferrite-migrate/contracts'
+import { type DestinationStream, pino } from 'pino'
+
+const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error']
+
+/** The level that an environment asks for: FERRITE_MIGRATE_LOG, else RUST_LOG (`debug`, `ferrite_migrate=debug`). */
+export function logLevelFrom(env: NodeJS.ProcessEnv): LogLevel | undefined {
+  const text = env.FERRITE_MIGRATE_LOG ?? env.RUST_LOG
+  const word = text?.split(',').map((part) => part.split('=').pop()!.trim().toLowerCase()).find((part) => LEVELS.includes(part as LogLevel))
+  return word as LogLevel | undefined
+}
+
+/** A logger that writes JSON lines. */
+export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
+  const log = destination ? pino({ level, base: null }, destination) : pino({ level, base: null })
+  return {
+    log: (at, text, fields) => log[at](fields ?? {}, text),
+    enabled: (at) => LEVELS.indexOf(at) >= LEVELS.indexOf(level),
+  }
+}
+
+/** A logger that says nothing. */
+export const silentLogger: Logger = { log: () => undefined, enabled: () => false }

@@ -1,0 +1,55 @@
+import type { Finding, Source, Target } from '@ferrite-migrate/contracts'
+import type { ResolvedConfig } from './config.js'
+import { redactUrl } from './redact.js'
+
+/** What a run is going to do and why; made without writing anything but the target's probe keys. */
+export interface Plan {
+  readonly source: string
+  readonly target: string
+  readonly mode: string
+  readonly apply: 'replay' | 'state'
+  readonly reasons: readonly string[]
+  readonly lanes: number
+  readonly batchSize: number
+  readonly onConflict: string
+  readonly filter: ResolvedConfig['filter']
+  readonly sourceFacts: Readonly<Record<string, string>>
+  readonly targetFacts: Readonly<Record<string, string>>
+  readonly findings: readonly Finding[]
+  readonly keys: number | null
+}
+
+/**
+ * Decides how changes are applied: `replay` needs a lossless stream, Redis semantics at the target and a filter that
+ * looks at names only.
+ */
+export function makePlan(config: ResolvedConfig, source: Source, target: Target, findings: readonly Finding[], needsValue: boolean, keys: number | null): Plan {
+  const refusals: string[] = []
+  if (source.capabilities.changes !== 'lossless') refusals.push('the source does not give its changes as a lossless stream')
+  refusals.push(...target.dialect.replayRefusals)
+  if (needsValue) refusals.push('a filter by type or expiry needs each value')
+  let apply: 'replay' | 'state' = refusals.length === 0 ? 'replay' : 'state'
+  const reasons: string[] = []
+  const all: Finding[] = [...findings]
+  if (config.apply !== 'auto' && config.apply !== apply) {
+    if (config.apply === 'replay') all.push({ level: 'fail', code: 'FM_APPLY_REPLAY', text: `--apply replay is not possible: ${refusals.join('; ')}` })
+    else apply = config.apply
+    reasons.push('changes are applied by state, as asked')
+  } else if (apply === 'replay') reasons.push('changes are replayed: the probes show Redis semantics at the target, and the stream loses nothing')
+  else reasons.push(`changes are applied by state: ${refusals.join('; ')}`)
+  return {
+    source: redactUrl(config.source),
+    target: redactUrl(config.target),
+    mode: config.mode,
+    apply,
+    reasons,
+    lanes: config.parallel,
+    batchSize: config.batchSize,
+    onConflict: config.onConflict,
+    filter: config.filter,
+    sourceFacts: source.description,
+    targetFacts: target.dialect.facts,
+    findings: all,
+    keys,
+  }
+}

@@ -1,0 +1,82 @@
+import type { Lag, WriteResult } from '@ferrite-migrate/contracts'
+
+const WINDOW_MS = 5000
+const NOT_CARRIED_EXAMPLES = 5
+
+/** Counts what a run does, and derives rates and times from it. */
+export class Progress {
+  keysDone = 0
+  keysTotal: number | null = null
+  bytesDone = 0
+  bytesTotal: number | null = null
+  changesApplied = 0
+  changeBytes = 0
+  written = 0
+  skipped = 0
+  deleted = 0
+  failed = 0
+  sentBytes = 0
+  lag: Lag = {}
+  /** What the target could not hold, by kind: how many keys, and some of them. */
+  readonly notCarried = new Map<string, { count: number; examples: string[] }>()
+  readonly failures: { db: number; key: string; reason: string }[] = []
+  private samples: { at: number; done: number; lagBytes: number }[] = []
+
+  add(result: WriteResult): void {
+    this.written += result.written
+    this.skipped += result.skipped
+    this.deleted += result.deleted
+    this.sentBytes += result.byteLength
+    this.failed += result.failed.length
+    for (const failure of result.failed)
+      if (this.failures.length < 1000) this.failures.push({ db: failure.db, key: printableKey(failure.key), reason: failure.reason })
+    for (const { what, key } of result.notCarried) this.leaveOut(what, key)
+  }
+
+  leaveOut(what: string, key: Buffer | null): void {
+    const entry = this.notCarried.get(what) ?? { count: 0, examples: [] }
+    entry.count++
+    if (key !== null && entry.examples.length < NOT_CARRIED_EXAMPLES) entry.examples.push(printableKey(key))
+    this.notCarried.set(what, entry)
+  }
+
+  /** Takes a sample; call about once a second. */
+  sample(now: number): void {
+    this.samples.push({ at: now, done: this.keysDone + this.changesApplied, lagBytes: this.lag.bytes ?? 0 })
+    while (this.samples.length > 2 && this.samples[0].at < now - WINDOW_MS) this.samples.shift()
+  }
+
+  get rate(): number {
+    const first = this.samples[0]
+    const last = this.samples.at(-1)
+    return first && last && last.at > first.at ? ((last.done - first.done) * 1000) / (last.at - first.at) : 0
+  }
+
+  /** How fast the lag shrinks, bytes per ms; negative = it grows. */
+  private get gain(): number {
+    const first = this.samples[0]
+    const last = this.samples.at(-1)
+    return first && last && last.at > first.at ? (first.lagBytes - last.lagBytes) / (last.at - first.at) : 0
+  }
+
+  get diverging(): boolean {
+    return this.samples.length > 3 && (this.lag.bytes ?? 0) > 1 << 20 && this.gain < 0
+  }
+
+  etaMs(live: boolean): number | null {
+    if (live) {
+      if (!this.lag.bytes) return 0
+      return this.gain > 0 ? this.lag.bytes / this.gain : null
+    }
+    if (this.keysTotal === null || this.rate === 0) return null
+    return (Math.max(0, this.keysTotal - this.keysDone) / this.rate) * 1000
+  }
+}
+
+/** A key for a report: printable ASCII as it is, other bytes as \xHH; cut at 200 bytes. */
+export function printableKey(key: Buffer | null): string {
+  if (key === null) return ''
+  let out = ''
+  for (const byte of key.subarray(0, 200)) out += byte >= 32 && byte < 127 && byte !== 92 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`
+  return key.length > 200 ? `${out}…` : out
+}

@@ -1,0 +1,118 @@
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import {
+  type AdapterContext,
+  type AdapterSpec,
+  type CreateSource,
+  type CreateTarget,
+  MigrateError,
+  parseManifest,
+  parseOption,
+  type Source,
+  type Target,
+} from '@ferrite-migrate/contracts'
+
+/** A plugin package as found: where it is, and its package.json. */
+export interface FoundPlugin {
+  readonly name: string
+  readonly root: string
+  readonly packageJson: Readonly<Record<string, unknown>>
+}
+
+interface Entry {
+  readonly plugin: FoundPlugin
+  readonly spec: AdapterSpec
+}
+
+type OptionValues = Readonly<Record<string, string | number | boolean>>
+
+/** Knows the installed adapters from their manifests alone; imports the one module that a run needs. */
+export class Registry {
+  private readonly entries: Entry[] = []
+
+  /**
+   * @throws MigrateError FM_PLUGIN_MANIFEST, FM_PLUGIN_CONTRACT, FM_PLUGIN_SCHEME (two plugins claim one scheme)
+   */
+  constructor(plugins: Iterable<FoundPlugin>) {
+    const claims = new Map<string, string>()
+    for (const plugin of plugins) {
+      if (plugin.packageJson.ferriteMigrate === undefined) continue
+      const manifest = parseManifest(plugin.packageJson.ferriteMigrate, join(plugin.root, 'package.json'))
+      for (const spec of manifest.adapters) {
+        for (const scheme of spec.schemes) {
+          const claim = `${spec.kind} ${scheme}`
+          const other = claims.get(claim)
+          if (other !== undefined && other !== plugin.name)
+            throw new MigrateError('FM_PLUGIN_SCHEME', `both ${other} and ${plugin.name} claim ${scheme}:// as a ${spec.kind}`, 'Uninstall one of the two.')
+          claims.set(claim, plugin.name)
+        }
+        this.entries.push({ plugin, spec })
+      }
+    }
+  }
+
+  /** Finds packages by name, as `import` from the module `from` (an import.meta.url) would. */
+  static fromPackages(names: readonly string[], from: string): Registry {
+    const require = createRequire(from)
+    return new Registry(
+      names.map((name) => {
+        const file = require.resolve(`${name}/package.json`)
+        return { name, root: dirname(file), packageJson: require(file) as Record<string, unknown> }
+      }),
+    )
+  }
+
+  /** All adapters of one kind. */
+  adapters(kind: AdapterSpec['kind']): readonly AdapterSpec[] {
+    return this.entries.filter((entry) => entry.spec.kind === kind).map((entry) => entry.spec)
+  }
+
+  private find(kind: 'source' | 'target', url: string): Entry {
+    const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1].toLowerCase()
+    const known = [...new Set(this.adapters(kind).flatMap((spec) => spec.schemes))].map((name) => `${name}://`).join(', ')
+    if (scheme === undefined)
+      throw new MigrateError('FM_URL_INVALID', `the ${kind} is no connection string: it has no scheme`, `Write one of ${known} and an address.`)
+    const entry = this.entries.find((one) => one.spec.kind === kind && one.spec.schemes.includes(scheme))
+    if (entry === undefined)
+      throw new MigrateError('FM_PLUGIN_MISSING', `no installed plugin takes ${scheme}:// as a ${kind}`, `Installed: ${known || 'none'}. Others come with: ferrite-migrate plugins install NAME.`)
+    return entry
+  }
+
+  /** Options from manifest defaults, then the URL's query, then `given`; each checked. */
+  private options(entry: Entry, url: string, given: OptionValues): Record<string, string | number | boolean> {
+    const { spec } = entry
+    const values: Record<string, string | number | boolean> = {}
+    const set = (name: string, raw: string | number | boolean): void => {
+      const option = spec.options.find((one) => one.name === name)
+      if (option === undefined)
+        throw new MigrateError('FM_OPTION_UNKNOWN', `the ${spec.kind} ${spec.name} has no option "${name}"`, `It has: ${spec.options.map((one) => one.name).join(', ') || 'none'}.`)
+      values[name] = parseOption(option, raw)
+    }
+    for (const option of spec.options) if (option.default !== undefined) set(option.name, option.default)
+    const query = url.indexOf('?')
+    if (query >= 0) for (const [name, value] of new URLSearchParams(url.slice(query + 1))) if (name !== 'db') set(name, value)
+    for (const [name, value] of Object.entries(given)) set(name, value)
+    return values
+  }
+
+  private async load<T>(entry: Entry, name: string): Promise<T> {
+    const file = join(entry.plugin.root, entry.spec.module)
+    const module = (await import(pathToFileURL(file).href)) as Record<string, unknown>
+    if (typeof module[name] !== 'function')
+      throw new MigrateError('FM_PLUGIN_MANIFEST', `${file} exports no ${name}`, 'The plugin is broken: reinstall it or tell its author.')
+    return module[name] as T
+  }
+
+  async source(url: string, given: OptionValues, context: Omit<AdapterContext, 'url' | 'options'>): Promise<Source> {
+    const entry = this.find('source', url)
+    const options = this.options(entry, url, given)
+    return (await this.load<CreateSource>(entry, 'createSource'))({ ...context, url, options })
+  }
+
+  async target(url: string, given: OptionValues, context: Omit<AdapterContext, 'url' | 'options'>): Promise<Target> {
+    const entry = this.find('target', url)
+    const options = this.options(entry, url, given)
+    return (await this.load<CreateTarget>(entry, 'createTarget'))({ ...context, url, options })
+  }
+}

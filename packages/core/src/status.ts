@@ -1,0 +1,37 @@
+/** Phases as users see them. */
+export type Phase = 'PREFLIGHT' | 'INITIAL_SYNC' | 'LIVE_SYNC' | 'VERIFYING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED'
+export type RunState = 'RUNNING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED'
+
+/** Where a migration stands; stored every second, printed by `status` and the live display. Stable under --json. */
+export interface MigrationStatus {
+  readonly id: string
+  readonly state: RunState
+  readonly phase: Phase
+  readonly source: string
+  readonly target: string
+  readonly mode: string
+  readonly capture: string
+  readonly apply: string
+  readonly startedAt: number
+  readonly updatedAt: number
+  readonly keysDone: number
+  readonly keysTotal: number | null
+  readonly bytesDone: number
+  readonly bytesTotal: number | null
+  readonly changesApplied: number
+  readonly keysWritten: number
+  readonly keysSkipped: number
+  readonly keysDeleted: number
+  readonly keysFailed: number
+  /** Keys or changes per second, over the last seconds. */
+  readonly rate: number
+  readonly lagKeys: number | null
+  readonly lagBytes: number | null
+  readonly lagMs: number | null
+  readonly spoolBytes: number
+  /** Until the initial sync is done or the lag is gone; null = unknown. */
+  readonly etaMs: number | null
+  /** The source writes faster than the target takes. */
+  readonly diverging: boolean
+  readonly error: { readonly code: string; readonly message: string; readonly hint: string } | null
+}

@@ -1,0 +1,118 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
+
+/**
+ * Matches replies to commands by count alone: of each top-level reply it only keeps whether it holds an error, and
+ * which. This is the hot path of writing: no object a reply. `onError` gets the index of the top-level reply, the
+ * index inside it (EXEC; -1 at top level) and the error's text. `onNil` tells of nil replies at top level.
+ */
+export class ReplyCounter {
+  /** Complete top-level replies so far. */
+  count = 0
+  private readonly onError: (index: number, inner: number, text: string) => void
+  private readonly onNil: (index: number) => void
+  private readonly onTop: ((index: number) => void) | null
+  private line = ''
+  private mark = 0
+  private skip = 0
+  private state: State = 0
+  private readonly left: number[] = []
+  private inner = 0
+
+  constructor(onError: (index: number, inner: number, text: string) => void, onNil: (index: number) => void, onTop: ((index: number) => void) | null = null) {
+    this.onError = onError
+    this.onNil = onNil
+    this.onTop = onTop
+  }
+
+  /** @throws MigrateError FM_RESP_PROTOCOL */
+  push(data: Buffer): void {
+    const end = data.length
+    let at = 0
+    while (at < end) {
+      if (this.state === State.mark) {
+        // By far the most common replies, +OK and +QUEUED, in one step.
+        if (data[at] === 43) {
+          if (at + 4 < end && data[at + 1] === 79 && data[at + 3] === 13) {
+            at += 5
+            this.done()
+            continue
+          }
+          if (at + 8 < end && data[at + 1] === 81 && data[at + 7] === 13) {
+            at += 9
+            this.done()
+            continue
+          }
+        } else if (data[at] === 58 && at + 3 < end && data[at + 2] === 13) {
+          at += 4
+          this.done()
+          continue
+        }
+        this.mark = data[at++]
+        this.line = ''
+        this.state = State.line
+      } else if (this.state === State.line) {
+        const lineEnd = data.indexOf(10, at)
+        const stop = lineEnd < 0 ? end : lineEnd + 1
+        if (this.line.length < 4096) this.line += data.toString('latin1', at, Math.min(stop, at + 4096))
+        at = stop
+        if (lineEnd >= 0) this.endOfLine()
+      } else {
+        const count = Math.min(this.skip, end - at)
+        at += count
+        this.skip -= count
+        if (this.skip === 0) this.done()
+      }
+    }
+  }
+
+  private endOfLine(): void {
+    this.state = State.mark
+    switch (this.mark) {
+      case 43:
+      case 58:
+      case 44:
+      case 35:
+      case 95:
+      case 40:
+        return this.done()
+      case 45:
+        this.onError(this.count, this.left.length > 0 ? this.inner : -1, this.line.trimEnd())
+        return this.done()
+      case 36:
+      case 42: {
+        const size = Number.parseInt(this.line, 10)
+        if (!(size >= -1)) break
+        if (size === -1 || (size === 0 && this.mark === 42)) {
+          if (size === -1 && this.left.length === 0) this.onNil(this.count)
+          return this.done()
+        }
+        if (this.mark === 42) {
+          if (this.left.length === 0) this.inner = 0
+          this.left.push(size)
+          return
+        }
+        this.skip = size + 2
+        this.state = State.skip
+        return
+      }
+    }
+    throw new MigrateError('FM_RESP_PROTOCOL', `the server sent no Redis protocol: a reply that starts with byte ${this.mark}`, 'Check host and port of the target.')
+  }
+
+  private done(): void {
+    this.state = State.mark
+    const left = this.left
+    let depth = left.length
+    while (depth > 0) {
+      if (depth === 1) this.inner++
+      if (--left[depth - 1] > 0) return
+      left.pop()
+      depth--
+    }
+    const index = this.count++
+    if (this.onTop !== null) this.onTop(index)
+  }
+}
+
+const State = { mark: 0, line: 1, skip: 2 } as const
+type State = (typeof State)[keyof typeof State]

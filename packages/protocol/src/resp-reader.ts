@@ -1,0 +1,143 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
+
+/** A reply in RESP2 (and the RESP3 types that map onto it). Bulk strings are copies. */
+export type Reply = Buffer | string | number | bigint | null | ReplyError | Reply[]
+
+/** An error reply; nested ones stay values, so that one failed command of many does not hide the rest. */
+export class ReplyError extends Error {
+  /** The first word: WRONGTYPE, OOM, MOVED, … */
+  get word(): string {
+    return this.message.split(' ', 1)[0]
+  }
+}
+
+const MAX_BULK = 4 * 1024 ** 3
+const MAX_ELEMENTS = 1 << 28
+
+function damaged(detail: string): MigrateError {
+  return new MigrateError('FM_RESP_PROTOCOL', `the server sent no Redis protocol: ${detail}`, 'Check host and port: something else than a Redis-compatible server may listen there, or it wants TLS.')
+}
+
+/**
+ * A push parser for replies: `push` takes any piece of the input and calls `onReply` for each complete reply.
+ * Announced sizes allocate nothing before the bytes are there.
+ */
+export class RespReader {
+  private readonly onReply: (reply: Reply) => void
+  private data: Buffer = Buffer.alloc(0)
+  private at = 0
+  private needed = 0
+  private parts: Buffer[] = []
+  private partBytes = 0
+  private readonly stack: { list: Reply[]; left: number }[] = []
+
+  constructor(onReply: (reply: Reply) => void) {
+    this.onReply = onReply
+  }
+
+  /** @throws MigrateError FM_RESP_PROTOCOL */
+  push(chunk: Buffer): void {
+    // A long bulk string collects its pieces and is joined once.
+    this.parts.push(chunk)
+    this.partBytes += chunk.length
+    if (this.partBytes < this.needed) return
+    this.data = this.parts.length === 1 ? chunk : Buffer.concat(this.parts, this.partBytes)
+    this.at = 0
+    this.needed = 0
+    while (this.next());
+    const rest = this.data.subarray(this.at)
+    this.parts = rest.length > 0 ? [rest] : []
+    this.partBytes = rest.length
+    this.data = rest
+  }
+
+  /** True between replies. */
+  get idle(): boolean {
+    return this.partBytes === 0 && this.stack.length === 0
+  }
+
+  private next(): boolean {
+    const data = this.data
+    if (this.at >= data.length) return false
+    const lineEnd = data.indexOf(10, this.at)
+    if (lineEnd < 0) {
+      if (data.length - this.at > 65536 && data[this.at] !== 45) throw damaged('a line without end')
+      return false
+    }
+    const start = this.at + 1
+    const end = data[lineEnd - 1] === 13 ? lineEnd - 1 : lineEnd
+    const mark = data[this.at]
+    switch (mark) {
+      case 43: // +
+        return this.done(lineEnd + 1, data.toString('latin1', start, end))
+      case 45: // -
+      case 33: // !
+        return this.done(lineEnd + 1, new ReplyError(data.toString('latin1', start, end)))
+      case 58: // :
+      case 40: {
+        const text = data.toString('latin1', start, end)
+        if (!/^[+-]?\d{1,40}$/.test(text)) throw damaged('a number that is none')
+        const value = Number(text)
+        return this.done(lineEnd + 1, Number.isSafeInteger(value) ? value : BigInt(text))
+      }
+      case 36: // $
+      case 61: {
+        const size = this.size(start, end, MAX_BULK)
+        if (size < 0) return this.done(lineEnd + 1, null)
+        const stop = lineEnd + 1 + size
+        if (stop + 2 > data.length) {
+          this.needed = stop + 2 - this.at
+          return false
+        }
+        if (data[stop] !== 13 || data[stop + 1] !== 10) throw damaged('a string without end')
+        const value = Buffer.allocUnsafeSlow(size)
+        data.copy(value, 0, lineEnd + 1, stop)
+        return this.done(stop + 2, value)
+      }
+      case 42: // *
+      case 37: // %
+      case 126: // ~
+      case 62: {
+        const size = this.size(start, end, MAX_ELEMENTS)
+        const count = mark === 37 ? size * 2 : size
+        if (count < 0) return this.done(lineEnd + 1, null)
+        if (count === 0) return this.done(lineEnd + 1, [])
+        if (this.stack.length > 128) throw damaged('nesting without end')
+        this.stack.push({ list: [], left: count })
+        this.at = lineEnd + 1
+        return true
+      }
+      case 95: // _
+        return this.done(lineEnd + 1, null)
+      case 35: // #
+        return this.done(lineEnd + 1, data[start] === 116 ? 1 : 0)
+      case 44: // ,
+        return this.done(lineEnd + 1, data.toString('latin1', start, end))
+    }
+    throw damaged(`a reply that starts with byte ${mark}`)
+  }
+
+  private size(start: number, end: number, most: number): number {
+    const text = this.data.toString('latin1', start, end)
+    if (!/^-?\d{1,12}$/.test(text)) throw damaged('a size that is no number')
+    const value = Number(text)
+    if (value > most) throw damaged(`a size of ${value}`)
+    return value
+  }
+
+  private done(at: number, value: Reply): boolean {
+    this.at = at
+    let reply = value
+    for (;;) {
+      const frame = this.stack[this.stack.length - 1]
+      if (frame === undefined) {
+        this.onReply(reply)
+        return true
+      }
+      frame.list.push(reply)
+      if (--frame.left > 0) return true
+      this.stack.pop()
+      reply = frame.list
+    }
+  }
+}

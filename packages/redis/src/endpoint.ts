@@ -1,0 +1,111 @@
+import { readFileSync } from 'node:fs'
+import type { ConnectionOptions } from 'node:tls'
+import { MigrateError } from '@ferrite-migrate/contracts'
+
+/** Where a Redis-compatible server is and how to get in. */
+export interface Endpoint {
+  /** Safe to print: no user, no password, no query. */
+  readonly label: string
+  readonly host: string
+  readonly port: number
+  /** Path of a Unix socket; host and port are unused then. */
+  readonly path?: string
+  readonly db: number
+  readonly username?: string
+  readonly password?: string
+  readonly tls?: ConnectionOptions
+  readonly connectTimeoutMs: number
+}
+
+type Options = Readonly<Record<string, string | number | boolean | undefined>>
+
+const FORMS = 'Write redis://[user:password@]host:port[/db], rediss:// for TLS, ferrite:// or ferrites:// for Ferrite, or redis+unix:///path/to.sock.'
+
+function invalid(what: string): MigrateError {
+  return new MigrateError('FM_URL_INVALID', what, FORMS)
+}
+
+function readSecretFile(path: string, what: string): string {
+  try {
+    return readFileSync(path, 'utf8').trimEnd()
+  } catch (cause) {
+    throw new MigrateError('FM_FILE_UNREADABLE', `the ${what} file ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})`, 'Check the path and its permissions.', { cause })
+  }
+}
+
+function certificate(path: string, what: string): string {
+  const text = readSecretFile(path, what)
+  if (!text.includes('-----BEGIN')) throw new MigrateError('FM_TLS_FILE', `the ${what} file ${path} is not PEM`, 'Give a file that starts with -----BEGIN.')
+  return text
+}
+
+/**
+ * Reads an endpoint URL with its adapter options (`username`, `password`, `password-env`, `password-file`, `tls-ca`,
+ * `tls-cert`, `tls-key`, `tls-servername`, `tls-verify`, `connect-timeout`), which override the URL.
+ * @throws MigrateError FM_URL_INVALID, FM_FILE_UNREADABLE, FM_TLS_FILE
+ */
+export function parseEndpoint(url: string, options: Options = {}): Endpoint {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1].toLowerCase()
+  if (scheme === undefined) throw invalid('the connection string has no scheme')
+  const unix = scheme === 'redis+unix'
+  let parsed: URL
+  try {
+    parsed = new URL(url)
+  } catch {
+    throw invalid(`the ${scheme} connection string is not a URL`)
+  }
+  const decode = (text: string, what: string): string => {
+    try {
+      return decodeURIComponent(text)
+    } catch {
+      throw invalid(`the ${what} in the connection string is not percent-encoded`)
+    }
+  }
+  const option = (name: string): string | undefined => {
+    const value = options[name]
+    return value === undefined || value === '' ? undefined : String(value)
+  }
+  if (!unix && parsed.hostname === '') throw invalid('the connection string names no host')
+  const host = parsed.hostname.replace(/^\[|\]$/g, '')
+  const port = parsed.port === '' ? 6379 : Number(parsed.port)
+  const path = unix ? decode(parsed.pathname, 'socket path') : undefined
+  if (unix && (path === undefined || path === '/')) throw invalid('the connection string names no socket')
+  const dbText = unix ? (parsed.searchParams.get('db') ?? '0') : parsed.pathname.replace(/^\//, '') || '0'
+  if (!/^\d{1,5}$/.test(dbText)) throw invalid(`"/${dbText}" in the connection string is no database number`)
+
+  const envName = option('password-env')
+  const fileName = option('password-file')
+  let password = option('password') ?? (parsed.password === '' ? undefined : decode(parsed.password, 'password'))
+  if (envName !== undefined) {
+    password = process.env[envName]
+    if (password === undefined) throw new MigrateError('FM_ENV_MISSING', `the environment variable ${envName} is not set`, 'Set it to the password, or give another --…-option password-env.')
+  }
+  if (fileName !== undefined) password = readSecretFile(fileName, 'password')
+  const username = option('username') ?? (parsed.username === '' ? undefined : decode(parsed.username, 'user name'))
+
+  const secure = scheme === 'rediss' || scheme === 'ferrites' || options.tls === true
+  const ca = option('tls-ca')
+  const cert = option('tls-cert')
+  const key = option('tls-key')
+  const tls: ConnectionOptions | undefined = secure
+    ? {
+        rejectUnauthorized: options['tls-verify'] !== false,
+        servername: option('tls-servername') ?? (/^[\d.]+$|:/.test(host) ? '' : host),
+        ...(ca === undefined ? {} : { ca: certificate(ca, 'CA') }),
+        ...(cert === undefined ? {} : { cert: certificate(cert, 'client certificate') }),
+        ...(key === undefined ? {} : { key: certificate(key, 'client key') }),
+      }
+    : undefined
+  const at = unix ? path! : `${host.includes(':') ? `[${host}]` : host}:${port}`
+  return {
+    label: `${scheme}://${at}${dbText === '0' || unix ? '' : `/${dbText}`}`,
+    host,
+    port,
+    ...(path === undefined ? {} : { path }),
+    db: Number(dbText),
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls }),
+    connectTimeoutMs: typeof options['connect-timeout'] === 'number' ? options['connect-timeout'] : 10_000,
+  }
+}

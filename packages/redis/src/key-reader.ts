@@ -1,0 +1,211 @@
+import { type DecodedValue, type DirtyKey, type KeyFilter, type KeyReader, MigrateError, type SnapshotRecord, type Value } from '@ferrite-migrate/contracts'
+import { decodeValue, type DigestOptions, digestValue, parseDump, parseFerritePayload, type Reply, ReplyError } from '@ferrite-migrate/protocol'
+import { isOwnKey } from './checkpoint-key.js'
+import type { Endpoint } from './endpoint.js'
+import { keyspaceSizes, readInfo } from './info.js'
+import { RedisLink, type WireTrace } from './link.js'
+import { readSlices, readStream } from './value-reader.js'
+
+export interface RedisKeyReaderOptions {
+  /** Ferrite's DUMP has a format of its own and its SCAN only one trustworthy page (see docs/ferrite.md). */
+  readonly ferrite?: boolean
+  readonly digest?: DigestOptions
+  /** Values above this many bytes come sliced unless read whole. Default 16 MiB. */
+  readonly sliceLimit?: number
+  readonly trace?: WireTrace | null
+}
+
+const SCAN_COUNT = 1000
+
+/** Reads keys of a Redis-compatible server over two connections of its own: one to scan, one to read. */
+export class RedisKeyReader implements KeyReader {
+  private readonly endpoint: Endpoint
+  private readonly options: RedisKeyReaderOptions
+  private readonly links = new Map<string, Promise<RedisLink>>()
+  private expireTime: boolean | undefined
+  private memoryUsage = true
+
+  constructor(endpoint: Endpoint, options: RedisKeyReaderOptions = {}) {
+    this.endpoint = endpoint
+    this.options = options
+  }
+
+  private link(use: 'scan' | 'read'): Promise<RedisLink> {
+    let link = this.links.get(use)
+    if (link === undefined) {
+      link = RedisLink.open(this.endpoint, this.options.trace ?? null)
+      this.links.set(use, link)
+      const forget = (): void => {
+        if (this.links.get(use) === link) this.links.delete(use)
+      }
+      link.then((open) => open.closed.then(forget), forget)
+    }
+    return link
+  }
+
+  async size(): Promise<ReadonlyMap<number, number>> {
+    return keyspaceSizes(await readInfo(await this.link('scan'), 'keyspace'))
+  }
+
+  async *keys(filter: KeyFilter = {}): AsyncGenerator<readonly DirtyKey[]> {
+    const sizes = await this.size()
+    for (const [db, size] of [...sizes].sort(([x], [y]) => x - y)) {
+      if (filter.dbs && !filter.dbs.includes(db)) continue
+      for await (const page of this.options.ferrite ? this.onePage(db, size) : this.pages(db, filter.match)) {
+        const keys = page.filter((key) => !isOwnKey(key))
+        if (keys.length > 0) yield keys.map((key) => ({ db, key }))
+      }
+    }
+  }
+
+  private async *pages(db: number, match: Buffer | undefined): AsyncGenerator<Buffer[]> {
+    let cursor = '0'
+    do {
+      const link = await this.link('scan')
+      const [reply] = await link.pipeline((out) => {
+        if (match === undefined) out.call('SCAN', cursor, 'COUNT', SCAN_COUNT)
+        else out.call('SCAN', cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
+        return 1
+      }, db)
+      if (reply instanceof ReplyError) throw this.refused('SCAN', reply)
+      const [next, keys] = reply as [Buffer, Buffer[]]
+      cursor = String(next)
+      yield keys
+    } while (cursor !== '0')
+  }
+
+  /** Ferrite: only a page that holds every key is complete. Grows until it is, in pieces of 1000 keys. */
+  private async *onePage(db: number, size: number): AsyncGenerator<Buffer[]> {
+    let count = size + 1000
+    for (let attempt = 0; attempt < 8; attempt++) {
+      const link = await this.link('scan')
+      const [reply] = await link.pipeline((out) => {
+        out.call('SCAN', '0', 'COUNT', count)
+        return 1
+      }, db)
+      if (reply instanceof ReplyError) throw this.refused('SCAN', reply)
+      const [next, keys] = reply as [Buffer, Buffer[]]
+      if (String(next) === '0') {
+        for (let from = 0; from < keys.length; from += SCAN_COUNT) yield keys.slice(from, from + SCAN_COUNT)
+        return
+      }
+      count *= 2
+    }
+    throw new MigrateError('FM_SCAN_INCOMPLETE', `${this.endpoint.label} never gave all its keys in one page`, 'Try again when fewer keys are being added.', { retryable: true })
+  }
+
+  async exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]> {
+    const link = await this.link('read')
+    const replies = await link.pipeline((out) => {
+      for (const key of keys) out.call('EXISTS', key)
+      return keys.length
+    }, db)
+    return replies.map((reply) => {
+      if (reply instanceof ReplyError) throw this.refused('EXISTS', reply)
+      return reply === 1
+    })
+  }
+
+  async read(db: number, keys: readonly Buffer[], whole = false): Promise<readonly (SnapshotRecord | null)[]> {
+    if (keys.length === 0) return []
+    const limit = this.options.sliceLimit ?? 16 << 20
+    const large = !whole && !this.options.ferrite ? await this.largeKeys(db, keys, limit) : new Set<number>()
+    const link = await this.link('read')
+    if (this.expireTime === undefined) {
+      const [probe] = await link.pipeline((out) => {
+        out.call('PEXPIRETIME', keys[0])
+        return 1
+      }, db)
+      this.expireTime = !(probe instanceof ReplyError)
+    }
+    const absolute = this.expireTime
+    const replies = await link.pipeline((out) => {
+      keys.forEach((key, i) => {
+        if (large.has(i)) out.call('TYPE', key)
+        else out.call('DUMP', key)
+        out.call(absolute ? 'PEXPIRETIME' : 'PTTL', key)
+      })
+      return keys.length * 2
+    }, db)
+    const now = Date.now()
+    const records: (SnapshotRecord | null)[] = []
+    for (let i = 0; i < keys.length; i++) {
+      const expiry = replies[i * 2 + 1]
+      if (expiry instanceof ReplyError) throw this.refused('PTTL', expiry)
+      const ttl = Number(expiry)
+      const value = ttl === -2 ? null : await this.value(db, keys[i], replies[i * 2], large.has(i))
+      records.push(value === null ? null : { db, key: keys[i], value, expireAt: ttl < 0 ? 0 : absolute ? ttl : now + ttl })
+    }
+    return records
+  }
+
+  private async largeKeys(db: number, keys: readonly Buffer[], limit: number): Promise<Set<number>> {
+    const large = new Set<number>()
+    if (!this.memoryUsage) return large
+    const link = await this.link('read')
+    const replies = await link.pipeline((out) => {
+      for (const key of keys) out.call('MEMORY', 'USAGE', key)
+      return keys.length
+    }, db)
+    replies.forEach((reply, i) => {
+      if (reply instanceof ReplyError) this.memoryUsage = false
+      else if (Number(reply ?? 0) > limit) large.add(i)
+    })
+    return large
+  }
+
+  private async value(db: number, key: Buffer, reply: Reply, large: boolean): Promise<Value | null> {
+    if (large) {
+      const type = String(reply)
+      if (type === 'none') return null
+      if (['string', 'list', 'set', 'zset', 'hash', 'stream'].includes(type)) {
+        const link = await this.link('read')
+        const sliceType = type as 'string'
+        return { form: 'sliced', type: sliceType, slices: readSlices(link, db, key, sliceType, this.options.digest?.fieldExpiry ?? false) }
+      }
+      const [dump] = await (await this.link('read')).pipeline((out) => {
+        out.call('DUMP', key)
+        return 1
+      }, db)
+      return this.value(db, key, dump, false)
+    }
+    if (reply === null) return null
+    if (reply instanceof ReplyError) {
+      if (!this.options.ferrite) throw this.refused('DUMP', reply)
+      const link = await this.link('read')
+      const [type] = await link.pipeline((out) => {
+        out.call('TYPE', key)
+        return 1
+      }, db)
+      if (type === 'none') return null
+      if (type === 'stream') return readStream(link, db, key)
+      throw new MigrateError('FM_VALUE_UNREADABLE', `the server can neither dump nor read a value of type ${String(type)}`, 'Exclude the key; docs/ferrite.md lists what Ferrite cannot give back.')
+    }
+    if (!Buffer.isBuffer(reply)) throw this.refused('DUMP', new ReplyError(String(reply)))
+    return this.options.ferrite ? parseFerritePayload(reply) : parseDump(reply, false)
+  }
+
+  async digest(db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]> {
+    const records = await this.read(db, keys, true)
+    return records.map((record) => (record === null ? null : digestRecord(record, this.options.digest)))
+  }
+
+  private refused(command: string, reply: ReplyError): MigrateError {
+    return new MigrateError('FM_SERVER_REFUSED', `${this.endpoint.label} answered ${command} with: ${reply.message.slice(0, 200)}`, 'Give the user the rights listed in docs/permissions.md.', {
+      retryable: /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN)/.test(reply.message),
+    })
+  }
+
+  async close(): Promise<void> {
+    for (const link of [...this.links.values()]) await link.then((open) => open.close(), () => undefined)
+  }
+}
+
+/** The logical digest of a record that is held whole. */
+export function digestRecord(record: SnapshotRecord, options: DigestOptions = {}): Buffer {
+  const { value } = record
+  if (value.form === 'sliced') throw new MigrateError('FM_CONTRACT', 'a sliced value has no digest in one step', 'Read it whole.')
+  if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) return Buffer.from(value.body)
+  const decoded: DecodedValue = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
+  return digestValue(decoded, options)
+}

@@ -1,0 +1,204 @@
+import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { type Reply, ReplyError, RespReader, RespWriter } from '@ferrite-migrate/protocol'
+import { connectError, handshakeError } from './connect-error.js'
+import type { Endpoint } from './endpoint.js'
+
+interface Waiting {
+  left: number
+  readonly replies: Reply[]
+  resolve(replies: Reply[]): void
+  reject(error: Error): void
+}
+
+/** Sees the bytes on the wire; never called during the handshake, which carries secrets. */
+export type WireTrace = (direction: '>' | '<', data: Buffer) => void
+
+/**
+ * One pipelined connection. Replies arrive in order of the calls. `takeOver` hands the incoming bytes to somebody
+ * else: a replication link, or a writer that only counts replies.
+ */
+export class RedisLink {
+  readonly endpoint: Endpoint
+  readonly socket: Socket
+  /** Resolves with the reason when the connection is gone (with null after `close`). */
+  readonly closed: Promise<MigrateError | null>
+  private readonly reader: RespReader
+  private readonly waiting: Waiting[] = []
+  private readonly writer = new RespWriter(4096)
+  private db = 0
+  private failure: MigrateError | null = null
+  private closing = false
+  private consumer: ((chunk: Buffer) => void) | null = null
+  private trace: WireTrace | null = null
+
+  private constructor(endpoint: Endpoint, socket: Socket) {
+    this.endpoint = endpoint
+    this.socket = socket
+    this.reader = new RespReader((reply) => this.receive(reply))
+    this.closed = new Promise((resolve) => {
+      socket.on('error', (cause) => {
+        this.failure ??= connectError(endpoint, cause)
+      })
+      socket.on('close', () => {
+        this.failure ??= connectError(endpoint, Object.assign(new Error('closed by the server'), { code: 'ECONNRESET' }))
+        for (const call of this.waiting.splice(0)) call.reject(this.failure)
+        resolve(this.closing ? null : this.failure)
+      })
+    })
+    socket.on('data', (chunk: Buffer) => {
+      this.trace?.('<', chunk)
+      if (this.consumer !== null) this.consumer(chunk)
+      else
+        try {
+          this.reader.push(chunk)
+        } catch (error) {
+          this.destroy(error as MigrateError)
+        }
+    })
+  }
+
+  /**
+   * Connects, authenticates and selects the endpoint's database.
+   * @throws MigrateError FM_CONNECT_*, FM_AUTH_*, FM_SERVER_LOADING, FM_DB_RANGE
+   */
+  static async open(endpoint: Endpoint, trace: WireTrace | null = null): Promise<RedisLink> {
+    const socket = await connectSocket(endpoint)
+    const link = new RedisLink(endpoint, socket)
+    try {
+      await link.handshake()
+    } catch (error) {
+      link.close()
+      throw error
+    }
+    link.trace = trace
+    return link
+  }
+
+  private async handshake(): Promise<void> {
+    const { username, password, db } = this.endpoint
+    const timer = setTimeout(
+      () => this.destroy(new MigrateError('FM_CONNECT_TIMEOUT', `${this.endpoint.label} accepts connections and does not answer`, 'Check that a Redis-compatible server listens there (and TLS or not).', { retryable: true })),
+      this.endpoint.connectTimeoutMs,
+    )
+    try {
+      if (password !== undefined) {
+        const auth = username === undefined ? ['AUTH', password] : ['AUTH', username, password]
+        await this.call(...auth).catch((error) => {
+          throw error instanceof MigrateError ? error : handshakeError(this.endpoint, error.message)
+        })
+      }
+      await this.pipeline((out) => {
+        out.call('PING')
+        return 1
+      }).then(([pong]) => {
+        // A user without the right to PING is fine; a server that is loading or wants a password is not.
+        if (pong instanceof ReplyError && !pong.message.startsWith('NOPERM')) throw handshakeError(this.endpoint, pong.message)
+      })
+      if (db !== 0)
+        await this.call('SELECT', String(db)).catch((error) => {
+          throw error instanceof MigrateError ? error : handshakeError(this.endpoint, error.message)
+        })
+      this.db = db
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The selected database. */
+  get selected(): number {
+    return this.db
+  }
+
+  /** One command; rejects with the ReplyError when the server answers one. */
+  async call(...argv: readonly (Buffer | string | number)[]): Promise<Reply> {
+    const [reply] = await this.pipeline((out) => {
+      out.call(...argv)
+      return 1
+    })
+    if (reply instanceof ReplyError) throw reply
+    return reply
+  }
+
+  /** Writes commands and resolves with their replies; error replies are values. */
+  pipeline(build: (out: RespWriter) => number, db = this.db): Promise<Reply[]> {
+    if (this.failure !== null) return Promise.reject(this.failure)
+    const select = db === this.db ? 0 : 1
+    if (select) {
+      this.writer.call('SELECT', db)
+      this.db = db
+    }
+    const left = build(this.writer) + select
+    const data = this.writer.take()
+    if (left === 0) return Promise.resolve([])
+    return new Promise<Reply[]>((resolve, reject) => {
+      this.waiting.push({ left, replies: [], resolve, reject })
+      this.send(data)
+    }).then((replies) => {
+      if (!select) return replies
+      const first = replies.shift()
+      if (first instanceof ReplyError) throw handshakeError({ ...this.endpoint, db }, first.message)
+      return replies
+    })
+  }
+
+  /** Writes bytes as they are. False when the socket's buffer is full. */
+  send(data: Buffer, done?: () => void): boolean {
+    this.trace?.('>', data)
+    return this.socket.write(data, done)
+  }
+
+  /** From now on `consumer` gets the incoming bytes; no call may be under way. */
+  takeOver(consumer: (chunk: Buffer) => void): void {
+    this.consumer = consumer
+  }
+
+  /** Notes what a raw `send` selected. */
+  assumeSelected(db: number): void {
+    this.db = db
+  }
+
+  close(): void {
+    this.closing = true
+    this.socket.destroy()
+  }
+
+  destroy(error: MigrateError): void {
+    this.failure ??= error
+    this.socket.destroy()
+  }
+
+  private receive(reply: Reply): void {
+    const call = this.waiting[0]
+    if (call === undefined) return
+    call.replies.push(reply)
+    if (--call.left > 0) return
+    this.waiting.shift()
+    call.resolve(call.replies)
+  }
+}
+
+function connectSocket(endpoint: Endpoint): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const where = endpoint.path === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.path }
+    const socket = endpoint.tls === undefined ? connectTcp(where) : connectTls({ ...where, ...endpoint.tls })
+    const ready = endpoint.tls === undefined ? 'connect' : 'secureConnect'
+    const timer = setTimeout(() => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })), endpoint.connectTimeoutMs)
+    const fail = (cause: unknown): void => {
+      clearTimeout(timer)
+      reject(connectError(endpoint, cause))
+    }
+    const closed = (): void => fail(Object.assign(new Error('closed'), { code: 'ECONNRESET' }))
+    socket.once('error', fail)
+    socket.once('close', closed)
+    socket.once(ready, () => {
+      clearTimeout(timer)
+      socket.off('error', fail)
+      socket.off('close', closed)
+      socket.setNoDelay(true)
+      socket.setKeepAlive(true, 30_000)
+      resolve(socket)
+    })
+  })
+}

@@ -1,0 +1,250 @@
+import {
+  type ChangesEvent,
+  type DirtyKey,
+  type Lag,
+  type Logger,
+  MigrateError,
+  PackedChange,
+  type Position,
+  type ReadAt,
+  type ReadRequest,
+  type Shard,
+  type SnapshotRecord,
+  type SourceEvent,
+  splitCommand,
+} from '@ferrite-migrate/contracts'
+import { type Block, ByteWindow, CommandScan, INCOMPLETE, parseDump, RdbReader, ReplyError, type Reply } from '@ferrite-migrate/protocol'
+import { readInfo, RedisLink } from '@ferrite-migrate/redis'
+import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
+
+export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal'> {
+  readonly batchSize: number
+  readonly logger: Logger
+  readonly sliceLimit: number
+  /** Keys at the source when it was opened, for progress. */
+  readonly keys: number
+  /** Clock of the source minus the clock here, ms. */
+  readonly clockSkewMs: number
+}
+
+const BATCH_BYTES = 512 << 10
+
+function parsePosition(position: Position): { replid: string; offset: number; db: number } {
+  const match = /^([0-9a-zA-Z]{1,64}):(\d{1,16}):(\d{1,5})$/.exec(position)
+  if (!match) throw new MigrateError('FM_POSITION_INVALID', `"${position.slice(0, 80)}" is no position of a replication stream`, 'Start again without it.')
+  return { replid: match[1], offset: Number(match[2]), db: Number(match[3]) }
+}
+
+/** The replication stream of one server. */
+export class PsyncShard implements Shard {
+  readonly id: string
+  private readonly options: PsyncShardOptions
+  private receiver: ReplicationReceiver | null = null
+  private control: Promise<RedisLink> | null = null
+  private db = 0
+  private parsed = 0
+  private oldestAt = 0
+  private bytesPerCommand = 40
+  /** Offsets at which an event must end, since values were read there. */
+  private readonly marks = new Set<number>()
+
+  constructor(id: string, options: PsyncShardOptions) {
+    this.id = id
+    this.options = options
+  }
+
+  acknowledge(position: Position): void {
+    this.receiver?.acknowledge(parsePosition(position).offset)
+  }
+
+  covers(position: Position, mark: Position): boolean {
+    return parsePosition(position).offset >= parsePosition(mark).offset
+  }
+
+  async lag(applied: Position | undefined): Promise<Lag> {
+    const receiver = this.receiver
+    if (receiver === null || applied === undefined) return receiver === null ? {} : { spooledBytes: receiver.spooledBytes }
+    const info = await readInfo(await this.controlLink(), 'replication')
+    const offset = Number(info.get('master_repl_offset') ?? receiver.offset)
+    const at = parsePosition(applied).offset
+    const bytes = Math.max(0, offset - at)
+    return {
+      bytes,
+      keys: Math.ceil(bytes / this.bytesPerCommand),
+      ms: bytes === 0 || this.oldestAt === 0 ? 0 : Math.max(0, Date.now() - this.oldestAt),
+      spooledBytes: receiver.spooledBytes,
+    }
+  }
+
+  private controlLink(): Promise<RedisLink> {
+    if (this.control === null) {
+      const link = RedisLink.open({ ...this.options.endpoint, db: 0 }, this.options.trace)
+      this.control = link
+      const forget = (): void => {
+        if (this.control === link) this.control = null
+      }
+      link.then((open) => open.closed.then(forget), forget)
+    }
+    return this.control
+  }
+
+  async readAt(keys: readonly DirtyKey[]): Promise<ReadAt> {
+    const link = await this.controlLink()
+    const [replies] = (
+      await link.pipeline((out) => {
+        out.call('MULTI')
+        for (const { db, key } of keys) {
+          out.call('SELECT', db)
+          out.call('DUMP', key)
+          out.call('PTTL', key)
+        }
+        out.call('SELECT', link.selected)
+        out.call('ROLE')
+        out.call('TIME')
+        out.call('EXEC')
+        return keys.length * 3 + 5
+      })
+    ).slice(-1) as Reply[][]
+    if (!Array.isArray(replies) || replies.length === 0) throw new MigrateError('FM_SERVER_REFUSED', 'the source did not run a transaction of reads', 'Give the user the rights listed in docs/permissions.md.', { retryable: true })
+    const failed = replies.find((reply) => reply instanceof ReplyError)
+    if (failed instanceof ReplyError) throw new MigrateError('FM_SERVER_REFUSED', `the source answered: ${failed.message.slice(0, 160)}`, 'Give the user the rights listed in docs/permissions.md.')
+    const [seconds, micros] = replies.at(-1) as Buffer[]
+    const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+    const role = replies.at(-2) as Reply[]
+    const offset = Number(String(role[0]) === 'master' ? role[1] : role[4])
+    const records = keys.map(({ db, key }, i): SnapshotRecord | null => {
+      const dump = replies[i * 3 + 1]
+      const ttl = Number(replies[i * 3 + 2])
+      if (!Buffer.isBuffer(dump) || ttl === -2) return null
+      return { db, key, value: parseDump(dump, false), expireAt: ttl < 0 ? 0 : now + ttl }
+    })
+    this.marks.add(offset)
+    return { records, position: `${this.receiver?.replid}:${offset}:0` }
+  }
+
+  async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
+    const receiver = new ReplicationReceiver({ ...this.options, signal: request.signal })
+    this.receiver = receiver
+    const from = request.from === undefined ? undefined : parsePosition(request.from)
+    this.db = from?.db ?? 0
+    try {
+      await receiver.start(from)
+      for (;;) {
+        const epoch = await receiver.nextEpoch()
+        if (epoch === null) return
+        const window = new ByteWindow(epoch.spool)
+        try {
+          if (epoch.kind === 'full') {
+            yield* this.snapshot(epoch, window, receiver)
+            if (!request.changes) return
+          } else yield { kind: 'sync', mode: 'partial' }
+          yield* this.changes(epoch, window, receiver)
+        } catch (error) {
+          // An RDB that ends early because the link was lost: the next epoch brings a whole one.
+          const cut = error instanceof MigrateError && error.code === 'FM_RDB_TRUNCATED'
+          if (!cut) throw error
+          if (request.signal.aborted) return
+        } finally {
+          await epoch.spool.close()
+        }
+      }
+    } finally {
+      await receiver.close()
+      void this.control?.then((link) => link.close(), () => undefined)
+    }
+  }
+
+  private async *snapshot(epoch: Epoch, window: ByteWindow, receiver: ReplicationReceiver): AsyncGenerator<SourceEvent> {
+    const reader = new RdbReader(window, { batchRecords: this.options.batchSize, sliceLimit: this.options.sliceLimit })
+    let announced = false
+    this.db = 0
+    this.marks.clear()
+    for await (const event of reader.read()) {
+      if (event.kind === 'header') {
+        announced = true
+        yield {
+          kind: 'sync',
+          mode: 'full',
+          keys: this.options.keys,
+          ...(epoch.rdbBytes === undefined ? {} : { bytes: epoch.rdbBytes }),
+          rdbVersion: event.version,
+        }
+      } else if (event.kind === 'records') {
+        const { records, byteLength, block } = event
+        yield { kind: 'snapshot', records, byteLength, release: () => block.release() }
+      } else if (event.kind === 'function') yield { kind: 'aside', what: 'function', payload: event.source }
+      else if (event.kind === 'module-aux') yield { kind: 'aside', what: 'module-aux', payload: event.payload }
+      else if (event.kind === 'aux' && event.name === 'repl-stream-db') this.db = Number(event.value.toString('latin1'))
+    }
+    if (!announced) throw new MigrateError('FM_RDB_TRUNCATED', 'the source sent no snapshot', 'Start again.')
+    if (epoch.markBytes > 0) {
+      if (!(await window.need(epoch.markBytes))) throw new MigrateError('FM_RDB_TRUNCATED', 'the mark behind the snapshot is missing', 'Start again.')
+      window.pos += epoch.markBytes
+    }
+    yield { kind: 'snapshot-end', position: `${receiver.replid}:${epoch.offset}:${this.db}` }
+  }
+
+  private async *changes(epoch: Epoch, window: ByteWindow, receiver: ReplicationReceiver): AsyncGenerator<SourceEvent> {
+    const scan = new CommandScan()
+    const start = window.offset()
+    let records: PackedChange[] = []
+    let blocks: Block[] = []
+    let from = window.offset()
+    let inTransaction = false
+    const skew = this.options.clockSkewMs
+    const event = (): ChangesEvent => {
+      const held = blocks
+      const byteLength = window.offset() - from
+      if (records.length > 0) this.bytesPerCommand = this.bytesPerCommand * 0.9 + (byteLength / records.length) * 0.1
+      this.parsed = epoch.offset + window.offset() - start
+      const made: ChangesEvent = {
+        kind: 'changes',
+        records,
+        byteLength,
+        position: `${receiver.replid}:${this.parsed}:${this.db}`,
+        release: () => {
+          for (const block of held) block.release()
+        },
+      }
+      records = []
+      blocks = []
+      from = window.offset()
+      return made
+    }
+    for (;;) {
+      const receivedAt = epoch.spool.arrivedAt(window.offset()) + skew
+      this.oldestAt = receivedAt - skew
+      const data = window.data
+      const end = window.end
+      scan.base = epoch.offset + window.offset(0) - start
+      let held = false
+      let incomplete = false
+      while (inTransaction || (records.length < this.options.batchSize && window.offset() - from < BATCH_BYTES)) {
+        const at = window.pos
+        const next = scan.next(data, at, end)
+        if (next === INCOMPLETE) {
+          incomplete = true
+          break
+        }
+        const spec = scan.spec(data)
+        const { kind } = spec
+        if (!inTransaction && records.length > 0 && (kind === 'flush' || kind === 'swapdb')) break
+        window.pos = next
+        if (kind === 'select') this.db = Number(splitCommand(data, scan.start, next)[1].toString('latin1'))
+        else if (kind === 'multi') inTransaction = true
+        else if (kind === 'exec') inTransaction = false
+        else if (kind !== 'link') {
+          if (!held) {
+            blocks.push(window.retain())
+            held = true
+          }
+          records.push(new PackedChange(this.db, spec.name, data, scan.start, next, receivedAt))
+        }
+        if (!inTransaction && this.marks.size > 0 && this.marks.delete(epoch.offset + window.offset() - start)) break
+      }
+      if (!inTransaction && window.offset() > from) yield event()
+      if (!incomplete) continue
+      if (!(await window.more())) return
+    }
+  }
+}

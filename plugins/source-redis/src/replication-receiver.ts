@@ -1,0 +1,361 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
+import { RespWriter } from '@ferrite-migrate/protocol'
+import { type Endpoint, handshakeError, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
+import { Spool, type SpoolOptions } from './spool.js'
+
+export interface ReceiverOptions {
+  readonly endpoint: Endpoint
+  readonly spool: SpoolOptions
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  /** How long a lost source is tried again. */
+  readonly retryMs: number
+  readonly trace: WireTrace | null
+}
+
+/** One full resync and all that follows it: an RDB (with this mark at its end, if any), then the command stream. */
+export interface Epoch {
+  readonly kind: 'full' | 'partial'
+  readonly spool: Spool
+  /** Offset that the first byte of the command stream follows. */
+  readonly offset: number
+  /** Bytes of the RDB, where announced. */
+  readonly rdbBytes?: number
+  /** Length of the mark behind a diskless RDB, 0 = none. */
+  readonly markBytes: number
+}
+
+const ACK_MS = 1000
+/** A primary that prepares an RDB sends a newline every second; silence for longer means that nothing will come. */
+const SILENCE_MS = 15_000
+const PAUSE_UNFLUSHED = 64 << 20
+const MARK_BYTES = 40
+/** In the live phase the socket is left alone this long after each read, so that small writes come together. */
+const GATHER_MS = 1
+const GATHER_BELOW = 16 << 10
+
+type Stage = 'preamble' | 'rdb' | 'stream'
+
+/** Stands for a refusal that means "PSYNC is not for you here". */
+export class PsyncRefused extends MigrateError {
+  constructor(label: string, reply: string) {
+    super('FM_PSYNC_REFUSED', `${label} refuses PSYNC: ${reply.slice(0, 120)}`, 'Use --capture notifications, or give the user the rights listed in docs/permissions.md.')
+  }
+}
+
+/**
+ * Receives a replication stream at the source's own pace into a spool, acknowledges every second, and comes back after
+ * a lost link: with a partial resync where the source can, else with a new epoch. Never appears as a replica that
+ * anything could promote: it announces port 0.
+ */
+export class ReplicationReceiver {
+  replid = '?'
+  private readonly options: ReceiverOptions
+  private readonly epochs: Epoch[] = []
+  private waiting: (() => void) | null = null
+  private failure: MigrateError | null = null
+  private stopped = false
+  private link: RedisLink | null = null
+  private spool: Spool | null = null
+  private stage: Stage = 'stream'
+  private received = 0
+  private acknowledged = 0
+  private rdbLeft = 0
+  private mark: Buffer | null = null
+  private tail: Buffer = Buffer.alloc(0)
+  private preamble: Buffer = Buffer.alloc(0)
+  private ready = false
+  private lastByteAt = 0
+  private running: Promise<void> | null = null
+
+  constructor(options: ReceiverOptions) {
+    this.options = options
+    options.signal.addEventListener('abort', () => this.stop(), { once: true })
+  }
+
+  /** Offset of the last byte received. */
+  get offset(): number {
+    return this.received
+  }
+
+  get spooledBytes(): number {
+    return this.spool?.waiting ?? 0
+  }
+
+  acknowledge(offset: number): void {
+    if (offset > this.acknowledged) this.acknowledged = offset
+  }
+
+  /**
+   * Connects; resolves when the source has answered PSYNC.
+   * @throws PsyncRefused, MigrateError
+   */
+  async start(from?: { replid: string; offset: number }): Promise<void> {
+    if (from) {
+      this.replid = from.replid
+      this.received = from.offset
+      this.acknowledged = from.offset
+      this.ready = true
+    }
+    const connected = Promise.withResolvers<void>()
+    this.running = this.loop(connected.resolve, connected.reject)
+    await connected.promise
+  }
+
+  /** The next epoch; null when the receiver was stopped. @throws what ended the receiver */
+  async nextEpoch(): Promise<Epoch | null> {
+    for (;;) {
+      const epoch = this.epochs.shift()
+      if (epoch) return epoch
+      if (this.failure) throw this.failure
+      if (this.stopped) return null
+      await new Promise<void>((resolve) => {
+        this.waiting = resolve
+      })
+    }
+  }
+
+  stop(): void {
+    this.stopped = true
+    this.link?.close()
+    this.spool?.end()
+    this.notify()
+  }
+
+  async close(): Promise<void> {
+    this.stop()
+    await this.running
+    await this.spool?.close()
+  }
+
+  private notify(): void {
+    this.waiting?.()
+    this.waiting = null
+  }
+
+  private async loop(connected: () => void, refused: (error: unknown) => void): Promise<void> {
+    let first = true
+    let wait = 100
+    let lostAt = Date.now()
+    while (!this.stopped) {
+      try {
+        await this.connect()
+        connected()
+        first = false
+        wait = 100
+        const reason = await this.receive()
+        if (this.stopped) break
+        lostAt = Date.now()
+        this.options.logger.log('warn', `the link to the source was lost: ${reason?.message ?? 'closed'}`, { offset: this.received })
+      } catch (cause) {
+        const error = cause instanceof MigrateError ? cause : new MigrateError('FM_INTERNAL', String(cause), 'Please report this.', { cause })
+        const over = Date.now() - lostAt > (first ? Math.min(this.options.retryMs, 60_000) : this.options.retryMs)
+        if (!error.retryable || over || (first && error.code.startsWith('FM_CONNECT'))) {
+          this.failure = error
+          this.spool?.fail(error)
+          refused(error)
+          this.notify()
+          return
+        }
+        this.options.logger.log('warn', `${error.message}; trying again`)
+      }
+      await sleep(wait, undefined, { signal: this.options.signal }).catch(() => undefined)
+      wait = Math.min(wait * 2, 3000)
+    }
+    connected()
+    this.notify()
+  }
+
+  private async connect(): Promise<void> {
+    const { endpoint } = this.options
+    const link = await RedisLink.open({ ...endpoint, db: 0 }, this.options.trace)
+    this.link = link
+    if (this.stopped) return link.close()
+    const replies = await link.pipeline((out) => {
+      out.call('REPLCONF', 'listening-port', '0')
+      out.call('REPLCONF', 'capa', 'eof', 'capa', 'psync2')
+      return 2
+    })
+    for (const reply of replies) {
+      if (!(reply instanceof Error)) continue
+      if (/NOPERM/.test(reply.message)) throw new PsyncRefused(endpoint.label, reply.message)
+      // Servers before 2.8 or proxies do not know REPLCONF; the answer to PSYNC decides.
+      this.options.logger.log('debug', `REPLCONF: ${reply.message}`)
+    }
+    const resumable = this.ready && this.stage === 'stream' && this.replid !== '?'
+    await this.psync(link, resumable ? this.replid : '?', resumable ? this.received + 1 : -1)
+  }
+
+  private psync(link: RedisLink, replid: string, offset: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let line: Buffer = Buffer.alloc(0)
+      const timer = setTimeout(
+        () => link.destroy(new MigrateError('FM_CONNECT_TIMEOUT', `${this.options.endpoint.label} does not answer PSYNC`, 'Look into the log of the source.', { retryable: true })),
+        60_000,
+      )
+      void link.closed.then((reason) => {
+        clearTimeout(timer)
+        reject(reason ?? new MigrateError('FM_CONNECT_LOST', 'stopped', 'Start again.', { retryable: true }))
+      })
+      link.takeOver((chunk) => {
+        line = line.length === 0 ? chunk : Buffer.concat([line, chunk])
+        let start = 0
+        while (start < line.length && line[start] === 10) start++
+        const end = line.indexOf(10, start)
+        if (end < 0) return
+        clearTimeout(timer)
+        try {
+          this.answer(line.toString('latin1', start, end).trimEnd())
+          const rest = line.subarray(end + 1)
+          link.takeOver((data) => this.take(data))
+          if (rest.length > 0) this.take(rest)
+          resolve()
+        } catch (error) {
+          reject(error)
+          link.close()
+        }
+      })
+      const out = new RespWriter(256)
+      out.call('PSYNC', replid, String(offset))
+      link.send(out.take())
+    })
+  }
+
+  private answer(line: string): void {
+    const { label } = this.options.endpoint
+    this.lastByteAt = Date.now()
+    const full = /^\+FULLRESYNC ([0-9a-z]{1,64}) (\d{1,18})$/i.exec(line)
+    if (full) {
+      this.replid = full[1]
+      this.received = Number(full[2])
+      this.acknowledged = this.received
+      this.stage = 'preamble'
+      this.preamble = Buffer.alloc(0)
+      this.ready = false
+      return
+    }
+    const partial = /^\+CONTINUE(?: ([0-9a-z]{1,64}))?$/i.exec(line)
+    if (partial) {
+      if (partial[1]) this.replid = partial[1]
+      this.stage = 'stream'
+      if (this.spool === null) {
+        this.spool = new Spool(this.options.spool)
+        this.epochs.push({ kind: 'partial', spool: this.spool, offset: this.received, markBytes: 0 })
+        this.notify()
+      }
+      return
+    }
+    if (/^-(NOMASTERLINK|LOADING|MASTERDOWN|BUSY|TRYAGAIN)/.test(line)) throw handshakeError(this.options.endpoint, line.replace(/^-NOMASTERLINK/, 'MASTERDOWN').slice(line.startsWith('-NOMASTER') ? 0 : 1))
+    if (/^-NOAUTH/.test(line)) throw handshakeError(this.options.endpoint, line.slice(1))
+    throw new PsyncRefused(label, line)
+  }
+
+  /** Receives until the link is gone. */
+  private async receive(): Promise<MigrateError | null> {
+    const link = this.link!
+    const timer = setInterval(() => {
+      if (this.stage !== 'preamble') this.sendAck()
+      if (Date.now() - this.lastByteAt > SILENCE_MS && this.stage !== 'stream') {
+        link.destroy(
+          this.stage === 'preamble'
+            ? new PsyncRefused(this.options.endpoint.label, 'it accepted and then sent nothing')
+            : new MigrateError('FM_CONNECT_TIMEOUT', `${this.options.endpoint.label} stopped sending its snapshot`, 'Look into the log of the source.', { retryable: true }),
+        )
+      }
+    }, ACK_MS)
+    const reason = await link.closed
+    clearInterval(timer)
+    if (reason instanceof PsyncRefused) throw reason
+    if (this.stage === 'rdb') {
+      this.spool?.end(true)
+      this.spool = null
+    }
+    return reason
+  }
+
+  private sendAck(): void {
+    const out = new RespWriter(64)
+    out.call('REPLCONF', 'ACK', String(this.acknowledged))
+    this.link?.send(out.take())
+  }
+
+  private take(chunk: Buffer): void {
+    this.lastByteAt = Date.now()
+    if (this.stage === 'stream') {
+      this.received += chunk.length
+      this.spool!.push(chunk)
+      if (chunk.length < GATHER_BELOW) this.rest(GATHER_MS)
+    } else if (this.stage === 'rdb') this.takeRdb(chunk)
+    else this.takePreamble(chunk)
+    if (this.spool !== null && this.spool.unflushed > PAUSE_UNFLUSHED) this.rest(50)
+  }
+
+  private rest(ms: number): void {
+    const { socket } = this.link!
+    socket.pause()
+    setTimeout(() => socket.resume(), ms)
+  }
+
+  private takePreamble(chunk: Buffer): void {
+    let data = this.preamble.length === 0 ? chunk : Buffer.concat([this.preamble, chunk])
+    let start = 0
+    while (start < data.length && (data[start] === 10 || data[start] === 13)) start++
+    data = data.subarray(start)
+    const end = data.indexOf(10)
+    if (end < 0) {
+      this.preamble = Buffer.from(data)
+      return
+    }
+    const line = data.toString('latin1', 0, end).trimEnd()
+    const sized = /^\$(\d{1,15})$/.exec(line)
+    const marked = /^\$EOF:(.{40})$/.exec(line)
+    if (!sized && !marked) {
+      this.link!.destroy(
+        line.startsWith('-')
+          ? handshakeError(this.options.endpoint, line.slice(1))
+          : new MigrateError('FM_STREAM_CORRUPT', `the source announced its snapshot with "${line.slice(0, 60)}"`, 'Report this with the source version.'),
+      )
+      return
+    }
+    // A new epoch: what the former one left unread is overtaken by the snapshot.
+    this.spool?.end(true)
+    this.spool = new Spool(this.options.spool)
+    this.mark = marked ? Buffer.from(marked[1], 'latin1') : null
+    this.tail = Buffer.alloc(0)
+    this.rdbLeft = sized ? Number(sized[1]) : Number.POSITIVE_INFINITY
+    this.stage = 'rdb'
+    this.epochs.push({
+      kind: 'full',
+      spool: this.spool,
+      offset: this.received,
+      ...(sized ? { rdbBytes: this.rdbLeft } : {}),
+      markBytes: marked ? MARK_BYTES : 0,
+    })
+    this.notify()
+    const rest = data.subarray(end + 1)
+    if (rest.length > 0) this.takeRdb(rest)
+  }
+
+  private takeRdb(chunk: Buffer): void {
+    if (this.mark === null) {
+      const own = Math.min(chunk.length, this.rdbLeft)
+      this.rdbLeft -= own
+      this.spool!.push(chunk.subarray(0, own))
+      if (this.rdbLeft > 0) return
+      this.startStream()
+      if (own < chunk.length) this.take(chunk.subarray(own))
+      return
+    }
+    this.spool!.push(chunk)
+    // The stream starts only after an acknowledgement, so the mark is always the end of what was received.
+    this.tail = chunk.length >= MARK_BYTES ? Buffer.from(chunk.subarray(-MARK_BYTES)) : Buffer.concat([this.tail, chunk]).subarray(-MARK_BYTES)
+    if (this.tail.equals(this.mark)) this.startStream()
+  }
+
+  private startStream(): void {
+    this.stage = 'stream'
+    this.ready = true
+    this.sendAck()
+  }
+}

@@ -1,0 +1,199 @@
+import { type FileHandle, open, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import type { ByteFeed } from '@ferrite-migrate/protocol'
+
+export interface SpoolOptions {
+  readonly directory: string
+  /** Bytes held in memory before the disk is used. */
+  readonly memoryLimit: number
+  /** Bytes held on disk; more is an error. */
+  readonly diskLimit: number
+}
+
+interface Segment {
+  readonly file: FileHandle
+  readonly path: string
+  /** Bytes handed to the file, bytes that are in it, bytes read back. */
+  size: number
+  flushed: number
+  read: number
+}
+
+const SEGMENT_BYTES = 64 << 20
+const READ_BYTES = 256 << 10
+const MARK_EVERY_MS = 10
+let serial = 0
+
+/**
+ * A queue of bytes between a socket that never waits and a reader that may: in memory up to a limit, then in segment
+ * files, which vanish as they are read. Remembers when what arrived.
+ */
+export class Spool implements ByteFeed {
+  private readonly options: SpoolOptions
+  private readonly memory: Buffer[] = []
+  private memoryHead = 0
+  private memoryBytes = 0
+  private readonly segments: Segment[] = []
+  private unwritten: Buffer[] = []
+  private unwrittenBytes = 0
+  private diskBytes = 0
+  private writing: Promise<void> | null = null
+  private wake: (() => void) | null = null
+  private ended = false
+  private failure: MigrateError | null = null
+  private pushed = 0
+  private readonly marks: { offset: number; at: number }[] = []
+
+  constructor(options: SpoolOptions) {
+    this.options = options
+  }
+
+  /** Bytes waiting to be read. */
+  get waiting(): number {
+    return this.memoryBytes + this.unwrittenBytes + this.diskBytes
+  }
+
+  /** Bytes that wait for the disk; the socket should pause above some. */
+  get unflushed(): number {
+    return this.unwrittenBytes
+  }
+
+  push(chunk: Buffer): void {
+    if (this.ended) return
+    const now = Date.now()
+    const last = this.marks.at(-1)
+    if (last === undefined || now - last.at >= MARK_EVERY_MS) this.marks.push({ offset: this.pushed, at: now })
+    this.pushed += chunk.length
+    if (this.segments.length === 0 && this.unwrittenBytes === 0 && this.memoryBytes + chunk.length <= this.options.memoryLimit) {
+      this.memory.push(chunk)
+      this.memoryBytes += chunk.length
+    } else {
+      this.unwritten.push(chunk)
+      this.unwrittenBytes += chunk.length
+      if (this.diskBytes + this.unwrittenBytes > this.options.diskLimit)
+        this.fail(
+          new MigrateError('FM_SPOOL_FULL', `the target is more than ${this.options.diskLimit} bytes behind the source`, 'Give more room with --spool-limit, or find out why the target is slow.'),
+        )
+      else this.writing ??= this.flush().finally(() => {
+        this.writing = null
+      })
+    }
+    this.notify()
+  }
+
+  /** When the byte at this offset of the spool arrived, ms. Offsets must not go back. */
+  arrivedAt(offset: number): number {
+    const { marks } = this
+    while (marks.length > 1 && marks[1].offset <= offset) marks.shift()
+    return marks[0]?.at ?? Date.now()
+  }
+
+  /** Nothing comes any more. What waits can still be read, unless `drop`. */
+  end(drop = false): void {
+    this.ended = true
+    if (drop) {
+      this.memory.length = 0
+      this.memoryHead = 0
+      this.memoryBytes = 0
+      this.unwritten = []
+      this.unwrittenBytes = 0
+      this.diskBytes = 0
+    }
+    this.notify()
+  }
+
+  /** The reader gets the error once it has read what waits. */
+  fail(error: MigrateError): void {
+    this.failure ??= error
+    this.end()
+  }
+
+  async next(): Promise<Buffer | null> {
+    for (;;) {
+      if (this.memoryHead < this.memory.length) {
+        const chunk = this.memory[this.memoryHead]
+        this.memory[this.memoryHead++] = EMPTY
+        if (this.memoryHead > 1024) {
+          this.memory.splice(0, this.memoryHead)
+          this.memoryHead = 0
+        }
+        this.memoryBytes -= chunk.length
+        return chunk
+      }
+      const segment = this.segments[0]
+      if (segment !== undefined && segment.read < segment.flushed) return this.readBack(segment)
+      if (segment !== undefined && segment.read === segment.size && (this.segments.length > 1 || this.unwrittenBytes === 0)) {
+        this.segments.shift()
+        await segment.file.close()
+        continue
+      }
+      if (this.waiting === 0) {
+        if (this.failure !== null) throw this.failure
+        if (this.ended) return null
+      }
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+      })
+    }
+  }
+
+  private async readBack(segment: Segment): Promise<Buffer> {
+    const data = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, segment.flushed - segment.read))
+    const { bytesRead } = await segment.file.read(data, 0, data.length, segment.read)
+    if (bytesRead === 0) throw new MigrateError('FM_SPOOL_DISK', 'the spool file became shorter', 'Look after the disk of the temporary directory.')
+    segment.read += bytesRead
+    this.diskBytes = Math.max(0, this.diskBytes - bytesRead)
+    return data.subarray(0, bytesRead)
+  }
+
+  private async flush(): Promise<void> {
+    try {
+      while (this.unwritten.length > 0) {
+        let segment = this.segments.at(-1)
+        if (segment === undefined || segment.size >= SEGMENT_BYTES) {
+          const path = join(this.options.directory, `spool-${process.pid}-${serial++}`)
+          segment = { file: await open(path, 'wx+', 0o600), path, size: 0, flushed: 0, read: 0 }
+          // Without a name it vanishes with the process, however that ends.
+          await unlink(path)
+          this.segments.push(segment)
+        }
+        const batch = this.unwritten
+        const bytes = this.unwrittenBytes
+        this.unwritten = []
+        segment.size += bytes
+        this.diskBytes += bytes
+        this.unwrittenBytes -= bytes
+        let at = segment.flushed
+        for (let from = 0; from < batch.length; from += 512) {
+          const part = batch.slice(from, from + 512)
+          const want = part.reduce((sum, chunk) => sum + chunk.length, 0)
+          let { bytesWritten } = await segment.file.writev(part, at)
+          if (bytesWritten < want) {
+            const rest = Buffer.concat(part).subarray(bytesWritten)
+            for (let done = 0; done < rest.length; ) done += (await segment.file.write(rest, done, rest.length - done, at + bytesWritten + done)).bytesWritten
+            bytesWritten = want
+          }
+          at += bytesWritten
+        }
+        segment.flushed = at
+        this.notify()
+      }
+    } catch (cause) {
+      this.fail(new MigrateError('FM_SPOOL_DISK', `the spool in ${this.options.directory} cannot be written: ${(cause as Error).message}`, 'Free some disk space, or set TMPDIR to a larger disk.', { cause }))
+    }
+  }
+
+  private notify(): void {
+    this.wake?.()
+    this.wake = null
+  }
+
+  async close(): Promise<void> {
+    this.end(true)
+    await this.writing
+    for (const segment of this.segments.splice(0)) await segment.file.close()
+  }
+}
+
+const EMPTY = Buffer.alloc(0)

@@ -1,0 +1,260 @@
+import { type ConflictPolicy, type DecodedValue, type DirtyKey, type ItemsValue, type NotCarried, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import { decodeValue, integerText, type RespWriter, writeFerritePayload, writeRestorePayload, writeTyped } from '@ferrite-migrate/protocol'
+import { OWN_PREFIX } from '@ferrite-migrate/redis'
+import type { Abilities } from './probe.js'
+
+/** What a reply answers: a record by its index, a group of records (MSET), or nothing that needs an answer. */
+export const NOBODY = -1
+
+export interface Staged {
+  readonly index: number
+  readonly temporary: string
+}
+
+const MSET_PAIRS = 200
+const DELETE_KEYS = 500
+const HYLL = Buffer.from('HYLL')
+let serial = 0
+
+/** Names for values under construction; hidden from every report by their prefix. */
+export function temporaryName(): string {
+  return `${OWN_PREFIX}tmp:${process.pid}:${Date.now().toString(36)}:${serial++}`
+}
+
+/**
+ * Turns records into commands in the dialect that the probes found. After `render`, `owners` tells for each reply which
+ * record it answers (`groups[-2 - owner]` for MSET), and `staged` which records are under a temporary name that a second
+ * step has to put in place.
+ */
+export class BatchRenderer {
+  readonly owners: number[] = []
+  readonly groups: number[][] = []
+  readonly staged: Staged[] = []
+  readonly notCarried: NotCarried[] = []
+  /** Records that expired before they could be written. */
+  expired = 0
+  private readonly able: Abilities
+  private readonly out: RespWriter
+  private readonly clockSkewMs: number
+  private db: number
+
+  constructor(able: Abilities, out: RespWriter, db: number, clockSkewMs: number) {
+    this.able = able
+    this.out = out
+    this.db = db
+    this.clockSkewMs = clockSkewMs
+  }
+
+  /** The database selected after what was rendered. */
+  get selected(): number {
+    return this.db
+  }
+
+  private select(db: number): void {
+    if (db === this.db) return
+    this.out.call('SELECT', db)
+    this.owners.push(NOBODY)
+    this.db = db
+  }
+
+  deletes(keys: readonly DirtyKey[]): void {
+    for (let from = 0; from < keys.length; ) {
+      const { db } = keys[from]
+      let to = from
+      while (to < keys.length && to - from < DELETE_KEYS && keys[to].db === db) to++
+      this.select(db)
+      this.out.command(1 + to - from)
+      this.out.text('DEL')
+      for (; from < to; from++) this.out.bytes(keys[from].key)
+      this.owners.push(NOBODY)
+    }
+  }
+
+  /**
+   * Appends the records. `typedOnly` holds indexes whose payload the target refused before.
+   */
+  render(records: readonly SnapshotRecord[], onConflict: ConflictPolicy, typedOnly: ReadonlySet<number>): void {
+    const now = Date.now() + this.clockSkewMs
+    const plain: number[] = []
+    for (let index = 0; index < records.length; index++) {
+      const record = records[index]
+      if (record.expireAt > 0 && record.expireAt <= now) {
+        this.expired++
+        if (onConflict === 'replace') this.deletes([{ db: record.db, key: record.key }])
+        continue
+      }
+      if (this.able.rendering === 'restore' && record instanceof PackedRecord && !typedOnly.has(index)) {
+        const { type } = record
+        if (type === 0 && record.data[record.valueStart] < 0xc3) {
+          if (record.expireAt === 0 && onConflict === 'replace') {
+            plain.push(index)
+            continue
+          }
+          if (record.expireAt === 0 || this.able.setPxat) {
+            this.set(record, index, onConflict)
+            continue
+          }
+        }
+        if (this.able.rdbTypes.has(type) && (type < 22 || record.rdbVersion >= 80 === this.able.rdbVersion >= 80)) {
+          this.restore(record, index, onConflict, now)
+          continue
+        }
+      }
+      this.other(record, index, onConflict, now, typedOnly.has(index))
+    }
+    this.msets(records, plain)
+  }
+
+  /** Strings without expiry, many a command: one reply for all of them. */
+  private msets(records: readonly SnapshotRecord[], plain: readonly number[]): void {
+    for (let from = 0; from < plain.length; ) {
+      const { db } = records[plain[from]]
+      let to = from
+      while (to < plain.length && to - from < MSET_PAIRS && records[plain[to]].db === db) to++
+      this.select(db)
+      const out = this.out
+      out.command(1 + 2 * (to - from))
+      out.text('MSET')
+      const group: number[] = []
+      for (; from < to; from++) {
+        const record = records[plain[from]] as PackedRecord
+        group.push(plain[from])
+        out.range(record.data, record.keyStart, record.keyEnd)
+        this.stringValue(record)
+      }
+      this.groups.push(group)
+      this.owners.push(-1 - this.groups.length)
+    }
+  }
+
+  /** The argument with the bytes of a string that is plain or an integer. */
+  private stringValue(record: PackedRecord): void {
+    const { data, valueStart, valueEnd } = record
+    const byte = data[valueStart]
+    if (byte < 0x40) this.out.range(data, valueStart + 1, valueEnd)
+    else if (byte < 0x80) this.out.range(data, valueStart + 2, valueEnd)
+    else if (byte === 0x80) this.out.range(data, valueStart + 5, valueEnd)
+    else if (byte === 0x81) this.out.range(data, valueStart + 9, valueEnd)
+    else this.out.bytes(integerText(data.readIntLE(valueStart + 1, byte === 0xc0 ? 1 : byte === 0xc1 ? 2 : 4)))
+  }
+
+  private set(record: PackedRecord, index: number, onConflict: ConflictPolicy): void {
+    this.select(record.db)
+    const out = this.out
+    const unless = onConflict !== 'replace'
+    out.command(3 + (record.expireAt > 0 ? 2 : 0) + (unless ? 1 : 0))
+    out.text('SET')
+    out.range(record.data, record.keyStart, record.keyEnd)
+    this.stringValue(record)
+    if (record.expireAt > 0) {
+      out.text('PXAT')
+      out.integer(record.expireAt)
+    }
+    if (unless) out.text('NX')
+    this.owners.push(index)
+  }
+
+  private restore(record: PackedRecord, index: number, onConflict: ConflictPolicy, now: number): void {
+    this.select(record.db)
+    const out = this.out
+    const replace = onConflict === 'replace'
+    const absolute = record.expireAt > 0 && this.able.absoluteRestore
+    out.command(4 + (replace ? 1 : 0) + (absolute ? 1 : 0))
+    out.text('RESTORE')
+    out.range(record.data, record.keyStart, record.keyEnd)
+    out.integer(record.expireAt === 0 ? 0 : absolute ? record.expireAt : record.expireAt - now)
+    writeRestorePayload(out, record.type, record.data, record.valueStart, record.valueEnd, this.able.rdbVersion)
+    if (replace) out.text('REPLACE')
+    if (absolute) out.text('ABSTTL')
+    this.owners.push(index)
+  }
+
+  /** Everything that is not a packed record of a type that the target takes raw. */
+  private other(record: SnapshotRecord, index: number, onConflict: ConflictPolicy, now: number, typedOnly: boolean): void {
+    const { able } = this
+    const { value } = record
+    if (value.form === 'sliced') return
+    if (value.form === 'rdb' && !typedOnly && able.rendering === 'restore' && able.rdbTypes.has(value.type) && (value.type < 22 || value.rdbVersion >= 80 === able.rdbVersion >= 80)) {
+      this.restore(new PackedRecord(record.db, record.expireAt, joined(record.key, value.body), 0, record.key.length, record.key.length, record.key.length + value.body.length, value.type, value.rdbVersion), index, onConflict, now)
+      return
+    }
+    if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) {
+      // Only the same module can read it: RESTORE decides, and refuses by key.
+      if (able.rendering === 'restore') this.restore(new PackedRecord(record.db, record.expireAt, joined(record.key, value.body), 0, record.key.length, record.key.length, record.key.length + value.body.length, value.type, value.rdbVersion), index, onConflict, now)
+      else this.notCarried.push({ what: 'module-value', db: record.db, key: Buffer.from(record.key) })
+      return
+    }
+    const decoded = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
+    this.report(record, decoded)
+    if (able.rendering === 'ferrite-restore' && decoded.form === 'items') this.ferrite(record, decoded, index, onConflict, now)
+    else this.typed(record, decoded, index, onConflict)
+  }
+
+  private report(record: SnapshotRecord, decoded: DecodedValue): void {
+    const leaveOut = (what: string): void => {
+      this.notCarried.push({ what, db: record.db, key: Buffer.from(record.key) })
+    }
+    if (decoded.form === 'items') {
+      if (decoded.fieldExpireAt !== undefined && !this.able.fieldExpiry) leaveOut('hash-field-ttl')
+      if (decoded.type === 'string' && !this.able.hyperLogLog && decoded.items[0].length >= 16 && HYLL.compare(decoded.items[0], 0, 4) === 0) leaveOut('hyperloglog (copied as a string)')
+    } else if (decoded.entriesAdded !== '-1' && !this.able.xsetidCounters && decoded.entriesAdded !== String(decoded.entries.length)) leaveOut('stream-counters')
+  }
+
+  /** Ferrite's own RESTORE: value and time to live in one step. */
+  private ferrite(record: SnapshotRecord, value: ItemsValue, index: number, onConflict: ConflictPolicy, now: number): void {
+    this.select(record.db)
+    const out = this.out
+    const ttl = record.expireAt === 0 ? 0 : record.expireAt - now
+    if (value.type === 'string') {
+      out.command(3 + (ttl > 0 ? 2 : 0) + (onConflict === 'replace' ? 0 : 1))
+      out.text('SET')
+      out.bytes(record.key)
+      out.bytes(value.items[0])
+      if (ttl > 0) {
+        out.text('PX')
+        out.integer(ttl)
+      }
+      if (onConflict !== 'replace') out.text('NX')
+    } else {
+      out.command(4 + (onConflict === 'replace' ? 1 : 0))
+      out.text('RESTORE')
+      out.bytes(record.key)
+      out.integer(ttl)
+      writeFerritePayload(out, value)
+      if (onConflict === 'replace') out.text('REPLACE')
+    }
+    this.owners.push(index)
+  }
+
+  /** Typed commands: in one transaction where there is one, else under a temporary name. */
+  private typed(record: SnapshotRecord, value: DecodedValue, index: number, onConflict: ConflictPolicy): void {
+    this.select(record.db)
+    const out = this.out
+    if (!this.able.atomicMulti || onConflict !== 'replace') {
+      const temporary = temporaryName()
+      const name = Buffer.from(temporary)
+      let commands = writeTyped(out, name, value, this.able)
+      if (record.expireAt > 0) {
+        out.call('PEXPIREAT', name, record.expireAt)
+        commands++
+      }
+      for (let left = commands; left > 0; left--) this.owners.push(index)
+      this.staged.push({ index, temporary })
+      return
+    }
+    out.call('MULTI')
+    out.call('DEL', record.key)
+    let commands = 3 + writeTyped(out, record.key, value, this.able)
+    if (record.expireAt > 0) {
+      out.call('PEXPIREAT', record.key, record.expireAt)
+      commands++
+    }
+    out.call('EXEC')
+    for (let left = commands; left > 0; left--) this.owners.push(index)
+  }
+}
+
+function joined(key: Buffer, body: Buffer): Buffer {
+  return Buffer.concat([key, body])
+}
+

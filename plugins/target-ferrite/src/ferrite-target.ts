@@ -1,0 +1,152 @@
+import {
+  type AdapterContext,
+  type ChangeBatch,
+  type Checkpoint,
+  type Dialect,
+  type Finding,
+  type KeyReader,
+  type SnapshotBatch,
+  type Target,
+  type WriteResult,
+} from '@ferrite-migrate/contracts'
+import { ReplyError } from '@ferrite-migrate/protocol'
+import { checkpointKey, type Endpoint, handshakeError, parseEndpoint, RedisKeyReader, RedisLink, type WireTrace, wireTrace } from '@ferrite-migrate/redis'
+import { decodeCheckpoint } from './checkpoint.js'
+import { Lane, serverIdentity } from './lane.js'
+import { targetFindings } from './preflight.js'
+import { type Abilities, probeTarget } from './probe.js'
+
+/** Ferrite, or any server that speaks Redis, as a target. */
+export class FerriteTarget implements Target {
+  readonly dialect: Dialect
+  private readonly context: AdapterContext
+  private readonly endpoint: Endpoint
+  private readonly able: Abilities
+  private runId: string
+  private readonly clockSkewMs: number
+  private readonly trace: WireTrace | null
+  private readonly lanes = new Map<number, Lane>()
+  private control: Promise<RedisLink> | null = null
+
+  private constructor(context: AdapterContext, endpoint: Endpoint, able: Abilities, runId: string, clockSkewMs: number) {
+    this.context = context
+    this.endpoint = endpoint
+    this.able = able
+    this.runId = runId
+    this.clockSkewMs = clockSkewMs
+    this.trace = wireTrace(context.logger, 'target')
+    this.dialect = describe(able)
+  }
+
+  /** @throws MigrateError when the target cannot be reached or refuses the probes */
+  static async open(context: AdapterContext): Promise<FerriteTarget> {
+    const endpoint = parseEndpoint(context.url, context.options)
+    const link = await RedisLink.open(endpoint)
+    try {
+      const able = await probeTarget(link)
+      const sentAt = Date.now()
+      const time = await link.call('TIME').catch(() => null)
+      const now = (sentAt + Date.now()) / 2
+      const skew = Array.isArray(time) ? Math.round(Number(time[0]) * 1000 + Number(time[1]) / 1000 - now) : 0
+      return new FerriteTarget(context, endpoint, able, await serverIdentity(link), skew)
+    } catch (error) {
+      throw error instanceof ReplyError ? handshakeError(endpoint, error.message) : error
+    } finally {
+      link.close()
+    }
+  }
+
+  async preflight(): Promise<readonly Finding[]> {
+    const findings = await targetFindings(await this.controlLink(), this.able)
+    return this.context.options['allow-eviction'] === true ? findings.map((one) => (one.code === 'FM_TARGET_EVICTS' ? { ...one, level: 'warn' as const } : one)) : findings
+  }
+
+  knows(command: string): boolean {
+    return this.able.commands === null || this.able.commands.has(command)
+  }
+
+  private controlLink(): Promise<RedisLink> {
+    if (this.control === null) {
+      const link = RedisLink.open({ ...this.endpoint, db: 0 }, this.trace)
+      this.control = link
+      const forget = (): void => {
+        if (this.control === link) this.control = null
+      }
+      link.then((open) => open.closed.then(forget), forget)
+    }
+    return this.control
+  }
+
+  write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint): Promise<WriteResult> {
+    let lane = this.lanes.get(batch.lane)
+    if (lane === undefined) {
+      lane = new Lane({
+        endpoint: this.endpoint,
+        able: this.able,
+        logger: this.context.logger,
+        signal: this.context.signal,
+        retryMs: Number(this.context.options['sync-timeout']),
+        runId: () => this.runId,
+        clockSkewMs: this.clockSkewMs,
+        trace: this.trace,
+        control: () => this.controlLink(),
+      })
+      this.lanes.set(batch.lane, lane)
+    }
+    return lane.write(batch, checkpoint)
+  }
+
+  async reconnect(): Promise<void> {
+    for (const lane of this.lanes.values()) lane.close()
+    this.lanes.clear()
+    this.runId = await serverIdentity(await this.controlLink())
+  }
+
+  async checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {
+    const value = await (await this.controlLink()).call('GET', checkpointKey(migration, shard))
+    return value === null ? undefined : decodeCheckpoint(migration, shard, String(value))
+  }
+
+  async forget(migration: string, shard: string): Promise<void> {
+    await (await this.controlLink()).call('DEL', checkpointKey(migration, shard))
+  }
+
+  reader(): KeyReader {
+    return new RedisKeyReader(this.endpoint, { ferrite: this.able.rendering === 'ferrite-restore', digest: { fieldExpiry: this.able.fieldExpiry }, trace: this.trace })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const lane of this.lanes.values()) lane.close()
+    await this.control?.then((link) => link.close(), () => undefined)
+  }
+}
+
+function describe(able: Abilities): Dialect {
+  const refusals: string[] = []
+  if (able.rendering !== 'restore') refusals.push("the target does not take Redis's RESTORE payloads")
+  if (!able.ttlSurvivesWrites) refusals.push('writes at the target drop the expiry of a key')
+  if (!able.pushOrder) refusals.push('LPUSH of several elements stores them in another order')
+  if (!able.atomicMulti) refusals.push('MULTI at the target is not all or nothing')
+  const yes = (flag: boolean): string => (flag ? 'yes' : 'no')
+  return {
+    product: able.product,
+    rendering: able.rendering,
+    replay: refusals.length === 0,
+    replayRefusals: refusals,
+    facts: {
+      product: able.product,
+      rendering: able.rendering,
+      rdbVersion: able.rendering === 'restore' ? String(able.rdbVersion) : 'none',
+      rdbTypes: [...able.rdbTypes].sort((a, b) => a - b).join(' ') || 'none',
+      absoluteRestore: yes(able.absoluteRestore),
+      setPxat: yes(able.setPxat),
+      atomicMulti: yes(able.atomicMulti),
+      ttlSurvivesWrites: yes(able.ttlSurvivesWrites),
+      pushOrder: yes(able.pushOrder),
+      xsetid: able.xsetidCounters ? 'with counters' : yes(able.xsetid),
+      fieldExpiry: yes(able.fieldExpiry),
+      hyperLogLog: yes(able.hyperLogLog),
+      databases: yes(able.databases),
+    },
+  }
+}

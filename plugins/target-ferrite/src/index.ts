@@ -1,0 +1,7 @@
+import type { CreateTarget } from '@ferrite-migrate/contracts'
+import { FerriteTarget } from './ferrite-target.js'
+
+export { type Abilities, probeTarget } from './probe.js'
+
+/** Ferrite and every Redis-compatible server: `ferrite://`, `ferrites://`, `redis://`, `rediss://`, `redis+unix://`. */
+export const createTarget: CreateTarget = (context) => FerriteTarget.open(context)

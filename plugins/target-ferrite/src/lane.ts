@@ -1,0 +1,511 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Checkpoint, type ChangeBatch, type ConflictPolicy, type Failure, type Logger, MigrateError, type NotCarried, PackedChange, type SnapshotBatch, type SnapshotRecord, type WriteResult } from '@ferrite-migrate/contracts'
+import { commandSpecOf, keyPositions, ReplyCounter, ReplyError, RespWriter, writeFieldExpiry, writeItems, writeStreamEntries, writeStreamState } from '@ferrite-migrate/protocol'
+import { checkpointKey, type Endpoint, readInfo, RedisLink, retrying, type WireTrace } from '@ferrite-migrate/redis'
+import { BatchRenderer, NOBODY, type Staged, temporaryName } from './batch-renderer.js'
+import { encodeCheckpoint } from './checkpoint.js'
+import type { Abilities } from './probe.js'
+import { classify, refusalError } from './target-error.js'
+
+export interface LaneOptions {
+  readonly endpoint: Endpoint
+  readonly able: Abilities
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  readonly retryMs: number
+  /** Who the server was when the run started; another one has not what was written before. */
+  runId(): string
+  readonly clockSkewMs: number
+  readonly trace: WireTrace | null
+  /** A connection for the few things whose reply must be looked at. */
+  control(): Promise<RedisLink>
+}
+
+interface ReplyErrorAt {
+  readonly index: number
+  readonly inner: number
+  readonly text: string
+}
+
+/** Commands under way: their replies are counted, only errors and nils are kept. */
+interface Flight {
+  left: number
+  index: number
+  readonly errors: ReplyErrorAt[]
+  readonly nils: number[]
+  resolve(): void
+  reject(error: Error): void
+}
+
+const FULL_RETRY_MS = 10_000
+
+class MutableResult implements WriteResult {
+  written = 0
+  skipped = 0
+  deleted = 0
+  byteLength = 0
+  readonly failed: Failure[] = []
+  readonly notCarried: NotCarried[] = []
+}
+
+/** The identity of a server process, for noticing a restart. */
+export async function serverIdentity(link: RedisLink): Promise<string> {
+  const info = await readInfo(link, 'server').catch(() => new Map<string, string>())
+  return `${info.get('run_id') ?? ''}|${info.get('process_id') ?? ''}`
+}
+
+/** One ordered, pipelined connection to the target. Batches are rendered and sent at once and answered in order. */
+export class Lane {
+  private readonly options: LaneOptions
+  private link: RedisLink | null = null
+  private opening: Promise<RedisLink> | null = null
+  private counter!: ReplyCounter
+  private readonly flights: Flight[] = []
+  private readonly out = new RespWriter(256 << 10)
+  /** Batches wait for their turn here, so that a retry of one never overtakes another. */
+  private turn: Promise<void> = Promise.resolve()
+  private closed = false
+
+  constructor(options: LaneOptions) {
+    this.options = options
+  }
+
+  async write(batch: SnapshotBatch | ChangeBatch, checkpoint: Checkpoint | undefined): Promise<WriteResult> {
+    const former = this.turn
+    const own = Promise.withResolvers<void>()
+    this.turn = own.promise
+    try {
+      // The next batch may be sent as soon as this one is on its way; only trouble makes it wait.
+      await former
+      return await (batch.kind === 'snapshot' ? this.snapshot(batch, own.resolve) : this.changes(batch, checkpoint))
+    } finally {
+      own.resolve()
+    }
+  }
+
+  close(): void {
+    this.closed = true
+    this.link?.close()
+  }
+
+  private async connect(): Promise<RedisLink> {
+    if (this.link !== null) return this.link
+    this.opening ??= this.open().finally(() => {
+      this.opening = null
+    })
+    return this.opening
+  }
+
+  private async open(): Promise<RedisLink> {
+    const { endpoint, trace, retryMs, signal, logger } = this.options
+    const link = await retrying(() => RedisLink.open({ ...endpoint, db: 0 }, trace), {
+      timeoutMs: retryMs,
+      signal: new AbortController().signal,
+      onRetry: (error) => {
+        if (signal.aborted || this.closed) throw error
+        logger.log('warn', `${error.message}; trying again`)
+      },
+    })
+    if ((await serverIdentity(link)) !== this.options.runId()) {
+      link.close()
+      throw new MigrateError('FM_TARGET_LOST', `${endpoint.label} was restarted and may have lost what was written`, 'The migration goes on from the checkpoint at the target, or copies again.', { retryable: true })
+    }
+    this.counter = new ReplyCounter(
+      (index, inner, text) => this.flights[0]?.errors.push({ index: this.flights[0].index, inner, text }),
+      () => this.flights[0]?.nils.push(this.flights[0].index),
+      () => this.answered(),
+    )
+    const { counter } = this
+    link.takeOver((chunk) => {
+      try {
+        counter.push(chunk)
+      } catch (error) {
+        link.destroy(error as MigrateError)
+      }
+    })
+    void link.closed.then((reason) => {
+      if (this.link === link) this.link = null
+      const error = reason ?? new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
+      for (const flight of this.flights.splice(0)) flight.reject(error)
+    })
+    this.link = link
+    return link
+  }
+
+  private answered(): void {
+    const flight = this.flights[0]
+    if (flight === undefined) return
+    flight.index++
+    if (--flight.left > 0) return
+    this.flights.shift()
+    flight.resolve()
+  }
+
+  /** Sends what was rendered and resolves when every reply is there. */
+  private async fly(link: RedisLink, replies: number, sent: () => void): Promise<Flight> {
+    const data = this.out.take()
+    return new Promise((resolve, reject) => {
+      const flight: Flight = { left: replies, index: 0, errors: [], nils: [], resolve: () => resolve(flight), reject }
+      this.flights.push(flight)
+      link.send(data)
+      sent()
+    })
+  }
+
+  private async snapshot(batch: SnapshotBatch, sent: () => void): Promise<WriteResult> {
+    const result = new MutableResult()
+    const sliced = batch.records.filter((record) => record.value.form === 'sliced')
+    for (const record of sliced) await this.sliced(record, batch, result)
+    let records: readonly SnapshotRecord[] = sliced.length > 0 ? batch.records.filter((record) => record.value.form !== 'sliced') : batch.records
+    let deletes = batch.deletes ?? []
+    let typedOnly: ReadonlySet<number> = new Set()
+    const startedAt = Date.now()
+    let resent = false
+    for (let wait = 50; records.length > 0 || deletes.length > 0; wait = Math.min(wait * 2, 2000)) {
+      let flight: Flight
+      let renderer: BatchRenderer
+      try {
+        const link = await this.connect()
+        renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options.clockSkewMs)
+        renderer.deletes(deletes)
+        renderer.render(records, batch.onConflict, typedOnly)
+        if (renderer.owners.length === 0) {
+          result.skipped += renderer.expired
+          result.notCarried.push(...renderer.notCarried)
+          return result
+        }
+        link.assumeSelected(renderer.selected)
+        result.byteLength += this.out.at
+        flight = await this.fly(link, renderer.owners.length, sent)
+      } catch (error) {
+        this.out.take()
+        await this.afterLoss(error, startedAt)
+        resent = true
+        continue
+      }
+      result.deleted += deletes.length
+      deletes = []
+      const again = await this.settle(records, batch, renderer, flight, result, resent, startedAt)
+      records = again.records
+      typedOnly = again.typedOnly
+      resent = false
+      if (again.pause) await sleep(wait)
+    }
+    return result
+  }
+
+  /** Sorts the answers of a snapshot batch; gives the records that must be written again. */
+  private async settle(
+    records: readonly SnapshotRecord[],
+    batch: SnapshotBatch,
+    renderer: BatchRenderer,
+    flight: Flight,
+    result: MutableResult,
+    resent: boolean,
+    startedAt: number,
+  ): Promise<{ records: readonly SnapshotRecord[]; typedOnly: ReadonlySet<number>; pause: boolean }> {
+    result.notCarried.push(...renderer.notCarried)
+    const settled = new Map<number, ReplyErrorAt | null>()
+    for (const error of flight.errors) {
+      const owner = renderer.owners[error.index]
+      if (owner === NOBODY) throw refusalError(this.options.endpoint.label, error.text)
+      const indexes = owner < NOBODY ? renderer.groups[-2 - owner] : [owner]
+      // Of several errors about one record the first one tells the cause (EXECABORT comes last).
+      for (const index of indexes) if (!settled.has(index)) settled.set(index, error)
+    }
+    const skippedNow = new Set<number>()
+    if (batch.onConflict !== 'replace')
+      for (const index of flight.nils) {
+        const owner = renderer.owners[index]
+        if (owner > NOBODY) skippedNow.add(owner)
+      }
+    const staged = renderer.staged.filter(({ index }) => !settled.has(index))
+    await this.place(staged, records, batch.onConflict, settled, skippedNow)
+    const again: SnapshotRecord[] = []
+    const typedOnly = new Set<number>()
+    let pause = false
+    let failed = 0
+    for (const [index, error] of settled) {
+      const record = records[index]
+      const text = error!.text
+      switch (classify(text)) {
+        case 'conflict':
+          if (resent) break
+          if (batch.onConflict === 'skip') skippedNow.add(index)
+          else {
+            failed++
+            result.failed.push({ db: record.db, key: Buffer.from(record.key), reason: text, code: 'conflict' })
+          }
+          break
+        case 'payload':
+          if (record.value.form === 'rdb' && record.value.type !== 7) {
+            typedOnly.add(again.length)
+            again.push(record)
+          } else {
+            failed++
+            result.failed.push({ db: record.db, key: Buffer.from(record.key), reason: 'the target cannot read a value of this module', code: 'not-carried' })
+          }
+          break
+        case 'passing':
+          if (Date.now() - startedAt > this.options.retryMs) throw refusalError(this.options.endpoint.label, text)
+          pause = true
+          again.push(record)
+          break
+        case 'full':
+          if (Date.now() - startedAt > FULL_RETRY_MS) throw refusalError(this.options.endpoint.label, text)
+          pause = true
+          again.push(record)
+          break
+        case 'fatal':
+          throw refusalError(this.options.endpoint.label, text)
+        default:
+          failed++
+          result.failed.push({ db: record.db, key: Buffer.from(record.key), reason: text.slice(0, 200), code: 'refused' })
+      }
+    }
+    if (batch.onConflict === 'fail')
+      for (const index of skippedNow) {
+        failed++
+        result.failed.push({ db: records[index].db, key: Buffer.from(records[index].key), reason: 'the key is already there', code: 'conflict' })
+      }
+    else result.skipped += skippedNow.size
+    result.skipped += renderer.expired
+    result.written += records.length - again.length - failed - (batch.onConflict === 'fail' ? 0 : skippedNow.size) - renderer.expired
+    return { records: again, typedOnly, pause }
+  }
+
+  /** Second step of staged values: from the temporary to the real name. */
+  private async place(
+    staged: readonly Staged[],
+    records: readonly SnapshotRecord[],
+    onConflict: ConflictPolicy,
+    settled: Map<number, ReplyErrorAt | null>,
+    skipped: Set<number>,
+  ): Promise<void> {
+    if (staged.length === 0) return
+    if (onConflict !== 'replace') {
+      for (const { index, temporary } of staged) if (!(await this.renameUnlessThere(records[index], temporary))) skipped.add(index)
+      return
+    }
+    const link = await this.connect()
+    const owners: number[] = []
+    let db = link.selected
+    for (const { index, temporary } of staged) {
+      const record = records[index]
+      if (record.db !== db) {
+        this.out.call('SELECT', record.db)
+        owners.push(NOBODY)
+        db = record.db
+      }
+      this.out.call('RENAME', temporary, record.key)
+      owners.push(index)
+      if (record.expireAt > 0) {
+        this.out.call('PEXPIREAT', record.key, record.expireAt)
+        owners.push(index)
+      }
+    }
+    link.assumeSelected(db)
+    const flight = await this.fly(link, owners.length, () => undefined)
+    for (const error of flight.errors) {
+      const owner = owners[error.index]
+      if (owner !== NOBODY && !settled.has(owner)) settled.set(owner, error)
+    }
+  }
+
+  /** False when the key was there already; the temporary value is then removed. */
+  private async renameUnlessThere(record: SnapshotRecord, temporary: string): Promise<boolean> {
+    const link = await this.options.control()
+    const [renamed] = await link.pipeline((out) => {
+      out.call('RENAMENX', temporary, record.key)
+      out.call('DEL', temporary)
+      return 2
+    }, record.db)
+    if (renamed instanceof ReplyError) throw refusalError(this.options.endpoint.label, renamed.message)
+    if (renamed === 1 && record.expireAt > 0) await link.pipeline((out) => {
+      out.call('PEXPIREAT', record.key, record.expireAt)
+      return 1
+    }, record.db)
+    return renamed === 1
+  }
+
+  /** A value above the size limit: slice by slice under a temporary name, then renamed. */
+  private async sliced(record: SnapshotRecord, batch: SnapshotBatch, result: MutableResult): Promise<void> {
+    const { value } = record
+    if (value.form !== 'sliced') return
+    const { able, endpoint } = this.options
+    const link = await this.connect()
+    const temporary = temporaryName()
+    const name = Buffer.from(temporary)
+    const now = Date.now() + this.options.clockSkewMs
+    let lastEntry: string | undefined
+    let lostFieldExpiry = false
+    const step = async (replies: number): Promise<void> => {
+      result.byteLength += this.out.at
+      const flight = await this.fly(link, replies, () => undefined)
+      const error = flight.errors[0]
+      if (error !== undefined) {
+        this.out.call('DEL', name)
+        await this.fly(link, 1, () => undefined).catch(() => undefined)
+        throw refusalError(endpoint.label, error.text)
+      }
+    }
+    let replies = 0
+    if (record.db !== link.selected) {
+      this.out.call('SELECT', record.db)
+      link.assumeSelected(record.db)
+      replies++
+    }
+    for await (const slice of value.slices) {
+      if (slice.entries !== undefined) {
+        replies += writeStreamEntries(this.out, name, slice.entries)
+        lastEntry = slice.entries.at(-1)?.id ?? lastEntry
+      } else if (slice.stream !== undefined) replies += writeStreamState(this.out, name, slice.stream, lastEntry, able)
+      else if (value.type !== 'stream' && slice.items.length > 0) {
+        const items = { form: 'items', type: value.type, items: slice.items, ...(slice.fieldExpireAt ? { fieldExpireAt: slice.fieldExpireAt } : {}) } as const
+        replies += writeItems(this.out, name, items)
+        if (slice.fieldExpireAt?.some((at) => at > 0)) {
+          if (able.fieldExpiry) replies += writeFieldExpiry(this.out, name, items)
+          else lostFieldExpiry = true
+        }
+      }
+      if (replies > 0) await step(replies)
+      replies = 0
+    }
+    if (lostFieldExpiry) result.notCarried.push({ what: 'hash-field-ttl', db: record.db, key: Buffer.from(record.key) })
+    if (record.expireAt > 0 && record.expireAt <= now) {
+      this.out.call('DEL', name)
+      await step(1)
+      result.skipped++
+      return
+    }
+    if (batch.onConflict !== 'replace') {
+      if (await this.renameUnlessThere(record, temporary)) result.written++
+      else if (batch.onConflict === 'skip') result.skipped++
+      else result.failed.push({ db: record.db, key: Buffer.from(record.key), reason: 'the key is already there', code: 'conflict' })
+      return
+    }
+    if (record.expireAt > 0) {
+      this.out.call('PEXPIREAT', name, record.expireAt)
+      replies++
+    }
+    this.out.call('RENAME', name, record.key)
+    replies++
+    if (record.expireAt > 0 && !able.atomicMulti) {
+      this.out.call('PEXPIREAT', record.key, record.expireAt)
+      replies++
+    }
+    await step(replies)
+    result.written++
+  }
+
+  /** One batch of changes is under way at a time: a refused one must never be followed by one that was taken. */
+  private async changes(batch: ChangeBatch, checkpoint: Checkpoint | undefined): Promise<WriteResult> {
+    const startedAt = Date.now()
+    for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
+      const result = new MutableResult()
+      const link = await this.connect()
+      const places: number[] = []
+      const replies = this.renderChanges(link, batch, checkpoint, places)
+      if (replies === 0) return result
+      result.byteLength = this.out.at
+      // A loss here is not repeated: whether EXEC ran is in the checkpoint, which the engine asks.
+      const flight = await this.fly(link, replies, () => undefined).catch((error) => {
+        throw this.lost(error)
+      })
+      const refused = flight.errors.find((error) => error.inner < 0 && !error.text.startsWith('EXECABORT'))
+      if (refused === undefined) {
+        this.sortInner(batch, places, flight, result)
+        result.written = batch.records.length - result.failed.length
+        return result
+      }
+      // Nothing of the batch was done: EXEC refuses all when one command was refused. SELECT neither.
+      link.assumeSelected(-1)
+      const kind = classify(refused.text)
+      const limit = kind === 'passing' ? this.options.retryMs : kind === 'full' ? FULL_RETRY_MS : 0
+      if (kind === 'key') throw new MigrateError('FM_TARGET_REFUSED', `${this.options.endpoint.label} refused a change: ${refused.text.slice(0, 160)}`, 'Try --apply state.')
+      if (Date.now() - startedAt >= limit) throw refusalError(this.options.endpoint.label, refused.text)
+      await sleep(wait)
+    }
+  }
+
+  private lost(error: unknown): unknown {
+    if (!(error instanceof MigrateError) || !error.retryable || this.closed) return error
+    return new MigrateError('FM_TARGET_LOST', `${error.message}, with changes under way`, 'The migration goes on from the checkpoint at the target.', { retryable: true, cause: error })
+  }
+
+  /** `places` gets, for each command inside the transaction, the index of its record, or NOBODY. */
+  private renderChanges(link: RedisLink, batch: ChangeBatch, checkpoint: Checkpoint | undefined, places: number[]): number {
+    const { out } = this
+    const { records } = batch
+    let db = link.selected
+    const select = (wanted: number): void => {
+      if (wanted === db) return
+      out.call('SELECT', wanted)
+      places.push(NOBODY)
+      db = wanted
+    }
+    const transaction = records.length > 0
+    if (transaction) out.call('MULTI')
+    const key = checkpoint && checkpointKey(checkpoint.migration, checkpoint.shard)
+    let data: Buffer | null = null
+    let from = 0
+    let to = 0
+    const flush = (): void => {
+      if (data !== null) out.raw(data, from, to)
+      data = null
+    }
+    for (const [index, record] of records.entries()) {
+      if (record.db !== db || record.name === 'SWAPDB') {
+        flush()
+        if (record.name === 'SWAPDB' && key !== undefined) {
+          select(0)
+          out.call('DEL', key)
+          places.push(NOBODY)
+        }
+        select(record.db)
+      }
+      if (record instanceof PackedChange) {
+        // Neighbours in the stream stay neighbours: one copy for many commands.
+        if (data === record.data && to === record.start) to = record.end
+        else {
+          flush()
+          data = record.data
+          from = record.start
+          to = record.end
+        }
+      } else {
+        flush()
+        out.raw(record.resp)
+      }
+      places.push(index)
+    }
+    flush()
+    if (checkpoint !== undefined && key !== undefined) {
+      select(0)
+      out.call('SET', key, encodeCheckpoint(checkpoint))
+      places.push(NOBODY)
+    }
+    if (transaction) out.call('EXEC')
+    link.assumeSelected(db)
+    return places.length + (transaction ? 2 : 0)
+  }
+
+  /** Errors of single commands inside EXEC, by the keys of the command they belong to. */
+  private sortInner(batch: ChangeBatch, places: readonly number[], flight: Flight, result: MutableResult): void {
+    for (const error of flight.errors) {
+      const record = error.inner < 0 ? undefined : batch.records[places[error.inner]]
+      if (record === undefined) continue
+      const { argv } = record
+      const positions = keyPositions(commandSpecOf(record.name), argv)
+      for (const position of positions.length > 0 ? positions : [-1])
+        result.failed.push({ db: record.db, key: position < 0 ? null : Buffer.from(argv[position]), reason: `${record.name}: ${error.text.slice(0, 160)}`, code: 'refused' })
+    }
+  }
+
+  private async afterLoss(error: unknown, startedAt: number): Promise<void> {
+    if (!(error instanceof MigrateError) || !error.retryable || error.code === 'FM_TARGET_LOST' || this.closed) throw error
+    if (Date.now() - startedAt > this.options.retryMs || this.options.signal.aborted) throw error
+    this.options.logger.log('warn', `${error.message}; sending the batch again`)
+    await sleep(100)
+  }
+}

@@ -1,0 +1,37 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
+
+/** What an error reply to a write means. */
+export type Refusal = 'conflict' | 'payload' | 'passing' | 'full' | 'fatal' | 'key'
+
+/** Sorts the target's error texts by what can be done about them. */
+export function classify(text: string): Refusal {
+  const word = text.split(' ', 1)[0]
+  if (word === 'BUSYKEY') return 'conflict'
+  if (/DUMP payload version or checksum|Bad data format/.test(text)) return 'payload'
+  if (['LOADING', 'BUSY', 'TRYAGAIN', 'CLUSTERDOWN', 'MASTERDOWN', 'NOREPLICAS'].includes(word)) return 'passing'
+  if (word === 'OOM' || word === 'MISCONF') return 'full'
+  if (['READONLY', 'NOAUTH', 'NOPERM', 'MOVED', 'ASK'].includes(word)) return 'fatal'
+  return 'key'
+}
+
+/** The error that ends a run after this refusal. */
+export function refusalError(label: string, text: string): MigrateError {
+  const cut = text.slice(0, 160)
+  const word = text.split(' ', 1)[0]
+  switch (word) {
+    case 'OOM':
+      return new MigrateError('FM_TARGET_FULL', `${label} is full: ${cut}`, 'Raise maxmemory at the target, or migrate fewer keys.', { retryable: true })
+    case 'MISCONF':
+      return new MigrateError('FM_TARGET_MISCONF', `${label} takes no writes because it cannot save: ${cut}`, 'Free disk space at the target, then start again.', { retryable: true })
+    case 'READONLY':
+      return new MigrateError('FM_TARGET_READONLY', `${label} is a read-only replica`, 'Name the primary as the target.')
+    case 'NOAUTH':
+      return new MigrateError('FM_AUTH_REQUIRED', `${label} wants a password`, 'Put it into the URL, or give password-env or password-file.')
+    case 'NOPERM':
+      return new MigrateError('FM_AUTH_RIGHTS', `${label} does not allow this user what is needed: ${cut}`, 'Give the user the rights listed in docs/permissions.md.')
+    case 'MOVED':
+    case 'ASK':
+      return new MigrateError('FM_TARGET_CLUSTER', `${label} is a node of a cluster and owns only some slots`, 'Name a target that is no cluster; clusters as targets are not supported yet.')
+  }
+  return new MigrateError('FM_TARGET_NOT_READY', `${label} did not take writes: ${cut}`, 'Look into the log of the target.', { retryable: true })
+}

@@ -4,6 +4,11 @@ if (version[0] < 22 || (version[0] === 22 && version[1] < 13)) {
   console.error('ferrite-migrate needs Node 22.13 or newer; this is ' + process.version + '.')
   process.exit(1)
 }
-import('../dist/main.js').then(function (main) {
-  return main.run(process.argv.slice(2), import.meta.url)
-})
+import('node:module')
+  .then(function (module) {
+    module.enableCompileCache()
+    return import('../dist/main.js')
+  })
+  .then(function (main) {
+    return main.run(process.argv.slice(2), import.meta.url)
+  })

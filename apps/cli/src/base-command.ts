@@ -29,10 +29,12 @@ export abstract class BaseCommand extends Command {
     return flag ?? (process.env.XDG_DATA_HOME === undefined ? this.config.dataDir : defaultStateDir())
   }
 
-  /** A log of JSON lines on standard error, silent unless asked for. */
-  protected logger(flags: { verbose?: boolean; trace?: boolean; 'log-file'?: string }): Logger {
-    const level: LogLevel = flags.trace ? 'trace' : flags.verbose ? 'debug' : (logLevelFrom(process.env) ?? (flags['log-file'] ? 'info' : 'error'))
-    return createLogger(level, flags['log-file'] ? createWriteStream(flags['log-file'], { flags: 'a' }) : process.stderr)
+  /** A log of JSON lines where one is asked for; else warnings go to `warn` as plain text. */
+  protected async logger(flags: { verbose?: boolean; trace?: boolean; 'log-file'?: string }, warn: (text: string) => void): Promise<Logger> {
+    const file = flags['log-file']
+    const level: LogLevel | undefined = flags.trace ? 'trace' : flags.verbose ? 'debug' : (logLevelFrom(process.env) ?? (file ? 'info' : undefined))
+    if (level !== undefined) return createLogger(level, file ? createWriteStream(file, { flags: 'a' }) : process.stderr)
+    return { log: (at, text) => (at === 'warn' || at === 'error') && warn(text), enabled: (at) => at === 'warn' || at === 'error' }
   }
 
   /** The adapters of the plugins that oclif has loaded. */

@@ -97,6 +97,8 @@ export interface Shard {
 export interface SourceCapabilities {
   readonly changes: 'none' | 'lossy' | 'lossless'
   readonly resume: 'none' | 'snapshot' | 'changes' | 'both'
+  /** No key comes twice in one snapshot (a replication snapshot or a file; not a scan). */
+  readonly uniqueKeys?: boolean
 }
 
 /** One finding of a preflight check. `fail` refuses the run. */

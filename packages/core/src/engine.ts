@@ -102,6 +102,7 @@ class ShardRun {
   /** Keys written with a later expiry than their own, because the target must not expire them before we caught up. */
   private readonly held = new DirtySet()
   private caughtUp = false
+  private nextLane = 0
   private reader: KeyReader | null = null
 
   constructor(options: EngineOptions, lanes: LanePool, shard: Shard, lane: number, wentLive: () => void) {
@@ -241,7 +242,11 @@ class ShardRun {
       return
     }
     if (records.length === 0) return done()
-    if (this.lanes.lanes === 1) return this.lanes.write({ kind: 'snapshot', lane: 0, records, onConflict }, undefined, done)
+    if (this.options.source.capabilities.uniqueKeys || this.lanes.lanes === 1) {
+      // A key that comes once is in one lane however the batches are dealt out.
+      this.nextLane = (this.nextLane + 1) % this.lanes.lanes
+      return this.lanes.write({ kind: 'snapshot', lane: this.nextLane, records, onConflict }, undefined, done)
+    }
     const parts: SnapshotRecord[][] = []
     for (const record of records) {
       const part = (parts[this.laneOf(record)] ??= [])

@@ -1,7 +1,7 @@
 import type { ChangeBatch, Checkpoint, SnapshotBatch, Target, WriteResult } from '@ferrite-migrate/contracts'
 
-/** Batches under way per lane: enough to keep the target busy while the next is rendered. */
-const DEPTH = 3
+/** Batches under way over all lanes: enough to keep the target busy while the next are rendered. */
+const UNDER_WAY = 4
 
 /** The ordered connections to a target. Writing waits only when a lane has enough under way. */
 export class LanePool {
@@ -26,7 +26,7 @@ export class LanePool {
    */
   async write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint, settled?: (result: WriteResult) => void): Promise<void> {
     const lane = this.underWay[batch.lane]
-    while (lane.size >= DEPTH) await Promise.race(lane)
+    while (lane.size >= Math.max(2, Math.floor(UNDER_WAY / this.lanes))) await Promise.race(lane)
     this.check()
     const work: Promise<void> = this.target
       .write(batch, checkpoint)

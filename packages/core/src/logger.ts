@@ -1,5 +1,5 @@
 import type { Logger, LogLevel } from '@ferrite-migrate/contracts'
-import { type DestinationStream, pino } from 'pino'
+import type { DestinationStream } from 'pino'
 
 const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error']
 
@@ -10,9 +10,10 @@ export function logLevelFrom(env: NodeJS.ProcessEnv): LogLevel | undefined {
   return word as LogLevel | undefined
 }
 
-/** A logger that writes JSON lines. */
-export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
-  const log = destination ? pino({ level, base: null }, destination) : pino({ level, base: null })
+/** A logger that writes JSON lines. Loads pino only when somebody wants a log: a migration counts its megabytes. */
+export async function createLogger(level: LogLevel, destination: DestinationStream): Promise<Logger> {
+  const { pino } = await import('pino')
+  const log = pino({ level, base: null }, destination)
   return {
     log: (at, text, fields) => log[at](fields ?? {}, text),
     enabled: (at) => LEVELS.indexOf(at) >= LEVELS.indexOf(level),

@@ -181,11 +181,18 @@ export class Migration extends EventEmitter<Events> {
     const { registry } = this.options
     const context = { logger: this.logger, signal: this.reading.signal, tempDir: this.tempDir }
     const { config } = this
-    this.source = await registry.source(config.source, { capture: config.capture, 'spool-limit': config.spoolLimit, 'batch-size': config.batchSize, 'sync-timeout': `${config.syncTimeoutMs}ms`, ...config.sourceOptions }, context)
-    this.target = await registry.target(config.target, { 'sync-timeout': `${config.syncTimeoutMs}ms`, ...config.targetOptions }, context)
-    const findings = [...((await this.source.preflight?.()) ?? []), ...((await this.target.preflight?.()) ?? [])]
+    const source = registry.source(config.source, { capture: config.capture, 'spool-limit': config.spoolLimit, 'batch-size': config.batchSize, 'sync-timeout': `${config.syncTimeoutMs}ms`, ...config.sourceOptions }, context)
+    const target = registry.target(config.target, { 'sync-timeout': `${config.syncTimeoutMs}ms`, ...config.targetOptions }, context)
+    // Both at once; whichever opened is kept, so that it is closed when the other fails.
+    const [opened, other] = await Promise.allSettled([source, target])
+    if (opened.status === 'fulfilled') this.source = opened.value
+    if (other.status === 'fulfilled') this.target = other.value
+    if (opened.status === 'rejected') throw opened.reason
+    if (other.status === 'rejected') throw other.reason
+    const checks = await Promise.all([opened.value.preflight?.(), other.value.preflight?.()])
+    const findings = checks.flatMap((list) => list ?? [])
     const keys = await this.countSourceKeys()
-    this.plan = makePlan(config, this.source, this.target, findings, this.filter.needsValue, keys)
+    this.plan = makePlan(config, opened.value, other.value, findings, this.filter.needsValue, keys)
     for (const finding of this.plan.findings) this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
     return this.plan
   }

@@ -21,29 +21,37 @@ export function lzfBound(compressed: number): number {
 export function lzfDecompress(input: Uint8Array, length: number): Buffer {
   if (length > lzfBound(input.length)) throw corrupt(`${input.length} bytes cannot hold ${length}`)
   const out = Buffer.allocUnsafe(length)
-  let from = 0
-  let to = 0
-  while (from < input.length) {
+  lzfDecompressInto(input, 0, input.length, out, 0, length)
+  return out
+}
+
+/**
+ * Decompresses input[from..end) into out[start..start+length), which must be there.
+ * @throws MigrateError FM_RDB_LZF when input and length do not fit
+ */
+export function lzfDecompressInto(input: Uint8Array, from: number, end: number, out: Uint8Array, start: number, length: number): void {
+  const limit = start + length
+  let to = start
+  while (from < end) {
     const control = input[from++]
     if (control < 32) {
       const count = control + 1
-      if (from + count > input.length || to + count > length) throw corrupt('a literal runs past the end')
+      if (from + count > end || to + count > limit) throw corrupt('a literal runs past the end')
       for (const stop = from + count; from < stop; ) out[to++] = input[from++]
       continue
     }
     let count = (control >>> 5) + 2
     if (count === 9) {
-      if (from >= input.length) throw corrupt('a match length is missing')
+      if (from >= end) throw corrupt('a match length is missing')
       count += input[from++]
     }
-    if (from >= input.length) throw corrupt('a match offset is missing')
+    if (from >= end) throw corrupt('a match offset is missing')
     let back = to - ((control & 31) << 8) - input[from++] - 1
-    if (back < 0 || to + count > length) throw corrupt('a match points outside')
+    if (back < start || to + count > limit) throw corrupt('a match points outside')
     // Byte by byte: a match may overlap what it writes.
     for (const stop = to + count; to < stop; ) out[to++] = out[back++]
   }
-  if (to !== length) throw corrupt(`${to} bytes where ${length} were announced`)
-  return out
+  if (to !== limit) throw corrupt(`${to - start} bytes where ${length} were announced`)
 }
 
 /**

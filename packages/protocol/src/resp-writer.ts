@@ -8,6 +8,7 @@ export class RespWriter {
   data: Buffer
   at = 0
   private readonly initial: number
+  private readonly spare: Buffer[] = []
 
   constructor(initial = 64 << 10) {
     this.initial = initial
@@ -87,11 +88,19 @@ export class RespWriter {
     }
   }
 
-  /** What was written since the last take; the writer goes on with fresh memory. */
+  /** What was written since the last take; the writer goes on with other memory. */
   take(): Buffer {
     const out = this.data.subarray(0, this.at)
-    this.data = Buffer.allocUnsafeSlow(this.initial)
+    this.data = this.spare.pop() ?? Buffer.allocUnsafeSlow(this.initial)
     this.at = 0
     return out
   }
+
+  /** Gives memory back that `take` handed out and nobody reads any more. */
+  recycle(taken: Buffer): void {
+    if (this.spare.length < SPARE && taken.buffer.byteLength <= SPARE_BYTES) this.spare.push(Buffer.from(taken.buffer))
+  }
 }
+
+const SPARE = 2
+const SPARE_BYTES = 4 << 20

@@ -12,6 +12,9 @@ interface Waiting {
   reject(error: Error): void
 }
 
+/** Reads that are larger than this need no gathering. */
+const GATHER_BELOW = 48 << 10
+
 /** Sees the bytes on the wire; never called during the handshake, which carries secrets. */
 export type WireTrace = (direction: '>' | '<', data: Buffer) => void
 
@@ -32,6 +35,11 @@ export class RedisLink {
   private closing = false
   private consumer: ((chunk: Buffer) => void) | null = null
   private trace: WireTrace | null = null
+  /**
+   * Rest this long after each read, ms: what a server sends in many small pieces then comes in few. 0 where an answer
+   * is waited for.
+   */
+  gatherMs = 0
 
   private constructor(endpoint: Endpoint, socket: Socket) {
     this.endpoint = endpoint
@@ -49,6 +57,7 @@ export class RedisLink {
     })
     socket.on('data', (chunk: Buffer) => {
       this.trace?.('<', chunk)
+      if (this.gatherMs > 0 && chunk.length < GATHER_BELOW) this.rest(this.gatherMs)
       if (this.consumer !== null) this.consumer(chunk)
       else
         try {
@@ -152,6 +161,12 @@ export class RedisLink {
   /** From now on `consumer` gets the incoming bytes; no call may be under way. */
   takeOver(consumer: (chunk: Buffer) => void): void {
     this.consumer = consumer
+  }
+
+  /** Leaves what arrives in the kernel for a while. */
+  rest(ms: number): void {
+    this.socket.pause()
+    setTimeout(() => this.socket.resume(), ms)
   }
 
   /** Notes what a raw `send` selected. */

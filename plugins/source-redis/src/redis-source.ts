@@ -26,7 +26,7 @@ export class RedisSource implements Source {
     this.capture = capture
     this.makeReader = () => new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
     this.relativeExpiry = facts.major < 7
-    this.capabilities = capture === 'psync' ? { changes: 'lossless', resume: 'changes' } : { changes: facts.ferrite ? 'none' : 'lossy', resume: 'none' }
+    this.capabilities = capture === 'psync' ? { changes: 'lossless', resume: 'changes', uniqueKeys: true } : { changes: facts.ferrite ? 'none' : 'lossy', resume: 'none' }
     this.description = {
       product: facts.product,
       version: facts.version,

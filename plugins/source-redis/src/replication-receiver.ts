@@ -31,9 +31,8 @@ const ACK_MS = 1000
 const SILENCE_MS = 15_000
 const PAUSE_UNFLUSHED = 64 << 20
 const MARK_BYTES = 40
-/** In the live phase the socket is left alone this long after each read, so that small writes come together. */
+/** The socket is left alone this long after each read, so that small writes come together. */
 const GATHER_MS = 1
-const GATHER_BELOW = 16 << 10
 
 type Stage = 'preamble' | 'rdb' | 'stream'
 
@@ -209,6 +208,7 @@ export class ReplicationReceiver {
           this.answer(line.toString('latin1', start, end).trimEnd())
           const rest = line.subarray(end + 1)
           link.takeOver((data) => this.take(data))
+          link.gatherMs = GATHER_MS
           if (rest.length > 0) this.take(rest)
           resolve()
         } catch (error) {
@@ -285,16 +285,9 @@ export class ReplicationReceiver {
     if (this.stage === 'stream') {
       this.received += chunk.length
       this.spool!.push(chunk)
-      if (chunk.length < GATHER_BELOW) this.rest(GATHER_MS)
     } else if (this.stage === 'rdb') this.takeRdb(chunk)
     else this.takePreamble(chunk)
-    if (this.spool !== null && this.spool.unflushed > PAUSE_UNFLUSHED) this.rest(50)
-  }
-
-  private rest(ms: number): void {
-    const { socket } = this.link!
-    socket.pause()
-    setTimeout(() => socket.resume(), ms)
+    if (this.spool !== null && this.spool.unflushed > PAUSE_UNFLUSHED) this.link!.rest(50)
   }
 
   private takePreamble(chunk: Buffer): void {

@@ -35,6 +35,7 @@ export class Spool implements ByteFeed {
   private memoryHead = 0
   private memoryBytes = 0
   private readonly segments: Segment[] = []
+  private readBuffer: Buffer | null = null
   private unwritten: Buffer[] = []
   private unwrittenBytes = 0
   private diskBytes = 0
@@ -139,8 +140,8 @@ export class Spool implements ByteFeed {
   }
 
   private async readBack(segment: Segment): Promise<Buffer> {
-    const data = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, segment.flushed - segment.read))
-    const { bytesRead } = await segment.file.read(data, 0, data.length, segment.read)
+    const data = (this.readBuffer ??= Buffer.allocUnsafeSlow(READ_BYTES))
+    const { bytesRead } = await segment.file.read(data, 0, Math.min(data.length, segment.flushed - segment.read), segment.read)
     if (bytesRead === 0) throw new MigrateError('FM_SPOOL_DISK', 'the spool file became shorter', 'Look after the disk of the temporary directory.')
     segment.read += bytesRead
     this.diskBytes = Math.max(0, this.diskBytes - bytesRead)

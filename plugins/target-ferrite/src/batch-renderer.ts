@@ -1,5 +1,5 @@
-import { type ConflictPolicy, type DecodedValue, type DirtyKey, type ItemsValue, type NotCarried, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
-import { decodeValue, integerText, type RespWriter, writeFerritePayload, writeRestorePayload, writeTyped } from '@ferrite-migrate/protocol'
+import { type ConflictPolicy, type DecodedValue, type DirtyKey, type ItemsValue, MigrateError, type NotCarried, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import { decodeValue, integerText, lzfBound, lzfDecompressInto, RdbScan, type RespWriter, writeFerritePayload, writeRestorePayload, writeTyped } from '@ferrite-migrate/protocol'
 import { OWN_PREFIX } from '@ferrite-migrate/redis'
 import type { Abilities } from './probe.js'
 
@@ -12,6 +12,8 @@ export interface Staged {
 }
 
 const MSET_PAIRS = 200
+/** Compressed strings up to this size are cheaper for both ends as plain ones; longer ones stay compressed. */
+const INFLATE_BELOW = 4096
 const DELETE_KEYS = 500
 const HYLL = Buffer.from('HYLL')
 let serial = 0
@@ -36,6 +38,7 @@ export class BatchRenderer {
   private readonly able: Abilities
   private readonly out: RespWriter
   private readonly clockSkewMs: number
+  private readonly scan = new RdbScan()
   private db: number
 
   constructor(able: Abilities, out: RespWriter, db: number, clockSkewMs: number) {
@@ -85,7 +88,7 @@ export class BatchRenderer {
       }
       if (this.able.rendering === 'restore' && record instanceof PackedRecord && !typedOnly.has(index)) {
         const { type } = record
-        if (type === 0 && record.data[record.valueStart] < 0xc3) {
+        if (type === 0 && (record.data[record.valueStart] < 0xc3 || record.valueEnd - record.valueStart < INFLATE_BELOW)) {
           if (record.expireAt === 0 && onConflict === 'replace') {
             plain.push(index)
             continue
@@ -135,7 +138,19 @@ export class BatchRenderer {
     else if (byte < 0x80) this.out.range(data, valueStart + 2, valueEnd)
     else if (byte === 0x80) this.out.range(data, valueStart + 5, valueEnd)
     else if (byte === 0x81) this.out.range(data, valueStart + 9, valueEnd)
+    else if (byte === 0xc3) this.inflated(data, valueStart, valueEnd)
     else this.out.bytes(integerText(data.readIntLE(valueStart + 1, byte === 0xc0 ? 1 : byte === 0xc1 ? 2 : 4)))
+  }
+
+  private inflated(data: Buffer, start: number, end: number): void {
+    const { scan, out } = this
+    let at = scan.length(data, start + 1, end)
+    at = scan.length(data, at, end)
+    const length = scan.value
+    if (length > lzfBound(end - at)) throw new MigrateError('FM_RDB_LZF', 'a compressed string announces an impossible length', 'Take the dump again from the source.')
+    out.header(length)
+    lzfDecompressInto(data, at, end, out.data, out.at, length)
+    out.crlf(out.at + length)
   }
 
   private set(record: PackedRecord, index: number, onConflict: ConflictPolicy): void {

@@ -147,7 +147,7 @@ export class Lane {
     return new Promise((resolve, reject) => {
       const flight: Flight = { left: replies, index: 0, errors: [], nils: [], resolve: () => resolve(flight), reject }
       this.flights.push(flight)
-      link.send(data)
+      link.send(data, () => this.out.recycle(data))
       sent()
     })
   }

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { Migration, type MigrationConfig, type MigrationReport, type Plan } from '@ferrite-migrate/core'
 import { BaseCommand, ExitCode } from '../base-command.js'
 import { migrateFlags, migrationConfig } from '../migrate-flags.js'
@@ -16,15 +17,18 @@ export default class Migrate extends BaseCommand {
   async run(): Promise<MigrationReport | Plan> {
     const { flags } = await this.parse(Migrate)
     const config: MigrationConfig = migrationConfig(flags, this.stateDir(flags['state-dir']))
-    const migration = new Migration(config, { registry: this.registry(), logger: this.logger(flags) })
+    const display = new LiveDisplay()
+    const logger = await this.logger(flags, (text) => this.jsonEnabled() || flags['dry-run'] || display.line(text))
+    const migration = new Migration(config, { registry: this.registry(), logger })
     if (flags['dry-run']) {
       const plan = await migration.dryRun()
       this.log(planLines(plan).join('\n'))
       if (plan.findings.some((finding) => finding.level === 'fail')) process.exitCode = ExitCode.refused
       return plan
     }
-    const display = new LiveDisplay()
     if (!this.jsonEnabled()) display.attach(migration)
+    // Records die young: a young generation that grows to its maximum only makes the process larger.
+    migration.once('phase', () => setFlagsFromString('--semi-space-growth-factor=1'))
     const release = this.stopOnSignal(migration, display)
     const report = await migration.start().finally(release)
     display.erase()

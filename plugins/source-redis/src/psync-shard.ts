@@ -63,7 +63,8 @@ export class PsyncShard implements Shard {
 
   async lag(applied: Position | undefined): Promise<Lag> {
     const receiver = this.receiver
-    if (receiver === null || applied === undefined) return receiver === null ? {} : { spooledBytes: receiver.spooledBytes }
+    if (receiver === null) return {}
+    if (applied === undefined) return { spooledBytes: receiver.spooledBytes }
     const info = await readInfo(await this.controlLink(), 'replication')
     const offset = Number(info.get('master_repl_offset') ?? receiver.offset)
     const at = parsePosition(applied).offset
@@ -86,6 +87,12 @@ export class PsyncShard implements Shard {
       link.then((open) => open.closed.then(forget), forget)
     }
     return this.control
+  }
+
+  /** Closes what stays open between reads. */
+  async close(): Promise<void> {
+    this.receiver?.stop()
+    await this.control?.then((link) => link.close(), () => undefined)
   }
 
   async readAt(keys: readonly DirtyKey[]): Promise<ReadAt> {
@@ -149,8 +156,8 @@ export class PsyncShard implements Shard {
         }
       }
     } finally {
+      this.receiver = null
       await receiver.close()
-      void this.control?.then((link) => link.close(), () => undefined)
     }
   }
 

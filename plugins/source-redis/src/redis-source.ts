@@ -87,6 +87,7 @@ export class RedisSource implements Source {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Every read and every reader closes its own connections.
+    // Readers and scans close their own connections.
+    for (const shard of this.shards) if (shard instanceof PsyncShard) await shard.close()
   }
 }

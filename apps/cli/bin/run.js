@@ -1,14 +1,12 @@
 #!/usr/bin/env node
 var version = process.versions.node.split('.').map(Number)
 if (version[0] < 22 || (version[0] === 22 && version[1] < 13)) {
-  console.error('ferrite-migrate needs Node 22.13 or newer; this is ' + process.version + '.')
+  console.error(`ferrite-migrate needs Node 22.13 or newer; this is ${process.version}.`)
   process.exit(1)
 }
 import('node:module')
-  .then(function (module) {
+  .then((module) => {
     module.enableCompileCache()
     return import('../dist/main.js')
   })
-  .then(function (main) {
-    return main.run(process.argv.slice(2), import.meta.url)
-  })
+  .then((main) => main.run(process.argv.slice(2), import.meta.url))

@@ -10,7 +10,12 @@ const USAGE = /^FM_(URL|CONFIG|OPTION|PLUGIN|FILE|ENV|TLS_FILE|ID|STATE_DIR|NOT_
 
 /** The exit code that belongs to an error. */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof MigrateError) return error.code === 'FM_PREFLIGHT_REFUSED' ? ExitCode.refused : USAGE.test(error.code) ? ExitCode.usage : ExitCode.failed
+  if (error instanceof MigrateError)
+    return error.code === 'FM_PREFLIGHT_REFUSED'
+      ? ExitCode.refused
+      : USAGE.test(error.code)
+        ? ExitCode.usage
+        : ExitCode.failed
   const { oclif } = error as { oclif?: { exit?: number } }
   return oclif?.exit ?? ExitCode.failed
 }
@@ -19,7 +24,11 @@ export function exitCodeOf(error: unknown): number {
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true
   static override baseFlags = {
-    'state-dir': Flags.string({ description: 'Directory of the state database', env: 'FERRITE_MIGRATE_STATE_DIR', helpGroup: 'GLOBAL' }),
+    'state-dir': Flags.string({
+      description: 'Directory of the state database',
+      env: 'FERRITE_MIGRATE_STATE_DIR',
+      helpGroup: 'GLOBAL',
+    }),
     verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
     trace: Flags.boolean({ description: 'Trace the network, values cut and secrets left out', helpGroup: 'GLOBAL' }),
     'log-file': Flags.string({ description: 'Write the log to this file instead of the screen', helpGroup: 'GLOBAL' }),
@@ -30,23 +39,45 @@ export abstract class BaseCommand extends Command {
   }
 
   /** A log of JSON lines where one is asked for; else warnings go to `warn` as plain text. */
-  protected async logger(flags: { verbose?: boolean; trace?: boolean; 'log-file'?: string }, warn: (text: string) => void): Promise<Logger> {
+  protected async logger(
+    flags: { verbose?: boolean; trace?: boolean; 'log-file'?: string },
+    warn: (text: string) => void,
+  ): Promise<Logger> {
     const file = flags['log-file']
-    const level: LogLevel | undefined = flags.trace ? 'trace' : flags.verbose ? 'debug' : (logLevelFrom(process.env) ?? (file ? 'info' : undefined))
+    const level: LogLevel | undefined = flags.trace
+      ? 'trace'
+      : flags.verbose
+        ? 'debug'
+        : (logLevelFrom(process.env) ?? (file ? 'info' : undefined))
     if (level !== undefined) return createLogger(level, file ? createWriteStream(file, { flags: 'a' }) : process.stderr)
-    return { log: (at, text) => (at === 'warn' || at === 'error') && warn(text), enabled: (at) => at === 'warn' || at === 'error' }
+    return {
+      log: (at, text) => (at === 'warn' || at === 'error') && warn(text),
+      enabled: (at) => at === 'warn' || at === 'error',
+    }
   }
 
   /** The adapters of the plugins that oclif has loaded. */
   protected registry(): Registry {
-    return new Registry([...this.config.plugins.values()].map((plugin) => ({ name: plugin.name, root: plugin.root, packageJson: plugin.pjson as unknown as Record<string, unknown> })))
+    return new Registry(
+      [...this.config.plugins.values()].map((plugin) => ({
+        name: plugin.name,
+        root: plugin.root,
+        packageJson: plugin.pjson as unknown as Record<string, unknown>,
+      })),
+    )
   }
 
   override async catch(error: Error & { exitCode?: number }): Promise<void> {
     const code = exitCodeOf(error)
     if (this.jsonEnabled()) {
       const known = error instanceof MigrateError
-      this.logJson({ error: { code: known ? error.code : 'FM_USAGE', message: error.message, hint: known ? error.hint : 'See --help.' } })
+      this.logJson({
+        error: {
+          code: known ? error.code : 'FM_USAGE',
+          message: error.message,
+          hint: known ? error.hint : 'See --help.',
+        },
+      })
     } else if (error instanceof MigrateError) {
       process.stderr.write(`Error ${error.code}: ${error.message}\n  ${error.hint}\n`)
     } else process.stderr.write(`Error: ${error.message.split('\n').slice(0, 6).join('\n')}\n`)

@@ -9,6 +9,6 @@ export async function run(argv: readonly string[], from: string): Promise<void> 
   })
   settings.performanceEnabled = false
   const first = argv[0]
-  const bare = first !== undefined && first.startsWith('-') && !['-h', '--help', '--version'].includes(first)
+  const bare = first?.startsWith('-') && !['-h', '--help', '--version'].includes(first)
   await execute({ args: bare ? ['migrate', ...argv] : [...argv], dir: from })
 }

@@ -65,7 +65,8 @@ export function parseManifest(block: unknown, file: string): PluginManifest {
     const field = `adapters[${at}]`
     const adapter = object(entry, field)
     const kind = adapter.kind
-    if (kind !== 'source' && kind !== 'target' && kind !== 'transform') fail(`${field}.kind`, 'source, target or transform')
+    if (kind !== 'source' && kind !== 'target' && kind !== 'transform')
+      fail(`${field}.kind`, 'source, target or transform')
     const module = text(adapter.module, `${field}.module`)
     if (!module.startsWith('./') || module.includes('..')) fail(`${field}.module`, 'a path inside the package, ./…')
     const schemes = list(adapter.schemes ?? [], `${field}.schemes`).map((scheme, i) => {
@@ -122,7 +123,7 @@ export function parseOption(spec: OptionSpec, raw: string | number | boolean): s
       const match = /^(\d{1,12})(?:\s*(b|k|kb|kib|m|mb|mib|g|gb|gib|t|tb|tib))?$/i.exec(text)
       if (!match) return bad('a size such as 64mb')
       const unit = (match[2] ?? 'b')[0].toLowerCase()
-      return Number(match[1]) * 1024 ** ('bkmgt'.indexOf(unit))
+      return Number(match[1]) * 1024 ** 'bkmgt'.indexOf(unit)
     }
     case 'duration': {
       const match = /^(\d{1,10}(?:\.\d+)?)\s*(ms|s|m|h|d)?$/i.exec(text)

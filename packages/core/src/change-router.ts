@@ -99,7 +99,13 @@ export class ChangeRouter {
           forward.push(commandRecord(record.db, [argv[0], ...taken.map(({ key }) => key)], record.receivedAt))
         else if (replay && record.name === 'MSET') {
           const positions = keyPositions(spec, argv).filter((at) => filter.takesKey(record.db, argv[at]))
-          forward.push(commandRecord(record.db, [argv[0], ...positions.flatMap((at) => [argv[at], argv[at + 1]])], record.receivedAt))
+          forward.push(
+            commandRecord(
+              record.db,
+              [argv[0], ...positions.flatMap((at) => [argv[at], argv[at + 1]])],
+              record.receivedAt,
+            ),
+          )
         } else
           for (const { db, key } of taken) {
             dirty.push({ db, key })
@@ -116,7 +122,9 @@ export class ChangeRouter {
         // What this event wrote before the flush is flushed too; what the target holds, the engine deletes.
         for (const earlier of forward.splice(0)) {
           if (!hit(earlier.db)) forward.push(earlier)
-          else for (const { db, key } of touchedKeys(commandSpecOf(earlier.name), earlier.argv, earlier.db)) forward.push(commandRecord(db, [Buffer.from('DEL'), key], 0))
+          else
+            for (const { db, key } of touchedKeys(commandSpecOf(earlier.name), earlier.argv, earlier.db))
+              forward.push(commandRecord(db, [Buffer.from('DEL'), key], 0))
         }
         flush = flush === null ? dbs : dbs.length === 0 || flush.length === 0 ? [] : [...flush, ...dbs]
       } else if (spec.kind === 'swapdb') {
@@ -126,8 +134,16 @@ export class ChangeRouter {
       } else if (spec.kind === 'publish') {
         // Sentinels announce themselves over the stream; forwarded, they would adopt the target.
         const channel = record.argv[1]?.toString('latin1') ?? ''
-        if (apply === 'replay' && !channel.startsWith('__sentinel__') && this.options.knows(record.name)) forward.push(record)
-      } else if (apply === 'replay' && spec.kind === 'keyless' && record.name !== 'CONFIG' && record.name !== 'ACL' && this.options.knows(record.name)) forward.push(record)
+        if (apply === 'replay' && !channel.startsWith('__sentinel__') && this.options.knows(record.name))
+          forward.push(record)
+      } else if (
+        apply === 'replay' &&
+        spec.kind === 'keyless' &&
+        record.name !== 'CONFIG' &&
+        record.name !== 'ACL' &&
+        this.options.knows(record.name)
+      )
+        forward.push(record)
       else ignored.push(record.name)
     }
     return { forward, dirty, flush, swapped, ignored }

@@ -1,7 +1,8 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
 import * as v from 'valibot'
 
-const count = (least: number, most: number, fallback: number) => v.optional(v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most)), fallback)
+const count = (least: number, most: number, fallback: number) =>
+  v.optional(v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most)), fallback)
 const text = v.pipe(v.string(), v.minLength(1))
 const options = v.optional(v.record(v.string(), v.union([v.string(), v.number(), v.boolean()])), {})
 
@@ -54,5 +55,9 @@ export function resolveConfig(config: MigrationConfig): ResolvedConfig {
   const result = v.safeParse(configSchema, config)
   if (result.success) return result.output
   const problems = result.issues.map((issue) => `${v.getDotPath(issue) ?? 'configuration'}: ${issue.message}`)
-  throw new MigrateError('FM_CONFIG_INVALID', problems.join('; '), 'Correct the fields named; docs/configuration.md lists all of them.')
+  throw new MigrateError(
+    'FM_CONFIG_INVALID',
+    problems.join('; '),
+    'Correct the fields named; docs/configuration.md lists all of them.',
+  )
 }

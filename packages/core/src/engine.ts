@@ -61,13 +61,19 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.options = options
-    this.lanes = new LanePool(options.target, Math.max(options.config.parallel, options.source.shards.length), (result, batch) =>
-      this.account(result, batch),
+    this.lanes = new LanePool(
+      options.target,
+      Math.max(options.config.parallel, options.source.shards.length),
+      (result, batch) => this.account(result, batch),
     )
   }
 
   async run(): Promise<void> {
-    await Promise.all(this.options.source.shards.map((shard, lane) => new ShardRun(this.options, this.lanes, shard, lane, () => this.wentLive(shard)).run()))
+    await Promise.all(
+      this.options.source.shards.map((shard, lane) =>
+        new ShardRun(this.options, this.lanes, shard, lane, () => this.wentLive(shard)).run(),
+      ),
+    )
     await this.lanes.drain()
   }
 
@@ -79,11 +85,17 @@ export class Engine {
   private account(result: WriteResult, batch: SnapshotBatch | ChangeBatch): void {
     const { progress, config } = this.options
     // A failed change is not lost: its key is read again.
-    progress.add(batch.kind === 'changes' ? { ...result, failed: result.failed.filter(({ key }) => key === null) } : result)
+    progress.add(
+      batch.kind === 'changes' ? { ...result, failed: result.failed.filter(({ key }) => key === null) } : result,
+    )
     if (batch.kind === 'changes') progress.changesApplied += batch.records.length
     const conflict = result.failed.find((failure) => failure.code === 'conflict')
     if (conflict !== undefined && config.onConflict === 'fail')
-      throw new MigrateError('FM_TARGET_CONFLICT', `the target already has the key ${conflict.key?.toString('latin1').slice(0, 100)}`, 'Empty the target, or choose --on-conflict replace or skip.')
+      throw new MigrateError(
+        'FM_TARGET_CONFLICT',
+        `the target already has the key ${conflict.key?.toString('latin1').slice(0, 100)}`,
+        'Empty the target, or choose --on-conflict replace or skip.',
+      )
   }
 }
 
@@ -130,7 +142,8 @@ class ShardRun {
           if (await this.readFrom(from)) break
           from = undefined
         } catch (error) {
-          if (!(error instanceof MigrateError) || error.code !== 'FM_TARGET_LOST' || this.options.signal.aborted) throw error
+          if (!(error instanceof MigrateError) || error.code !== 'FM_TARGET_LOST' || this.options.signal.aborted)
+            throw error
           from = await this.afterTargetLoss(error)
         }
       }
@@ -144,7 +157,11 @@ class ShardRun {
   /** False = the source must be read again from the start. */
   private async readFrom(from: Position | undefined): Promise<boolean> {
     const changes = this.options.config.mode === 'live'
-    for await (const event of this.shard.read({ signal: this.options.signal, changes, ...(from === undefined ? {} : { from }) })) {
+    for await (const event of this.shard.read({
+      signal: this.options.signal,
+      changes,
+      ...(from === undefined ? {} : { from }),
+    })) {
       if (!(await this.take(event))) return false
     }
     await this.lanes.drain()
@@ -161,13 +178,17 @@ class ShardRun {
       try {
         await target.reconnect?.()
         const checkpoint = apply === 'replay' ? await target.checkpoint(id, this.shard.id) : undefined
-        onNote('target-lost', `${error.message}: ${checkpoint ? 'going on from the checkpoint at the target' : 'copying again'}`)
+        onNote(
+          'target-lost',
+          `${error.message}: ${checkpoint ? 'going on from the checkpoint at the target' : 'copying again'}`,
+        )
         if (checkpoint === undefined) return undefined
         this.dirty.clear()
         for (const { db, key } of checkpoint.dirty) this.dirty.add(db, key)
         return checkpoint.position
       } catch (failure) {
-        if (!(failure instanceof MigrateError) || !failure.retryable || Date.now() > deadline || signal.aborted) throw failure
+        if (!(failure instanceof MigrateError) || !failure.retryable || Date.now() > deadline || signal.aborted)
+          throw failure
         await sleep(500)
       }
     }
@@ -236,7 +257,8 @@ class ShardRun {
     if (sliced !== undefined) {
       // The slices come out of the stream itself: nothing else can be read before they are.
       if (records.length === 0 && sliced.value.form === 'sliced') for await (const _ of sliced.value.slices);
-      for (const record of records) await this.lanes.write({ kind: 'snapshot', lane: this.laneOf(record), records: [record], onConflict })
+      for (const record of records)
+        await this.lanes.write({ kind: 'snapshot', lane: this.laneOf(record), records: [record], onConflict })
       await this.lanes.drain()
       done()
       return
@@ -273,7 +295,17 @@ class ShardRun {
       this.held.add(record.db, record.key)
       const expireAt = Date.now() + HELD_FOR_MS
       if (!(record instanceof PackedRecord)) return { db: record.db, key: record.key, value: record.value, expireAt }
-      return new PackedRecord(record.db, expireAt, record.data, record.keyStart, record.keyEnd, record.valueStart, record.valueEnd, record.type, record.rdbVersion)
+      return new PackedRecord(
+        record.db,
+        expireAt,
+        record.data,
+        record.keyStart,
+        record.keyEnd,
+        record.valueStart,
+        record.valueEnd,
+        record.type,
+        record.rdbVersion,
+      )
     })
   }
 
@@ -281,7 +313,13 @@ class ShardRun {
   private async releaseHeld(): Promise<void> {
     while (this.held.size > 0 && this.shard.readAt !== undefined && this.options.config.mode === 'live') {
       const keys = this.held.take(READ_AT_ONCE)
-      await this.writeValues(keys, await this.sourceReader().read(keys[0].db, keys.map(({ key }) => key)))
+      await this.writeValues(
+        keys,
+        await this.sourceReader().read(
+          keys[0].db,
+          keys.map(({ key }) => key),
+        ),
+      )
       await this.lanes.drain()
     }
   }
@@ -303,7 +341,11 @@ class ShardRun {
 
   /** Makes a position durable that no batch brings. */
   private async checkpointOnly(position: Position): Promise<void> {
-    await this.lanes.write({ kind: 'changes', lane: this.lane, records: [] }, this.options.apply === 'replay' ? this.checkpoint(position) : undefined, () => this.durable(position))
+    await this.lanes.write(
+      { kind: 'changes', lane: this.lane, records: [] },
+      this.options.apply === 'replay' ? this.checkpoint(position) : undefined,
+      () => this.durable(position),
+    )
   }
 
   private durable(position: Position): void {
@@ -329,15 +371,20 @@ class ShardRun {
         this.dirty.clear()
         this.handoff = null
       }
-      await this.lanes.write({ kind: 'changes', lane: this.lane, records: forward }, this.checkpoint(event.position), (result) => {
-        progress.changeBytes += event.byteLength
-        event.release?.()
-        this.durable(event.position)
-        this.heal(result)
-      })
+      await this.lanes.write(
+        { kind: 'changes', lane: this.lane, records: forward },
+        this.checkpoint(event.position),
+        (result) => {
+          progress.changeBytes += event.byteLength
+          event.release?.()
+          this.durable(event.position)
+          this.heal(result)
+        },
+      )
       const first = event.records[0]
       if (!this.caughtUp && (first === undefined || Date.now() - first.receivedAt < CAUGHT_UP_MS)) this.caughtUp = true
-      if (this.caughtUp && this.held.size > 0 && this.dirty.size === 0) for (const { db, key } of this.held.take(READ_AT_ONCE)) this.dirty.add(db, key)
+      if (this.caughtUp && this.held.size > 0 && this.dirty.size === 0)
+        for (const { db, key } of this.held.take(READ_AT_ONCE)) this.dirty.add(db, key)
       if (this.dirty.size > 0 && this.handoff === null) await this.handOver(event.position)
       return true
     }
@@ -355,7 +402,8 @@ class ShardRun {
 
   /** Under replay: writes the current value of the dirty keys and remembers up to where their commands are in it. */
   private async handOver(current: Position): Promise<void> {
-    if (this.shard.readAt === undefined) throw new MigrateError('FM_CONTRACT', 'the source cannot read values at a position', 'Use --apply state.')
+    if (this.shard.readAt === undefined)
+      throw new MigrateError('FM_CONTRACT', 'the source cannot read values at a position', 'Use --apply state.')
     const keys = [...this.dirty]
     const result = await this.shard.readAt(keys)
     await this.writeValues(keys, result.records)
@@ -395,7 +443,8 @@ class ShardRun {
 
   private sourceReader(): KeyReader {
     this.reader ??= this.options.source.reader?.() ?? null
-    if (this.reader === null) throw new MigrateError('FM_CONTRACT', 'the source cannot read single keys', 'Use --apply replay.')
+    if (this.reader === null)
+      throw new MigrateError('FM_CONTRACT', 'the source cannot read single keys', 'Use --apply replay.')
     return this.reader
   }
 
@@ -405,10 +454,22 @@ class ShardRun {
     while (this.dirty.size > 0) {
       const keys = this.dirty.take(READ_AT_ONCE)
       try {
-        await this.writeValues(keys, await this.sourceReader().read(keys[0].db, keys.map(({ key }) => key)))
+        await this.writeValues(
+          keys,
+          await this.sourceReader().read(
+            keys[0].db,
+            keys.map(({ key }) => key),
+          ),
+        )
       } catch (error) {
         for (const { db, key } of keys) this.dirty.add(db, key)
-        if (!(error instanceof MigrateError) || !error.retryable || Date.now() > deadline || this.options.signal.aborted) throw error
+        if (
+          !(error instanceof MigrateError) ||
+          !error.retryable ||
+          Date.now() > deadline ||
+          this.options.signal.aborted
+        )
+          throw error
         await sleep(DIRTY_RETRY_MS)
       }
     }
@@ -454,7 +515,14 @@ class ShardRun {
 
   /** Looks for target keys that the source no longer has. */
   private async sweep(): Promise<void> {
-    await this.deleteWhere(async (page) => (await this.sourceReader().exist(page[0].db, page.map(({ key }) => key))).map((there) => !there))
+    await this.deleteWhere(async (page) =>
+      (
+        await this.sourceReader().exist(
+          page[0].db,
+          page.map(({ key }) => key),
+        )
+      ).map((there) => !there),
+    )
   }
 
   private async deleteWhere(gone: (page: readonly DirtyKey[]) => Promise<readonly boolean[]>): Promise<void> {
@@ -468,7 +536,8 @@ class ShardRun {
         const flags = await gone(page)
         const deletes = page.filter((_, i) => flags[i])
         deleted += deletes.length
-        if (deletes.length > 0 && targetWasEmpty) await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [], deletes, onConflict: 'replace' })
+        if (deletes.length > 0 && targetWasEmpty)
+          await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [], deletes, onConflict: 'replace' })
       }
       await this.lanes.drain()
     } finally {
@@ -476,6 +545,10 @@ class ShardRun {
     }
     if (deleted === 0) return
     if (targetWasEmpty) onNote('vanished', `${deleted} keys that vanished at the source were deleted at the target`)
-    else onNote('vanished-kept', `${deleted} target keys are not at the source; they are kept, because the target was not empty at the start`)
+    else
+      onNote(
+        'vanished-kept',
+        `${deleted} target keys are not at the source; they are kept, because the target was not empty at the start`,
+      )
   }
 }

@@ -39,7 +39,7 @@ export class RecordFilter {
   takes(record: SnapshotRecord): boolean {
     if (this.open) return true
     const packed = record instanceof PackedRecord
-    if (this.expiry !== 'any' && (record.expireAt > 0) !== (this.expiry === 'expiring')) return false
+    if (this.expiry !== 'any' && record.expireAt > 0 !== (this.expiry === 'expiring')) return false
     if (this.types !== null) {
       const value = packed ? null : record.value
       const type = packed
@@ -49,6 +49,8 @@ export class RecordFilter {
           : value!.type
       if (type === undefined || !this.types.has(type)) return false
     }
-    return packed ? this.takesKey(record.db, record.data, record.keyStart, record.keyEnd) : this.takesKey(record.db, record.key)
+    return packed
+      ? this.takesKey(record.db, record.data, record.keyStart, record.keyEnd)
+      : this.takesKey(record.db, record.key)
   }
 }

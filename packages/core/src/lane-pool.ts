@@ -10,7 +10,11 @@ export class LanePool {
   private readonly underWay: Set<Promise<void>>[]
   private failure: unknown
 
-  constructor(target: Target, lanes: number, onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void) {
+  constructor(
+    target: Target,
+    lanes: number,
+    onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void,
+  ) {
     this.target = target
     this.onResult = onResult
     this.underWay = Array.from({ length: lanes }, () => new Set())
@@ -24,7 +28,11 @@ export class LanePool {
    * Resolves as soon as the lane took the batch. `settled` is called when the target has answered for all of it.
    * @throws whatever an earlier batch of any lane failed with
    */
-  async write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint, settled?: (result: WriteResult) => void): Promise<void> {
+  async write(
+    batch: SnapshotBatch | ChangeBatch,
+    checkpoint?: Checkpoint,
+    settled?: (result: WriteResult) => void,
+  ): Promise<void> {
     const lane = this.underWay[batch.lane]
     while (lane.size >= Math.max(2, Math.floor(UNDER_WAY / this.lanes))) await Promise.race(lane)
     this.check()

@@ -6,7 +6,10 @@ const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error']
 /** The level that an environment asks for: FERRITE_MIGRATE_LOG, else RUST_LOG (`debug`, `ferrite_migrate=debug`). */
 export function logLevelFrom(env: NodeJS.ProcessEnv): LogLevel | undefined {
   const text = env.FERRITE_MIGRATE_LOG ?? env.RUST_LOG
-  const word = text?.split(',').map((part) => part.split('=').pop()!.trim().toLowerCase()).find((part) => LEVELS.includes(part as LogLevel))
+  const word = text
+    ?.split(',')
+    .map((part) => part.split('=').pop()!.trim().toLowerCase())
+    .find((part) => LEVELS.includes(part as LogLevel))
   return word as LogLevel | undefined
 }
 

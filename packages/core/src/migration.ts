@@ -14,7 +14,7 @@ import { redactUrl } from './redact.js'
 import type { Registry } from './registry.js'
 import { StateStore } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
-import { type VerifyReport, Verifier } from './verifier.js'
+import { Verifier, type VerifyReport } from './verifier.js'
 
 export interface MigrationOptions {
   /** The adapters to choose from. */
@@ -26,7 +26,11 @@ export interface MigrationOptions {
 export interface MigrationReport {
   readonly status: MigrationStatus
   readonly plan: Plan
-  readonly notCarried: readonly { readonly what: string; readonly count: number; readonly examples: readonly string[] }[]
+  readonly notCarried: readonly {
+    readonly what: string
+    readonly count: number
+    readonly examples: readonly string[]
+  }[]
   readonly failures: readonly { readonly db: number; readonly key: string; readonly reason: string }[]
   readonly verification: VerifyReport | null
   readonly notes: readonly { readonly type: string; readonly text: string }[]
@@ -34,7 +38,10 @@ export interface MigrationReport {
 
 /** Where the state is kept when nothing else is said. */
 export function defaultStateDir(): string {
-  return process.env.FERRITE_MIGRATE_STATE_DIR ?? join(process.env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'ferrite-migrate')
+  return (
+    process.env.FERRITE_MIGRATE_STATE_DIR ??
+    join(process.env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'ferrite-migrate')
+  )
 }
 
 interface Events {
@@ -133,7 +140,11 @@ export class Migration extends EventEmitter<Events> {
       const plan = await this.open()
       const refusals = plan.findings.filter((finding) => finding.level === 'fail')
       if (refusals.length > 0)
-        throw new MigrateError('FM_PREFLIGHT_REFUSED', refusals.map((finding) => finding.text).join('; '), `Codes: ${refusals.map((finding) => finding.code).join(', ')}; see docs/errors.md.`)
+        throw new MigrateError(
+          'FM_PREFLIGHT_REFUSED',
+          refusals.map((finding) => finding.text).join('; '),
+          `Codes: ${refusals.map((finding) => finding.code).join(', ')}; see docs/errors.md.`,
+        )
       this.store = new StateStore(this.config.stateDir ?? defaultStateDir())
       this.store.create({
         id: this.id,
@@ -150,7 +161,15 @@ export class Migration extends EventEmitter<Events> {
       await this.run(plan)
       this.finish(this.wantsStop ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
-      this.error = error instanceof MigrateError ? error : new MigrateError('FM_INTERNAL', (error as Error).message, 'This is a fault of ferrite-migrate: please report it with -v.', { cause: error })
+      this.error =
+        error instanceof MigrateError
+          ? error
+          : new MigrateError(
+              'FM_INTERNAL',
+              (error as Error).message,
+              'This is a fault of ferrite-migrate: please report it with -v.',
+              { cause: error },
+            )
       this.finish('FAILED')
       throw this.error
     } finally {
@@ -181,8 +200,22 @@ export class Migration extends EventEmitter<Events> {
     const { registry } = this.options
     const context = { logger: this.logger, signal: this.reading.signal, tempDir: this.tempDir }
     const { config } = this
-    const source = registry.source(config.source, { capture: config.capture, 'spool-limit': config.spoolLimit, 'batch-size': config.batchSize, 'sync-timeout': `${config.syncTimeoutMs}ms`, ...config.sourceOptions }, context)
-    const target = registry.target(config.target, { 'sync-timeout': `${config.syncTimeoutMs}ms`, ...config.targetOptions }, context)
+    const source = registry.source(
+      config.source,
+      {
+        capture: config.capture,
+        'spool-limit': config.spoolLimit,
+        'batch-size': config.batchSize,
+        'sync-timeout': `${config.syncTimeoutMs}ms`,
+        ...config.sourceOptions,
+      },
+      context,
+    )
+    const target = registry.target(
+      config.target,
+      { 'sync-timeout': `${config.syncTimeoutMs}ms`, ...config.targetOptions },
+      context,
+    )
     // Both at once; whichever opened is kept, so that it is closed when the other fails.
     const [opened, other] = await Promise.allSettled([source, target])
     if (opened.status === 'fulfilled') this.source = opened.value
@@ -193,7 +226,8 @@ export class Migration extends EventEmitter<Events> {
     const findings = checks.flatMap((list) => list ?? [])
     const keys = await this.countSourceKeys()
     this.plan = makePlan(config, opened.value, other.value, findings, this.filter.needsValue, keys)
-    for (const finding of this.plan.findings) this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
+    for (const finding of this.plan.findings)
+      this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
     return this.plan
   }
 
@@ -229,7 +263,8 @@ export class Migration extends EventEmitter<Events> {
     })
     const done = new AbortController()
     const tasks: Promise<unknown>[] = [engine.run().finally(() => done.abort())]
-    if (this.config.mode === 'live' && (this.config.exit || this.config.verify)) tasks.push(this.endWhenCaughtUp(done.signal))
+    if (this.config.mode === 'live' && (this.config.exit || this.config.verify))
+      tasks.push(this.endWhenCaughtUp(done.signal))
     try {
       await Promise.all(tasks)
     } catch (error) {
@@ -268,7 +303,12 @@ export class Migration extends EventEmitter<Events> {
     const phase = this.phase
     this.enter('VERIFYING')
     const source = this.source!.reader?.()
-    if (source === undefined) throw new MigrateError('FM_VERIFY_UNSUPPORTED', 'the source cannot be read key by key, so it cannot be verified', 'Leave --verify out.')
+    if (source === undefined)
+      throw new MigrateError(
+        'FM_VERIFY_UNSUPPORTED',
+        'the source cannot be read key by key, so it cannot be verified',
+        'Leave --verify out.',
+      )
     const target = this.target!.reader()
     try {
       this.verification = await new Verifier(source as KeyReader, target, {
@@ -290,7 +330,8 @@ export class Migration extends EventEmitter<Events> {
   private async targetIsEmpty(): Promise<boolean> {
     const reader = this.target!.reader()
     try {
-      for await (const page of reader.keys()) if (page.some(({ db, key }) => this.filter.takesKey(db, key))) return false
+      for await (const page of reader.keys())
+        if (page.some(({ db, key }) => this.filter.takesKey(db, key))) return false
       return true
     } finally {
       await reader.close()
@@ -313,7 +354,8 @@ export class Migration extends EventEmitter<Events> {
   }
 
   private async readLag(): Promise<void> {
-    for (const shard of this.source!.shards) this.progress.lag = (await shard.lag?.(this.applied.get(shard.id)).catch(() => undefined)) ?? this.progress.lag
+    for (const shard of this.source!.shards)
+      this.progress.lag = (await shard.lag?.(this.applied.get(shard.id)).catch(() => undefined)) ?? this.progress.lag
   }
 
   private async tick(): Promise<void> {

@@ -23,19 +23,33 @@ export interface Plan {
  * Decides how changes are applied: `replay` needs a lossless stream, Redis semantics at the target and a filter that
  * looks at names only.
  */
-export function makePlan(config: ResolvedConfig, source: Source, target: Target, findings: readonly Finding[], needsValue: boolean, keys: number | null): Plan {
+export function makePlan(
+  config: ResolvedConfig,
+  source: Source,
+  target: Target,
+  findings: readonly Finding[],
+  needsValue: boolean,
+  keys: number | null,
+): Plan {
   const refusals: string[] = []
-  if (source.capabilities.changes !== 'lossless') refusals.push('the source does not give its changes as a lossless stream')
+  if (source.capabilities.changes !== 'lossless')
+    refusals.push('the source does not give its changes as a lossless stream')
   refusals.push(...target.dialect.replayRefusals)
   if (needsValue) refusals.push('a filter by type or expiry needs each value')
   let apply: 'replay' | 'state' = refusals.length === 0 ? 'replay' : 'state'
   const reasons: string[] = []
   const all: Finding[] = [...findings]
   if (config.apply !== 'auto' && config.apply !== apply) {
-    if (config.apply === 'replay') all.push({ level: 'fail', code: 'FM_APPLY_REPLAY', text: `--apply replay is not possible: ${refusals.join('; ')}` })
+    if (config.apply === 'replay')
+      all.push({
+        level: 'fail',
+        code: 'FM_APPLY_REPLAY',
+        text: `--apply replay is not possible: ${refusals.join('; ')}`,
+      })
     else apply = config.apply
     reasons.push('changes are applied by state, as asked')
-  } else if (apply === 'replay') reasons.push('changes are replayed: the probes show Redis semantics at the target, and the stream loses nothing')
+  } else if (apply === 'replay')
+    reasons.push('changes are replayed: the probes show Redis semantics at the target, and the stream loses nothing')
   else reasons.push(`changes are applied by state: ${refusals.join('; ')}`)
   return {
     source: redactUrl(config.source),

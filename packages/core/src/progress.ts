@@ -29,7 +29,8 @@ export class Progress {
     this.sentBytes += result.byteLength
     this.failed += result.failed.length
     for (const failure of result.failed)
-      if (this.failures.length < 1000) this.failures.push({ db: failure.db, key: printableKey(failure.key), reason: failure.reason })
+      if (this.failures.length < 1000)
+        this.failures.push({ db: failure.db, key: printableKey(failure.key), reason: failure.reason })
     for (const { what, key } of result.notCarried) this.leaveOut(what, key)
   }
 
@@ -77,6 +78,8 @@ export class Progress {
 export function printableKey(key: Buffer | null): string {
   if (key === null) return ''
   let out = ''
-  for (const byte of key.subarray(0, 200)) out += byte >= 32 && byte < 127 && byte !== 92 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`
+  for (const byte of key.subarray(0, 200))
+    out +=
+      byte >= 32 && byte < 127 && byte !== 92 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`
   return key.length > 200 ? `${out}…` : out
 }

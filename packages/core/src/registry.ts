@@ -44,7 +44,11 @@ export class Registry {
           const claim = `${spec.kind} ${scheme}`
           const other = claims.get(claim)
           if (other !== undefined && other !== plugin.name)
-            throw new MigrateError('FM_PLUGIN_SCHEME', `both ${other} and ${plugin.name} claim ${scheme}:// as a ${spec.kind}`, 'Uninstall one of the two.')
+            throw new MigrateError(
+              'FM_PLUGIN_SCHEME',
+              `both ${other} and ${plugin.name} claim ${scheme}:// as a ${spec.kind}`,
+              'Uninstall one of the two.',
+            )
           claims.set(claim, plugin.name)
         }
         this.entries.push({ plugin, spec })
@@ -70,12 +74,22 @@ export class Registry {
 
   private find(kind: 'source' | 'target', url: string): Entry {
     const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1].toLowerCase()
-    const known = [...new Set(this.adapters(kind).flatMap((spec) => spec.schemes))].map((name) => `${name}://`).join(', ')
+    const known = [...new Set(this.adapters(kind).flatMap((spec) => spec.schemes))]
+      .map((name) => `${name}://`)
+      .join(', ')
     if (scheme === undefined)
-      throw new MigrateError('FM_URL_INVALID', `the ${kind} is no connection string: it has no scheme`, `Write one of ${known} and an address.`)
+      throw new MigrateError(
+        'FM_URL_INVALID',
+        `the ${kind} is no connection string: it has no scheme`,
+        `Write one of ${known} and an address.`,
+      )
     const entry = this.entries.find((one) => one.spec.kind === kind && one.spec.schemes.includes(scheme))
     if (entry === undefined)
-      throw new MigrateError('FM_PLUGIN_MISSING', `no installed plugin takes ${scheme}:// as a ${kind}`, `Installed: ${known || 'none'}. Others come with: ferrite-migrate plugins install NAME.`)
+      throw new MigrateError(
+        'FM_PLUGIN_MISSING',
+        `no installed plugin takes ${scheme}:// as a ${kind}`,
+        `Installed: ${known || 'none'}. Others come with: ferrite-migrate plugins install NAME.`,
+      )
     return entry
   }
 
@@ -86,12 +100,17 @@ export class Registry {
     const set = (name: string, raw: string | number | boolean): void => {
       const option = spec.options.find((one) => one.name === name)
       if (option === undefined)
-        throw new MigrateError('FM_OPTION_UNKNOWN', `the ${spec.kind} ${spec.name} has no option "${name}"`, `It has: ${spec.options.map((one) => one.name).join(', ') || 'none'}.`)
+        throw new MigrateError(
+          'FM_OPTION_UNKNOWN',
+          `the ${spec.kind} ${spec.name} has no option "${name}"`,
+          `It has: ${spec.options.map((one) => one.name).join(', ') || 'none'}.`,
+        )
       values[name] = parseOption(option, raw)
     }
     for (const option of spec.options) if (option.default !== undefined) set(option.name, option.default)
     const query = url.indexOf('?')
-    if (query >= 0) for (const [name, value] of new URLSearchParams(url.slice(query + 1))) if (name !== 'db') set(name, value)
+    if (query >= 0)
+      for (const [name, value] of new URLSearchParams(url.slice(query + 1))) if (name !== 'db') set(name, value)
     for (const [name, value] of Object.entries(given)) set(name, value)
     return values
   }
@@ -100,7 +119,11 @@ export class Registry {
     const file = join(entry.plugin.root, entry.spec.module)
     const module = (await import(pathToFileURL(file).href)) as Record<string, unknown>
     if (typeof module[name] !== 'function')
-      throw new MigrateError('FM_PLUGIN_MANIFEST', `${file} exports no ${name}`, 'The plugin is broken: reinstall it or tell its author.')
+      throw new MigrateError(
+        'FM_PLUGIN_MANIFEST',
+        `${file} exports no ${name}`,
+        'The plugin is broken: reinstall it or tell its author.',
+      )
     return module[name] as T
   }
 

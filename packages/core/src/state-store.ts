@@ -51,24 +51,47 @@ export class StateStore {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
       this.db = new DatabaseSync(join(directory, 'state.db'))
-      this.db.exec('PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;')
+      this.db.exec(
+        'PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;',
+      )
       this.db.exec(SCHEMA)
     } catch (cause) {
-      throw new MigrateError('FM_STATE_DIR', `the state directory ${directory} cannot be used: ${(cause as Error).message}`, 'Give another with --state-dir or FERRITE_MIGRATE_STATE_DIR.', { cause })
+      throw new MigrateError(
+        'FM_STATE_DIR',
+        `the state directory ${directory} cannot be used: ${(cause as Error).message}`,
+        'Give another with --state-dir or FERRITE_MIGRATE_STATE_DIR.',
+        { cause },
+      )
     }
   }
 
   create(row: Omit<StoredMigration, 'heartbeatAt'> & { readonly plan: string }): void {
     const known = this.find(row.id)
     if (known !== undefined && !isOver(known))
-      throw new MigrateError('FM_ID_TAKEN', `the migration ${row.id} is running as process ${known.pid}`, 'Choose another --id, or stop that process first.')
+      throw new MigrateError(
+        'FM_ID_TAKEN',
+        `the migration ${row.id} is running as process ${known.pid}`,
+        'Choose another --id, or stop that process first.',
+      )
     this.db
       .prepare('INSERT OR REPLACE INTO migrations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
-      .run(row.id, row.createdAt, row.source, row.target, row.mode, row.pid, Date.now(), JSON.stringify(row.status), row.plan)
+      .run(
+        row.id,
+        row.createdAt,
+        row.source,
+        row.target,
+        row.mode,
+        row.pid,
+        Date.now(),
+        JSON.stringify(row.status),
+        row.plan,
+      )
   }
 
   save(id: string, status: MigrationStatus): void {
-    this.db.prepare('UPDATE migrations SET status = ?, heartbeat_at = ? WHERE id = ?').run(JSON.stringify(status), Date.now(), id)
+    this.db
+      .prepare('UPDATE migrations SET status = ?, heartbeat_at = ? WHERE id = ?')
+      .run(JSON.stringify(status), Date.now(), id)
   }
 
   savePosition(id: string, shard: string, position: string): void {
@@ -80,7 +103,9 @@ export class StateStore {
   }
 
   events(id: string): StoredEvent[] {
-    return this.db.prepare('SELECT at, type, text FROM events WHERE migration = ? ORDER BY at, rowid').all(id) as unknown as StoredEvent[]
+    return this.db
+      .prepare('SELECT at, type, text FROM events WHERE migration = ? ORDER BY at, rowid')
+      .all(id) as unknown as StoredEvent[]
   }
 
   find(id: string): StoredMigration | undefined {
@@ -92,7 +117,11 @@ export class StateStore {
   get(id: string): StoredMigration {
     const found = this.find(id)
     if (found === undefined)
-      throw new MigrateError('FM_ID_UNKNOWN', `there is no migration ${id}`, 'ferrite-migrate list shows all; another state directory needs --state-dir.')
+      throw new MigrateError(
+        'FM_ID_UNKNOWN',
+        `there is no migration ${id}`,
+        'ferrite-migrate list shows all; another state directory needs --state-dir.',
+      )
     return found
   }
 

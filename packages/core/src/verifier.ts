@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type DirtyKey, type KeyReader, type SnapshotRecord, type Value } from '@ferrite-migrate/contracts'
-import { decodeValue, type DigestOptions, digestValue, keyTypeOf } from '@ferrite-migrate/protocol'
+import type { DirtyKey, KeyReader, SnapshotRecord, Value } from '@ferrite-migrate/contracts'
+import { type DigestOptions, decodeValue, digestValue, keyTypeOf } from '@ferrite-migrate/protocol'
 import type { RecordFilter } from './key-filter.js'
 import { printableKey } from './progress.js'
 
@@ -75,7 +75,10 @@ export class Verifier {
       this.options.onProgress?.(compared)
     }
     for await (const page of this.pages(this.target)) {
-      const there = await this.source.exist(page[0].db, page.map(({ key }) => key))
+      const there = await this.source.exist(
+        page[0].db,
+        page.map(({ key }) => key),
+      )
       page.forEach((key, i) => {
         if (there[i]) return
         compared++
@@ -143,21 +146,36 @@ export class Verifier {
       if (from === null && to === null) return null
       if (from === null) {
         if (this.options.filter.needsValue && !this.options.filter.takes(to!)) return null
-        return to!.expireAt > 0 && to!.expireAt - now < this.options.ttlToleranceMs ? null : make('missing-source', 'only at the target')
+        return to!.expireAt > 0 && to!.expireAt - now < this.options.ttlToleranceMs
+          ? null
+          : make('missing-source', 'only at the target')
       }
       if (!this.options.filter.takes(from)) return null
-      if (to === null) return from.expireAt > 0 && from.expireAt - now < this.options.ttlToleranceMs ? null : make('missing-target', 'only at the source')
+      if (to === null)
+        return from.expireAt > 0 && from.expireAt - now < this.options.ttlToleranceMs
+          ? null
+          : make('missing-target', 'only at the source')
       const types = [typeOf(from.value), typeOf(to.value)]
       if (types[0] !== types[1]) return make('type', `${types[0]} at the source, ${types[1]} at the target`)
       if (!this.sameValue(from.value, to.value)) return make('value', `the ${types[0]} differs`)
-      if ((from.expireAt === 0) !== (to.expireAt === 0) || Math.abs(from.expireAt - to.expireAt) > this.options.ttlToleranceMs)
-        return make('ttl', `expires ${describeExpiry(from.expireAt)} at the source, ${describeExpiry(to.expireAt)} at the target`)
+      if (
+        (from.expireAt === 0) !== (to.expireAt === 0) ||
+        Math.abs(from.expireAt - to.expireAt) > this.options.ttlToleranceMs
+      )
+        return make(
+          'ttl',
+          `expires ${describeExpiry(from.expireAt)} at the source, ${describeExpiry(to.expireAt)} at the target`,
+        )
       return null
     })
   }
 
   /** A key that cannot be read does not hide the others of its page. */
-  private async readAll(reader: KeyReader, db: number, keys: readonly Buffer[]): Promise<readonly (SnapshotRecord | null | Error)[]> {
+  private async readAll(
+    reader: KeyReader,
+    db: number,
+    keys: readonly Buffer[],
+  ): Promise<readonly (SnapshotRecord | null | Error)[]> {
     try {
       return await reader.read(db, keys, true)
     } catch (error) {
@@ -169,14 +187,24 @@ export class Verifier {
   }
 
   private sameValue(a: Value, b: Value): boolean {
-    if (a.form === 'rdb' && b.form === 'rdb' && a.type === b.type && (a.type < 22 || a.rdbVersion >= 80 === b.rdbVersion >= 80) && a.body.equals(b.body)) return true
+    if (
+      a.form === 'rdb' &&
+      b.form === 'rdb' &&
+      a.type === b.type &&
+      (a.type < 22 || a.rdbVersion >= 80 === b.rdbVersion >= 80) &&
+      a.body.equals(b.body)
+    )
+      return true
     return this.digest(a).equals(this.digest(b))
   }
 
   private digest(value: Value): Buffer {
     if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) return value.body
     if (value.form === 'sliced') throw new Error('a sliced value in a comparison')
-    return digestValue(value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value, this.options.digest)
+    return digestValue(
+      value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value,
+      this.options.digest,
+    )
   }
 }
 

@@ -1,5 +1,5 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { commandSpec, type CommandSpec } from './command-table.js'
+import { type CommandSpec, commandSpec } from './command-table.js'
 
 /** What `next` gives when the bytes run out. */
 export const INCOMPLETE = -1
@@ -76,6 +76,10 @@ export class CommandScan {
   }
 
   private corrupt(at: number, detail: string): MigrateError {
-    return new MigrateError('FM_STREAM_CORRUPT', `the command stream is damaged at byte ${this.base + at}: ${detail}`, 'Start again with a full sync; if it comes back, report it with the source version.')
+    return new MigrateError(
+      'FM_STREAM_CORRUPT',
+      `the command stream is damaged at byte ${this.base + at}: ${detail}`,
+      'Start again with a full sync; if it comes back, report it with the source version.',
+    )
   }
 }

@@ -4,7 +4,17 @@ import type { DirtyKey } from '@ferrite-migrate/contracts'
  * What a command of a replication stream is to a migration. `write` changes keys; `flush` empties databases; `keyless`
  * changes something that is no key (functions, scripts, pub/sub); `link` belongs to the replication link itself.
  */
-export type CommandKind = 'write' | 'select' | 'multi' | 'exec' | 'flush' | 'swapdb' | 'keyless' | 'publish' | 'link' | 'unknown'
+export type CommandKind =
+  | 'write'
+  | 'select'
+  | 'multi'
+  | 'exec'
+  | 'flush'
+  | 'swapdb'
+  | 'keyless'
+  | 'publish'
+  | 'link'
+  | 'unknown'
 
 export interface CommandSpec {
   /** Upper case. */
@@ -27,7 +37,19 @@ const FIRST_ONLY =
   'ZADD ZREM ZINCRBY ZPOPMIN ZPOPMAX ZREMRANGEBYSCORE ZREMRANGEBYRANK ZREMRANGEBYLEX GEOADD ' +
   'XADD XDEL XTRIM XSETID XACK XCLAIM XAUTOCLAIM XACKDEL XDELEX XNACK XCFGSET EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST RESTORE RESTORE-ASKING ' +
   'DELIFEQ DELEX DIGEST INCREX'
-const RELATIVE = new Set(['SET', 'SETEX', 'PSETEX', 'GETEX', 'EXPIRE', 'PEXPIRE', 'HEXPIRE', 'HPEXPIRE', 'HSETEX', 'HGETEX', 'RESTORE'])
+const RELATIVE = new Set([
+  'SET',
+  'SETEX',
+  'PSETEX',
+  'GETEX',
+  'EXPIRE',
+  'PEXPIRE',
+  'HEXPIRE',
+  'HPEXPIRE',
+  'HSETEX',
+  'HGETEX',
+  'RESTORE',
+])
 
 const numbered =
   (at: number, ...before: number[]) =>
@@ -41,7 +63,8 @@ const numbered =
 /** The key of the first argument and those behind the words STORE and STOREDIST. */
 const withStore = (argv: readonly Buffer[]): number[] => {
   const positions = [1]
-  for (let i = 2; i + 1 < argv.length; i++) if (/^store(dist)?$/i.test(argv[i].toString('latin1'))) positions.push(i + 1)
+  for (let i = 2; i + 1 < argv.length; i++)
+    if (/^store(dist)?$/i.test(argv[i].toString('latin1'))) positions.push(i + 1)
   return positions
 }
 
@@ -56,7 +79,15 @@ const SPECS = new Map<string, CommandSpec>()
 
 function add(names: string, kind: CommandKind, first = 0, last = 0, step = 0, find?: CommandSpec['find']): void {
   for (const name of names.split(' '))
-    SPECS.set(name, { name, kind, first, last, step, ...(find ? { find } : {}), ...(RELATIVE.has(name) ? { relativeExpiry: true } : {}) })
+    SPECS.set(name, {
+      name,
+      kind,
+      first,
+      last,
+      step,
+      ...(find ? { find } : {}),
+      ...(RELATIVE.has(name) ? { relativeExpiry: true } : {}),
+    })
 }
 
 add(FIRST_ONLY, 'write', 1, 1, 1)
@@ -78,7 +109,13 @@ add('MSETEX', 'write', 0, 0, 0, (argv) => {
   const count = Number(argv[1]?.toString('latin1'))
   return Array.from({ length: count || 0 }, (_, i) => 2 + 2 * i).filter((at) => at < argv.length)
 })
-add('JSON.SET JSON.DEL JSON.FORGET JSON.CLEAR JSON.ARRAPPEND JSON.ARRINSERT JSON.ARRPOP JSON.ARRTRIM JSON.NUMINCRBY JSON.NUMMULTBY JSON.STRAPPEND JSON.TOGGLE JSON.MERGE BF.ADD BF.MADD BF.INSERT BF.RESERVE BF.LOADCHUNK CF.ADD CF.ADDNX CF.DEL CF.INSERT CF.INSERTNX CF.RESERVE CF.LOADCHUNK CMS.INCRBY CMS.INITBYDIM CMS.INITBYPROB TOPK.ADD TOPK.INCRBY TOPK.RESERVE TDIGEST.ADD TDIGEST.CREATE TDIGEST.RESET TS.ADD TS.CREATE TS.ALTER TS.INCRBY TS.DECRBY TS.DEL VADD VREM VSETATTR', 'write', 1, 1, 1)
+add(
+  'JSON.SET JSON.DEL JSON.FORGET JSON.CLEAR JSON.ARRAPPEND JSON.ARRINSERT JSON.ARRPOP JSON.ARRTRIM JSON.NUMINCRBY JSON.NUMMULTBY JSON.STRAPPEND JSON.TOGGLE JSON.MERGE BF.ADD BF.MADD BF.INSERT BF.RESERVE BF.LOADCHUNK CF.ADD CF.ADDNX CF.DEL CF.INSERT CF.INSERTNX CF.RESERVE CF.LOADCHUNK CMS.INCRBY CMS.INITBYDIM CMS.INITBYPROB TOPK.ADD TOPK.INCRBY TOPK.RESERVE TDIGEST.ADD TDIGEST.CREATE TDIGEST.RESET TS.ADD TS.CREATE TS.ALTER TS.INCRBY TS.DECRBY TS.DEL VADD VREM VSETATTR',
+  'write',
+  1,
+  1,
+  1,
+)
 add('JSON.MSET TS.MADD', 'write', 1, -1, 3)
 add('FLUSHALL FLUSHDB', 'flush')
 add('SWAPDB', 'swapdb')
@@ -121,7 +158,13 @@ function sameName(spec: CommandSpec, data: Buffer, start: number, end: number): 
 export function commandSpec(data: Buffer, start: number, end: number): CommandSpec {
   const spec = BY_FINGERPRINT.get(fingerprint(data, start, end))
   if (spec !== undefined && sameName(spec, data, start, end)) return spec
-  return { name: data.toString('latin1', start, Math.min(end, start + 128)).toUpperCase(), kind: 'unknown', first: 0, last: 0, step: 0 }
+  return {
+    name: data.toString('latin1', start, Math.min(end, start + 128)).toUpperCase(),
+    kind: 'unknown',
+    first: 0,
+    last: 0,
+    step: 0,
+  }
 }
 
 /** What is known of the command with this upper-case name. */
@@ -145,7 +188,8 @@ export function touchedKeys(spec: CommandSpec, argv: readonly Buffer[], db: numb
   if (spec.name === 'MOVE' && argv.length > 2) keys.push({ db: Number(argv[2].toString('latin1')), key: argv[1] })
   if (spec.name === 'COPY') {
     for (let i = 3; i + 1 < argv.length; i++)
-      if (/^db$/i.test(argv[i].toString('latin1'))) keys[1] = { db: Number(argv[i + 1].toString('latin1')), key: argv[2] }
+      if (/^db$/i.test(argv[i].toString('latin1')))
+        keys[1] = { db: Number(argv[i + 1].toString('latin1')), key: argv[2] }
   }
   return keys
 }

@@ -36,13 +36,25 @@ class Hash {
     const whole = length & ~15
     let at = 0
     for (; at < whole; at += 16) {
-      a ^= Math.imul(rotl(Math.imul(data[at] | (data[at + 1] << 8) | (data[at + 2] << 16) | (data[at + 3] << 24), C1), 15), C2)
+      a ^= Math.imul(
+        rotl(Math.imul(data[at] | (data[at + 1] << 8) | (data[at + 2] << 16) | (data[at + 3] << 24), C1), 15),
+        C2,
+      )
       a = (Math.imul((rotl(a, 19) + b) | 0, 5) + 0x561ccd1b) | 0
-      b ^= Math.imul(rotl(Math.imul(data[at + 4] | (data[at + 5] << 8) | (data[at + 6] << 16) | (data[at + 7] << 24), C2), 16), C3)
+      b ^= Math.imul(
+        rotl(Math.imul(data[at + 4] | (data[at + 5] << 8) | (data[at + 6] << 16) | (data[at + 7] << 24), C2), 16),
+        C3,
+      )
       b = (Math.imul((rotl(b, 17) + c) | 0, 5) + 0x0bcaa747) | 0
-      c ^= Math.imul(rotl(Math.imul(data[at + 8] | (data[at + 9] << 8) | (data[at + 10] << 16) | (data[at + 11] << 24), C3), 17), C4)
+      c ^= Math.imul(
+        rotl(Math.imul(data[at + 8] | (data[at + 9] << 8) | (data[at + 10] << 16) | (data[at + 11] << 24), C3), 17),
+        C4,
+      )
       c = (Math.imul((rotl(c, 15) + d) | 0, 5) + 0x96cd1c35) | 0
-      d ^= Math.imul(rotl(Math.imul(data[at + 12] | (data[at + 13] << 8) | (data[at + 14] << 16) | (data[at + 15] << 24), C4), 18), C1)
+      d ^= Math.imul(
+        rotl(Math.imul(data[at + 12] | (data[at + 13] << 8) | (data[at + 14] << 16) | (data[at + 15] << 24), C4), 18),
+        C1,
+      )
       d = (Math.imul((rotl(d, 13) + a) | 0, 5) + 0x32ac3b17) | 0
     }
     let k1 = 0
@@ -152,7 +164,8 @@ export function digestValue(value: DecodedValue, options: DigestOptions = {}): B
     const { type, items } = value
     if (type === 'list' || type === 'string') for (const item of items) digest.ordered(item)
     else if (type === 'set') for (const item of items) digest.unordered(item)
-    else if (type === 'zset') for (let i = 0; i < items.length; i += 2) digest.unordered(items[i], scoreBits(items[i + 1]))
+    else if (type === 'zset')
+      for (let i = 0; i < items.length; i += 2) digest.unordered(items[i], scoreBits(items[i + 1]))
     else
       for (let i = 0; i < items.length; i += 2) {
         const at = options.fieldExpiry === false ? 0 : (value.fieldExpireAt?.[i >> 1] ?? 0)
@@ -170,11 +183,13 @@ function digestStream(digest: ValueDigest, stream: StreamValue, options: DigestO
   }
   text('last', stream.lastId)
   if (options.streamCounters) text('counters', stream.maxDeletedId, stream.entriesAdded)
-  const byName = <T extends { name: Buffer }>(list: readonly T[]): T[] => [...list].sort((x, y) => x.name.compare(y.name))
+  const byName = <T extends { name: Buffer }>(list: readonly T[]): T[] =>
+    [...list].sort((x, y) => x.name.compare(y.name))
   for (const group of byName(stream.groups)) {
     digest.ordered(group.name)
     text('group', group.lastId, options.streamCounters ? group.entriesRead : '')
-    for (const entry of [...group.pending].sort((x, y) => (x.id < y.id ? -1 : 1))) text('pending', entry.id, entry.deliveryCount)
+    for (const entry of [...group.pending].sort((x, y) => (x.id < y.id ? -1 : 1)))
+      text('pending', entry.id, entry.deliveryCount)
     for (const consumer of byName(group.consumers)) {
       digest.ordered(consumer.name)
       text('consumer', [...consumer.pending].sort().join(' '))

@@ -48,7 +48,12 @@ export function writeFerritePayload(out: RespWriter, value: ItemsValue): void {
  * @throws MigrateError FM_DUMP_PAYLOAD
  */
 export function parseFerritePayload(payload: Buffer): ItemsValue {
-  const bad = (): MigrateError => new MigrateError('FM_DUMP_PAYLOAD', 'the server answered DUMP with a damaged payload', 'Read the key again; if it comes back, report it with the Ferrite version.')
+  const bad = (): MigrateError =>
+    new MigrateError(
+      'FM_DUMP_PAYLOAD',
+      'the server answered DUMP with a damaged payload',
+      'Read the key again; if it comes back, report it with the Ferrite version.',
+    )
   const type = TYPES[payload[0]]
   if (type === undefined) throw bad()
   if (type === 'string') return { form: 'items', type, items: [payload.subarray(1)] }

@@ -6,7 +6,11 @@ const MAX_MATCH = 264
 const HASH_BITS = 14
 
 function corrupt(what: string): MigrateError {
-  return new MigrateError('FM_RDB_LZF', `a compressed string is damaged: ${what}`, 'Take the dump again from the source.')
+  return new MigrateError(
+    'FM_RDB_LZF',
+    `a compressed string is damaged: ${what}`,
+    'Take the dump again from the source.',
+  )
 }
 
 /** No LZF stream of `compressed` bytes can hold more than this; checked before anything is allocated. */
@@ -29,7 +33,14 @@ export function lzfDecompress(input: Uint8Array, length: number): Buffer {
  * Decompresses input[from..end) into out[start..start+length), which must be there.
  * @throws MigrateError FM_RDB_LZF when input and length do not fit
  */
-export function lzfDecompressInto(input: Uint8Array, from: number, end: number, out: Uint8Array, start: number, length: number): void {
+export function lzfDecompressInto(
+  input: Uint8Array,
+  from: number,
+  end: number,
+  out: Uint8Array,
+  start: number,
+  length: number,
+): void {
   const limit = start + length
   let to = start
   while (from < end) {

@@ -6,7 +6,11 @@ import { integer64Text, integerText } from './decimal.js'
  * decimal text; strings are views into the blob. Layouts: facts of redis/librdb and HDT3213/rdb, see docs/rdb.md.
  */
 function damaged(what: string, detail: string, at: number): MigrateError {
-  return new MigrateError('FM_RDB_CORRUPT', `a ${what} is damaged at its byte ${at}: ${detail}`, 'Take the dump again from the source.')
+  return new MigrateError(
+    'FM_RDB_CORRUPT',
+    `a ${what} is damaged at its byte ${at}: ${detail}`,
+    'Take the dump again from the source.',
+  )
 }
 
 /** Elements of a listpack. @throws MigrateError FM_RDB_CORRUPT */
@@ -34,7 +38,8 @@ export function listpackElements(blob: Buffer): Buffer[] {
       at += 2 + (((byte & 15) << 8) | blob[at + 1])
       if (at <= end) out.push(blob.subarray(start + 2, at))
     } else {
-      const width = byte === 0xf0 ? 4 : byte === 0xf1 ? 2 : byte === 0xf2 ? 3 : byte === 0xf3 ? 4 : byte === 0xf4 ? 8 : 0
+      const width =
+        byte === 0xf0 ? 4 : byte === 0xf1 ? 2 : byte === 0xf2 ? 3 : byte === 0xf3 ? 4 : byte === 0xf4 ? 8 : 0
       if (width === 0) throw damaged('listpack', `unknown encoding ${byte}`, at)
       if (at + 1 + width > end) throw damaged('listpack', 'an element is cut', at)
       at += 1 + width
@@ -105,7 +110,9 @@ export function intsetElements(blob: Buffer): Buffer[] {
   const out: Buffer[] = new Array(count)
   for (let i = 0, at = 8; i < count; i++, at += width) {
     out[i] =
-      width === 8 ? integer64Text(blob.readInt32LE(at + 4), blob.readUInt32LE(at)) : integerText(blob.readIntLE(at, width))
+      width === 8
+        ? integer64Text(blob.readInt32LE(at + 4), blob.readUInt32LE(at))
+        : integerText(blob.readIntLE(at, width))
   }
   return out
 }

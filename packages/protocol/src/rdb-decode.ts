@@ -1,6 +1,14 @@
-import type { DecodedValue, ItemsValue, StreamConsumer, StreamEntry, StreamGroup, StreamPending, StreamValue } from '@ferrite-migrate/contracts'
+import type {
+  DecodedValue,
+  ItemsValue,
+  StreamConsumer,
+  StreamEntry,
+  StreamGroup,
+  StreamPending,
+  StreamValue,
+} from '@ferrite-migrate/contracts'
 import { doubleText } from './decimal.js'
-import { intsetElements, listpackElements, zipmapElements, ziplistElements } from './packed.js'
+import { intsetElements, listpackElements, ziplistElements, zipmapElements } from './packed.js'
 import { RdbCursor } from './rdb-cursor.js'
 import { rdbCorrupt, rdbUnknown } from './rdb-error.js'
 import { RdbType, rdbTypeName, VALKEY_RDB_VERSION } from './rdb-type.js'
@@ -74,7 +82,8 @@ function decodeBody(type: number, cursor: RdbCursor, rdbVersion: number): Decode
     case RdbType.listQuicklist:
     case RdbType.listQuicklist2: {
       const list: Buffer[] = []
-      for (let left = cursor.count(1, 'a list'); left > 0; left--) for (const item of listNode(type, cursor)) list.push(item)
+      for (let left = cursor.count(1, 'a list'); left > 0; left--)
+        for (const item of listNode(type, cursor)) list.push(item)
       return items('list', list)
     }
     case RdbType.valkeyHash2:
@@ -90,7 +99,8 @@ function decodeBody(type: number, cursor: RdbCursor, rdbVersion: number): Decode
     case RdbType.stream2:
     case RdbType.stream3: {
       const entries: StreamEntry[] = []
-      for (let left = cursor.count(2, 'a stream'); left > 0; left--) for (const entry of streamNode(cursor)) entries.push(entry)
+      for (let left = cursor.count(2, 'a stream'); left > 0; left--)
+        for (const entry of streamNode(cursor)) entries.push(entry)
       return { ...streamTail(type, cursor), entries }
     }
     case RdbType.module2:
@@ -109,11 +119,16 @@ export function listNode(type: number, cursor: RdbCursor): Buffer[] {
 }
 
 /** Reads one field of a hash with field expiry into `list`; gives its absolute expiry in ms, 0 = none. */
-export function expiringField(cursor: RdbCursor, form: 'valkey' | 'absolute' | 'relative', base: number, list: Buffer[]): number {
+export function expiringField(
+  cursor: RdbCursor,
+  form: 'valkey' | 'absolute' | 'relative',
+  base: number,
+  list: Buffer[],
+): number {
   if (form === 'valkey') {
     list.push(cursor.string(), cursor.string())
     const at = cursor.time()
-    return at < 0 ? 0 : at
+    return Math.max(at, 0)
   }
   const ttl = cursor.length()
   list.push(cursor.string(), cursor.string())
@@ -186,7 +201,8 @@ export function streamNode(cursor: RdbCursor): StreamEntry[] {
 
 /** Everything of a stream but its entries. */
 export function streamTail(type: number, cursor: RdbCursor): StreamValue {
-  const id = (): string => `${cursor.bigLength().replace('-1', '18446744073709551615')}-${cursor.bigLength().replace('-1', '18446744073709551615')}`
+  const id = (): string =>
+    `${cursor.bigLength().replace('-1', '18446744073709551615')}-${cursor.bigLength().replace('-1', '18446744073709551615')}`
   cursor.length()
   const lastId = id()
   const counted = type !== RdbType.stream
@@ -209,7 +225,8 @@ export function streamTail(type: number, cursor: RdbCursor): StreamValue {
       const seenAt = cursor.time()
       const activeAt = type === RdbType.stream3 ? cursor.time() : -1
       const ids: string[] = []
-      for (let owned = cursor.count(16, 'pending entries'); owned > 0; owned--) ids.push(rawId(cursor.bytes(16, 'a pending entry')))
+      for (let owned = cursor.count(16, 'pending entries'); owned > 0; owned--)
+        ids.push(rawId(cursor.bytes(16, 'a pending entry')))
       consumers.push({ name: consumer, seenAt, activeAt, pending: ids })
     }
     groups.push({ name, lastId: groupLastId, entriesRead, pending, consumers })

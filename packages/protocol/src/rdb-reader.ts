@@ -1,4 +1,10 @@
-import { MigrateError, PackedRecord, type SlicedValue, type SnapshotRecord, type ValueSlice } from '@ferrite-migrate/contracts'
+import {
+  MigrateError,
+  PackedRecord,
+  type SlicedValue,
+  type SnapshotRecord,
+  type ValueSlice,
+} from '@ferrite-migrate/contracts'
 import type { Block, ByteWindow } from './byte-window.js'
 import { Crc64 } from './crc64.js'
 import { doubleText } from './decimal.js'
@@ -83,7 +89,12 @@ export class RdbReader {
     let batchFrom = this.offset
     let expireAt = 0
     const flush = (): RdbEvent => {
-      const event: RdbEvent = { kind: 'records', records: batch, byteLength: this.offset - batchFrom, block: window.retain() }
+      const event: RdbEvent = {
+        kind: 'records',
+        records: batch,
+        byteLength: this.offset - batchFrom,
+        block: window.retain(),
+      }
       batch = []
       batchFrom = this.offset
       return event
@@ -133,7 +144,12 @@ export class RdbReader {
             break
           }
           if (code === Opcode.selectDb) this.db = this.scan.value
-          else if (code >= Opcode.function2 && code <= Opcode.resizeDb && code !== Opcode.idle && code !== Opcode.freq) {
+          else if (
+            code >= Opcode.function2 &&
+            code <= Opcode.resizeDb &&
+            code !== Opcode.idle &&
+            code !== Opcode.freq
+          ) {
             opcode = code
             break
           }
@@ -165,7 +181,11 @@ export class RdbReader {
           if (batch.length > 0) yield flush()
           yield { kind: 'records', records: [sliced], byteLength: 0, block: window.retain() }
           if (!this.slicesDone)
-            throw new MigrateError('FM_CONTRACT', 'a sliced value was not read to its end', 'Report this against the target adapter.')
+            throw new MigrateError(
+              'FM_CONTRACT',
+              'a sliced value was not read to its end',
+              'Report this against the target adapter.',
+            )
           this.digest()
           expireAt = 0
           yield flush()
@@ -206,10 +226,18 @@ export class RdbReader {
     return { kind: 'header', version: this.version, valkey: match[1] === undefined }
   }
 
-  private record(expireAt: number, data: Buffer, at: number, keyEnd: number, valueEnd: number, type: number): SnapshotRecord {
+  private record(
+    expireAt: number,
+    data: Buffer,
+    at: number,
+    keyEnd: number,
+    valueEnd: number,
+    type: number,
+  ): SnapshotRecord {
     const byte = data[at + 1]
     const keyStart = byte < 0x40 ? at + 2 : byte < 0x80 ? at + 3 : -1
-    if (keyStart >= 0) return new PackedRecord(this.db, expireAt, data, keyStart, keyEnd, keyEnd, valueEnd, type, this.version)
+    if (keyStart >= 0)
+      return new PackedRecord(this.db, expireAt, data, keyStart, keyEnd, keyEnd, valueEnd, type, this.version)
     // An integer or compressed key exists nowhere as bytes: make it.
     return {
       db: this.db,
@@ -251,7 +279,11 @@ export class RdbReader {
       while (window.end - window.pos < 8) await this.more('the trailer')
       const stored = window.data.subarray(window.pos, window.pos + 8)
       if (this.crc && stored.some((byte) => byte !== 0) && !this.crc.equals(stored, 0))
-        throw new MigrateError('FM_RDB_CHECKSUM', `the checksum of the RDB does not match its ${this.offset} bytes`, 'Take the dump again: bytes were changed on the way.')
+        throw new MigrateError(
+          'FM_RDB_CHECKSUM',
+          `the checksum of the RDB does not match its ${this.offset} bytes`,
+          'Take the dump again: bytes were changed on the way.',
+        )
       window.pos += 8
       this.crcFrom = window.pos
     }
@@ -266,7 +298,13 @@ export class RdbReader {
     const keyType = keyTypeOf(type, this.version)
     const whole =
       (type >= RdbType.modulePreRelease && type <= RdbType.hashZiplist) ||
-      [RdbType.hashListpack, RdbType.zsetListpack, RdbType.setListpack, RdbType.hashListpackExPreRelease, RdbType.hashListpackEx].includes(type as 16)
+      [
+        RdbType.hashListpack,
+        RdbType.zsetListpack,
+        RdbType.setListpack,
+        RdbType.hashListpackExPreRelease,
+        RdbType.hashListpackEx,
+      ].includes(type as 16)
     if (whole || keyType === undefined || keyType === 'module') return null
     const key = Buffer.from(decodeString(data, pos + 1, keyEnd, this.scan))
     this.window.pos = keyEnd
@@ -295,7 +333,8 @@ export class RdbReader {
   private async *slices(type: number): AsyncGenerator<ValueSlice> {
     const window = this.window
     const scan = this.scan
-    const length = async (): Promise<number> => (await this.take('a length', (d, a, e) => scan.length(d, a, e))).length()
+    const length = async (): Promise<number> =>
+      (await this.take('a length', (d, a, e) => scan.length(d, a, e))).length()
     if (type === RdbType.string) yield* this.stringSlices()
     else {
       const base = type === RdbType.hashMeta ? (await this.take('a time', (_d, a) => a + 8)).time() : 0
@@ -317,7 +356,8 @@ export class RdbReader {
           bytes += this.offset - from
           if (stream) entries.push(...streamNode(cursor))
           else if (expiring) fieldExpireAt.push(expiringField(cursor, form, base, items))
-          else if (type === RdbType.listQuicklist || type === RdbType.listQuicklist2) items.push(...listNode(type, cursor))
+          else if (type === RdbType.listQuicklist || type === RdbType.listQuicklist2)
+            items.push(...listNode(type, cursor))
           else {
             items.push(cursor.string())
             if (type === RdbType.hash) items.push(cursor.string())
@@ -369,6 +409,7 @@ export class RdbReader {
       this.digest()
       yield { items: [lzf ? lzf.push(piece, left === 0) : piece] }
     }
-    if (lzf && lzf.produced !== length) throw rdbCorrupt('a compressed string', this.offset, `${lzf.produced} bytes where ${length} were announced`)
+    if (lzf && lzf.produced !== length)
+      throw rdbCorrupt('a compressed string', this.offset, `${lzf.produced} bytes where ${length} were announced`)
   }
 }

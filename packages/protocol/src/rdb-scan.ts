@@ -53,7 +53,8 @@ export class RdbScan {
   /** Like `length`, for counts and sizes: refuses what no server could have written. */
   private size(data: Buffer, at: number, end: number): number {
     const next = this.length(data, at, end)
-    if (next !== MORE && this.value > MAX_LENGTH) throw rdbCorrupt('a length', this.base + at, `${this.value} is too large`)
+    if (next !== MORE && this.value > MAX_LENGTH)
+      throw rdbCorrupt('a length', this.base + at, `${this.value} is too large`)
     return next
   }
 
@@ -166,12 +167,23 @@ export class RdbScan {
         return next === MORE ? MORE : this.moduleOpcodes(data, next, end)
       }
       case RdbType.modulePreRelease:
-        throw rdbUnknown('a value', this.base + at, 'a module value of a pre-release format, whose length is not written')
+        throw rdbUnknown(
+          'a value',
+          this.base + at,
+          'a module value of a pre-release format, whose length is not written',
+        )
     }
     throw rdbUnknown('a value', this.base + at, `unknown value type ${type}`)
   }
 
-  private collection(type: number, rdbVersion: number, data: Buffer, start: number, end: number, header: number): number {
+  private collection(
+    type: number,
+    rdbVersion: number,
+    data: Buffer,
+    start: number,
+    end: number,
+    header: number,
+  ): number {
     let at: number
     let left: number
     if (this.resumeLeft >= 0) {

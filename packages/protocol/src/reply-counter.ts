@@ -18,7 +18,11 @@ export class ReplyCounter {
   private readonly left: number[] = []
   private inner = 0
 
-  constructor(onError: (index: number, inner: number, text: string) => void, onNil: (index: number) => void, onTop: ((index: number) => void) | null = null) {
+  constructor(
+    onError: (index: number, inner: number, text: string) => void,
+    onNil: (index: number) => void,
+    onTop: ((index: number) => void) | null = null,
+  ) {
     this.onError = onError
     this.onNil = onNil
     this.onTop = onTop
@@ -96,7 +100,11 @@ export class ReplyCounter {
         return
       }
     }
-    throw new MigrateError('FM_RESP_PROTOCOL', `the server sent no Redis protocol: a reply that starts with byte ${this.mark}`, 'Check host and port of the target.')
+    throw new MigrateError(
+      'FM_RESP_PROTOCOL',
+      `the server sent no Redis protocol: a reply that starts with byte ${this.mark}`,
+      'Check host and port of the target.',
+    )
   }
 
   private done(): void {

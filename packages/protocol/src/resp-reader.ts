@@ -15,7 +15,11 @@ const MAX_BULK = 4 * 1024 ** 3
 const MAX_ELEMENTS = 1 << 28
 
 function damaged(detail: string): MigrateError {
-  return new MigrateError('FM_RESP_PROTOCOL', `the server sent no Redis protocol: ${detail}`, 'Check host and port: something else than a Redis-compatible server may listen there, or it wants TLS.')
+  return new MigrateError(
+    'FM_RESP_PROTOCOL',
+    `the server sent no Redis protocol: ${detail}`,
+    'Check host and port: something else than a Redis-compatible server may listen there, or it wants TLS.',
+  )
 }
 
 /**

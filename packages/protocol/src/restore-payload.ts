@@ -8,7 +8,14 @@ const crc = new Crc64()
  * Appends the argument that RESTORE takes: type byte, body, RDB version, CRC64 over all before it.
  * @param rdbVersion the version written into the footer; the target refuses one above its own
  */
-export function writeRestorePayload(out: RespWriter, type: number, data: Buffer, start: number, end: number, rdbVersion: number): void {
+export function writeRestorePayload(
+  out: RespWriter,
+  type: number,
+  data: Buffer,
+  start: number,
+  end: number,
+  rdbVersion: number,
+): void {
   const length = end - start + 11
   out.header(length)
   const from = out.at
@@ -18,7 +25,10 @@ export function writeRestorePayload(out: RespWriter, type: number, data: Buffer,
   data.copy(bytes, from + 1, start, end)
   bytes[at] = rdbVersion & 255
   bytes[at + 1] = rdbVersion >>> 8
-  crc.reset().update(bytes, from, at + 2).write(bytes, at + 2)
+  crc
+    .reset()
+    .update(bytes, from, at + 2)
+    .write(bytes, at + 2)
   out.crlf(at + 10)
 }
 
@@ -29,6 +39,10 @@ export function writeRestorePayload(out: RespWriter, type: number, data: Buffer,
 export function parseDump(payload: Buffer, checksum = true): RdbValue {
   const at = payload.length - 10
   if (at < 1 || (checksum && !new Crc64().update(payload, 0, payload.length - 8).equals(payload, payload.length - 8)))
-    throw new MigrateError('FM_DUMP_PAYLOAD', 'the server answered DUMP with something that is no Redis payload', 'The source may not be a Redis: name it ferrite:// if it is a Ferrite.')
+    throw new MigrateError(
+      'FM_DUMP_PAYLOAD',
+      'the server answered DUMP with something that is no Redis payload',
+      'The source may not be a Redis: name it ferrite:// if it is a Ferrite.',
+    )
   return { form: 'rdb', type: payload[0], body: payload.subarray(1, at), rdbVersion: payload.readUInt16LE(at) }
 }

@@ -74,7 +74,13 @@ export function writeStreamEntries(out: RespWriter, key: Buffer, entries: readon
  * Appends what makes a stream whose entries are there already complete: last id, counters, groups, consumers, pending
  * entries. Gives how many commands. Order as a server needs it: last id, groups, then claims.
  */
-export function writeStreamState(out: RespWriter, key: Buffer, stream: StreamValue, lastEntry: string | undefined, able: TypedAbilities): number {
+export function writeStreamState(
+  out: RespWriter,
+  key: Buffer,
+  stream: StreamValue,
+  lastEntry: string | undefined,
+  able: TypedAbilities,
+): number {
   let commands = 0
   const call = (...argv: (Buffer | string | number)[]): void => {
     out.call(...argv)
@@ -105,7 +111,20 @@ export function writeStreamState(out: RespWriter, key: Buffer, stream: StreamVal
       if (able.createConsumer) call('XGROUP', 'CREATECONSUMER', key, group.name, consumer.name)
       for (const id of consumer.pending) {
         const entry = pending.get(id)
-        call('XCLAIM', key, group.name, consumer.name, '0', id, 'TIME', entry?.deliveredAt ?? 0, 'RETRYCOUNT', entry?.deliveryCount ?? 1, 'FORCE', 'JUSTID')
+        call(
+          'XCLAIM',
+          key,
+          group.name,
+          consumer.name,
+          '0',
+          id,
+          'TIME',
+          entry?.deliveredAt ?? 0,
+          'RETRYCOUNT',
+          entry?.deliveryCount ?? 1,
+          'FORCE',
+          'JUSTID',
+        )
       }
     }
   }

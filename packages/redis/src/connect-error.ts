@@ -10,39 +10,108 @@ export function connectError(endpoint: Endpoint, cause: unknown): MigrateError {
     new MigrateError(code, what, hint, { retryable, cause })
   switch (error.code) {
     case 'ECONNREFUSED':
-      return make('FM_CONNECT_REFUSED', `nothing accepts connections at ${at}`, 'Check host and port, and that the server runs.', true)
+      return make(
+        'FM_CONNECT_REFUSED',
+        `nothing accepts connections at ${at}`,
+        'Check host and port, and that the server runs.',
+        true,
+      )
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return make('FM_CONNECT_HOST', `the host of ${at} is not known`, 'Check the host name.', error.code === 'EAI_AGAIN')
+      return make(
+        'FM_CONNECT_HOST',
+        `the host of ${at} is not known`,
+        'Check the host name.',
+        error.code === 'EAI_AGAIN',
+      )
     case 'ENOENT':
-      return make('FM_CONNECT_REFUSED', `there is no socket at ${at}`, 'Check the path, and that the server runs.', true)
+      return make(
+        'FM_CONNECT_REFUSED',
+        `there is no socket at ${at}`,
+        'Check the path, and that the server runs.',
+        true,
+      )
     case 'EACCES':
       return make('FM_CONNECT_REFUSED', `the socket at ${at} may not be opened`, 'Run as a user that may.', false)
     case 'ETIMEDOUT':
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
-      return make('FM_CONNECT_TIMEOUT', `${at} does not answer`, 'Check the network and the firewall, or raise connect-timeout.', true)
+      return make(
+        'FM_CONNECT_TIMEOUT',
+        `${at} does not answer`,
+        'Check the network and the firewall, or raise connect-timeout.',
+        true,
+      )
     case 'ECONNRESET':
     case 'EPIPE':
-      return make('FM_CONNECT_LOST', `${at} closed the connection`, endpoint.tls ? 'If the port does not speak TLS, use redis:// or ferrite://.' : 'If the port speaks TLS, use rediss:// or ferrites://.', true)
+      return make(
+        'FM_CONNECT_LOST',
+        `${at} closed the connection`,
+        endpoint.tls
+          ? 'If the port does not speak TLS, use redis:// or ferrite://.'
+          : 'If the port speaks TLS, use rediss:// or ferrites://.',
+        true,
+      )
   }
-  if (endpoint.tls && (/^(ERR_SSL|ERR_TLS|CERT|DEPTH|SELF_SIGNED|UNABLE|EPROTO)/.test(error.code ?? '') || /certificate|ssl|tls/i.test(error.message ?? '')))
-    return make('FM_CONNECT_TLS', `the TLS connection to ${at} was not made: ${error.message}`, 'Give the right CA (tls-ca), client certificate (tls-cert, tls-key) or server name (tls-servername); if the port does not speak TLS, use redis:// or ferrite://.', false)
-  return make('FM_CONNECT_LOST', `the connection to ${at} was lost: ${error.message ?? String(cause)}`, 'Try again; if it comes back, look into the log of the server.', true)
+  if (
+    endpoint.tls &&
+    (/^(ERR_SSL|ERR_TLS|CERT|DEPTH|SELF_SIGNED|UNABLE|EPROTO)/.test(error.code ?? '') ||
+      /certificate|ssl|tls/i.test(error.message ?? ''))
+  )
+    return make(
+      'FM_CONNECT_TLS',
+      `the TLS connection to ${at} was not made: ${error.message}`,
+      'Give the right CA (tls-ca), client certificate (tls-cert, tls-key) or server name (tls-servername); if the port does not speak TLS, use redis:// or ferrite://.',
+      false,
+    )
+  return make(
+    'FM_CONNECT_LOST',
+    `the connection to ${at} was lost: ${error.message ?? String(cause)}`,
+    'Try again; if it comes back, look into the log of the server.',
+    true,
+  )
 }
 
 /** What an error reply during the handshake means to a person. */
 export function handshakeError(endpoint: Endpoint, message: string): MigrateError {
   const at = endpoint.label
-  if (/^(WRONGPASS|ERR invalid password|ERR AUTH <password>)/i.test(message) || /called without any password configured/.test(message))
-    return new MigrateError('FM_AUTH_REFUSED', `${at} refused the user name or password`, 'Check the credentials (URL, username, password, password-env or password-file).')
+  if (
+    /^(WRONGPASS|ERR invalid password|ERR AUTH <password>)/i.test(message) ||
+    /called without any password configured/.test(message)
+  )
+    return new MigrateError(
+      'FM_AUTH_REFUSED',
+      `${at} refused the user name or password`,
+      'Check the credentials (URL, username, password, password-env or password-file).',
+    )
   if (message.startsWith('NOAUTH'))
-    return new MigrateError('FM_AUTH_REQUIRED', `${at} wants a password`, 'Put it into the URL, or give password-env or password-file.')
+    return new MigrateError(
+      'FM_AUTH_REQUIRED',
+      `${at} wants a password`,
+      'Put it into the URL, or give password-env or password-file.',
+    )
   if (message.startsWith('NOPERM'))
-    return new MigrateError('FM_AUTH_RIGHTS', `${at} does not allow this user what is needed: ${message.slice(7, 200)}`, 'Give the user the rights listed in docs/permissions.md.')
+    return new MigrateError(
+      'FM_AUTH_RIGHTS',
+      `${at} does not allow this user what is needed: ${message.slice(7, 200)}`,
+      'Give the user the rights listed in docs/permissions.md.',
+    )
   if (/^(LOADING|MASTERDOWN|BUSY|TRYAGAIN|CLUSTERDOWN)/.test(message))
-    return new MigrateError('FM_SERVER_LOADING', `${at} is not ready: ${message.slice(0, 120)}`, 'Wait until the server has loaded its data, then try again.', { retryable: true })
+    return new MigrateError(
+      'FM_SERVER_LOADING',
+      `${at} is not ready: ${message.slice(0, 120)}`,
+      'Wait until the server has loaded its data, then try again.',
+      { retryable: true },
+    )
   if (/DB index is out of range|invalid DB index/i.test(message))
-    return new MigrateError('FM_DB_RANGE', `${at} has no database ${endpoint.db}`, 'Choose a lower number, or raise "databases" on the server.')
-  return new MigrateError('FM_SERVER_REFUSED', `${at} answered: ${message.slice(0, 200)}`, 'See the message of the server.')
+    return new MigrateError(
+      'FM_DB_RANGE',
+      `${at} has no database ${endpoint.db}`,
+      'Choose a lower number, or raise "databases" on the server.',
+    )
+  return new MigrateError(
+    'FM_SERVER_REFUSED',
+    `${at} answered: ${message.slice(0, 200)}`,
+    'See the message of the server.',
+  )
 }

@@ -19,7 +19,8 @@ export interface Endpoint {
 
 type Options = Readonly<Record<string, string | number | boolean | undefined>>
 
-const FORMS = 'Write redis://[user:password@]host:port[/db], rediss:// for TLS, ferrite:// or ferrites:// for Ferrite, or redis+unix:///path/to.sock.'
+const FORMS =
+  'Write redis://[user:password@]host:port[/db], rediss:// for TLS, ferrite:// or ferrites:// for Ferrite, or redis+unix:///path/to.sock.'
 
 function invalid(what: string): MigrateError {
   return new MigrateError('FM_URL_INVALID', what, FORMS)
@@ -29,13 +30,23 @@ function readSecretFile(path: string, what: string): string {
   try {
     return readFileSync(path, 'utf8').trimEnd()
   } catch (cause) {
-    throw new MigrateError('FM_FILE_UNREADABLE', `the ${what} file ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})`, 'Check the path and its permissions.', { cause })
+    throw new MigrateError(
+      'FM_FILE_UNREADABLE',
+      `the ${what} file ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})`,
+      'Check the path and its permissions.',
+      { cause },
+    )
   }
 }
 
 function certificate(path: string, what: string): string {
   const text = readSecretFile(path, what)
-  if (!text.includes('-----BEGIN')) throw new MigrateError('FM_TLS_FILE', `the ${what} file ${path} is not PEM`, 'Give a file that starts with -----BEGIN.')
+  if (!text.includes('-----BEGIN'))
+    throw new MigrateError(
+      'FM_TLS_FILE',
+      `the ${what} file ${path} is not PEM`,
+      'Give a file that starts with -----BEGIN.',
+    )
   return text
 }
 
@@ -78,7 +89,12 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
   let password = option('password') ?? (parsed.password === '' ? undefined : decode(parsed.password, 'password'))
   if (envName !== undefined) {
     password = process.env[envName]
-    if (password === undefined) throw new MigrateError('FM_ENV_MISSING', `the environment variable ${envName} is not set`, 'Set it to the password, or give another --…-option password-env.')
+    if (password === undefined)
+      throw new MigrateError(
+        'FM_ENV_MISSING',
+        `the environment variable ${envName} is not set`,
+        'Set it to the password, or give another --…-option password-env.',
+      )
   }
   if (fileName !== undefined) password = readSecretFile(fileName, 'password')
   const username = option('username') ?? (parsed.username === '' ? undefined : decode(parsed.username, 'user name'))

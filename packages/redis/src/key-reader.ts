@@ -1,5 +1,21 @@
-import { type DecodedValue, type DirtyKey, type KeyFilter, type KeyReader, MigrateError, type SnapshotRecord, type Value } from '@ferrite-migrate/contracts'
-import { decodeValue, type DigestOptions, digestValue, parseDump, parseFerritePayload, type Reply, ReplyError } from '@ferrite-migrate/protocol'
+import {
+  type DecodedValue,
+  type DirtyKey,
+  type KeyFilter,
+  type KeyReader,
+  MigrateError,
+  type SnapshotRecord,
+  type Value,
+} from '@ferrite-migrate/contracts'
+import {
+  type DigestOptions,
+  decodeValue,
+  digestValue,
+  parseDump,
+  parseFerritePayload,
+  type Reply,
+  ReplyError,
+} from '@ferrite-migrate/protocol'
 import { isOwnKey } from './checkpoint-key.js'
 import type { Endpoint } from './endpoint.js'
 import { keyspaceSizes, readInfo } from './info.js'
@@ -91,7 +107,12 @@ export class RedisKeyReader implements KeyReader {
       }
       count *= 2
     }
-    throw new MigrateError('FM_SCAN_INCOMPLETE', `${this.endpoint.label} never gave all its keys in one page`, 'Try again when fewer keys are being added.', { retryable: true })
+    throw new MigrateError(
+      'FM_SCAN_INCOMPLETE',
+      `${this.endpoint.label} never gave all its keys in one page`,
+      'Try again when fewer keys are being added.',
+      { retryable: true },
+    )
   }
 
   async exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]> {
@@ -134,7 +155,9 @@ export class RedisKeyReader implements KeyReader {
       if (expiry instanceof ReplyError) throw this.refused('PTTL', expiry)
       const ttl = Number(expiry)
       const value = ttl === -2 ? null : await this.value(db, keys[i], replies[i * 2], large.has(i))
-      records.push(value === null ? null : { db, key: keys[i], value, expireAt: ttl < 0 ? 0 : absolute ? ttl : now + ttl })
+      records.push(
+        value === null ? null : { db, key: keys[i], value, expireAt: ttl < 0 ? 0 : absolute ? ttl : now + ttl },
+      )
     }
     return records
   }
@@ -161,7 +184,11 @@ export class RedisKeyReader implements KeyReader {
       if (['string', 'list', 'set', 'zset', 'hash', 'stream'].includes(type)) {
         const link = await this.link('read')
         const sliceType = type as 'string'
-        return { form: 'sliced', type: sliceType, slices: readSlices(link, db, key, sliceType, this.options.digest?.fieldExpiry ?? false) }
+        return {
+          form: 'sliced',
+          type: sliceType,
+          slices: readSlices(link, db, key, sliceType, this.options.digest?.fieldExpiry ?? false),
+        }
       }
       const [dump] = await (await this.link('read')).pipeline((out) => {
         out.call('DUMP', key)
@@ -179,7 +206,11 @@ export class RedisKeyReader implements KeyReader {
       }, db)
       if (type === 'none') return null
       if (type === 'stream') return readStream(link, db, key)
-      throw new MigrateError('FM_VALUE_UNREADABLE', `the server can neither dump nor read a value of type ${String(type)}`, 'Exclude the key; docs/ferrite.md lists what Ferrite cannot give back.')
+      throw new MigrateError(
+        'FM_VALUE_UNREADABLE',
+        `the server can neither dump nor read a value of type ${String(type)}`,
+        'Exclude the key; docs/ferrite.md lists what Ferrite cannot give back.',
+      )
     }
     if (!Buffer.isBuffer(reply)) throw this.refused('DUMP', new ReplyError(String(reply)))
     return this.options.ferrite ? parseFerritePayload(reply) : parseDump(reply, false)
@@ -191,20 +222,30 @@ export class RedisKeyReader implements KeyReader {
   }
 
   private refused(command: string, reply: ReplyError): MigrateError {
-    return new MigrateError('FM_SERVER_REFUSED', `${this.endpoint.label} answered ${command} with: ${reply.message.slice(0, 200)}`, 'Give the user the rights listed in docs/permissions.md.', {
-      retryable: /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN)/.test(reply.message),
-    })
+    return new MigrateError(
+      'FM_SERVER_REFUSED',
+      `${this.endpoint.label} answered ${command} with: ${reply.message.slice(0, 200)}`,
+      'Give the user the rights listed in docs/permissions.md.',
+      {
+        retryable: /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN)/.test(reply.message),
+      },
+    )
   }
 
   async close(): Promise<void> {
-    for (const link of [...this.links.values()]) await link.then((open) => open.close(), () => undefined)
+    for (const link of [...this.links.values()])
+      await link.then(
+        (open) => open.close(),
+        () => undefined,
+      )
   }
 }
 
 /** The logical digest of a record that is held whole. */
 export function digestRecord(record: SnapshotRecord, options: DigestOptions = {}): Buffer {
   const { value } = record
-  if (value.form === 'sliced') throw new MigrateError('FM_CONTRACT', 'a sliced value has no digest in one step', 'Read it whole.')
+  if (value.form === 'sliced')
+    throw new MigrateError('FM_CONTRACT', 'a sliced value has no digest in one step', 'Read it whole.')
   if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) return Buffer.from(value.body)
   const decoded: DecodedValue = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
   return digestValue(decoded, options)

@@ -50,7 +50,10 @@ export class RedisLink {
         this.failure ??= connectError(endpoint, cause)
       })
       socket.on('close', () => {
-        this.failure ??= connectError(endpoint, Object.assign(new Error('closed by the server'), { code: 'ECONNRESET' }))
+        this.failure ??= connectError(
+          endpoint,
+          Object.assign(new Error('closed by the server'), { code: 'ECONNRESET' }),
+        )
         for (const call of this.waiting.splice(0)) call.reject(this.failure)
         resolve(this.closing ? null : this.failure)
       })
@@ -88,7 +91,15 @@ export class RedisLink {
   private async handshake(): Promise<void> {
     const { username, password, db } = this.endpoint
     const timer = setTimeout(
-      () => this.destroy(new MigrateError('FM_CONNECT_TIMEOUT', `${this.endpoint.label} accepts connections and does not answer`, 'Check that a Redis-compatible server listens there (and TLS or not).', { retryable: true })),
+      () =>
+        this.destroy(
+          new MigrateError(
+            'FM_CONNECT_TIMEOUT',
+            `${this.endpoint.label} accepts connections and does not answer`,
+            'Check that a Redis-compatible server listens there (and TLS or not).',
+            { retryable: true },
+          ),
+        ),
       this.endpoint.connectTimeoutMs,
     )
     try {
@@ -103,7 +114,8 @@ export class RedisLink {
         return 1
       }).then(([pong]) => {
         // A user without the right to PING is fine; a server that is loading or wants a password is not.
-        if (pong instanceof ReplyError && !pong.message.startsWith('NOPERM')) throw handshakeError(this.endpoint, pong.message)
+        if (pong instanceof ReplyError && !pong.message.startsWith('NOPERM'))
+          throw handshakeError(this.endpoint, pong.message)
       })
       if (db !== 0)
         await this.call('SELECT', String(db)).catch((error) => {
@@ -199,7 +211,10 @@ function connectSocket(endpoint: Endpoint): Promise<Socket> {
     const where = endpoint.path === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.path }
     const socket = endpoint.tls === undefined ? connectTcp(where) : connectTls({ ...where, ...endpoint.tls })
     const ready = endpoint.tls === undefined ? 'connect' : 'secureConnect'
-    const timer = setTimeout(() => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })), endpoint.connectTimeoutMs)
+    const timer = setTimeout(
+      () => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })),
+      endpoint.connectTimeoutMs,
+    )
     const fail = (cause: unknown): void => {
       clearTimeout(timer)
       reject(connectError(endpoint, cause))

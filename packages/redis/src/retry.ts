@@ -14,7 +14,13 @@ export async function retrying<T>(
     try {
       return await attempt()
     } catch (error) {
-      if (!(error instanceof MigrateError) || !error.retryable || options.signal.aborted || Date.now() + wait > deadline) throw error
+      if (
+        !(error instanceof MigrateError) ||
+        !error.retryable ||
+        options.signal.aborted ||
+        Date.now() + wait > deadline
+      )
+        throw error
       options.onRetry?.(error)
       await sleep(wait, undefined, { signal: options.signal }).catch(() => undefined)
       if (options.signal.aborted) throw error

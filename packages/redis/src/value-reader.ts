@@ -1,4 +1,13 @@
-import { MigrateError, type SlicedValue, type StreamConsumer, type StreamEntry, type StreamGroup, type StreamPending, type StreamValue, type ValueSlice } from '@ferrite-migrate/contracts'
+import {
+  MigrateError,
+  type SlicedValue,
+  type StreamConsumer,
+  type StreamEntry,
+  type StreamGroup,
+  type StreamPending,
+  type StreamValue,
+  type ValueSlice,
+} from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import type { RedisLink } from './link.js'
 
@@ -24,7 +33,12 @@ async function ask(link: RedisLink, db: number, ...argv: (Buffer | string | numb
     out.call(...argv)
     return 1
   }, db)
-  if (reply instanceof ReplyError) throw new MigrateError('FM_SERVER_REFUSED', `${link.endpoint.label} answered ${argv[0]} with: ${reply.message.slice(0, 200)}`, 'See the message of the server.')
+  if (reply instanceof ReplyError)
+    throw new MigrateError(
+      'FM_SERVER_REFUSED',
+      `${link.endpoint.label} answered ${argv[0]} with: ${reply.message.slice(0, 200)}`,
+      'See the message of the server.',
+    )
   return reply
 }
 
@@ -32,7 +46,13 @@ async function ask(link: RedisLink, db: number, ...argv: (Buffer | string | numb
  * Reads a value piece by piece with typed commands. While somebody writes to the key the pieces are of different
  * moments; the caller must learn of the write and read again.
  */
-export async function* readSlices(link: RedisLink, db: number, key: Buffer, type: Type, fieldExpiry: boolean): AsyncGenerator<ValueSlice> {
+export async function* readSlices(
+  link: RedisLink,
+  db: number,
+  key: Buffer,
+  type: Type,
+  fieldExpiry: boolean,
+): AsyncGenerator<ValueSlice> {
   switch (type) {
     case 'string':
       for (let from = 0; ; from += STRING_STEP) {
@@ -111,7 +131,12 @@ export async function readStreamState(link: RedisLink, db: number, key: Buffer):
     }
     const pending: StreamPending[] = []
     for (let from = '-'; ; ) {
-      const rows = (await ask(link, db, 'XPENDING', key, name, from, '+', ELEMENT_STEP)) as [Buffer, Buffer, number, number][]
+      const rows = (await ask(link, db, 'XPENDING', key, name, from, '+', ELEMENT_STEP)) as [
+        Buffer,
+        Buffer,
+        number,
+        number,
+      ][]
       for (const [id, owner, idle, count] of rows) {
         pending.push({ id: String(id), deliveredAt: now - Number(idle), deliveryCount: Number(count) })
         consumers.get(owner.toString('latin1'))?.pending.push(String(id))

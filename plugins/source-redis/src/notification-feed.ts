@@ -101,7 +101,10 @@ export class NotificationFeed {
       await link.call('CONFIG', 'SET', 'notify-keyspace-events', this.former)
       link.close()
     } catch (error) {
-      this.options.logger.log('warn', `notify-keyspace-events could not be set back to "${this.former}": ${(error as Error).message}`)
+      this.options.logger.log(
+        'warn',
+        `notify-keyspace-events could not be set back to "${this.former}": ${(error as Error).message}`,
+      )
     }
   }
 
@@ -112,7 +115,11 @@ export class NotificationFeed {
 
   private async configure(link: RedisLink): Promise<void> {
     const denied = (why: string): MigrateError =>
-      new MigrateError('FM_NOTIFICATIONS_OFF', `keyspace notifications are off at the source and cannot be switched on: ${why}`, `Set notify-keyspace-events to ${WANTED} there (managed services: in the parameter group), then start again.`)
+      new MigrateError(
+        'FM_NOTIFICATIONS_OFF',
+        `keyspace notifications are off at the source and cannot be switched on: ${why}`,
+        `Set notify-keyspace-events to ${WANTED} there (managed services: in the parameter group), then start again.`,
+      )
     let current: string
     try {
       const reply = (await link.call('CONFIG', 'GET', 'notify-keyspace-events')) as Buffer[]
@@ -120,7 +127,10 @@ export class NotificationFeed {
       current = String(reply[1])
     } catch (error) {
       if (error instanceof MigrateError) throw error
-      this.options.logger.log('warn', `notify-keyspace-events cannot be read (${(error as Error).message}); it must be ${WANTED}`)
+      this.options.logger.log(
+        'warn',
+        `notify-keyspace-events cannot be read (${(error as Error).message}); it must be ${WANTED}`,
+      )
       return
     }
     const has = (flag: string): boolean => current.includes(flag)
@@ -142,7 +152,14 @@ export class NotificationFeed {
     let lastAt = Date.now()
     const reader = new RespReader((reply) => {
       lastAt = Date.now()
-      if (reply instanceof Error) subscribed.reject(new MigrateError('FM_NOTIFICATIONS_OFF', `the source refuses a subscription: ${reply.message}`, 'Give the user the rights listed in docs/permissions.md.'))
+      if (reply instanceof Error)
+        subscribed.reject(
+          new MigrateError(
+            'FM_NOTIFICATIONS_OFF',
+            `the source refuses a subscription: ${reply.message}`,
+            'Give the user the rights listed in docs/permissions.md.',
+          ),
+        )
       else if (Array.isArray(reply)) this.receive(reply, subscribed.resolve)
     })
     link.takeOver((chunk) => reader.push(chunk))
@@ -154,7 +171,12 @@ export class NotificationFeed {
       ping.call('PING')
       link.send(ping.take())
       // A connection that died without a word would lose events for ever.
-      if (Date.now() - lastAt > SILENT_MS) link.destroy(new MigrateError('FM_CONNECT_LOST', 'the subscription went silent', 'Look into the network.', { retryable: true }))
+      if (Date.now() - lastAt > SILENT_MS)
+        link.destroy(
+          new MigrateError('FM_CONNECT_LOST', 'the subscription went silent', 'Look into the network.', {
+            retryable: true,
+          }),
+        )
     }, PING_MS)
     void link.closed.then((reason) => {
       clearInterval(timer)
@@ -187,7 +209,10 @@ export class NotificationFeed {
       const reason = await this.link!.closed
       if (this.stopped) return
       this.lost = true
-      this.options.logger.log('warn', `the subscription was lost: ${reason?.message ?? 'closed'}; everything counts as changed`)
+      this.options.logger.log(
+        'warn',
+        `the subscription was lost: ${reason?.message ?? 'closed'}; everything counts as changed`,
+      )
       const deadline = Date.now() + this.options.retryMs
       for (let wait = 100; ; wait = Math.min(wait * 2, 3000)) {
         if (this.stopped) return

@@ -1,5 +1,5 @@
 import type { Finding } from '@ferrite-migrate/contracts'
-import { ReplyError, type Reply } from '@ferrite-migrate/protocol'
+import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import { parseInfo, type RedisLink } from '@ferrite-migrate/redis'
 
 /** What the source is and allows, found by asking it. */
@@ -22,11 +22,18 @@ export interface SourceFacts {
 
 function pairs(reply: Reply): Map<string, string> {
   const map = new Map<string, string>()
-  if (Array.isArray(reply)) for (let i = 0; i + 1 < reply.length; i += 2) map.set(String(reply[i]), String(reply[i + 1]))
+  if (Array.isArray(reply))
+    for (let i = 0; i + 1 < reply.length; i += 2) map.set(String(reply[i]), String(reply[i + 1]))
   return map
 }
 
-const SETTINGS = ['client-output-buffer-limit', 'repl-backlog-size', 'maxmemory-policy', 'repl-timeout', 'notify-keyspace-events']
+const SETTINGS = [
+  'client-output-buffer-limit',
+  'repl-backlog-size',
+  'maxmemory-policy',
+  'repl-timeout',
+  'notify-keyspace-events',
+]
 
 /** Asks the source what it is; writes nothing. */
 export async function examineSource(link: RedisLink): Promise<SourceFacts> {
@@ -47,13 +54,16 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
   const info = parseInfo(String(infoReply))
   const ferrite = info.has('ferrite_version')
   const valkey = info.get('server_name') === 'valkey'
-  const version = (ferrite ? info.get('ferrite_version') : valkey ? info.get('valkey_version') : info.get('redis_version')) ?? 'unknown'
+  const version =
+    (ferrite ? info.get('ferrite_version') : valkey ? info.get('valkey_version') : info.get('redis_version')) ??
+    'unknown'
   const now = (sentAt + Date.now()) / 2
   const clockSkewMs = Array.isArray(time) ? Math.round(Number(time[0]) * 1000 + Number(time[1]) / 1000 - now) : 0
 
   let psyncRefusal = ''
   if (Array.isArray(psync) && (psync.length === 0 || psync[0] === null)) psyncRefusal = 'the server does not know PSYNC'
-  else if (replconf instanceof ReplyError && /NOPERM|unknown command/i.test(replconf.message)) psyncRefusal = replconf.message.slice(0, 120)
+  else if (replconf instanceof ReplyError && /NOPERM|unknown command/i.test(replconf.message))
+    psyncRefusal = replconf.message.slice(0, 120)
   else if (ferrite) psyncRefusal = 'Ferrite accepts PSYNC and then sends nothing'
   else if (!(user instanceof ReplyError) && user !== null) {
     const [dry] = await link.pipeline((out) => {
@@ -76,7 +86,9 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
     usedMemory: Number(info.get('used_memory') ?? 0),
     psyncRefusal,
     clockSkewMs,
-    modules: Array.isArray(modules) ? modules.map((entry) => pairs(entry).get('name') ?? '?').filter((name) => name !== '?') : [],
+    modules: Array.isArray(modules)
+      ? modules.map((entry) => pairs(entry).get('name') ?? '?').filter((name) => name !== '?')
+      : [],
     functions: Array.isArray(functions) ? countFunctions(functions) : 0,
     config,
     cluster: info.get('cluster_enabled') === '1',
@@ -97,21 +109,49 @@ export function sourceFindings(facts: SourceFacts, capture: string): Finding[] {
   const info = (code: string, text: string): number => findings.push({ level: 'info', code, text })
   const warn = (code: string, text: string): number => findings.push({ level: 'warn', code, text })
   info('source', `the source is ${facts.product} ${facts.version}, ${facts.role}, ${facts.keys} keys`)
-  if (facts.role === 'slave') info('source-replica', 'the source is a replica: its primary is not burdened, and its lag adds to ours')
+  if (facts.role === 'slave')
+    info('source-replica', 'the source is a replica: its primary is not burdened, and its lag adds to ours')
   if (facts.cluster) warn('source-cluster', 'the source is a cluster node: only the keys of this node are moved')
-  if (facts.modules.length > 0) warn('source-modules', `modules are loaded (${facts.modules.join(', ')}): their values travel only to a target with the same modules`)
-  if (facts.functions > 0) warn('source-functions', `${facts.functions} function libraries are at the source: load them at the target yourself (FUNCTION DUMP, FUNCTION RESTORE)`)
+  if (facts.modules.length > 0)
+    warn(
+      'source-modules',
+      `modules are loaded (${facts.modules.join(', ')}): their values travel only to a target with the same modules`,
+    )
+  if (facts.functions > 0)
+    warn(
+      'source-functions',
+      `${facts.functions} function libraries are at the source: load them at the target yourself (FUNCTION DUMP, FUNCTION RESTORE)`,
+    )
   const policy = facts.config.get('maxmemory-policy')
-  if (policy !== undefined && policy !== 'noeviction') info('source-eviction', `the source may evict keys (${policy}); evictions are followed`)
+  if (policy !== undefined && policy !== 'noeviction')
+    info('source-eviction', `the source may evict keys (${policy}); evictions are followed`)
   if (capture === 'psync') {
     const backlog = Number(facts.config.get('repl-backlog-size') ?? 0)
-    if (backlog > 0 && backlog < 16 << 20) warn('source-backlog', `repl-backlog-size is ${backlog >> 10} KiB: after a lost link the source may need a full resync; 64mb or more is better`)
+    if (backlog > 0 && backlog < 16 << 20)
+      warn(
+        'source-backlog',
+        `repl-backlog-size is ${backlog >> 10} KiB: after a lost link the source may need a full resync; 64mb or more is better`,
+      )
     const limit = /slave (\d+) (\d+) (\d+)/.exec(facts.config.get('client-output-buffer-limit') ?? '')
-    if (limit && Number(limit[1]) > 0 && Number(limit[1]) < 256 << 20) warn('source-output-buffer', `client-output-buffer-limit for replicas is ${Number(limit[1]) >> 20} MiB: a burst of writes may cut the link`)
+    if (limit && Number(limit[1]) > 0 && Number(limit[1]) < 256 << 20)
+      warn(
+        'source-output-buffer',
+        `client-output-buffer-limit for replicas is ${Number(limit[1]) >> 20} MiB: a burst of writes may cut the link`,
+      )
   } else {
-    warn('source-lossy', 'changes are learned by keyspace notifications, which a lost connection loses: everything is then compared again')
-    info('source-notifications', `notify-keyspace-events is "${facts.config.get('notify-keyspace-events') ?? 'unknown'}"`)
+    warn(
+      'source-lossy',
+      'changes are learned by keyspace notifications, which a lost connection loses: everything is then compared again',
+    )
+    info(
+      'source-notifications',
+      `notify-keyspace-events is "${facts.config.get('notify-keyspace-events') ?? 'unknown'}"`,
+    )
   }
-  if (Math.abs(facts.clockSkewMs) > 1000) warn('source-clock', `the clock of the source differs from this machine's by ${facts.clockSkewMs} ms; expiries are corrected by it`)
+  if (Math.abs(facts.clockSkewMs) > 1000)
+    warn(
+      'source-clock',
+      `the clock of the source differs from this machine's by ${facts.clockSkewMs} ms; expiries are corrected by it`,
+    )
   return findings
 }

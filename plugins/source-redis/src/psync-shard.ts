@@ -13,8 +13,17 @@ import {
   type SourceEvent,
   splitCommand,
 } from '@ferrite-migrate/contracts'
-import { type Block, ByteWindow, CommandScan, INCOMPLETE, parseDump, RdbReader, ReplyError, type Reply } from '@ferrite-migrate/protocol'
-import { readInfo, RedisLink } from '@ferrite-migrate/redis'
+import {
+  type Block,
+  ByteWindow,
+  CommandScan,
+  INCOMPLETE,
+  parseDump,
+  RdbReader,
+  type Reply,
+  ReplyError,
+} from '@ferrite-migrate/protocol'
+import { RedisLink, readInfo } from '@ferrite-migrate/redis'
 import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
 
 export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal'> {
@@ -31,7 +40,12 @@ const BATCH_BYTES = 512 << 10
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {
   const match = /^([0-9a-zA-Z]{1,64}):(\d{1,16}):(\d{1,5})$/.exec(position)
-  if (!match) throw new MigrateError('FM_POSITION_INVALID', `"${position.slice(0, 80)}" is no position of a replication stream`, 'Start again without it.')
+  if (!match)
+    throw new MigrateError(
+      'FM_POSITION_INVALID',
+      `"${position.slice(0, 80)}" is no position of a replication stream`,
+      'Start again without it.',
+    )
   return { replid: match[1], offset: Number(match[2]), db: Number(match[3]) }
 }
 
@@ -92,7 +106,10 @@ export class PsyncShard implements Shard {
   /** Closes what stays open between reads. */
   async close(): Promise<void> {
     this.receiver?.stop()
-    await this.control?.then((link) => link.close(), () => undefined)
+    await this.control?.then(
+      (link) => link.close(),
+      () => undefined,
+    )
   }
 
   async readAt(keys: readonly DirtyKey[]): Promise<ReadAt> {
@@ -112,9 +129,20 @@ export class PsyncShard implements Shard {
         return keys.length * 3 + 5
       })
     ).slice(-1) as Reply[][]
-    if (!Array.isArray(replies) || replies.length === 0) throw new MigrateError('FM_SERVER_REFUSED', 'the source did not run a transaction of reads', 'Give the user the rights listed in docs/permissions.md.', { retryable: true })
+    if (!Array.isArray(replies) || replies.length === 0)
+      throw new MigrateError(
+        'FM_SERVER_REFUSED',
+        'the source did not run a transaction of reads',
+        'Give the user the rights listed in docs/permissions.md.',
+        { retryable: true },
+      )
     const failed = replies.find((reply) => reply instanceof ReplyError)
-    if (failed instanceof ReplyError) throw new MigrateError('FM_SERVER_REFUSED', `the source answered: ${failed.message.slice(0, 160)}`, 'Give the user the rights listed in docs/permissions.md.')
+    if (failed instanceof ReplyError)
+      throw new MigrateError(
+        'FM_SERVER_REFUSED',
+        `the source answered: ${failed.message.slice(0, 160)}`,
+        'Give the user the rights listed in docs/permissions.md.',
+      )
     const [seconds, micros] = replies.at(-1) as Buffer[]
     const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
     const role = replies.at(-2) as Reply[]
@@ -161,7 +189,11 @@ export class PsyncShard implements Shard {
     }
   }
 
-  private async *snapshot(epoch: Epoch, window: ByteWindow, receiver: ReplicationReceiver): AsyncGenerator<SourceEvent> {
+  private async *snapshot(
+    epoch: Epoch,
+    window: ByteWindow,
+    receiver: ReplicationReceiver,
+  ): AsyncGenerator<SourceEvent> {
     const reader = new RdbReader(window, { batchRecords: this.options.batchSize, sliceLimit: this.options.sliceLimit })
     let announced = false
     this.db = 0
@@ -185,7 +217,8 @@ export class PsyncShard implements Shard {
     }
     if (!announced) throw new MigrateError('FM_RDB_TRUNCATED', 'the source sent no snapshot', 'Start again.')
     if (epoch.markBytes > 0) {
-      if (!(await window.need(epoch.markBytes))) throw new MigrateError('FM_RDB_TRUNCATED', 'the mark behind the snapshot is missing', 'Start again.')
+      if (!(await window.need(epoch.markBytes)))
+        throw new MigrateError('FM_RDB_TRUNCATED', 'the mark behind the snapshot is missing', 'Start again.')
       window.pos += epoch.markBytes
     }
     yield { kind: 'snapshot-end', position: `${receiver.replid}:${epoch.offset}:${this.db}` }

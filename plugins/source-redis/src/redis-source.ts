@@ -1,7 +1,22 @@
-import { type AdapterContext, type Finding, type KeyReader, MigrateError, type Shard, type Source, type SourceCapabilities } from '@ferrite-migrate/contracts'
+import {
+  type AdapterContext,
+  type Finding,
+  type KeyReader,
+  MigrateError,
+  type Shard,
+  type Source,
+  type SourceCapabilities,
+} from '@ferrite-migrate/contracts'
 import { ReplyError } from '@ferrite-migrate/protocol'
-import { handshakeError, parseEndpoint, RedisKeyReader, RedisLink, type WireTrace, wireTrace } from '@ferrite-migrate/redis'
-import { examineSource, sourceFindings, type SourceFacts } from './preflight.js'
+import {
+  handshakeError,
+  parseEndpoint,
+  RedisKeyReader,
+  RedisLink,
+  type WireTrace,
+  wireTrace,
+} from '@ferrite-migrate/redis'
+import { examineSource, type SourceFacts, sourceFindings } from './preflight.js'
 import { PsyncShard } from './psync-shard.js'
 import { ScanShard } from './scan-shard.js'
 
@@ -24,15 +39,20 @@ export class RedisSource implements Source {
     const retryMs = Number(options['sync-timeout'])
     this.facts = facts
     this.capture = capture
-    this.makeReader = () => new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
+    this.makeReader = () =>
+      new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
     this.relativeExpiry = facts.major < 7
-    this.capabilities = capture === 'psync' ? { changes: 'lossless', resume: 'changes', uniqueKeys: true } : { changes: facts.ferrite ? 'none' : 'lossy', resume: 'none' }
+    this.capabilities =
+      capture === 'psync'
+        ? { changes: 'lossless', resume: 'changes', uniqueKeys: true }
+        : { changes: facts.ferrite ? 'none' : 'lossy', resume: 'none' }
     this.description = {
       product: facts.product,
       version: facts.version,
       role: facts.role,
       capture,
-      'capture chosen because': capture === 'psync' ? 'the source allows PSYNC' : facts.psyncRefusal || 'it was asked for',
+      'capture chosen because':
+        capture === 'psync' ? 'the source allows PSYNC' : facts.psyncRefusal || 'it was asked for',
       keys: String(facts.keys),
     }
     this.shards = [
@@ -46,7 +66,11 @@ export class RedisSource implements Source {
             trace,
             keys: facts.keys,
             clockSkewMs: facts.clockSkewMs,
-            spool: { directory: tempDir, memoryLimit: Number(options['spool-memory']), diskLimit: Number(options['spool-limit']) },
+            spool: {
+              directory: tempDir,
+              memoryLimit: Number(options['spool-memory']),
+              diskLimit: Number(options['spool-limit']),
+            },
           })
         : new ScanShard('0', {
             endpoint,
@@ -68,7 +92,11 @@ export class RedisSource implements Source {
       const facts = await examineSource(link)
       const wanted = String(context.options.capture)
       if (wanted === 'psync' && facts.psyncRefusal !== '')
-        throw new MigrateError('FM_PSYNC_REFUSED', `${endpoint.label} refuses PSYNC: ${facts.psyncRefusal}`, 'Use --capture notifications, or give the user the rights listed in docs/permissions.md.')
+        throw new MigrateError(
+          'FM_PSYNC_REFUSED',
+          `${endpoint.label} refuses PSYNC: ${facts.psyncRefusal}`,
+          'Use --capture notifications, or give the user the rights listed in docs/permissions.md.',
+        )
       const capture = wanted === 'notifications' || facts.psyncRefusal !== '' ? 'notifications' : 'psync'
       return new RedisSource(context, facts, capture)
     } catch (error) {

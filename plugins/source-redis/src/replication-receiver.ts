@@ -39,7 +39,11 @@ type Stage = 'preamble' | 'rdb' | 'stream'
 /** Stands for a refusal that means "PSYNC is not for you here". */
 export class PsyncRefused extends MigrateError {
   constructor(label: string, reply: string) {
-    super('FM_PSYNC_REFUSED', `${label} refuses PSYNC: ${reply.slice(0, 120)}`, 'Use --capture notifications, or give the user the rights listed in docs/permissions.md.')
+    super(
+      'FM_PSYNC_REFUSED',
+      `${label} refuses PSYNC: ${reply.slice(0, 120)}`,
+      'Use --capture notifications, or give the user the rights listed in docs/permissions.md.',
+    )
   }
 }
 
@@ -146,9 +150,14 @@ export class ReplicationReceiver {
         const reason = await this.receive()
         if (this.stopped) break
         lostAt = Date.now()
-        this.options.logger.log('warn', `the link to the source was lost: ${reason?.message ?? 'closed'}`, { offset: this.received })
+        this.options.logger.log('warn', `the link to the source was lost: ${reason?.message ?? 'closed'}`, {
+          offset: this.received,
+        })
       } catch (cause) {
-        const error = cause instanceof MigrateError ? cause : new MigrateError('FM_INTERNAL', String(cause), 'Please report this.', { cause })
+        const error =
+          cause instanceof MigrateError
+            ? cause
+            : new MigrateError('FM_INTERNAL', String(cause), 'Please report this.', { cause })
         const over = Date.now() - lostAt > (first ? Math.min(this.options.retryMs, 60_000) : this.options.retryMs)
         if (!error.retryable || over || (first && error.code.startsWith('FM_CONNECT'))) {
           this.failure = error
@@ -190,7 +199,15 @@ export class ReplicationReceiver {
     return new Promise((resolve, reject) => {
       let line: Buffer = Buffer.alloc(0)
       const timer = setTimeout(
-        () => link.destroy(new MigrateError('FM_CONNECT_TIMEOUT', `${this.options.endpoint.label} does not answer PSYNC`, 'Look into the log of the source.', { retryable: true })),
+        () =>
+          link.destroy(
+            new MigrateError(
+              'FM_CONNECT_TIMEOUT',
+              `${this.options.endpoint.label} does not answer PSYNC`,
+              'Look into the log of the source.',
+              { retryable: true },
+            ),
+          ),
         60_000,
       )
       void link.closed.then((reason) => {
@@ -246,7 +263,11 @@ export class ReplicationReceiver {
       }
       return
     }
-    if (/^-(NOMASTERLINK|LOADING|MASTERDOWN|BUSY|TRYAGAIN)/.test(line)) throw handshakeError(this.options.endpoint, line.replace(/^-NOMASTERLINK/, 'MASTERDOWN').slice(line.startsWith('-NOMASTER') ? 0 : 1))
+    if (/^-(NOMASTERLINK|LOADING|MASTERDOWN|BUSY|TRYAGAIN)/.test(line))
+      throw handshakeError(
+        this.options.endpoint,
+        line.replace(/^-NOMASTERLINK/, 'MASTERDOWN').slice(line.startsWith('-NOMASTER') ? 0 : 1),
+      )
     if (/^-NOAUTH/.test(line)) throw handshakeError(this.options.endpoint, line.slice(1))
     throw new PsyncRefused(label, line)
   }
@@ -260,7 +281,12 @@ export class ReplicationReceiver {
         link.destroy(
           this.stage === 'preamble'
             ? new PsyncRefused(this.options.endpoint.label, 'it accepted and then sent nothing')
-            : new MigrateError('FM_CONNECT_TIMEOUT', `${this.options.endpoint.label} stopped sending its snapshot`, 'Look into the log of the source.', { retryable: true }),
+            : new MigrateError(
+                'FM_CONNECT_TIMEOUT',
+                `${this.options.endpoint.label} stopped sending its snapshot`,
+                'Look into the log of the source.',
+                { retryable: true },
+              ),
         )
       }
     }, ACK_MS)
@@ -307,7 +333,11 @@ export class ReplicationReceiver {
       this.link!.destroy(
         line.startsWith('-')
           ? handshakeError(this.options.endpoint, line.slice(1))
-          : new MigrateError('FM_STREAM_CORRUPT', `the source announced its snapshot with "${line.slice(0, 60)}"`, 'Report this with the source version.'),
+          : new MigrateError(
+              'FM_STREAM_CORRUPT',
+              `the source announced its snapshot with "${line.slice(0, 60)}"`,
+              'Report this with the source version.',
+            ),
       )
       return
     }
@@ -342,7 +372,10 @@ export class ReplicationReceiver {
     }
     this.spool!.push(chunk)
     // The stream starts only after an acknowledgement, so the mark is always the end of what was received.
-    this.tail = chunk.length >= MARK_BYTES ? Buffer.from(chunk.subarray(-MARK_BYTES)) : Buffer.concat([this.tail, chunk]).subarray(-MARK_BYTES)
+    this.tail =
+      chunk.length >= MARK_BYTES
+        ? Buffer.from(chunk.subarray(-MARK_BYTES))
+        : Buffer.concat([this.tail, chunk]).subarray(-MARK_BYTES)
     if (this.tail.equals(this.mark)) this.startStream()
   }
 

@@ -1,5 +1,14 @@
-import { type KeyReader, type Lag, type Logger, MigrateError, type ReadRequest, type Shard, type SnapshotRecord, type SourceEvent } from '@ferrite-migrate/contracts'
-import { type Endpoint, RedisKeyReader, retrying } from '@ferrite-migrate/redis'
+import {
+  type KeyReader,
+  type Lag,
+  type Logger,
+  MigrateError,
+  type ReadRequest,
+  type Shard,
+  type SnapshotRecord,
+  type SourceEvent,
+} from '@ferrite-migrate/contracts'
+import { type Endpoint, type RedisKeyReader, retrying } from '@ferrite-migrate/redis'
 import { NotificationFeed } from './notification-feed.js'
 
 export interface ScanShardOptions {
@@ -37,7 +46,9 @@ export class ScanShard implements Shard {
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
     const { endpoint, logger, retryMs, configure } = this.options
     const reader = this.options.reader()
-    const feed = request.changes ? new NotificationFeed({ endpoint, logger, retryMs, configure, signal: request.signal }) : null
+    const feed = request.changes
+      ? new NotificationFeed({ endpoint, logger, retryMs, configure, signal: request.signal })
+      : null
     this.feed = feed
     try {
       // The subscription stands before the scan starts, so that no change falls between.
@@ -53,14 +64,20 @@ export class ScanShard implements Shard {
   }
 
   private async *scan(reader: KeyReader, signal: AbortSignal): AsyncGenerator<SourceEvent> {
-    const retry = <T>(attempt: () => Promise<T>): Promise<T> => retrying(attempt, { timeoutMs: this.options.retryMs, signal })
+    const retry = <T>(attempt: () => Promise<T>): Promise<T> =>
+      retrying(attempt, { timeoutMs: this.options.retryMs, signal })
     const sizes = await retry(() => reader.size())
     yield { kind: 'sync', mode: 'full', keys: [...sizes.values()].reduce((sum, size) => sum + size, 0) }
     for await (const keys of reader.keys()) {
       for (let at = 0; at < keys.length; at += this.options.batchSize) {
         if (signal.aborted) return
         const part = keys.slice(at, at + this.options.batchSize)
-        const read = await retry(() => reader.read(part[0].db, part.map(({ key }) => key)))
+        const read = await retry(() =>
+          reader.read(
+            part[0].db,
+            part.map(({ key }) => key),
+          ),
+        )
         let batch: SnapshotRecord[] = []
         for (const record of read) {
           if (record === null) continue
@@ -77,7 +94,11 @@ export class ScanShard implements Shard {
     yield { kind: 'snapshot-end' }
   }
 
-  private async *follow(feed: NotificationFeed, reader: RedisKeyReader, signal: AbortSignal): AsyncGenerator<SourceEvent> {
+  private async *follow(
+    feed: NotificationFeed,
+    reader: RedisKeyReader,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceEvent> {
     let checkedAt = Date.now()
     let sweptAt = Date.now()
     let total = await this.total(reader)

@@ -66,7 +66,11 @@ export class Spool implements ByteFeed {
     const last = this.marks.at(-1)
     if (last === undefined || now - last.at >= MARK_EVERY_MS) this.marks.push({ offset: this.pushed, at: now })
     this.pushed += chunk.length
-    if (this.segments.length === 0 && this.unwrittenBytes === 0 && this.memoryBytes + chunk.length <= this.options.memoryLimit) {
+    if (
+      this.segments.length === 0 &&
+      this.unwrittenBytes === 0 &&
+      this.memoryBytes + chunk.length <= this.options.memoryLimit
+    ) {
       this.memory.push(chunk)
       this.memoryBytes += chunk.length
     } else {
@@ -74,11 +78,16 @@ export class Spool implements ByteFeed {
       this.unwrittenBytes += chunk.length
       if (this.diskBytes + this.unwrittenBytes > this.options.diskLimit)
         this.fail(
-          new MigrateError('FM_SPOOL_FULL', `the target is more than ${this.options.diskLimit} bytes behind the source`, 'Give more room with --spool-limit, or find out why the target is slow.'),
+          new MigrateError(
+            'FM_SPOOL_FULL',
+            `the target is more than ${this.options.diskLimit} bytes behind the source`,
+            'Give more room with --spool-limit, or find out why the target is slow.',
+          ),
         )
-      else this.writing ??= this.flush().finally(() => {
-        this.writing = null
-      })
+      else
+        this.writing ??= this.flush().finally(() => {
+          this.writing = null
+        })
     }
     this.notify()
   }
@@ -124,7 +133,11 @@ export class Spool implements ByteFeed {
       }
       const segment = this.segments[0]
       if (segment !== undefined && segment.read < segment.flushed) return this.readBack(segment)
-      if (segment !== undefined && segment.read === segment.size && (this.segments.length > 1 || this.unwrittenBytes === 0)) {
+      if (
+        segment !== undefined &&
+        segment.read === segment.size &&
+        (this.segments.length > 1 || this.unwrittenBytes === 0)
+      ) {
         this.segments.shift()
         await segment.file.close()
         continue
@@ -141,8 +154,18 @@ export class Spool implements ByteFeed {
 
   private async readBack(segment: Segment): Promise<Buffer> {
     const data = (this.readBuffer ??= Buffer.allocUnsafeSlow(READ_BYTES))
-    const { bytesRead } = await segment.file.read(data, 0, Math.min(data.length, segment.flushed - segment.read), segment.read)
-    if (bytesRead === 0) throw new MigrateError('FM_SPOOL_DISK', 'the spool file became shorter', 'Look after the disk of the temporary directory.')
+    const { bytesRead } = await segment.file.read(
+      data,
+      0,
+      Math.min(data.length, segment.flushed - segment.read),
+      segment.read,
+    )
+    if (bytesRead === 0)
+      throw new MigrateError(
+        'FM_SPOOL_DISK',
+        'the spool file became shorter',
+        'Look after the disk of the temporary directory.',
+      )
     segment.read += bytesRead
     this.diskBytes = Math.max(0, this.diskBytes - bytesRead)
     return data.subarray(0, bytesRead)
@@ -172,7 +195,8 @@ export class Spool implements ByteFeed {
           let { bytesWritten } = await segment.file.writev(part, at)
           if (bytesWritten < want) {
             const rest = Buffer.concat(part).subarray(bytesWritten)
-            for (let done = 0; done < rest.length; ) done += (await segment.file.write(rest, done, rest.length - done, at + bytesWritten + done)).bytesWritten
+            for (let done = 0; done < rest.length; )
+              done += (await segment.file.write(rest, done, rest.length - done, at + bytesWritten + done)).bytesWritten
             bytesWritten = want
           }
           at += bytesWritten
@@ -181,7 +205,14 @@ export class Spool implements ByteFeed {
         this.notify()
       }
     } catch (cause) {
-      this.fail(new MigrateError('FM_SPOOL_DISK', `the spool in ${this.options.directory} cannot be written: ${(cause as Error).message}`, 'Free some disk space, or set TMPDIR to a larger disk.', { cause }))
+      this.fail(
+        new MigrateError(
+          'FM_SPOOL_DISK',
+          `the spool in ${this.options.directory} cannot be written: ${(cause as Error).message}`,
+          'Free some disk space, or set TMPDIR to a larger disk.',
+          { cause },
+        ),
+      )
     }
   }
 

@@ -1,5 +1,24 @@
-import { type ConflictPolicy, type DecodedValue, type DirtyKey, type ItemsValue, MigrateError, type NotCarried, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
-import { decodeValue, integerText, lzfBound, lzfDecompressInto, RdbScan, type RespWriter, writeFerritePayload, writeRestorePayload, writeTyped } from '@ferrite-migrate/protocol'
+import {
+  type ConflictPolicy,
+  type DecodedValue,
+  type DirtyKey,
+  type ItemsValue,
+  MigrateError,
+  type NotCarried,
+  PackedRecord,
+  type SnapshotRecord,
+} from '@ferrite-migrate/contracts'
+import {
+  decodeValue,
+  integerText,
+  lzfBound,
+  lzfDecompressInto,
+  RdbScan,
+  type RespWriter,
+  writeFerritePayload,
+  writeRestorePayload,
+  writeTyped,
+} from '@ferrite-migrate/protocol'
 import { OWN_PREFIX } from '@ferrite-migrate/redis'
 import type { Abilities } from './probe.js'
 
@@ -88,7 +107,10 @@ export class BatchRenderer {
       }
       if (this.able.rendering === 'restore' && record instanceof PackedRecord && !typedOnly.has(index)) {
         const { type } = record
-        if (type === 0 && (record.data[record.valueStart] < 0xc3 || record.valueEnd - record.valueStart < INFLATE_BELOW)) {
+        if (
+          type === 0 &&
+          (record.data[record.valueStart] < 0xc3 || record.valueEnd - record.valueStart < INFLATE_BELOW)
+        ) {
           if (record.expireAt === 0 && onConflict === 'replace') {
             plain.push(index)
             continue
@@ -147,7 +169,12 @@ export class BatchRenderer {
     let at = scan.length(data, start + 1, end)
     at = scan.length(data, at, end)
     const length = scan.value
-    if (length > lzfBound(end - at)) throw new MigrateError('FM_RDB_LZF', 'a compressed string announces an impossible length', 'Take the dump again from the source.')
+    if (length > lzfBound(end - at))
+      throw new MigrateError(
+        'FM_RDB_LZF',
+        'a compressed string announces an impossible length',
+        'Take the dump again from the source.',
+      )
     out.header(length)
     lzfDecompressInto(data, at, end, out.data, out.at, length)
     out.crlf(out.at + length)
@@ -185,23 +212,67 @@ export class BatchRenderer {
   }
 
   /** Everything that is not a packed record of a type that the target takes raw. */
-  private other(record: SnapshotRecord, index: number, onConflict: ConflictPolicy, now: number, typedOnly: boolean): void {
+  private other(
+    record: SnapshotRecord,
+    index: number,
+    onConflict: ConflictPolicy,
+    now: number,
+    typedOnly: boolean,
+  ): void {
     const { able } = this
     const { value } = record
     if (value.form === 'sliced') return
-    if (value.form === 'rdb' && !typedOnly && able.rendering === 'restore' && able.rdbTypes.has(value.type) && (value.type < 22 || value.rdbVersion >= 80 === able.rdbVersion >= 80)) {
-      this.restore(new PackedRecord(record.db, record.expireAt, joined(record.key, value.body), 0, record.key.length, record.key.length, record.key.length + value.body.length, value.type, value.rdbVersion), index, onConflict, now)
+    if (
+      value.form === 'rdb' &&
+      !typedOnly &&
+      able.rendering === 'restore' &&
+      able.rdbTypes.has(value.type) &&
+      (value.type < 22 || value.rdbVersion >= 80 === able.rdbVersion >= 80)
+    ) {
+      this.restore(
+        new PackedRecord(
+          record.db,
+          record.expireAt,
+          joined(record.key, value.body),
+          0,
+          record.key.length,
+          record.key.length,
+          record.key.length + value.body.length,
+          value.type,
+          value.rdbVersion,
+        ),
+        index,
+        onConflict,
+        now,
+      )
       return
     }
     if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) {
       // Only the same module can read it: RESTORE decides, and refuses by key.
-      if (able.rendering === 'restore') this.restore(new PackedRecord(record.db, record.expireAt, joined(record.key, value.body), 0, record.key.length, record.key.length, record.key.length + value.body.length, value.type, value.rdbVersion), index, onConflict, now)
+      if (able.rendering === 'restore')
+        this.restore(
+          new PackedRecord(
+            record.db,
+            record.expireAt,
+            joined(record.key, value.body),
+            0,
+            record.key.length,
+            record.key.length,
+            record.key.length + value.body.length,
+            value.type,
+            value.rdbVersion,
+          ),
+          index,
+          onConflict,
+          now,
+        )
       else this.notCarried.push({ what: 'module-value', db: record.db, key: Buffer.from(record.key) })
       return
     }
     const decoded = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
     this.report(record, decoded)
-    if (able.rendering === 'ferrite-restore' && decoded.form === 'items') this.ferrite(record, decoded, index, onConflict, now)
+    if (able.rendering === 'ferrite-restore' && decoded.form === 'items')
+      this.ferrite(record, decoded, index, onConflict, now)
     else this.typed(record, decoded, index, onConflict)
   }
 
@@ -211,12 +282,29 @@ export class BatchRenderer {
     }
     if (decoded.form === 'items') {
       if (decoded.fieldExpireAt !== undefined && !this.able.fieldExpiry) leaveOut('hash-field-ttl')
-      if (decoded.type === 'string' && !this.able.hyperLogLog && decoded.items[0].length >= 16 && HYLL.compare(decoded.items[0], 0, 4) === 0) leaveOut('hyperloglog (copied as a string)')
-    } else if (decoded.entriesAdded !== '-1' && !this.able.xsetidCounters && decoded.entriesAdded !== String(decoded.entries.length)) leaveOut('stream-counters')
+      if (
+        decoded.type === 'string' &&
+        !this.able.hyperLogLog &&
+        decoded.items[0].length >= 16 &&
+        HYLL.compare(decoded.items[0], 0, 4) === 0
+      )
+        leaveOut('hyperloglog (copied as a string)')
+    } else if (
+      decoded.entriesAdded !== '-1' &&
+      !this.able.xsetidCounters &&
+      decoded.entriesAdded !== String(decoded.entries.length)
+    )
+      leaveOut('stream-counters')
   }
 
   /** Ferrite's own RESTORE: value and time to live in one step. */
-  private ferrite(record: SnapshotRecord, value: ItemsValue, index: number, onConflict: ConflictPolicy, now: number): void {
+  private ferrite(
+    record: SnapshotRecord,
+    value: ItemsValue,
+    index: number,
+    onConflict: ConflictPolicy,
+    now: number,
+  ): void {
     this.select(record.db)
     const out = this.out
     const ttl = record.expireAt === 0 ? 0 : record.expireAt - now
@@ -272,4 +360,3 @@ export class BatchRenderer {
 function joined(key: Buffer, body: Buffer): Buffer {
   return Buffer.concat([key, body])
 }
-

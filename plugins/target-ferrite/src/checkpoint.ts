@@ -13,6 +13,11 @@ export function decodeCheckpoint(migration: string, shard: string, text: string)
     if (typeof position !== 'string') throw new Error('no position')
     return { migration, shard, position, dirty: dirty.map(([db, key]) => ({ db, key: Buffer.from(key, 'base64') })) }
   } catch (cause) {
-    throw new MigrateError('FM_CHECKPOINT_INVALID', `the checkpoint of ${migration} at the target cannot be read`, 'Start a new migration without --resume.', { cause })
+    throw new MigrateError(
+      'FM_CHECKPOINT_INVALID',
+      `the checkpoint of ${migration} at the target cannot be read`,
+      'Start a new migration without --resume.',
+      { cause },
+    )
   }
 }

@@ -1,16 +1,25 @@
-import {
-  type AdapterContext,
-  type ChangeBatch,
-  type Checkpoint,
-  type Dialect,
-  type Finding,
-  type KeyReader,
-  type SnapshotBatch,
-  type Target,
-  type WriteResult,
+import type {
+  AdapterContext,
+  ChangeBatch,
+  Checkpoint,
+  Dialect,
+  Finding,
+  KeyReader,
+  SnapshotBatch,
+  Target,
+  WriteResult,
 } from '@ferrite-migrate/contracts'
 import { ReplyError } from '@ferrite-migrate/protocol'
-import { checkpointKey, type Endpoint, handshakeError, parseEndpoint, RedisKeyReader, RedisLink, type WireTrace, wireTrace } from '@ferrite-migrate/redis'
+import {
+  checkpointKey,
+  type Endpoint,
+  handshakeError,
+  parseEndpoint,
+  RedisKeyReader,
+  RedisLink,
+  type WireTrace,
+  wireTrace,
+} from '@ferrite-migrate/redis'
 import { decodeCheckpoint } from './checkpoint.js'
 import { Lane, serverIdentity } from './lane.js'
 import { targetFindings } from './preflight.js'
@@ -28,7 +37,13 @@ export class FerriteTarget implements Target {
   private readonly lanes = new Map<number, Lane>()
   private control: Promise<RedisLink> | null = null
 
-  private constructor(context: AdapterContext, endpoint: Endpoint, able: Abilities, runId: string, clockSkewMs: number) {
+  private constructor(
+    context: AdapterContext,
+    endpoint: Endpoint,
+    able: Abilities,
+    runId: string,
+    clockSkewMs: number,
+  ) {
     this.context = context
     this.endpoint = endpoint
     this.able = able
@@ -58,7 +73,9 @@ export class FerriteTarget implements Target {
 
   async preflight(): Promise<readonly Finding[]> {
     const findings = await targetFindings(await this.controlLink(), this.able)
-    return this.context.options['allow-eviction'] === true ? findings.map((one) => (one.code === 'FM_TARGET_EVICTS' ? { ...one, level: 'warn' as const } : one)) : findings
+    return this.context.options['allow-eviction'] === true
+      ? findings.map((one) => (one.code === 'FM_TARGET_EVICTS' ? { ...one, level: 'warn' as const } : one))
+      : findings
   }
 
   knows(command: string): boolean {
@@ -112,12 +129,19 @@ export class FerriteTarget implements Target {
   }
 
   reader(): KeyReader {
-    return new RedisKeyReader(this.endpoint, { ferrite: this.able.rendering === 'ferrite-restore', digest: { fieldExpiry: this.able.fieldExpiry }, trace: this.trace })
+    return new RedisKeyReader(this.endpoint, {
+      ferrite: this.able.rendering === 'ferrite-restore',
+      digest: { fieldExpiry: this.able.fieldExpiry },
+      trace: this.trace,
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const lane of this.lanes.values()) lane.close()
-    await this.control?.then((link) => link.close(), () => undefined)
+    await this.control?.then(
+      (link) => link.close(),
+      () => undefined,
+    )
   }
 }
 

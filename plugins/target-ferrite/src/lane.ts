@@ -1,7 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Checkpoint, type ChangeBatch, type ConflictPolicy, type Failure, type Logger, MigrateError, type NotCarried, PackedChange, type SnapshotBatch, type SnapshotRecord, type WriteResult } from '@ferrite-migrate/contracts'
-import { commandSpecOf, keyPositions, ReplyCounter, ReplyError, RespWriter, writeFieldExpiry, writeItems, writeStreamEntries, writeStreamState } from '@ferrite-migrate/protocol'
-import { checkpointKey, type Endpoint, readInfo, RedisLink, retrying, type WireTrace } from '@ferrite-migrate/redis'
+import {
+  type ChangeBatch,
+  type Checkpoint,
+  type ConflictPolicy,
+  type Failure,
+  type Logger,
+  MigrateError,
+  type NotCarried,
+  PackedChange,
+  type SnapshotBatch,
+  type SnapshotRecord,
+  type WriteResult,
+} from '@ferrite-migrate/contracts'
+import {
+  commandSpecOf,
+  keyPositions,
+  ReplyCounter,
+  ReplyError,
+  RespWriter,
+  writeFieldExpiry,
+  writeItems,
+  writeStreamEntries,
+  writeStreamState,
+} from '@ferrite-migrate/protocol'
+import { checkpointKey, type Endpoint, RedisLink, readInfo, retrying, type WireTrace } from '@ferrite-migrate/redis'
 import { BatchRenderer, NOBODY, type Staged, temporaryName } from './batch-renderer.js'
 import { encodeCheckpoint } from './checkpoint.js'
 import type { Abilities } from './probe.js'
@@ -108,10 +130,15 @@ export class Lane {
     })
     if ((await serverIdentity(link)) !== this.options.runId()) {
       link.close()
-      throw new MigrateError('FM_TARGET_LOST', `${endpoint.label} was restarted and may have lost what was written`, 'The migration goes on from the checkpoint at the target, or copies again.', { retryable: true })
+      throw new MigrateError(
+        'FM_TARGET_LOST',
+        `${endpoint.label} was restarted and may have lost what was written`,
+        'The migration goes on from the checkpoint at the target, or copies again.',
+        { retryable: true },
+      )
     }
     this.counter = new ReplyCounter(
-      (index, inner, text) => this.flights[0]?.errors.push({ index: this.flights[0].index, inner, text }),
+      (_index, inner, text) => this.flights[0]?.errors.push({ index: this.flights[0].index, inner, text }),
       () => this.flights[0]?.nils.push(this.flights[0].index),
       () => this.answered(),
     )
@@ -125,7 +152,8 @@ export class Lane {
     })
     void link.closed.then((reason) => {
       if (this.link === link) this.link = null
-      const error = reason ?? new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
+      const error =
+        reason ?? new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
       for (const flight of this.flights.splice(0)) flight.reject(error)
     })
     this.link = link
@@ -156,7 +184,8 @@ export class Lane {
     const result = new MutableResult()
     const sliced = batch.records.filter((record) => record.value.form === 'sliced')
     for (const record of sliced) await this.sliced(record, batch, result)
-    let records: readonly SnapshotRecord[] = sliced.length > 0 ? batch.records.filter((record) => record.value.form !== 'sliced') : batch.records
+    let records: readonly SnapshotRecord[] =
+      sliced.length > 0 ? batch.records.filter((record) => record.value.form !== 'sliced') : batch.records
     let deletes = batch.deletes ?? []
     let typedOnly: ReadonlySet<number> = new Set()
     const startedAt = Date.now()
@@ -243,7 +272,12 @@ export class Lane {
             again.push(record)
           } else {
             failed++
-            result.failed.push({ db: record.db, key: Buffer.from(record.key), reason: 'the target cannot read a value of this module', code: 'not-carried' })
+            result.failed.push({
+              db: record.db,
+              key: Buffer.from(record.key),
+              reason: 'the target cannot read a value of this module',
+              code: 'not-carried',
+            })
           }
           break
         case 'passing':
@@ -260,17 +294,28 @@ export class Lane {
           throw refusalError(this.options.endpoint.label, text)
         default:
           failed++
-          result.failed.push({ db: record.db, key: Buffer.from(record.key), reason: text.slice(0, 200), code: 'refused' })
+          result.failed.push({
+            db: record.db,
+            key: Buffer.from(record.key),
+            reason: text.slice(0, 200),
+            code: 'refused',
+          })
       }
     }
     if (batch.onConflict === 'fail')
       for (const index of skippedNow) {
         failed++
-        result.failed.push({ db: records[index].db, key: Buffer.from(records[index].key), reason: 'the key is already there', code: 'conflict' })
+        result.failed.push({
+          db: records[index].db,
+          key: Buffer.from(records[index].key),
+          reason: 'the key is already there',
+          code: 'conflict',
+        })
       }
     else result.skipped += skippedNow.size
     result.skipped += renderer.expired
-    result.written += records.length - again.length - failed - (batch.onConflict === 'fail' ? 0 : skippedNow.size) - renderer.expired
+    result.written +=
+      records.length - again.length - failed - (batch.onConflict === 'fail' ? 0 : skippedNow.size) - renderer.expired
     return { records: again, typedOnly, pause }
   }
 
@@ -284,7 +329,8 @@ export class Lane {
   ): Promise<void> {
     if (staged.length === 0) return
     if (onConflict !== 'replace') {
-      for (const { index, temporary } of staged) if (!(await this.renameUnlessThere(records[index], temporary))) skipped.add(index)
+      for (const { index, temporary } of staged)
+        if (!(await this.renameUnlessThere(records[index], temporary))) skipped.add(index)
       return
     }
     const link = await this.connect()
@@ -321,10 +367,11 @@ export class Lane {
       return 2
     }, record.db)
     if (renamed instanceof ReplyError) throw refusalError(this.options.endpoint.label, renamed.message)
-    if (renamed === 1 && record.expireAt > 0) await link.pipeline((out) => {
-      out.call('PEXPIREAT', record.key, record.expireAt)
-      return 1
-    }, record.db)
+    if (renamed === 1 && record.expireAt > 0)
+      await link.pipeline((out) => {
+        out.call('PEXPIREAT', record.key, record.expireAt)
+        return 1
+      }, record.db)
     return renamed === 1
   }
 
@@ -361,7 +408,12 @@ export class Lane {
         lastEntry = slice.entries.at(-1)?.id ?? lastEntry
       } else if (slice.stream !== undefined) replies += writeStreamState(this.out, name, slice.stream, lastEntry, able)
       else if (value.type !== 'stream' && slice.items.length > 0) {
-        const items = { form: 'items', type: value.type, items: slice.items, ...(slice.fieldExpireAt ? { fieldExpireAt: slice.fieldExpireAt } : {}) } as const
+        const items = {
+          form: 'items',
+          type: value.type,
+          items: slice.items,
+          ...(slice.fieldExpireAt ? { fieldExpireAt: slice.fieldExpireAt } : {}),
+        } as const
         replies += writeItems(this.out, name, items)
         if (slice.fieldExpireAt?.some((at) => at > 0)) {
           if (able.fieldExpiry) replies += writeFieldExpiry(this.out, name, items)
@@ -381,7 +433,13 @@ export class Lane {
     if (batch.onConflict !== 'replace') {
       if (await this.renameUnlessThere(record, temporary)) result.written++
       else if (batch.onConflict === 'skip') result.skipped++
-      else result.failed.push({ db: record.db, key: Buffer.from(record.key), reason: 'the key is already there', code: 'conflict' })
+      else
+        result.failed.push({
+          db: record.db,
+          key: Buffer.from(record.key),
+          reason: 'the key is already there',
+          code: 'conflict',
+        })
       return
     }
     if (record.expireAt > 0) {
@@ -422,7 +480,12 @@ export class Lane {
       link.assumeSelected(-1)
       const kind = classify(refused.text)
       const limit = kind === 'passing' ? this.options.retryMs : kind === 'full' ? FULL_RETRY_MS : 0
-      if (kind === 'key') throw new MigrateError('FM_TARGET_REFUSED', `${this.options.endpoint.label} refused a change: ${refused.text.slice(0, 160)}`, 'Try --apply state.')
+      if (kind === 'key')
+        throw new MigrateError(
+          'FM_TARGET_REFUSED',
+          `${this.options.endpoint.label} refused a change: ${refused.text.slice(0, 160)}`,
+          'Try --apply state.',
+        )
       if (Date.now() - startedAt >= limit) throw refusalError(this.options.endpoint.label, refused.text)
       await sleep(wait)
     }
@@ -430,11 +493,21 @@ export class Lane {
 
   private lost(error: unknown): unknown {
     if (!(error instanceof MigrateError) || !error.retryable || this.closed) return error
-    return new MigrateError('FM_TARGET_LOST', `${error.message}, with changes under way`, 'The migration goes on from the checkpoint at the target.', { retryable: true, cause: error })
+    return new MigrateError(
+      'FM_TARGET_LOST',
+      `${error.message}, with changes under way`,
+      'The migration goes on from the checkpoint at the target.',
+      { retryable: true, cause: error },
+    )
   }
 
   /** `places` gets, for each command inside the transaction, the index of its record, or NOBODY. */
-  private renderChanges(link: RedisLink, batch: ChangeBatch, checkpoint: Checkpoint | undefined, places: number[]): number {
+  private renderChanges(
+    link: RedisLink,
+    batch: ChangeBatch,
+    checkpoint: Checkpoint | undefined,
+    places: number[],
+  ): number {
     const { out } = this
     const { records } = batch
     let db = link.selected
@@ -498,12 +571,18 @@ export class Lane {
       const { argv } = record
       const positions = keyPositions(commandSpecOf(record.name), argv)
       for (const position of positions.length > 0 ? positions : [-1])
-        result.failed.push({ db: record.db, key: position < 0 ? null : Buffer.from(argv[position]), reason: `${record.name}: ${error.text.slice(0, 160)}`, code: 'refused' })
+        result.failed.push({
+          db: record.db,
+          key: position < 0 ? null : Buffer.from(argv[position]),
+          reason: `${record.name}: ${error.text.slice(0, 160)}`,
+          code: 'refused',
+        })
     }
   }
 
   private async afterLoss(error: unknown, startedAt: number): Promise<void> {
-    if (!(error instanceof MigrateError) || !error.retryable || error.code === 'FM_TARGET_LOST' || this.closed) throw error
+    if (!(error instanceof MigrateError) || !error.retryable || error.code === 'FM_TARGET_LOST' || this.closed)
+      throw error
     if (Date.now() - startedAt > this.options.retryMs || this.options.signal.aborted) throw error
     this.options.logger.log('warn', `${error.message}; sending the batch again`)
     await sleep(100)

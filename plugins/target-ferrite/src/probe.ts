@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { parseDump, type Reply, ReplyError, type RespWriter, type TypedAbilities, writeRestorePayload } from '@ferrite-migrate/protocol'
+import {
+  parseDump,
+  type Reply,
+  ReplyError,
+  type RespWriter,
+  type TypedAbilities,
+  writeRestorePayload,
+} from '@ferrite-migrate/protocol'
 import { OWN_PREFIX, parseInfo, type RedisLink } from '@ferrite-migrate/redis'
 
 /** What the probes found out about a target, in the terms of the code that writes to it. */
@@ -26,7 +33,9 @@ export interface Abilities extends TypedAbilities {
 function sampleBodies(): Map<number, Buffer> {
   const string = (blob: Buffer): Buffer => Buffer.concat([Buffer.from([blob.length]), blob])
   const pack = (...elements: string[]): Buffer => {
-    const parts = elements.map((text) => Buffer.concat([Buffer.from([0x80 | text.length]), Buffer.from(text), Buffer.from([text.length + 1])]))
+    const parts = elements.map((text) =>
+      Buffer.concat([Buffer.from([0x80 | text.length]), Buffer.from(text), Buffer.from([text.length + 1])]),
+    )
     const body = Buffer.concat(parts)
     const head = Buffer.alloc(6)
     head.writeUInt32LE(body.length + 7, 0)
@@ -83,12 +92,34 @@ function sampleBodies(): Map<number, Buffer> {
 }
 
 const TYPE_NAMES: Readonly<Record<number, string>> = {
-  1: 'list', 2: 'set', 3: 'zset', 4: 'hash', 5: 'zset', 9: 'hash', 10: 'list', 11: 'set', 12: 'zset', 13: 'hash', 14: 'list', 15: 'stream',
-  16: 'hash', 17: 'zset', 18: 'list', 19: 'stream', 20: 'set', 21: 'stream', 22: 'hash', 24: 'hash',
+  1: 'list',
+  2: 'set',
+  3: 'zset',
+  4: 'hash',
+  5: 'zset',
+  9: 'hash',
+  10: 'list',
+  11: 'set',
+  12: 'zset',
+  13: 'hash',
+  14: 'list',
+  15: 'stream',
+  16: 'hash',
+  17: 'zset',
+  18: 'list',
+  19: 'stream',
+  20: 'set',
+  21: 'stream',
+  22: 'hash',
+  24: 'hash',
 }
 
 const HOUR = 3_600_000
-const HLL = Buffer.concat([Buffer.from('HYLL'), Buffer.from([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80]), Buffer.from([0x7f, 0xff])])
+const HLL = Buffer.concat([
+  Buffer.from('HYLL'),
+  Buffer.from([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80]),
+  Buffer.from([0x7f, 0xff]),
+])
 
 /**
  * Finds out what a server does by writing probe keys, reading them back and deleting them. Nothing is concluded from a
@@ -169,7 +200,12 @@ export async function probeTarget(link: RedisLink): Promise<Abilities> {
     ]
     let ttlSurvivesWrites = true
     for (const [name, command, ...rest] of ttlCases) {
-      const replies = await ask([command, key(name), ...rest], ['PEXPIRE', key(name), HOUR], [command, key(name), ...rest.map((word) => `${word}2`)], ['PTTL', key(name)])
+      const replies = await ask(
+        [command, key(name), ...rest],
+        ['PEXPIRE', key(name), HOUR],
+        [command, key(name), ...rest.map((word) => `${word}2`)],
+        ['PTTL', key(name)],
+      )
       if (!near(replies[3], HOUR)) ttlSurvivesWrites = false
     }
     const order = await ask(['LPUSH', key('push'), 'a', 'b', 'c'], ['LRANGE', key('push'), '0', '-1'])
@@ -184,7 +220,14 @@ export async function probeTarget(link: RedisLink): Promise<Abilities> {
     await ask(['SELECT', link.selected])
     let selects = true
     if (databases) {
-      await ask(['MULTI'], ['SELECT', '1'], ['SET', key('m2'), '1'], ['SELECT', link.selected], ['SET', key('m3'), '1'], ['EXEC'])
+      await ask(
+        ['MULTI'],
+        ['SELECT', '1'],
+        ['SET', key('m2'), '1'],
+        ['SELECT', link.selected],
+        ['SET', key('m3'), '1'],
+        ['EXEC'],
+      )
       const [here, also] = await ask(['EXISTS', key('m2')], ['EXISTS', key('m3')])
       selects = link.selected === 1 || (here === 0 && also === 1)
       await ask(['SELECT', '1'], ['DEL', key('m2')], ['SELECT', link.selected])
@@ -193,23 +236,37 @@ export async function probeTarget(link: RedisLink): Promise<Abilities> {
 
     await ask(['XADD', key('s'), '5-1', 'f', 'v'])
     const [, afterSetId] = await ask(['XSETID', key('s'), '9-9'], ['XINFO', 'STREAM', key('s')])
-    const [, afterCounters] = await ask(['XSETID', key('s'), '10-1', 'ENTRIESADDED', '7', 'MAXDELETEDID', '4-4'], ['XINFO', 'STREAM', key('s')])
-    const [, afterGroup] = await ask(['XGROUP', 'CREATE', key('s'), 'g', '5-1', 'ENTRIESREAD', '3'], ['XINFO', 'GROUPS', key('s')])
-    const [consumer] = await ask(['XGROUP', 'CREATE', key('s'), 'h', '0'], ['XGROUP', 'CREATECONSUMER', key('s'), 'h', 'c']).then((replies) => replies.slice(1))
+    const [, afterCounters] = await ask(
+      ['XSETID', key('s'), '10-1', 'ENTRIESADDED', '7', 'MAXDELETEDID', '4-4'],
+      ['XINFO', 'STREAM', key('s')],
+    )
+    const [, afterGroup] = await ask(
+      ['XGROUP', 'CREATE', key('s'), 'g', '5-1', 'ENTRIESREAD', '3'],
+      ['XINFO', 'GROUPS', key('s')],
+    )
+    const [consumer] = await ask(
+      ['XGROUP', 'CREATE', key('s'), 'h', '0'],
+      ['XGROUP', 'CREATECONSUMER', key('s'), 'h', 'c'],
+    ).then((replies) => replies.slice(1))
     const field = (reply: Reply, name: string): string => {
       const list = Array.isArray(reply) ? (Array.isArray(reply[0]) ? reply[0] : reply) : []
       const at = list.findIndex((entry) => text(entry) === name)
       return at < 0 ? '' : text(list[at + 1])
     }
     await ask(['HSET', key('fx'), 'f', 'v'])
-    const [, fieldTtl] = await ask(['HPEXPIREAT', key('fx'), Date.now() + HOUR, 'FIELDS', '1', 'f'], ['HPTTL', key('fx'), 'FIELDS', '1', 'f'])
+    const [, fieldTtl] = await ask(
+      ['HPEXPIREAT', key('fx'), Date.now() + HOUR, 'FIELDS', '1', 'f'],
+      ['HPTTL', key('fx'), 'FIELDS', '1', 'f'],
+    )
 
     await ask(['SET', key('hll'), HLL])
     const [count, got] = await ask(['PFCOUNT', key('hll')], ['GET', key('hll')])
     const hyperLogLog = typeof count === 'number' && Buffer.isBuffer(got)
 
     const [list] = await ask(['COMMAND'])
-    const names = Array.isArray(list) ? list.map((entry) => (Array.isArray(entry) ? text(entry[0]).toUpperCase() : '')).filter((name) => name !== '') : []
+    const names = Array.isArray(list)
+      ? list.map((entry) => (Array.isArray(entry) ? text(entry[0]).toUpperCase() : '')).filter((name) => name !== '')
+      : []
     return {
       product,
       rendering,

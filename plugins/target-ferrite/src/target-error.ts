@@ -20,18 +20,49 @@ export function refusalError(label: string, text: string): MigrateError {
   const word = text.split(' ', 1)[0]
   switch (word) {
     case 'OOM':
-      return new MigrateError('FM_TARGET_FULL', `${label} is full: ${cut}`, 'Raise maxmemory at the target, or migrate fewer keys.', { retryable: true })
+      return new MigrateError(
+        'FM_TARGET_FULL',
+        `${label} is full: ${cut}`,
+        'Raise maxmemory at the target, or migrate fewer keys.',
+        { retryable: true },
+      )
     case 'MISCONF':
-      return new MigrateError('FM_TARGET_MISCONF', `${label} takes no writes because it cannot save: ${cut}`, 'Free disk space at the target, then start again.', { retryable: true })
+      return new MigrateError(
+        'FM_TARGET_MISCONF',
+        `${label} takes no writes because it cannot save: ${cut}`,
+        'Free disk space at the target, then start again.',
+        { retryable: true },
+      )
     case 'READONLY':
-      return new MigrateError('FM_TARGET_READONLY', `${label} is a read-only replica`, 'Name the primary as the target.')
+      return new MigrateError(
+        'FM_TARGET_READONLY',
+        `${label} is a read-only replica`,
+        'Name the primary as the target.',
+      )
     case 'NOAUTH':
-      return new MigrateError('FM_AUTH_REQUIRED', `${label} wants a password`, 'Put it into the URL, or give password-env or password-file.')
+      return new MigrateError(
+        'FM_AUTH_REQUIRED',
+        `${label} wants a password`,
+        'Put it into the URL, or give password-env or password-file.',
+      )
     case 'NOPERM':
-      return new MigrateError('FM_AUTH_RIGHTS', `${label} does not allow this user what is needed: ${cut}`, 'Give the user the rights listed in docs/permissions.md.')
+      return new MigrateError(
+        'FM_AUTH_RIGHTS',
+        `${label} does not allow this user what is needed: ${cut}`,
+        'Give the user the rights listed in docs/permissions.md.',
+      )
     case 'MOVED':
     case 'ASK':
-      return new MigrateError('FM_TARGET_CLUSTER', `${label} is a node of a cluster and owns only some slots`, 'Name a target that is no cluster; clusters as targets are not supported yet.')
+      return new MigrateError(
+        'FM_TARGET_CLUSTER',
+        `${label} is a node of a cluster and owns only some slots`,
+        'Name a target that is no cluster; clusters as targets are not supported yet.',
+      )
   }
-  return new MigrateError('FM_TARGET_NOT_READY', `${label} did not take writes: ${cut}`, 'Look into the log of the target.', { retryable: true })
+  return new MigrateError(
+    'FM_TARGET_NOT_READY',
+    `${label} did not take writes: ${cut}`,
+    'Look into the log of the target.',
+    { retryable: true },
+  )
 }

@@ -1,4 +1,4 @@
-import { RespWriter } from '@ferrite-migrate/protocol'
+import type { RespWriter } from '@ferrite-migrate/protocol'
 import { type Endpoint, RedisLink } from '@ferrite-migrate/redis'
 import { Random } from './random.js'
 
@@ -20,18 +20,29 @@ function mixedKey(random: Random, out: RespWriter, i: number): number {
     for (let f = random.between(5, 20); f > 0; f--) fields.push(`field${f}`, random.text(random.between(8, 24)))
     out.call('HSET', `user:${i}`, ...fields)
   } else if (kind < 88) out.call('RPUSH', `list:${i}`, ...Array.from({ length: size }, () => random.text(12)))
-  else if (kind < 94) out.call('SADD', `set:${i}`, ...Array.from({ length: size }, () => String(random.below(1_000_000))))
-  else if (kind < 99) out.call('ZADD', `zset:${i}`, ...Array.from({ length: size }, (_, n) => [String(random.below(100_000) / 8), `member${n}`]).flat())
+  else if (kind < 94)
+    out.call('SADD', `set:${i}`, ...Array.from({ length: size }, () => String(random.below(1_000_000))))
+  else if (kind < 99)
+    out.call(
+      'ZADD',
+      `zset:${i}`,
+      ...Array.from({ length: size }, (_, n) => [String(random.below(100_000) / 8), `member${n}`]).flat(),
+    )
   else {
     const entries = random.between(3, 10)
-    for (let n = 1; n <= entries; n++) out.call('XADD', `stream:${i}`, `${1_700_000_000_000 + i}-${n}`, 'event', random.text(10), 'n', String(n))
+    for (let n = 1; n <= entries; n++)
+      out.call('XADD', `stream:${i}`, `${1_700_000_000_000 + i}-${n}`, 'event', random.text(10), 'n', String(n))
     return entries
   }
   return 1
 }
 
 function binaryKey(random: Random, out: RespWriter, i: number): number {
-  const key = Buffer.concat([random.bytes(random.between(1, 24)), Buffer.from([0, 13, 10, 255]), Buffer.from(String(i))])
+  const key = Buffer.concat([
+    random.bytes(random.between(1, 24)),
+    Buffer.from([0, 13, 10, 255]),
+    Buffer.from(String(i)),
+  ])
   if (i % 3 === 0) out.call('HSET', key, random.bytes(8), random.bytes(300), random.bytes(9), random.bytes(3))
   else out.call('SET', key, random.bytes(random.between(0, 400)))
   return 1
@@ -70,7 +81,8 @@ export async function fill(endpoint: Endpoint, name: DatasetName, keys: number, 
     for (let from = 0; from < keys; from += 2000)
       await send((out) => {
         let commands = 0
-        for (let i = from; i < Math.min(keys, from + 2000); i++) commands += name === 'mixed' ? mixedKey(random, out, i) : binaryKey(random, out, i)
+        for (let i = from; i < Math.min(keys, from + 2000); i++)
+          commands += name === 'mixed' ? mixedKey(random, out, i) : binaryKey(random, out, i)
         return commands
       })
     return keys

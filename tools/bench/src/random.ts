@@ -21,7 +21,8 @@ export class Random {
   /** Printable text; a quarter of it repeats, as real values do. */
   text(length: number): string {
     let out = ''
-    while (out.length < length) out += this.below(4) === 0 ? 'status=active;' : Math.imul(this.below(0x7fffffff), 2654435761).toString(36)
+    while (out.length < length)
+      out += this.below(4) === 0 ? 'status=active;' : Math.imul(this.below(0x7fffffff), 2654435761).toString(36)
     return out.slice(0, length)
   }
 

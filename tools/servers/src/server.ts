@@ -101,9 +101,21 @@ export class TestServer {
         ? spawn(this.program, this.ferriteArgs(), { cwd: this.directory, stdio: ['ignore', 'pipe', 'pipe'] })
         : spawn(
             this.program,
-            ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.directory, '--save', '', '--repl-diskless-sync-delay', '0', '--enable-debug-command', 'local', ...this.args].filter(
-              (word, i, all) => this.knows(word) && (i === 0 || this.knows(all[i - 1])),
-            ),
+            [
+              '--port',
+              String(this.port),
+              '--bind',
+              '127.0.0.1',
+              '--dir',
+              this.directory,
+              '--save',
+              '',
+              '--repl-diskless-sync-delay',
+              '0',
+              '--enable-debug-command',
+              'local',
+              ...this.args,
+            ].filter((word, i, all) => this.knows(word) && (i === 0 || this.knows(all[i - 1]))),
             { stdio: ['ignore', 'pipe', 'pipe'] },
           )
     this.child = child
@@ -114,7 +126,8 @@ export class TestServer {
     child.stdout?.on('data', keep)
     child.stderr?.on('data', keep)
     const gone = new Promise<false>((resolve) => child.once('exit', () => resolve(false)))
-    if (!(await Promise.race([answersPing(this.port, 20_000), gone]))) throw new Error(`${this.program} did not start: ${lines.join('').slice(-800)}`)
+    if (!(await Promise.race([answersPing(this.port, 20_000), gone])))
+      throw new Error(`${this.program} did not start: ${lines.join('').slice(-800)}`)
   }
 
   /** Options that this version does not have are left out. */

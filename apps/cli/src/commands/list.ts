@@ -13,7 +13,9 @@ export default class List extends BaseCommand {
       const migrations = store.list()
       if (migrations.length === 0) this.log('No migrations yet.')
       for (const { id, createdAt, source, target, mode, status } of migrations)
-        this.log(`${id.padEnd(16)} ${new Date(createdAt).toISOString().slice(0, 19)}  ${status.phase.padEnd(12)} ${mode.padEnd(8)} ${source} -> ${target}`)
+        this.log(
+          `${id.padEnd(16)} ${new Date(createdAt).toISOString().slice(0, 19)}  ${status.phase.padEnd(12)} ${mode.padEnd(8)} ${source} -> ${target}`,
+        )
       return { migrations }
     } finally {
       store.close()

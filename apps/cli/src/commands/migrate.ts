@@ -34,7 +34,10 @@ export default class Migrate extends BaseCommand {
     display.erase()
     this.log(reportLines(report).join('\n'))
     process.exitCode = this.exitCode(report)
-    if (report.status.state === 'INTERRUPTED') this.log(`\nStopped. Everything read is written; the position is saved. Go on with:\n  ferrite-migrate migrate --resume ${migration.id}`)
+    if (report.status.state === 'INTERRUPTED')
+      this.log(
+        `\nStopped. Everything read is written; the position is saved. Go on with:\n  ferrite-migrate migrate --resume ${migration.id}`,
+      )
     return report
   }
 

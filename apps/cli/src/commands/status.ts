@@ -6,7 +6,10 @@ import { statusLines } from '../render/status-view.js'
 
 export default class Status extends BaseCommand {
   static override description = 'Check migration status'
-  static override examples = ['<%= config.bin %> <%= command.id %> --id mig_abc123', '<%= config.bin %> <%= command.id %> --id mig_abc123 --watch']
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --id mig_abc123',
+    '<%= config.bin %> <%= command.id %> --id mig_abc123 --watch',
+  ]
   static override flags = {
     id: Flags.string({ description: 'Name of the migration', required: true }),
     watch: Flags.boolean({ char: 'w', description: 'Show it again every second until it ends' }),
@@ -20,7 +23,8 @@ export default class Status extends BaseCommand {
         const { status } = store.get(flags.id)
         if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) this.log('\x1b[H\x1b[2J')
         this.log(statusLines(status).join('\n'))
-        if (status.state === 'INTERRUPTED') this.log(`\nIts process is gone. Go on with: ferrite-migrate migrate --resume ${status.id}`)
+        if (status.state === 'INTERRUPTED')
+          this.log(`\nIts process is gone. Go on with: ferrite-migrate migrate --resume ${status.id}`)
         if (!flags.watch || this.jsonEnabled() || status.state !== 'RUNNING') return status
         await sleep(1000)
       }

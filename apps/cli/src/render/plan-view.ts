@@ -5,7 +5,8 @@ const MARKS = { info: ' ', warn: '⚠️ ', fail: '❌' } as const
 
 /** What a run would do, and why. */
 export function planLines(plan: Plan): string[] {
-  const facts = (entries: Readonly<Record<string, string>>): string[] => Object.entries(entries).map(([name, value]) => `  ${name}: ${value}`)
+  const facts = (entries: Readonly<Record<string, string>>): string[] =>
+    Object.entries(entries).map(([name, value]) => `  ${name}: ${value}`)
   const { include, exclude, types, dbs, expiry } = plan.filter
   const filters = [
     ...include.map((pattern) => `include ${pattern}`),
@@ -35,6 +36,8 @@ export function planLines(plan: Plan): string[] {
     THIN,
     ...plan.findings.map((finding) => `${MARKS[finding.level]} ${finding.text}`),
     '',
-    plan.findings.some((finding) => finding.level === 'fail') ? 'RESULT: ❌ a run would be refused' : 'RESULT: ✅ ready; nothing was written but probe keys, which are removed',
+    plan.findings.some((finding) => finding.level === 'fail')
+      ? 'RESULT: ❌ a run would be refused'
+      : 'RESULT: ✅ ready; nothing was written but probe keys, which are removed',
   ]
 }

@@ -13,13 +13,20 @@ export function verificationLines(report: VerifyReport): string[] {
     'SUMMARY',
     THIN,
     row('Keys compared', formatCount(report.compared)),
-    row('Matching', `${formatCount(report.matching)} (${percent === 100 || percent === 0 ? percent : percent.toFixed(2)}%)`),
+    row(
+      'Matching',
+      `${formatCount(report.matching)} (${percent === 100 || percent === 0 ? percent : percent.toFixed(2)}%)`,
+    ),
     row('Mismatched', formatCount(report.mismatched)),
     row('Missing source', formatCount(report.missingSource)),
     row('Missing target', formatCount(report.missingTarget)),
     ...(report.differences.length > 0 ? ['', 'DIFFERENCES', THIN] : []),
     ...report.differences.slice(0, 20).map((one) => `${one.kind}: ${one.key} (db ${one.db}): ${one.detail}`),
-    ...(report.differences.length > 20 ? [`… and ${formatCount(report.mismatched + report.missingSource + report.missingTarget - 20)} more; --json gives up to 1,000`] : []),
+    ...(report.differences.length > 20
+      ? [
+          `… and ${formatCount(report.mismatched + report.missingSource + report.missingTarget - 20)} more; --json gives up to 1,000`,
+        ]
+      : []),
     '',
     `RESULT: ${report.equal ? '✅ VERIFIED' : '❌ DIFFERENCES FOUND'}`,
   ]
@@ -48,9 +55,24 @@ export function reportLines(report: MigrationReport): string[] {
     row('Keys failed', formatCount(status.keysFailed)),
     row('Bytes read', formatBytes(status.bytesDone)),
     row('Elapsed', formatDuration(elapsed)),
-    ...(report.failures.length > 0 ? ['', 'FAILED KEYS', THIN, ...report.failures.slice(0, 20).map((one) => `${one.key} (db ${one.db}): ${one.reason}`)] : []),
+    ...(report.failures.length > 0
+      ? [
+          '',
+          'FAILED KEYS',
+          THIN,
+          ...report.failures.slice(0, 20).map((one) => `${one.key} (db ${one.db}): ${one.reason}`),
+        ]
+      : []),
     ...(report.notCarried.length > 0
-      ? ['', 'NOT CARRIED', THIN, ...report.notCarried.map((one) => `${one.what}: ${formatCount(one.count)}${one.examples.length > 0 ? `, such as ${one.examples.join(', ')}` : ''}`)]
+      ? [
+          '',
+          'NOT CARRIED',
+          THIN,
+          ...report.notCarried.map(
+            (one) =>
+              `${one.what}: ${formatCount(one.count)}${one.examples.length > 0 ? `, such as ${one.examples.join(', ')}` : ''}`,
+          ),
+        ]
       : []),
     ...(report.verification ? ['', ...verificationLines(report.verification)] : []),
   ]

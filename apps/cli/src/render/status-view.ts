@@ -26,7 +26,8 @@ export function lagText(status: MigrationStatus): string {
 export function etaText(status: MigrationStatus): string {
   if (status.state !== 'RUNNING') return '-'
   if (status.diverging) return 'not converging: the source writes faster than the target takes'
-  if (status.phase === 'LIVE_SYNC') return status.lagBytes ? (status.etaMs === null ? 'unknown' : formatDuration(status.etaMs)) : 'in sync'
+  if (status.phase === 'LIVE_SYNC')
+    return status.lagBytes ? (status.etaMs === null ? 'unknown' : formatDuration(status.etaMs)) : 'in sync'
   return status.etaMs === null ? 'unknown' : formatDuration(status.etaMs)
 }
 

@@ -1,0 +1,3 @@
+export * from './dataset.js'
+export * from './random.js'
+export * from './writer.js'

@@ -1,0 +1,67 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+
+/** Which layers a layer may use; a package's layer is the `layer:` tag in its package.json's nx block. */
+const MAY_USE: Readonly<Record<string, readonly string[]>> = {
+  contracts: [],
+  protocol: ['contracts'],
+  redis: ['contracts', 'protocol'],
+  core: ['contracts', 'protocol'],
+  conformance: ['contracts', 'protocol'],
+  plugin: ['contracts', 'protocol', 'redis', 'core'],
+  cli: ['contracts', 'protocol', 'core', 'plugin'],
+  tool: ['contracts', 'protocol', 'redis', 'core', 'conformance', 'plugin', 'cli', 'tool'],
+}
+
+interface Package {
+  readonly name: string
+  readonly folder: string
+  readonly layer: string
+  readonly dependencies: readonly string[]
+}
+
+const root = resolve(import.meta.dirname, '..', '..', '..')
+
+function readPackages(): Package[] {
+  return globSync('{packages,plugins,apps,tools}/*/package.json', { cwd: root }).map((file) => {
+    const json = JSON.parse(readFileSync(join(root, file), 'utf8')) as {
+      name: string
+      nx?: { tags?: string[] }
+      dependencies?: Record<string, string>
+    }
+    const layer = json.nx?.tags?.find((tag) => tag.startsWith('layer:'))?.slice(6) ?? ''
+    return { name: json.name, folder: dirname(file), layer, dependencies: Object.keys(json.dependencies ?? {}) }
+  })
+}
+
+const packages = readPackages()
+const byName = new Map(packages.map((one) => [one.name, one]))
+const problems: string[] = []
+
+function check(user: Package, used: string, where: string): void {
+  const other = byName.get(used)
+  if (other === undefined || other === user) return
+  if (!(MAY_USE[user.layer] ?? []).includes(other.layer))
+    problems.push(`${where}: ${user.layer} must not use ${other.layer} (${used})`)
+}
+
+for (const one of packages) {
+  if (!(one.layer in MAY_USE)) problems.push(`${one.folder}/package.json: no known layer: tag`)
+  for (const dependency of one.dependencies) check(one, dependency, `${one.folder}/package.json`)
+  for (const file of globSync(`${one.folder}/src/**/*.ts`, { cwd: root })) {
+    const text = readFileSync(join(root, file), 'utf8')
+    for (const match of text.matchAll(/(?:from|import\()\s*'([^']+)'/g)) {
+      const name = match[1].startsWith('@') ? match[1].split('/').slice(0, 2).join('/') : match[1].split('/')[0]
+      check(one, name, relative('.', file))
+      if (byName.has(name) && name !== one.name && !one.dependencies.includes(name))
+        problems.push(`${file}: uses ${name}, which is no dependency of its package`)
+      if (match[1].startsWith('..') && !resolve(root, dirname(file), match[1]).startsWith(resolve(root, one.folder)))
+        problems.push(`${file}: reaches into another package (${match[1]})`)
+    }
+  }
+}
+
+if (problems.length > 0) {
+  console.error(problems.join('\n'))
+  process.exitCode = 1
+} else console.log(`Layers hold: ${packages.length} packages.`)

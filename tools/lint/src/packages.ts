@@ -1,0 +1,27 @@
+import { execFileSync } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+
+/** Runs publint and attw over every package that is published. */
+const root = resolve(import.meta.dirname, '..', '..', '..')
+const bin = (name: string): string => join(root, 'node_modules', '.bin', name)
+let failed = false
+
+for (const file of globSync('{packages,plugins,apps}/*/package.json', { cwd: root }).sort()) {
+  const { name } = JSON.parse(readFileSync(join(root, file), 'utf8')) as { name: string }
+  const folder = join(root, dirname(file))
+  for (const [tool, args] of [
+    ['publint', ['--strict', folder]],
+    ['attw', ['--pack', folder, '--profile', 'esm-only', '--no-emoji']],
+  ] as const) {
+    try {
+      execFileSync(bin(tool), args, { stdio: 'pipe', encoding: 'utf8' })
+      console.log(`${name}: ${tool} clean`)
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout: string; stderr: string }
+      console.error(`${name}: ${tool}\n${stdout}${stderr}`)
+      failed = true
+    }
+  }
+}
+if (failed) process.exitCode = 1

@@ -19,6 +19,7 @@ import {
   type Target,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
+import { commandSpecOf } from '@ferrite-migrate/protocol'
 import { ChangeRouter, commandRecord } from './change-router.js'
 import type { ResolvedConfig } from './config.js'
 import { DirtySet } from './dirty-set.js'
@@ -383,6 +384,7 @@ class ShardRun {
       )
       const first = event.records[0]
       if (!this.caughtUp && (first === undefined || Date.now() - first.receivedAt < CAUGHT_UP_MS)) this.caughtUp = true
+      if (this.dirty.size + this.held.size > 0) this.followMoves(forward)
       if (this.caughtUp && this.held.size > 0 && this.dirty.size === 0)
         for (const { db, key } of this.held.take(READ_AT_ONCE)) this.dirty.add(db, key)
       if (this.dirty.size > 0 && this.handoff === null) await this.handOver(event.position)
@@ -398,6 +400,25 @@ class ShardRun {
     progress.changeBytes += event.byteLength
     this.durable(event.position)
     return true
+  }
+
+  /**
+   * FLUSHALL, FLUSHDB and SWAPDB undo what was written ahead of them for dirty keys: these are read once more, and
+   * SWAPDB makes their namesakes in the other database dirty as well.
+   */
+  private followMoves(records: readonly ChangeRecord[]): void {
+    for (const record of records) {
+      const { kind } = commandSpecOf(record.name)
+      if (kind !== 'swapdb' && kind !== 'flush') continue
+      this.handoff = null
+      if (kind === 'flush') continue
+      const [a, b] = record.argv.slice(1).map((argument) => Number(argument.toString('latin1')))
+      for (const set of [this.dirty, this.held])
+        for (const { db, key } of [...set]) {
+          if (db === a) set.add(b, key)
+          else if (db === b) set.add(a, key)
+        }
+    }
   }
 
   /** Under replay: writes the current value of the dirty keys and remembers up to where their commands are in it. */

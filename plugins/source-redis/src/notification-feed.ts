@@ -17,6 +17,8 @@ const WANTED = 'KA'
 const PREFIX = /^__keyspace@(\d+)__:/
 /** Keys remembered between two readings; above, everything counts as changed. */
 const MOST_KEYS = 500_000
+/** Streams looked at again for their groups. */
+const MOST_STREAMS = 100_000
 const PING_MS = 5000
 const SILENT_MS = 20_000
 
@@ -29,6 +31,11 @@ export class NotificationFeed {
   events = 0
   private readonly options: NotificationFeedOptions
   private readonly keys = new Map<string, DirtyKey>()
+  /**
+   * Streams seen so far. Deliveries to consumer groups send no event, so their pending entries are only found by
+   * reading the stream again.
+   */
+  private readonly streams = new Map<string, DirtyKey>()
   private lost = false
   private former: string | null = null
   private link: RedisLink | null = null
@@ -69,6 +76,30 @@ export class NotificationFeed {
       this.keys.delete(name)
     }
     return taken
+  }
+
+  /** Notes a stream, so that its groups are looked at again. */
+  addStream(db: number, key: Buffer): void {
+    if (this.streams.size < MOST_STREAMS)
+      this.streams.set(`__keyspace@${db}__:${key.toString('latin1')}`, { db, key: Buffer.from(key) })
+  }
+
+  /** Up to `most` streams of one database, each in its turn. */
+  takeStreams(most: number): DirtyKey[] {
+    const taken: DirtyKey[] = []
+    for (const [name, key] of this.streams) {
+      if (taken.length >= most || (taken.length > 0 && taken[0].db !== key.db)) break
+      taken.push(key)
+      this.streams.delete(name)
+      this.streams.set(name, key)
+      if (taken.length >= this.streams.size) break
+    }
+    return taken
+  }
+
+  /** How many streams are known. */
+  get streamCount(): number {
+    return this.streams.size
   }
 
   /** Waits for an event or the time. @throws what ended the feed */
@@ -194,6 +225,8 @@ export class NotificationFeed {
     if (!match) return
     this.events++
     const name = channel.toString('latin1')
+    // Events of streams are called x…: xadd, xgroup-create, xdel.
+    if ((reply[3] as Buffer)[0] === 120) this.addStream(Number(match[1]), channel.subarray(match[0].length))
     if (!this.keys.has(name)) {
       if (this.keys.size >= MOST_KEYS) {
         this.keys.clear()

@@ -8,6 +8,7 @@ import {
   type SnapshotRecord,
   type SourceEvent,
 } from '@ferrite-migrate/contracts'
+import { keyTypeOf } from '@ferrite-migrate/protocol'
 import { type Endpoint, type RedisKeyReader, retrying } from '@ferrite-migrate/redis'
 import { NotificationFeed } from './notification-feed.js'
 
@@ -24,6 +25,8 @@ export interface ScanShardOptions {
 
 const CHECK_MS = 1000
 const GATHER_MS = 5
+/** Streams read again per second for their groups. */
+const STREAMS_PER_CHECK = 200
 /** So many keys may vanish in a second without their own events before a flush is suspected. */
 const UNEXPLAINED = 10
 
@@ -81,6 +84,7 @@ export class ScanShard implements Shard {
         let batch: SnapshotRecord[] = []
         for (const record of read) {
           if (record === null) continue
+          if (isStream(record)) this.feed?.addStream(record.db, record.key)
           if (record.value.form !== 'sliced') batch.push(record)
           else {
             if (batch.length > 0) yield { kind: 'snapshot', records: batch, byteLength: byteLength(batch) }
@@ -103,9 +107,9 @@ export class ScanShard implements Shard {
     let sweptAt = Date.now()
     let total = await this.total(reader)
     let events = feed.events
-    while (!signal.aborted) {
+    for (;;) {
       await feed.wait(CHECK_MS)
-      if (signal.aborted) return
+      if (signal.aborted) break
       if (feed.takeMissed()) {
         yield* this.scan(reader, signal)
         total = await this.total(reader)
@@ -128,6 +132,19 @@ export class ScanShard implements Shard {
         sweptAt = now
         yield { kind: 'dirty', keys: [], sweep: true }
       }
+      const streams = feed.takeStreams(STREAMS_PER_CHECK)
+      if (streams.length > 0) yield { kind: 'dirty', keys: streams }
+    }
+    // At the end everything that changed without an event, and what is still waiting.
+    for (let left = feed.pending; left > 0 && feed.pending > 0; ) {
+      const keys = feed.take(this.options.batchSize)
+      left -= keys.length
+      yield { kind: 'dirty', keys }
+    }
+    for (let left = feed.streamCount; left > 0; ) {
+      const streams = feed.takeStreams(Math.min(left, this.options.batchSize))
+      left -= streams.length
+      yield { kind: 'dirty', keys: streams }
     }
   }
 
@@ -139,6 +156,10 @@ export class ScanShard implements Shard {
       throw error
     }
   }
+}
+
+function isStream({ value }: SnapshotRecord): boolean {
+  return value.form === 'rdb' ? keyTypeOf(value.type, value.rdbVersion) === 'stream' : value.type === 'stream'
 }
 
 function byteLength(records: readonly SnapshotRecord[]): number {

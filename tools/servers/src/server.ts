@@ -33,7 +33,7 @@ export async function answersPing(port: number, timeoutMs: number): Promise<bool
   const deadline = Date.now() + timeoutMs
   while (Date.now() < deadline) {
     const alive = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
+      const socket = connect(port, '127.0.0.1', () => socket.write('*1\r\n$4\r\nPING\r\n'))
       socket.setTimeout(500, () => socket.destroy())
       socket.once('data', (data) => {
         resolve(/^(\+PONG|-NOAUTH|-NOPERM)/.test(data.toString('latin1')))

@@ -17,7 +17,9 @@ export function exitCodeOf(error: unknown): number {
         ? ExitCode.usage
         : ExitCode.failed
   const { oclif } = error as { oclif?: { exit?: number } }
-  return oclif?.exit ?? ExitCode.failed
+  // What oclif refuses while parsing is usage, whatever number it carries.
+  const name = (error as Error).constructor?.name ?? ''
+  return /Flag|Arg|Parse|Invalid|Nonexistent|CLIError/i.test(name) ? ExitCode.usage : (oclif?.exit ?? ExitCode.failed)
 }
 
 /** What all commands share: --json, the state directory, the log, and how errors are shown. */

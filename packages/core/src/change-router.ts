@@ -1,5 +1,12 @@
-import type { ChangeRecord, DirtyKey } from '@ferrite-migrate/contracts'
-import { absoluteExpiry, commandSpecOf, keyPositions, RespWriter, touchedKeys } from '@ferrite-migrate/protocol'
+import { type ChangeRecord, type DirtyKey, PackedChange } from '@ferrite-migrate/contracts'
+import {
+  absoluteExpiry,
+  commandSpecOf,
+  expiryArgument,
+  keyPositions,
+  RespWriter,
+  touchedKeys,
+} from '@ferrite-migrate/protocol'
 import type { DirtySet } from './dirty-set.js'
 import type { RecordFilter } from './key-filter.js'
 
@@ -25,7 +32,15 @@ export interface RouterOptions {
 }
 
 /** What to do with every command of one name, found once. */
-type Route = 'forward' | 'inspect' | 'drop'
+type Route = 'forward' | 'expiry' | 'inspect' | 'drop'
+
+/** Commands that may carry an expiry. */
+const EXPIRING = new Set(['SET', 'GETEX', 'RESTORE', 'EXPIRE', 'PEXPIRE', 'EXPIREAT', 'PEXPIREAT', 'SETEX', 'PSETEX'])
+/** Keys that end sooner than this could end at a slow target before the command arrives that renews them. */
+const HOLD_BELOW_MS = 60_000
+export const HELD_FOR_MS = 24 * 3_600_000
+/** Keys held at most; more would cost too much memory, and end when they end. */
+export const HELD_KEYS = 200_000
 
 /** Scripts may touch keys that they do not name as keys; only reading those named again is certain. */
 const OPAQUE = new Set(['EVAL', 'EVALSHA', 'FCALL'])
@@ -37,16 +52,26 @@ export function commandRecord(db: number, argv: readonly Buffer[], receivedAt: n
   return { db, name: argv[0].toString('latin1').toUpperCase(), argv, resp: out.take(), receivedAt }
 }
 
+/** `*3\r`: SET with nothing but key and value. */
+function isThreeArguments({ data, start }: PackedChange): boolean {
+  return data[start + 1] === 51 && data[start + 2] === 13
+}
+
 /** Decides for each change whether its command is replayed, its keys are read again, or it is dropped. */
 export class ChangeRouter {
   private readonly options: RouterOptions
   private readonly routes = new Map<string, Route>()
   private readonly pending: DirtySet
+  private readonly held: DirtySet
+  /** Whether expiries are held back at all. */
+  holding = true
 
-  /** `pending` holds the keys whose commands must not be replayed until their value has been read. */
-  constructor(options: RouterOptions, pending: DirtySet) {
+  /** `pending` holds the keys whose commands must not be replayed until their value has been read; `held` gets
+   * those whose expiry at the target is later than at the source. */
+  constructor(options: RouterOptions, pending: DirtySet, held: DirtySet) {
     this.options = options
     this.pending = pending
+    this.held = held
   }
 
   private routeOf(name: string): Route {
@@ -63,12 +88,50 @@ export class ChangeRouter {
     const { apply, filter, knows, relativeExpiry } = this.options
     if (spec.kind === 'link' || spec.kind === 'select' || spec.kind === 'multi' || spec.kind === 'exec') return 'drop'
     if (apply === 'state' || !filter.open || spec.kind !== 'write' || OPAQUE.has(name) || !knows(name)) return 'inspect'
-    return relativeExpiry && spec.relativeExpiry ? 'inspect' : 'forward'
+    return EXPIRING.has(name) ? 'expiry' : relativeExpiry && spec.relativeExpiry ? 'inspect' : 'forward'
+  }
+
+  /** A record that goes to the target as it is, without a look at its arguments. */
+  private plain(record: ChangeRecord): boolean {
+    const route = this.routeOf(record.name)
+    return (
+      route === 'forward' ||
+      (route === 'expiry' && record.name === 'SET' && record instanceof PackedChange && isThreeArguments(record))
+    )
+  }
+
+  /**
+   * Under replay: a source tells when a key expired, a target must not decide it before. Keys with little time left get
+   * more, and their own when the migration settles.
+   */
+  private hold(record: ChangeRecord, argv: readonly Buffer[]): ChangeRecord {
+    if (!this.holding || this.held.size >= HELD_KEYS) return record
+    const found = expiryArgument(record.name, argv)
+    if (found === null) return record
+    const deadline = Number(argv[found.at].toString('latin1')) * found.unit
+    if (!(deadline < Date.now() + HOLD_BELOW_MS)) return record
+    this.held.add(record.db, argv[1], deadline)
+    const longer = Math.round((Date.now() + HELD_FOR_MS) / found.unit)
+    return commandRecord(
+      record.db,
+      [...argv.slice(0, found.at), Buffer.from(String(longer)), ...argv.slice(found.at + 1)],
+      record.receivedAt,
+    )
+  }
+
+  /** A held expiry goes where RENAME, COPY and their like take it, and ends with DEL. */
+  private follow(record: ChangeRecord): void {
+    const spec = commandSpecOf(record.name)
+    if (spec.kind !== 'write' || (spec.find === undefined && spec.first === spec.last && record.name !== 'MOVE')) return
+    const touched = touchedKeys(spec, record.argv, record.db)
+    if (record.name === 'DEL' || record.name === 'UNLINK') for (const { db, key } of touched) this.held.delete(db, key)
+    else if (touched.some(({ db, key }) => this.held.has(db, key)))
+      for (const { db, key } of touched) this.held.add(db, key)
   }
 
   route(records: readonly ChangeRecord[]): Routed {
     const free = this.pending.size === 0
-    if (free && records.every((record) => this.routeOf(record.name) === 'forward'))
+    if (free && this.held.size === 0 && records.every((record) => this.plain(record)))
       return { forward: records, dirty: [], flush: null, swapped: null, ignored: [] }
 
     const forward: ChangeRecord[] = []
@@ -80,6 +143,11 @@ export class ChangeRouter {
     for (const record of records) {
       const route = this.routeOf(record.name)
       if (route === 'drop') continue
+      if (free && this.pending.size === 0 && this.plain(record)) {
+        if (this.held.size > 0) this.follow(record)
+        forward.push(record)
+        continue
+      }
       const spec = commandSpecOf(record.name)
       if (spec.kind === 'write') {
         const argv = record.argv
@@ -92,9 +160,14 @@ export class ChangeRouter {
           this.options.knows(record.name) &&
           !taken.some(({ db, key }) => this.pending.has(db, key))
         if (replay && taken.length === touched.length) {
+          if (this.held.size > 0) this.follow(record)
           const rewritten = this.options.relativeExpiry ? absoluteExpiry(record.name, argv, record.receivedAt) : null
-          if (rewritten === null) forward.push(record)
-          else for (const command of rewritten) forward.push(commandRecord(record.db, command, record.receivedAt))
+          if (rewritten === null) forward.push(this.hold(record, argv))
+          else
+            for (const command of rewritten) {
+              const made = commandRecord(record.db, command, record.receivedAt)
+              forward.push(this.hold(made, made.argv))
+            }
         } else if (replay && (record.name === 'DEL' || record.name === 'UNLINK'))
           forward.push(commandRecord(record.db, [argv[0], ...taken.map(({ key }) => key)], record.receivedAt))
         else if (replay && record.name === 'MSET') {

@@ -1,8 +1,13 @@
 import type { DirtyKey } from '@ferrite-migrate/contracts'
 
+/** A key, and when it ends at the source as far as is known: absolute ms, 0 = unknown. */
+export interface MarkedKey extends DirtyKey {
+  readonly endsAt: number
+}
+
 /** Keys whose value must be read again. Names are Latin-1 text inside, so that any byte is kept. */
 export class DirtySet {
-  private readonly keys = new Map<string, DirtyKey>()
+  private readonly keys = new Map<string, MarkedKey>()
 
   private static name(db: number, key: Buffer): string {
     return `${db}:${key.toString('latin1')}`
@@ -12,10 +17,12 @@ export class DirtySet {
     return this.keys.size
   }
 
-  /** Copies the key, which may be a view. */
-  add(db: number, key: Buffer): void {
+  /** Copies the key, which may be a view. A later end replaces an earlier one. */
+  add(db: number, key: Buffer, endsAt = 0): void {
     const name = DirtySet.name(db, key)
-    if (!this.keys.has(name)) this.keys.set(name, { db, key: Buffer.from(key) })
+    const known = this.keys.get(name)
+    if (known === undefined) this.keys.set(name, { db, key: Buffer.from(key), endsAt })
+    else if (endsAt !== 0) this.keys.set(name, { ...known, endsAt })
   }
 
   has(db: number, key: Buffer): boolean {
@@ -31,8 +38,8 @@ export class DirtySet {
   }
 
   /** Takes up to `most` keys of one database out. */
-  take(most: number): DirtyKey[] {
-    const taken: DirtyKey[] = []
+  take(most: number): MarkedKey[] {
+    const taken: MarkedKey[] = []
     for (const [name, entry] of this.keys) {
       if (taken.length >= most) break
       if (taken.length > 0 && entry.db !== taken[0].db) continue
@@ -42,7 +49,7 @@ export class DirtySet {
     return taken
   }
 
-  [Symbol.iterator](): IterableIterator<DirtyKey> {
+  [Symbol.iterator](): IterableIterator<MarkedKey> {
     return this.keys.values()
   }
 }

@@ -20,7 +20,7 @@ import {
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf } from '@ferrite-migrate/protocol'
-import { ChangeRouter, commandRecord } from './change-router.js'
+import { ChangeRouter, commandRecord, HELD_FOR_MS, HELD_KEYS } from './change-router.js'
 import type { ResolvedConfig } from './config.js'
 import { DirtySet } from './dirty-set.js'
 import { FingerprintSet } from './fingerprint-set.js'
@@ -49,9 +49,7 @@ export interface EngineOptions {
 const READ_AT_ONCE = 1000
 /** Keys that end sooner than this are held during the initial sync. */
 const HOLD_BELOW_MS = 15 * 60_000
-const HELD_FOR_MS = 24 * 3_600_000
-const HELD_KEYS = 200_000
-const CAUGHT_UP_MS = 1000
+const GONE_MS = 10_000
 const DIRTY_RETRY_MS = 1000
 
 /** Moves the records and changes of one source to one target until the source ends, the signal aborts or it fails. */
@@ -59,6 +57,7 @@ export class Engine {
   private readonly options: EngineOptions
   private readonly lanes: LanePool
   private readonly live = new Set<string>()
+  private readonly runs: readonly ShardRun[]
 
   constructor(options: EngineOptions) {
     this.options = options
@@ -67,15 +66,19 @@ export class Engine {
       Math.max(options.config.parallel, options.source.shards.length),
       (result, batch) => this.account(result, batch),
     )
+    this.runs = options.source.shards.map(
+      (shard, lane) => new ShardRun(options, this.lanes, shard, lane, () => this.wentLive(shard)),
+    )
   }
 
   async run(): Promise<void> {
-    await Promise.all(
-      this.options.source.shards.map((shard, lane) =>
-        new ShardRun(this.options, this.lanes, shard, lane, () => this.wentLive(shard)).run(),
-      ),
-    )
+    await Promise.all(this.runs.map((run) => run.run()))
     await this.lanes.drain()
+  }
+
+  /** Makes every expiry at the target what it is at the source; none is held from now on. */
+  async settle(): Promise<void> {
+    await Promise.all(this.runs.map((run) => run.settle()))
   }
 
   private wentLive(shard: Shard): void {
@@ -114,8 +117,9 @@ class ShardRun {
   private seen: FingerprintSet | null = null
   /** Keys written with a later expiry than their own, because the target must not expire them before we caught up. */
   private readonly held = new DirtySet()
-  private caughtUp = false
   private nextLane = 0
+  private settling = false
+  private over = false
   private reader: KeyReader | null = null
 
   constructor(options: EngineOptions, lanes: LanePool, shard: Shard, lane: number, wentLive: () => void) {
@@ -132,6 +136,7 @@ class ShardRun {
         relativeExpiry: options.source.relativeExpiry ?? false,
       },
       this.dirty,
+      this.held,
     )
   }
 
@@ -151,6 +156,7 @@ class ShardRun {
       await this.lanes.drain()
       await this.releaseHeld()
     } finally {
+      this.over = true
       await this.reader?.close()
     }
   }
@@ -236,7 +242,6 @@ class ShardRun {
       this.seen = new FingerprintSet()
       this.dirty.clear()
       this.held.clear()
-      this.caughtUp = false
     }
     if (keys !== undefined) progress.keysTotal = (this.syncs > 1 ? 0 : (progress.keysTotal ?? 0)) + keys
     if (bytes !== undefined) progress.bytesTotal = (this.syncs > 1 ? 0 : (progress.bytesTotal ?? 0)) + bytes
@@ -293,7 +298,7 @@ class ShardRun {
     if (!records.some((record) => record.expireAt > 0 && record.expireAt < limit)) return records
     return records.map((record) => {
       if (record.expireAt === 0 || record.expireAt >= limit || this.held.size >= HELD_KEYS) return record
-      this.held.add(record.db, record.key)
+      this.held.add(record.db, record.key, record.expireAt)
       const expireAt = Date.now() + HELD_FOR_MS
       if (!(record instanceof PackedRecord)) return { db: record.db, key: record.key, value: record.value, expireAt }
       return new PackedRecord(
@@ -310,17 +315,35 @@ class ShardRun {
     })
   }
 
-  /** Gives held keys the value and expiry they have at the source by now. At the end of a run: all of them. */
+  /** No expiry is held from now on; resolves when every held key has its own again. */
+  async settle(): Promise<void> {
+    this.settling = true
+    this.router.holding = false
+    while (this.held.size > 0 && !this.over) await sleep(10)
+  }
+
+  /**
+   * Gives held keys the expiry that they have at the source by now. Their values are right already; changes of expiry
+   * that still wait in the stream come after and say the same.
+   */
   private async releaseHeld(): Promise<void> {
-    while (this.held.size > 0 && this.shard.readAt !== undefined && this.options.config.mode === 'live') {
+    while (this.held.size > 0) {
       const keys = this.held.take(READ_AT_ONCE)
-      await this.writeValues(
-        keys,
-        await this.sourceReader().read(
-          keys[0].db,
-          keys.map(({ key }) => key),
-        ),
+      const records = await this.sourceReader().read(
+        keys[0].db,
+        keys.map(({ key }) => key),
       )
+      const commands = keys.flatMap(({ db, key, endsAt }, i): ChangeRecord[] => {
+        const record = records[i]
+        // Gone at the source: its deletion is on the way; if the stream ends here, the key ends as it would have there.
+        const expireAt = record === null ? endsAt || Date.now() + GONE_MS : record.expireAt
+        const argv =
+          expireAt === 0
+            ? [Buffer.from('PERSIST'), key]
+            : [Buffer.from('PEXPIREAT'), key, Buffer.from(String(expireAt))]
+        return [commandRecord(db, argv, 0)]
+      })
+      await this.lanes.write({ kind: 'changes', lane: this.lane, records: commands })
       await this.lanes.drain()
     }
   }
@@ -372,21 +395,20 @@ class ShardRun {
         this.dirty.clear()
         this.handoff = null
       }
-      await this.lanes.write(
-        { kind: 'changes', lane: this.lane, records: forward },
-        this.checkpoint(event.position),
-        (result) => {
-          progress.changeBytes += event.byteLength
-          event.release?.()
-          this.durable(event.position)
-          this.heal(result)
-        },
-      )
-      const first = event.records[0]
-      if (!this.caughtUp && (first === undefined || Date.now() - first.receivedAt < CAUGHT_UP_MS)) this.caughtUp = true
+      if (event.byteLength === 0 && forward.length === 0) event.release?.()
+      else
+        await this.lanes.write(
+          { kind: 'changes', lane: this.lane, records: forward },
+          this.checkpoint(event.position),
+          (result) => {
+            progress.changeBytes += event.byteLength
+            event.release?.()
+            this.durable(event.position)
+            this.heal(result)
+          },
+        )
       if (this.dirty.size + this.held.size > 0) this.followMoves(forward)
-      if (this.caughtUp && this.held.size > 0 && this.dirty.size === 0)
-        for (const { db, key } of this.held.take(READ_AT_ONCE)) this.dirty.add(db, key)
+      if (this.settling && this.held.size > 0) await this.releaseHeld()
       if (this.dirty.size > 0 && this.handoff === null) await this.handOver(event.position)
       return true
     }

@@ -264,7 +264,7 @@ export class Migration extends EventEmitter<Events> {
     const done = new AbortController()
     const tasks: Promise<unknown>[] = [engine.run().finally(() => done.abort())]
     if (this.config.mode === 'live' && (this.config.exit || this.config.verify))
-      tasks.push(this.endWhenCaughtUp(done.signal))
+      tasks.push(this.endWhenCaughtUp(engine, done.signal))
     try {
       await Promise.all(tasks)
     } catch (error) {
@@ -277,7 +277,7 @@ export class Migration extends EventEmitter<Events> {
   }
 
   /** Live mode that ends by itself: waits for the lag to go, verifies while the stream goes on, then stops reading. */
-  private async endWhenCaughtUp(over: AbortSignal): Promise<void> {
+  private async endWhenCaughtUp(engine: Engine, over: AbortSignal): Promise<void> {
     const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
     while (this.phase !== 'LIVE_SYNC') {
       if (over.aborted || this.wantsStop) return
@@ -295,6 +295,7 @@ export class Migration extends EventEmitter<Events> {
       if (goal !== null && untilLag === 0 && changeBytes >= goal) break
       await pause(20)
     }
+    await engine.settle()
     if (this.config.verify) await this.verify(over)
     if (this.config.exit) this.reading.abort()
   }

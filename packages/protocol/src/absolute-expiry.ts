@@ -31,3 +31,26 @@ export function absoluteExpiry(name: string, argv: readonly Buffer[], receivedAt
   }
   return null
 }
+
+/** Where a command with an absolute expiry has it: position of the argument and its unit in ms; null = it has none. */
+export function expiryArgument(name: string, argv: readonly Buffer[]): { at: number; unit: number } | null {
+  switch (name) {
+    case 'PEXPIREAT':
+      return { at: 2, unit: 1 }
+    case 'EXPIREAT':
+      return { at: 2, unit: 1000 }
+    case 'RESTORE':
+      return argv[2]?.toString('latin1') !== '0' &&
+        argv.some((word, i) => i >= 4 && /^absttl$/i.test(word.toString('latin1')))
+        ? { at: 2, unit: 1 }
+        : null
+    case 'SET':
+    case 'GETEX': {
+      const at = argv.findIndex((word, i) => i >= (name === 'SET' ? 3 : 2) && /^p?exat$/i.test(word.toString('latin1')))
+      return at < 0 || at + 1 >= argv.length
+        ? null
+        : { at: at + 1, unit: /^p/i.test(argv[at].toString('latin1')) ? 1 : 1000 }
+    }
+  }
+  return null
+}

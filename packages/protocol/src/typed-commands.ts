@@ -13,6 +13,7 @@ export interface TypedAbilities {
   readonly createConsumer: boolean
 }
 
+const PLACEHOLDER = [Buffer.from('x'), Buffer.from('x')]
 const COMMANDS = { list: 'RPUSH', set: 'SADD', hash: 'HSET', zset: 'ZADD' } as const
 /** Arguments per command; far below any server's limit and short enough not to hold the server up. */
 const CHUNK = 512
@@ -70,9 +71,29 @@ export function writeStreamEntries(out: RespWriter, key: Buffer, entries: readon
   return entries.length
 }
 
+/** Compares stream ids by number. */
+function compareIds(a: string, b: string): number {
+  const [ams, aseq] = a.split('-').map(BigInt)
+  const [bms, bseq] = b.split('-').map(BigInt)
+  return ams !== bms ? (ams < bms ? -1 : 1) : aseq < bseq ? -1 : aseq > bseq ? 1 : 0
+}
+
 /**
- * Appends what makes a stream whose entries are there already complete: last id, counters, groups, consumers, pending
- * entries. Gives how many commands. Order as a server needs it: last id, groups, then claims.
+ * Ids that are pending in some group although their entry is gone. XCLAIM only takes what is there, so these entries
+ * are added, claimed and deleted again.
+ */
+export function deletedPending(stream: StreamValue): string[] {
+  const there = new Set(stream.entries.map((entry) => entry.id))
+  const gone = new Set<string>()
+  for (const group of stream.groups) for (const { id } of group.pending) if (!there.has(id)) gone.add(id)
+  return [...gone].sort(compareIds)
+}
+
+/**
+ * Appends what makes a stream whose entries are there already complete: groups, consumers, pending entries, then last id
+ * and counters. Gives how many commands.
+ * @param lastEntry id of the last entry added, undefined when there is none
+ * @param placeholders entries that were added for their claims only
  */
 export function writeStreamState(
   out: RespWriter,
@@ -80,29 +101,21 @@ export function writeStreamState(
   stream: StreamValue,
   lastEntry: string | undefined,
   able: TypedAbilities,
+  placeholders: readonly string[] = [],
 ): number {
   let commands = 0
   const call = (...argv: (Buffer | string | number)[]): void => {
     out.call(...argv)
     commands++
   }
-  if (lastEntry === undefined || lastEntry !== stream.lastId) {
-    if (lastEntry === undefined && stream.lastId === '0-0') {
-      // A stream that never had an entry can only come from XGROUP CREATE … MKSTREAM.
-    } else if (lastEntry === undefined || !able.xsetid) {
-      call('XADD', key, stream.lastId, 'x', 'x')
-      call('XDEL', key, stream.lastId)
-    }
-  }
-  if (able.xsetid && !(lastEntry === undefined && stream.lastId === '0-0')) {
-    if (able.xsetidCounters && stream.entriesAdded !== '-1')
-      call('XSETID', key, stream.lastId, 'ENTRIESADDED', stream.entriesAdded, 'MAXDELETEDID', stream.maxDeletedId)
-    else call('XSETID', key, stream.lastId)
-  }
-  if (lastEntry === undefined && stream.lastId === '0-0' && stream.groups.length === 0) {
+  const untouched = lastEntry === undefined && stream.lastId === '0-0'
+  if (untouched && stream.groups.length === 0) {
+    // A stream that never had an entry can only come from XGROUP CREATE with MKSTREAM.
     call('XGROUP', 'CREATE', key, 'x', '0', 'MKSTREAM')
     call('XGROUP', 'DESTROY', key, 'x')
   }
+  const bringsLastId = !untouched && lastEntry !== stream.lastId && (lastEntry === undefined || !able.xsetid)
+  if (bringsLastId) call('XADD', key, stream.lastId, 'x', 'x')
   for (const group of stream.groups) {
     const tail = able.entriesRead && group.entriesRead !== '-1' ? ['ENTRIESREAD', group.entriesRead] : []
     call('XGROUP', 'CREATE', key, group.name, group.lastId, 'MKSTREAM', ...tail)
@@ -128,14 +141,28 @@ export function writeStreamState(
       }
     }
   }
+  const deleted = [...placeholders, ...(bringsLastId ? [stream.lastId] : [])]
+  for (let from = 0; from < deleted.length; from += CHUNK) call('XDEL', key, ...deleted.slice(from, from + CHUNK))
+  if (able.xsetid && !untouched) {
+    if (able.xsetidCounters && stream.entriesAdded !== '-1')
+      call('XSETID', key, stream.lastId, 'ENTRIESADDED', stream.entriesAdded, 'MAXDELETEDID', stream.maxDeletedId)
+    else call('XSETID', key, stream.lastId)
+  }
   return commands
 }
 
 /** Appends everything that builds the value under `key`, which must not exist; gives how many commands. */
 export function writeTyped(out: RespWriter, key: Buffer, value: DecodedValue, able: TypedAbilities): number {
   if (value.form === 'stream') {
-    const added = writeStreamEntries(out, key, value.entries)
-    return added + writeStreamState(out, key, value, value.entries.at(-1)?.id, able)
+    const placeholders = deletedPending(value)
+    const entries =
+      placeholders.length === 0
+        ? value.entries
+        : [...value.entries, ...placeholders.map((id) => ({ id, fields: PLACEHOLDER }))].sort((x, y) =>
+            compareIds(x.id, y.id),
+          )
+    const added = writeStreamEntries(out, key, entries)
+    return added + writeStreamState(out, key, value, entries.at(-1)?.id, able, placeholders)
   }
   if (value.type === 'string') {
     out.call('SET', key, value.items[0])

@@ -37,6 +37,7 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal'> {
 }
 
 const BATCH_BYTES = 512 << 10
+const IDLE_MS = 200
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {
   const match = /^([0-9a-zA-Z]{1,64}):(\d{1,16}):(\d{1,5})$/.exec(position)
@@ -225,6 +226,7 @@ export class PsyncShard implements Shard {
   }
 
   private async *changes(epoch: Epoch, window: ByteWindow, receiver: ReplicationReceiver): AsyncGenerator<SourceEvent> {
+    epoch.spool.idleMs = IDLE_MS
     const scan = new CommandScan()
     const start = window.offset()
     let records: PackedChange[] = []
@@ -284,7 +286,10 @@ export class PsyncShard implements Shard {
       }
       if (!inTransaction && window.offset() > from) yield event()
       if (!incomplete) continue
+      const had = window.offset(window.end)
       if (!(await window.more())) return
+      // An event without anything in it tells that the source is idle.
+      if (!inTransaction && window.offset(window.end) === had) yield event()
     }
   }
 }

@@ -30,6 +30,8 @@ let serial = 0
  * files, which vanish as they are read. Remembers when what arrived.
  */
 export class Spool implements ByteFeed {
+  /** After so long without bytes `next` gives an empty Buffer, so that a reader gets to look around; 0 = never. */
+  idleMs = 0
   private readonly options: SpoolOptions
   private readonly memory: Buffer[] = []
   private memoryHead = 0
@@ -146,10 +148,19 @@ export class Spool implements ByteFeed {
         if (this.failure !== null) throw this.failure
         if (this.ended) return null
       }
-      await new Promise<void>((resolve) => {
-        this.wake = resolve
-      })
+      if (!(await this.woken())) return EMPTY
     }
+  }
+
+  /** Waits for bytes; false when `idleMs` went by without any. */
+  private woken(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.idleMs > 0 ? setTimeout(() => resolve(false), this.idleMs) : undefined
+      this.wake = () => {
+        clearTimeout(timer)
+        resolve(true)
+      }
+    })
   }
 
   private async readBack(segment: Segment): Promise<Buffer> {

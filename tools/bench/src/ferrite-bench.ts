@@ -1,0 +1,129 @@
+import { once } from 'node:events'
+import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ReplyCounter } from '@ferrite-migrate/protocol'
+import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
+import type { TestServer } from '@ferrite-migrate/servers'
+import { countDifferences } from './equality.js'
+import { runTool } from './tool.js'
+
+export interface FerriteRow {
+  readonly job: string
+  readonly tool: string
+  readonly wallS: number
+  readonly ratio: number
+  readonly cpuS: number | null
+  readonly rssMb: number | null
+  readonly differences: number | null
+}
+
+/** Records what the tool sends to this target, to be sent again as it is. */
+async function record(source: TestServer, target: string, file: string): Promise<number> {
+  const { port } = parseEndpoint(target)
+  const out = createWriteStream(file)
+  let largest = 0
+  const proxy = createServer((client) => {
+    const links: Buffer[] = []
+    void RedisLink.open(parseEndpoint(target)).then((link) => {
+      let bytes = 0
+      link.takeOver((data) => client.write(data))
+      client.on('data', (data) => {
+        bytes += data.length
+        largest = Math.max(largest, bytes)
+        // Probes and questions are small; the lane that carries the data is what is recorded.
+        out.write(data)
+        link.send(data)
+      })
+      client.on('close', () => link.close())
+      for (const early of links) link.send(early)
+    })
+    client.on('error', () => undefined)
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  const address = proxy.address()
+  const via = typeof address === 'object' && address ? address.port : port
+  const run = await runTool(
+    ['-s', source.url, '-t', target.replace(`:${port}`, `:${via}`), '-m', 'snapshot', '-p', '1'],
+    600_000,
+  )
+  proxy.close()
+  out.end()
+  await once(out, 'close')
+  if (run.code !== 0) throw new Error(run.output)
+  return largest
+}
+
+async function pipe(file: string, target: string): Promise<number> {
+  const endpoint = parseEndpoint(target)
+  const link = await RedisLink.open(endpoint)
+  const startedAt = performance.now()
+  const counter = new ReplyCounter(
+    () => undefined,
+    () => undefined,
+  )
+  link.takeOver((data) => counter.push(data))
+  let sentinel = ''
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }))
+    if (!link.send(chunk as Buffer)) await once(link.socket, 'drain')
+  // A last command whose effect shows that all before it were done.
+  sentinel = `__ferrite_migrate__:bench:${Date.now()}`
+  link.send(Buffer.from(`*3\r\n$3\r\nSET\r\n$${sentinel.length}\r\n${sentinel}\r\n$1\r\n1\r\n`))
+  const look = await RedisLink.open(endpoint)
+  while ((await look.call('EXISTS', sentinel)) !== 1) await new Promise((resolve) => setTimeout(resolve, 10))
+  const wall = performance.now() - startedAt
+  await look.call('DEL', sentinel)
+  look.close()
+  link.close()
+  return wall
+}
+
+/** Ours into Ferrite against the same commands, made before and piped through one socket. */
+export async function benchFerrite(
+  source: TestServer,
+  target: string,
+  keys: number,
+  label: string,
+): Promise<FerriteRow[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'fm-pipe-'))
+  const file = join(folder, 'commands.resp')
+  const job = `mixed ${keys.toLocaleString('en-US')} -> ${label}`
+  const flush = async (): Promise<void> => {
+    const link = await RedisLink.open({ ...parseEndpoint(target), connectTimeoutMs: 60_000 })
+    await link.call('FLUSHALL')
+    link.close()
+  }
+  try {
+    await record(source, target, file)
+    await flush()
+    const piped = await pipe(file, target)
+    await flush()
+    const run = await runTool(['-s', source.url, '-t', target, '-m', 'snapshot'], 600_000)
+    if (run.code !== 0) throw new Error(run.output)
+    const differences = await countDifferences(source.url, target, true)
+    return [
+      {
+        job,
+        tool: 'pre-encoded, one socket',
+        wallS: piped / 1000,
+        ratio: 1,
+        cpuS: null,
+        rssMb: null,
+        differences: null,
+      },
+      {
+        job,
+        tool: 'ferrite-migrate',
+        wallS: run.wallMs / 1000,
+        ratio: run.wallMs / piped,
+        cpuS: run.cpuMs / 1000,
+        rssMb: run.rssMb,
+        differences,
+      },
+    ]
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type Measured, processUse, runMeasured } from './measure.js'
+
+const BIN = resolve(import.meta.dirname, '..', '..', '..', 'apps', 'cli', 'bin', 'run.js')
+
+const state = (): string[] => ['--state-dir', mkdtempSync(join(tmpdir(), 'fm-bench-'))]
+
+/** `ferrite-migrate migrate` to its end. */
+export function runTool(args: readonly string[], timeoutMs = 300_000): Promise<Measured> {
+  return runMeasured(process.execPath, [BIN, 'migrate', ...args, ...state()], timeoutMs)
+}
+
+/** `ferrite-migrate migrate --mode live` in the background, from the moment it is live. */
+export class LiveTool {
+  private readonly child: ChildProcess
+  private output = ''
+
+  private constructor(child: ChildProcess) {
+    this.child = child
+  }
+
+  static async start(source: string, target: string, extra: readonly string[] = []): Promise<LiveTool> {
+    const child = spawn(
+      process.execPath,
+      [BIN, 'migrate', '-s', source, '-t', target, '-m', 'live', ...extra, ...state()],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    const tool = new LiveTool(child)
+    await new Promise<void>((live, failed) => {
+      const look = (data: Buffer): void => {
+        tool.output = (tool.output + data.toString('utf8')).slice(-8000)
+        if (tool.output.includes('LIVE_SYNC')) live()
+      }
+      child.stdout?.on('data', look)
+      child.stderr?.on('data', look)
+      child.once('exit', () => failed(new Error(tool.output)))
+    })
+    return tool
+  }
+
+  get use(): { cpuMs: number; rssMb: number } {
+    return processUse(this.child.pid ?? 0)
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null) return
+    const gone = new Promise((resolve) => this.child.once('exit', resolve))
+    this.child.kill('SIGINT')
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), 20_000)
+    await gone
+    clearTimeout(timer)
+  }
+}

@@ -70,7 +70,7 @@ export async function migrateDuring(
   const live = new Promise<void>((resolve) => run.on('phase', (phase) => phase === 'LIVE_SYNC' && resolve()))
   await Promise.race([live, result])
   await during()
-  await caughtUp(run, config.source)
+  await Promise.race([caughtUp(run, config.source), result])
   run.stop()
   return result
 }

@@ -125,8 +125,10 @@ export class ChangeRouter {
     if (spec.kind !== 'write' || (spec.find === undefined && spec.first === spec.last && record.name !== 'MOVE')) return
     const touched = touchedKeys(spec, record.argv, record.db)
     if (record.name === 'DEL' || record.name === 'UNLINK') for (const { db, key } of touched) this.held.delete(db, key)
-    else if (touched.some(({ db, key }) => this.held.has(db, key)))
-      for (const { db, key } of touched) this.held.add(db, key)
+    else {
+      const ends = touched.flatMap(({ db, key }) => this.held.get(db, key)?.endsAt ?? [])
+      if (ends.length > 0) for (const { db, key } of touched) this.held.add(db, key, Math.max(...ends))
+    }
   }
 
   route(records: readonly ChangeRecord[]): Routed {

@@ -29,6 +29,10 @@ export class DirtySet {
     return this.keys.size > 0 && this.keys.has(DirtySet.name(db, key))
   }
 
+  get(db: number, key: Buffer): MarkedKey | undefined {
+    return this.keys.size === 0 ? undefined : this.keys.get(DirtySet.name(db, key))
+  }
+
   delete(db: number, key: Buffer): void {
     this.keys.delete(DirtySet.name(db, key))
   }

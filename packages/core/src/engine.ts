@@ -118,6 +118,7 @@ class ShardRun {
   /** Keys written with a later expiry than their own, because the target must not expire them before we caught up. */
   private readonly held = new DirtySet()
   private nextLane = 0
+  private readonly healed = new Set<string>()
   private settling = false
   private over = false
   private reader: KeyReader | null = null
@@ -390,7 +391,8 @@ class ShardRun {
       let forward: readonly ChangeRecord[] = routed.forward
       if (routed.flush !== null) forward = [...(await this.flushCommands(routed.flush)), ...forward]
       for (const { db, key } of routed.dirty) this.dirty.add(db, key)
-      if (routed.dirty.length > 0) this.handoff = null
+      const moved = this.dirty.size + this.held.size > 0 && this.followMoves(forward)
+      if (moved || routed.dirty.length > 0) this.handoff = null
       else if (this.handoff !== null && this.covers(event.position, this.handoff)) {
         this.dirty.clear()
         this.handoff = null
@@ -407,7 +409,6 @@ class ShardRun {
             this.heal(result)
           },
         )
-      if (this.dirty.size + this.held.size > 0) this.followMoves(forward)
       if (this.settling && this.held.size > 0) await this.releaseHeld()
       if (this.dirty.size > 0 && this.handoff === null) await this.handOver(event.position)
       return true
@@ -428,19 +429,21 @@ class ShardRun {
    * FLUSHALL, FLUSHDB and SWAPDB undo what was written ahead of them for dirty keys: these are read once more, and
    * SWAPDB makes their namesakes in the other database dirty as well.
    */
-  private followMoves(records: readonly ChangeRecord[]): void {
+  private followMoves(records: readonly ChangeRecord[]): boolean {
+    let moved = false
     for (const record of records) {
       const { kind } = commandSpecOf(record.name)
       if (kind !== 'swapdb' && kind !== 'flush') continue
-      this.handoff = null
+      moved = true
       if (kind === 'flush') continue
       const [a, b] = record.argv.slice(1).map((argument) => Number(argument.toString('latin1')))
       for (const set of [this.dirty, this.held])
-        for (const { db, key } of [...set]) {
-          if (db === a) set.add(b, key)
-          else if (db === b) set.add(a, key)
+        for (const { db, key, endsAt } of [...set]) {
+          if (db === a) set.add(b, key, endsAt)
+          else if (db === b) set.add(a, key, endsAt)
         }
     }
+    return moved
   }
 
   /** Under replay: writes the current value of the dirty keys and remembers up to where their commands are in it. */
@@ -458,7 +461,11 @@ class ShardRun {
   private heal(result: WriteResult): void {
     for (const { db, key, reason } of result.failed) {
       if (key === null) continue
-      this.options.onNote('healed', `${reason} (${printableKey(key)}); the key is read again`)
+      const kind = reason.slice(0, 60)
+      if (!this.healed.has(kind) && this.healed.size < 100) {
+        this.healed.add(kind)
+        this.options.onNote('healed', `${reason} (${printableKey(key)} and others like it): such keys are read again`)
+      }
       this.dirty.add(db, key)
       this.handoff = null
     }

@@ -31,6 +31,8 @@ const ACK_MS = 1000
 const SILENCE_MS = 15_000
 const PAUSE_UNFLUSHED = 64 << 20
 const MARK_BYTES = 40
+/** The newest Valkey whose RDB is understood here. */
+const VALKEY_VERSION = '9.1.0'
 /** The socket is left alone this long after each read, so that small writes come together. */
 const GATHER_MS = 1
 
@@ -183,7 +185,9 @@ export class ReplicationReceiver {
     const replies = await link.pipeline((out) => {
       out.call('REPLCONF', 'listening-port', '0')
       out.call('REPLCONF', 'capa', 'eof', 'capa', 'psync2')
-      return 2
+      // To a replica that names no version Valkey 9 sends an older RDB, and none at all where that cannot hold the data.
+      out.call('REPLCONF', 'version', VALKEY_VERSION)
+      return 3
     })
     for (const reply of replies) {
       if (!(reply instanceof Error)) continue
@@ -292,7 +296,8 @@ export class ReplicationReceiver {
     }, ACK_MS)
     const reason = await link.closed
     clearInterval(timer)
-    if (reason instanceof PsyncRefused) throw reason
+    // Not instanceof: every MigrateError is one, whatever its class.
+    if (reason?.code === 'FM_PSYNC_REFUSED') throw reason
     if (this.stage === 'rdb') {
       this.spool?.end(true)
       this.spool = null

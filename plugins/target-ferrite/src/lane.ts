@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ChangeBatch,
+  type ChangeRecord,
   type Checkpoint,
   type ConflictPolicy,
   type Failure,
@@ -14,10 +15,10 @@ import {
 } from '@ferrite-migrate/contracts'
 import {
   commandSpecOf,
-  keyPositions,
   ReplyCounter,
   ReplyError,
   RespWriter,
+  touchedKeys,
   writeFieldExpiry,
   writeItems,
   writeStreamEntries,
@@ -457,36 +458,50 @@ export class Lane {
   }
 
   /** One batch of changes is under way at a time: a refused one must never be followed by one that was taken. */
-  private async changes(batch: ChangeBatch, checkpoint: Checkpoint | undefined): Promise<WriteResult> {
+  private async changes(given: ChangeBatch, givenCheckpoint: Checkpoint | undefined): Promise<WriteResult> {
     const startedAt = Date.now()
+    const result = new MutableResult()
+    let batch = given
+    let checkpoint = givenCheckpoint
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
-      const result = new MutableResult()
       const link = await this.connect()
       const places: number[] = []
       const replies = this.renderChanges(link, batch, checkpoint, places)
       if (replies === 0) return result
-      result.byteLength = this.out.at
+      result.byteLength += this.out.at
       // A loss here is not repeated: whether EXEC ran is in the checkpoint, which the engine asks.
       const flight = await this.fly(link, replies, () => undefined).catch((error) => {
         throw this.lost(error)
       })
-      const refused = flight.errors.find((error) => error.inner < 0 && !error.text.startsWith('EXECABORT'))
-      if (refused === undefined) {
+      const refused = flight.errors.filter((error) => error.inner < 0 && !error.text.startsWith('EXECABORT'))
+      if (refused.length === 0) {
+        const before = result.failed.length
         this.sortInner(batch, places, flight, result)
-        result.written = batch.records.length - result.failed.length
+        result.written = batch.records.length - (result.failed.length - before)
         return result
       }
       // Nothing of the batch was done: EXEC refuses all when one command was refused. SELECT neither.
       link.assumeSelected(-1)
-      const kind = classify(refused.text)
+      const { text } = refused[0]
+      const kind = classify(text)
+      if (kind === 'key') {
+        // A form of a command that this server does not have: without it, its keys are read again instead.
+        const without = new Map(refused.map((error) => [places[error.index - 1] ?? NOBODY, error.text]))
+        if (without.has(NOBODY))
+          throw new MigrateError(
+            'FM_TARGET_REFUSED',
+            `${this.options.endpoint.label} refused a change: ${text.slice(0, 160)}`,
+            'Try --apply state.',
+          )
+        const before = result.failed.length
+        for (const [index, reason] of without) this.fail(batch.records[index], reason, result)
+        const dirty = result.failed.slice(before).flatMap(({ db, key }) => (key === null ? [] : [{ db, key }]))
+        batch = { ...batch, records: batch.records.filter((_, index) => !without.has(index)) }
+        checkpoint = checkpoint && { ...checkpoint, dirty: [...checkpoint.dirty, ...dirty] }
+        continue
+      }
       const limit = kind === 'passing' ? this.options.retryMs : kind === 'full' ? FULL_RETRY_MS : 0
-      if (kind === 'key')
-        throw new MigrateError(
-          'FM_TARGET_REFUSED',
-          `${this.options.endpoint.label} refused a change: ${refused.text.slice(0, 160)}`,
-          'Try --apply state.',
-        )
-      if (Date.now() - startedAt >= limit) throw refusalError(this.options.endpoint.label, refused.text)
+      if (Date.now() - startedAt >= limit) throw refusalError(this.options.endpoint.label, text)
       await sleep(wait)
     }
   }
@@ -567,17 +582,15 @@ export class Lane {
   private sortInner(batch: ChangeBatch, places: readonly number[], flight: Flight, result: MutableResult): void {
     for (const error of flight.errors) {
       const record = error.inner < 0 ? undefined : batch.records[places[error.inner]]
-      if (record === undefined) continue
-      const { argv } = record
-      const positions = keyPositions(commandSpecOf(record.name), argv)
-      for (const position of positions.length > 0 ? positions : [-1])
-        result.failed.push({
-          db: record.db,
-          key: position < 0 ? null : Buffer.from(argv[position]),
-          reason: `${record.name}: ${error.text.slice(0, 160)}`,
-          code: 'refused',
-        })
+      if (record !== undefined) this.fail(record, error.text, result)
     }
+  }
+
+  private fail(record: ChangeRecord, reason: string, result: MutableResult): void {
+    const touched = touchedKeys(commandSpecOf(record.name), record.argv, record.db)
+    const text = `${record.name}: ${reason.slice(0, 160)}`
+    if (touched.length === 0) result.failed.push({ db: record.db, key: null, reason: text, code: 'refused' })
+    for (const { db, key } of touched) result.failed.push({ db, key: Buffer.from(key), reason: text, code: 'refused' })
   }
 
   private async afterLoss(error: unknown, startedAt: number): Promise<void> {

@@ -28,6 +28,9 @@ export interface Client {
 
 /** Writes after which a key has no expiry any more. */
 export const TTL_DROPPED = new Set([
+  'HDEL',
+  'SREM',
+  'ZREM',
   'HSET',
   'HDEL',
   'HINCRBY',

@@ -135,7 +135,8 @@ async function goldenDump(version: ServerVersion): Promise<{ rdb: Buffer; digest
         page[0].db,
         page.map(({ key }) => key),
       )
-      page.forEach(({ db, key }, i) => digests.set(`${db} ${key.toString('latin1')}`, got[i]!.toString('hex')))
+      for (const [i, { db, key }] of page.entries())
+        digests.set(`${db} ${key.toString('latin1')}`, got[i]!.toString('hex'))
     }
     await reader.close()
     return { rdb: readFileSync(join(server.directory, 'dump.rdb')), digests }

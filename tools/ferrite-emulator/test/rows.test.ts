@@ -177,7 +177,12 @@ describe('the emulator behaves as Ferrite was measured to', () => {
   it('keeps scores exactly', async () => {
     await ask('ZADD', 'z', 'inf', 'a', '-inf', 'b', '3.0000000000000004', 'c', '0.1', 'd')
     const scores = (await ask('ZRANGE', 'z', '0', '-1', 'WITHSCORES')) as Buffer[]
-    expect(scores.filter((_, i) => i % 2).map((score) => Number(String(score).replace('inf', 'Infinity')))).toEqual([-Infinity, 0.1, 3.0000000000000004, Infinity])
+    expect(scores.filter((_, i) => i % 2).map((score) => Number(String(score).replace('inf', 'Infinity')))).toEqual([
+      -Infinity,
+      0.1,
+      3.0000000000000004,
+      Infinity,
+    ])
   })
   it('does not know hash-field expiry, functions, modules', async () => {
     for (const command of [

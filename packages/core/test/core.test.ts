@@ -1,0 +1,199 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ChangeRecord } from '@ferrite-migrate/contracts'
+import { describe, expect, it } from 'vitest'
+import { ChangeRouter, commandRecord } from '../dist/change-router.js'
+import { DirtySet } from '../dist/dirty-set.js'
+import { FingerprintSet } from '../dist/fingerprint-set.js'
+import {
+  logLevelFrom,
+  printableKey,
+  RecordFilter,
+  Registry,
+  redactUrl,
+  resolveConfig,
+  StateStore,
+} from '../dist/index.js'
+import { LanePool } from '../dist/lane-pool.js'
+
+const filter = (config: object = {}) =>
+  new RecordFilter({ include: [], exclude: [], types: [], dbs: [], expiry: 'any', ...config })
+const command = (...words: string[]): ChangeRecord =>
+  commandRecord(
+    0,
+    words.map((word) => Buffer.from(word)),
+    Date.now(),
+  )
+const words = (record: ChangeRecord): string => record.argv.map(String).join(' ')
+
+describe('configuration', () => {
+  it('fills in defaults', () =>
+    expect(resolveConfig({ source: 'a', target: 'b' })).toMatchObject({
+      mode: 'live',
+      parallel: 4,
+      batchSize: 1000,
+      onConflict: 'replace',
+    }))
+  it('names every wrong field', () => {
+    expect(() => resolveConfig({ source: '', target: 'b', parallel: 0, colour: 'red' } as never)).toThrow(
+      expect.objectContaining({
+        code: 'FM_CONFIG_INVALID',
+        message: expect.stringMatching(/source.*parallel.*colour/),
+      }),
+    )
+  })
+  it('takes secrets out of URLs', () => expect(redactUrl('redis://u:p@ss@h:1/2?password=x')).toBe('redis://h:1/2'))
+  it('reads log levels as the page shows', () => {
+    expect(logLevelFrom({ RUST_LOG: 'debug' })).toBe('debug')
+    expect(logLevelFrom({ RUST_LOG: 'ferrite_migrate=trace', FERRITE_MIGRATE_LOG: 'warn' })).toBe('warn')
+  })
+  it('prints any key', () => expect(printableKey(Buffer.from([65, 0, 255, 92]))).toBe('A\\x00\\xff\\x5c'))
+})
+
+describe('filter', () => {
+  it('includes, excludes and chooses databases', () => {
+    const one = filter({ include: ['user:*', 'data:*'], exclude: ['*:tmp'], dbs: [0, 2] })
+    expect(one.takesKey(0, Buffer.from('user:1'))).toBe(true)
+    expect(one.takesKey(1, Buffer.from('user:1'))).toBe(false)
+    expect(one.takesKey(2, Buffer.from('data:tmp'))).toBe(false)
+    expect(one.takesKey(0, Buffer.from('other'))).toBe(false)
+  })
+  it('knows when it needs the value', () => {
+    expect(filter({ types: ['hash'] }).needsValue).toBe(true)
+    expect(filter({ include: ['a'] }).needsValue).toBe(false)
+  })
+})
+
+describe('change router', () => {
+  const make = (options: Partial<ConstructorParameters<typeof ChangeRouter>[0]> = {}) => {
+    const pending = new DirtySet()
+    const held = new DirtySet()
+    return {
+      pending,
+      held,
+      router: new ChangeRouter(
+        { apply: 'replay', filter: filter(), knows: () => true, relativeExpiry: false, ...options },
+        pending,
+        held,
+      ),
+    }
+  }
+  it('forwards what it can, verbatim', () => {
+    const records = [command('SET', 'a', '1'), command('INCR', 'b')]
+    expect(make().router.route(records).forward).toEqual(records)
+  })
+  it('makes dirty what the target lacks and what scripts touch, and what follows on the same key', () => {
+    const { router } = make({ knows: (name) => name !== 'HSETEX' })
+    const routed = router.route([
+      command('HSETEX', 'h', 'EX', '1', 'FIELDS', '1', 'f', 'v'),
+      command('EVAL', 'x', '1', 'k'),
+      command('HSET', 'h', 'g', '1'),
+      command('SET', 'other', '1'),
+    ])
+    expect(routed.forward.map(words)).toEqual(['SET other 1'])
+    expect(routed.dirty.map(({ key }) => String(key))).toEqual(['h', 'k', 'h'])
+  })
+  it('cuts multi-key commands down to what the filter takes', () => {
+    const { router } = make({ filter: filter({ include: ['a*'] }) })
+    const routed = router.route([
+      command('DEL', 'a1', 'b1', 'a2'),
+      command('MSET', 'a1', '1', 'b1', '2'),
+      command('RENAME', 'a1', 'b2'),
+      command('SET', 'b', '1'),
+    ])
+    expect(routed.forward.map(words)).toEqual(['DEL a1 a2', 'MSET a1 1'])
+    expect(routed.dirty.map(({ key }) => String(key))).toEqual(['a1'])
+  })
+  it('flushes only its own keys under a filter', () => {
+    const { router } = make({ filter: filter({ include: ['a*'] }) })
+    const routed = router.route([command('SET', 'a1', '1'), command('FLUSHALL')])
+    expect(routed.flush).toEqual([])
+    expect(routed.forward.map(words)).toEqual(['DEL a1'])
+  })
+  it('holds short expiries back, follows them, and forgets them with DEL', () => {
+    const { router, held } = make()
+    const soon = String(Date.now() + 5000)
+    const routed = router.route([command('PEXPIREAT', 'k', soon), command('RENAME', 'k', 'k2')])
+    expect(Number(String(routed.forward[0].argv[2]))).toBeGreaterThan(Date.now() + 3_600_000)
+    expect(held.has(0, Buffer.from('k2'))).toBe(true)
+    router.route([command('DEL', 'k2')])
+    expect(held.has(0, Buffer.from('k2'))).toBe(false)
+    router.holding = false
+    expect(words(router.route([command('PEXPIREAT', 'k', soon)]).forward[0])).toBe(`PEXPIREAT k ${soon}`)
+  })
+  it('turns relative expiries into absolute ones', () => {
+    const { router } = make({ relativeExpiry: true })
+    const at = Date.now()
+    const [set, expire] = router.route([
+      commandRecord(
+        0,
+        ['SETEX', 'k', '1000', 'v'].map((word) => Buffer.from(word)),
+        at,
+      ),
+    ]).forward
+    expect(words(set)).toBe('SET k v')
+    expect(words(expire)).toBe(`PEXPIREAT k ${at + 1_000_000}`)
+  })
+  it('drops what Sentinels say', () =>
+    expect(
+      make()
+        .router.route([command('PUBLISH', '__sentinel__:hello', 'x'), command('PUBLISH', 'news', 'x')])
+        .forward.map(words),
+    ).toEqual(['PUBLISH news x']))
+})
+
+describe('lanes', () => {
+  it('give the first failure to whoever writes next', async () => {
+    const target = { write: async () => Promise.reject(new Error('broken')) }
+    const lanes = new LanePool(target as never, 1, () => undefined)
+    await lanes.write({ kind: 'snapshot', lane: 0, records: [], onConflict: 'replace' })
+    await expect(lanes.drain()).rejects.toThrow('broken')
+    await lanes.recover()
+    await lanes.drain()
+  })
+})
+
+describe('fingerprint set', () => {
+  it('has what was added and nothing else', () => {
+    const set = new FingerprintSet()
+    for (let i = 0; i < 100_000; i++) set.add(i % 3, Buffer.from(`key:${i}`))
+    for (let i = 0; i < 100_000; i++) expect(set.has(i % 3, Buffer.from(`key:${i}`))).toBe(true)
+    for (let i = 0; i < 10_000; i++) expect(set.has(0, Buffer.from(`other:${i}`))).toBe(false)
+  })
+})
+
+describe('state store', () => {
+  it('keeps migrations, and sees that a process died', () => {
+    const store = new StateStore(mkdtempSync(join(tmpdir(), 'fm-store-')))
+    const status = { id: 'm', state: 'RUNNING', phase: 'LIVE_SYNC' } as never
+    const row = { id: 'm', createdAt: 1, source: 's', target: 't', mode: 'live', pid: process.pid, status, plan: '{}' }
+    store.create(row)
+    expect(store.get('m').status.state).toBe('RUNNING')
+    expect(() => store.create(row)).toThrow(expect.objectContaining({ code: 'FM_ID_TAKEN' }))
+    store.create({ ...row, id: 'dead', pid: 2 ** 22 + 1 })
+    expect(store.get('dead').status.state).toBe('INTERRUPTED')
+    expect(() => store.get('none')).toThrow(expect.objectContaining({ code: 'FM_ID_UNKNOWN' }))
+    store.addEvent('m', 'phase', 'x')
+    expect(store.events('m')).toHaveLength(1)
+    expect(store.list()).toHaveLength(2)
+    store.close()
+  })
+})
+
+describe('registry', () => {
+  const plugin = (name: string, scheme: string) => ({
+    name,
+    root: '/x',
+    packageJson: {
+      ferriteMigrate: { contract: 1, adapters: [{ kind: 'source', name, schemes: [scheme], module: './i.js' }] },
+    },
+  })
+  it('refuses two claims to one scheme, naming both', () => {
+    expect(() => new Registry([plugin('a', 's'), plugin('b', 's')])).toThrow(
+      expect.objectContaining({ code: 'FM_PLUGIN_SCHEME', message: expect.stringMatching(/a and b/) }),
+    )
+  })
+  it('ignores packages without the block', () =>
+    expect(new Registry([{ name: 'x', root: '/', packageJson: {} }]).adapters('source')).toEqual([]))
+})

@@ -27,6 +27,8 @@ export interface Epoch {
 }
 
 const ACK_MS = 1000
+const HURRY_MS = 25
+const HURRY_TIMES = 40
 /** A primary that prepares an RDB sends a newline every second; silence for longer means that nothing will come. */
 const SILENCE_MS = 15_000
 const PAUSE_UNFLUSHED = 64 << 20
@@ -389,6 +391,16 @@ export class ReplicationReceiver {
     this.stage = 'stream'
     this.ready = true
     this.link!.gatherMs = GATHER_STREAM_MS
+    this.hurryStream(this.received, 0)
+  }
+
+  /**
+   * A primary starts the stream with the first acknowledgement after it has noticed, a moment after the last byte, that its
+   * snapshot is through: so several, until something comes.
+   */
+  private hurryStream(from: number, times: number): void {
+    if (this.stopped || this.stage !== 'stream' || this.received !== from || times >= HURRY_TIMES) return
     this.sendAck()
+    setTimeout(() => this.hurryStream(from, times + 1), HURRY_MS)
   }
 }

@@ -1,6 +1,13 @@
 import { createWriteStream } from 'node:fs'
 import { type Logger, type LogLevel, MigrateError } from '@ferrite-migrate/contracts'
-import { createLogger, defaultStateDir, logLevelFrom, Registry } from '@ferrite-migrate/core'
+import {
+  createLogger,
+  defaultStateDir,
+  type FoundPlugin,
+  findPlugin,
+  logLevelFrom,
+  Registry,
+} from '@ferrite-migrate/core'
 import { Command, Flags } from '@oclif/core'
 
 /** 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 refused by preflight, 130 interrupted. */
@@ -33,6 +40,14 @@ export abstract class BaseCommand extends Command {
     }),
     verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
     trace: Flags.boolean({ description: 'Trace the network, values cut and secrets left out', helpGroup: 'GLOBAL' }),
+    plugin: Flags.string({
+      description: 'Adapter package to use as well, found from the current directory',
+      multiple: true,
+      multipleNonGreedy: true,
+      env: 'FERRITE_MIGRATE_PLUGINS',
+      delimiter: ',',
+      helpGroup: 'GLOBAL',
+    }),
     'log-file': Flags.string({ description: 'Write the log to this file instead of the screen', helpGroup: 'GLOBAL' }),
   }
 
@@ -58,15 +73,16 @@ export abstract class BaseCommand extends Command {
     }
   }
 
-  /** The adapters of the plugins that oclif has loaded. */
-  protected registry(): Registry {
-    return new Registry(
-      [...this.config.plugins.values()].map((plugin) => ({
+  /** The adapters of the plugins that oclif has loaded, and of the packages that --plugin names. */
+  protected registry(extra: readonly string[] = []): Registry {
+    const loaded = [...this.config.plugins.values()].map(
+      (plugin): FoundPlugin => ({
         name: plugin.name,
         root: plugin.root,
         packageJson: plugin.pjson as unknown as Record<string, unknown>,
-      })),
+      }),
     )
+    return new Registry([...loaded, ...extra.map((name) => findPlugin(name, process.cwd()))])
   }
 
   override async catch(error: Error & { exitCode?: number }): Promise<void> {

@@ -200,22 +200,15 @@ export class Migration extends EventEmitter<Events> {
     const { registry } = this.options
     const context = { logger: this.logger, signal: this.reading.signal, tempDir: this.tempDir }
     const { config } = this
-    const source = registry.source(
-      config.source,
-      {
-        capture: config.capture,
-        'spool-limit': config.spoolLimit,
-        'batch-size': config.batchSize,
-        'sync-timeout': `${config.syncTimeoutMs}ms`,
-        ...config.sourceOptions,
-      },
-      context,
-    )
-    const target = registry.target(
-      config.target,
-      { 'sync-timeout': `${config.syncTimeoutMs}ms`, ...config.targetOptions },
-      context,
-    )
+    const shared = { 'sync-timeout': `${config.syncTimeoutMs}ms` }
+    const reading = {
+      ...shared,
+      capture: config.capture,
+      'spool-limit': config.spoolLimit,
+      'batch-size': config.batchSize,
+    }
+    const source = registry.source(config.source, reading, config.sourceOptions, context)
+    const target = registry.target(config.target, shared, config.targetOptions, context)
     // Both at once; whichever opened is kept, so that it is closed when the other fails.
     const [opened, other] = await Promise.allSettled([source, target])
     if (opened.status === 'fulfilled') this.source = opened.value

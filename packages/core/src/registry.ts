@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
   type AdapterContext,
   type AdapterSpec,
@@ -18,6 +18,30 @@ export interface FoundPlugin {
   readonly name: string
   readonly root: string
   readonly packageJson: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Finds an installed package by name (or a package's folder by path) as a module in `directory` would.
+ * @throws MigrateError FM_PLUGIN_MISSING
+ */
+export function findPlugin(name: string, directory: string): FoundPlugin {
+  const require = createRequire(join(directory, 'from-here.js'))
+  const folder = name.startsWith('.') || isAbsolute(name)
+  try {
+    const file = require.resolve(folder ? join(resolve(directory, name), 'package.json') : `${name}/package.json`)
+    return {
+      name: (require(file) as { name?: string }).name ?? name,
+      root: dirname(file),
+      packageJson: require(file) as Record<string, unknown>,
+    }
+  } catch (cause) {
+    throw new MigrateError(
+      'FM_PLUGIN_MISSING',
+      `the plugin ${name} is not installed`,
+      `Install it where you start the command: npm install ${name}. Its package.json must be among its exports.`,
+      { cause },
+    )
+  }
 }
 
 interface Entry {
@@ -58,13 +82,7 @@ export class Registry {
 
   /** Finds packages by name, as `import` from the module `from` (an import.meta.url) would. */
   static fromPackages(names: readonly string[], from: string): Registry {
-    const require = createRequire(from)
-    return new Registry(
-      names.map((name) => {
-        const file = require.resolve(`${name}/package.json`)
-        return { name, root: dirname(file), packageJson: require(file) as Record<string, unknown> }
-      }),
-    )
+    return new Registry(names.map((name) => findPlugin(name, dirname(fileURLToPath(from)))))
   }
 
   /** All adapters of one kind. */
@@ -88,13 +106,21 @@ export class Registry {
       throw new MigrateError(
         'FM_PLUGIN_MISSING',
         `no installed plugin takes ${scheme}:// as a ${kind}`,
-        `Installed: ${known || 'none'}. Others come with: ferrite-migrate plugins install NAME.`,
+        `Installed: ${known || 'none'}. Others are npm packages: install one and name it with --plugin.`,
       )
     return entry
   }
 
-  /** Options from manifest defaults, then the URL's query, then `given`; each checked. */
-  private options(entry: Entry, url: string, given: OptionValues): Record<string, string | number | boolean> {
+  /**
+   * Options from manifest defaults, then what the run offers to adapters that know it, then the URL's query, then `given`;
+   * each checked.
+   */
+  private options(
+    entry: Entry,
+    url: string,
+    offered: OptionValues,
+    given: OptionValues,
+  ): Record<string, string | number | boolean> {
     const { spec } = entry
     const values: Record<string, string | number | boolean> = {}
     const set = (name: string, raw: string | number | boolean): void => {
@@ -108,6 +134,8 @@ export class Registry {
       values[name] = parseOption(option, raw)
     }
     for (const option of spec.options) if (option.default !== undefined) set(option.name, option.default)
+    for (const [name, value] of Object.entries(offered))
+      if (spec.options.some((one) => one.name === name)) set(name, value)
     const query = url.indexOf('?')
     if (query >= 0)
       for (const [name, value] of new URLSearchParams(url.slice(query + 1))) if (name !== 'db') set(name, value)
@@ -127,15 +155,25 @@ export class Registry {
     return module[name] as T
   }
 
-  async source(url: string, given: OptionValues, context: Omit<AdapterContext, 'url' | 'options'>): Promise<Source> {
+  async source(
+    url: string,
+    offered: OptionValues,
+    given: OptionValues,
+    context: Omit<AdapterContext, 'url' | 'options'>,
+  ): Promise<Source> {
     const entry = this.find('source', url)
-    const options = this.options(entry, url, given)
+    const options = this.options(entry, url, offered, given)
     return (await this.load<CreateSource>(entry, 'createSource'))({ ...context, url, options })
   }
 
-  async target(url: string, given: OptionValues, context: Omit<AdapterContext, 'url' | 'options'>): Promise<Target> {
+  async target(
+    url: string,
+    offered: OptionValues,
+    given: OptionValues,
+    context: Omit<AdapterContext, 'url' | 'options'>,
+  ): Promise<Target> {
     const entry = this.find('target', url)
-    const options = this.options(entry, url, given)
+    const options = this.options(entry, url, offered, given)
     return (await this.load<CreateTarget>(entry, 'createTarget'))({ ...context, url, options })
   }
 }

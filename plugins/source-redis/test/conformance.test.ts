@@ -37,13 +37,13 @@ describe.each(['6.2', '7.0', '8.2', 'valkey-9.1'] as ServerVersion[])('over %s',
   for (const capture of ['psync', 'notifications']) {
     const make = async (): Promise<SourceSubject> => {
       const expected = sampleRecords()
-      const target = await registry.target(server.url, {}, context())
+      const target = await registry.target(server.url, {}, {}, context())
       const reader = target.reader()
       for await (const page of reader.keys())
         await target.write({ kind: 'snapshot', lane: 0, records: [], deletes: page, onConflict: 'replace' })
       await reader.close()
       await target.write({ kind: 'snapshot', lane: 0, records: expected, onConflict: 'replace' })
-      const source = await registry.source(server.url, { capture }, context())
+      const source = await registry.source(server.url, { capture }, {}, context())
       return {
         source,
         expected,

@@ -45,6 +45,7 @@ describe.each(['6.2', '7.0', '8.2', 'valkey-9.1', 'ferrite', 'emulator'] as (Ser
         target: await registry.target(
           url,
           {},
+          {},
           {
             logger: silentLogger,
             signal: new AbortController().signal,

@@ -19,7 +19,7 @@ export default class Migrate extends BaseCommand {
     const config: MigrationConfig = migrationConfig(flags, this.stateDir(flags['state-dir']))
     const display = new LiveDisplay()
     const logger = await this.logger(flags, (text) => this.jsonEnabled() || flags['dry-run'] || display.line(text))
-    const migration = new Migration(config, { registry: this.registry(), logger })
+    const migration = new Migration(config, { registry: this.registry(flags.plugin), logger })
     if (flags['dry-run']) {
       const plan = await migration.dryRun()
       this.log(planLines(plan).join('\n'))

@@ -13,7 +13,11 @@ export const migrateFlags = {
     default: 'live',
     helpValue: '<MODE>',
   }),
-  parallel: Flags.integer({ char: 'p', description: 'Parallel workers', default: 4, helpValue: '<N>' }),
+  parallel: Flags.integer({
+    char: 'p',
+    description: 'Parallel workers [default: 4; 1 into a Ferrite on two cores]',
+    helpValue: '<N>',
+  }),
   'batch-size': Flags.integer({ char: 'b', description: 'Keys per batch', default: 1000, helpValue: '<SIZE>' }),
   filter: Flags.string({
     char: 'f',
@@ -129,7 +133,7 @@ export function migrationConfig(flags: MigrateFlagValues, stateDir: string): Mig
     target: flags.target,
     mode: flags.mode as 'live' | 'snapshot',
     ...(flags.id === undefined ? {} : { id: flags.id }),
-    parallel: flags.parallel,
+    ...(flags.parallel === undefined ? {} : { parallel: flags.parallel }),
     batchSize: flags['batch-size'],
     filter: {
       include: flags.filter ?? [],

@@ -78,6 +78,8 @@ export interface Target extends AsyncDisposable {
   write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint): Promise<WriteResult>
   /** The checkpoint that a former run left, undefined when there is none. */
   checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined>
+  /** How many lanes serve this target best when nobody says; default 4. */
+  readonly advisedLanes?: number
   /** Accepts the server as it is now, after FM_TARGET_LOST. */
   reconnect?(): Promise<void>
   /** Removes a migration's checkpoints. */

@@ -22,7 +22,8 @@ export const configSchema = v.strictObject({
   mode: v.optional(v.picklist(['live', 'snapshot']), 'live'),
   /** Chosen by the tool when absent. */
   id: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only'))),
-  parallel: count(1, 64, 4),
+  /** Lanes of the initial copy; what the target advises when absent, else 4. */
+  parallel: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64))),
   batchSize: count(1, 100_000, 1000),
   filter: v.optional(filterSchema, {}),
   onConflict: v.optional(v.picklist(['replace', 'skip', 'fail']), 'replace'),

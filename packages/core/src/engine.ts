@@ -32,6 +32,7 @@ export interface EngineOptions {
   readonly id: string
   readonly config: ResolvedConfig
   readonly apply: 'replay' | 'state'
+  readonly lanes: number
   readonly source: Source
   readonly target: Target
   readonly filter: RecordFilter
@@ -61,10 +62,8 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.options = options
-    this.lanes = new LanePool(
-      options.target,
-      Math.max(options.config.parallel, options.source.shards.length),
-      (result, batch) => this.account(result, batch),
+    this.lanes = new LanePool(options.target, Math.max(options.lanes, options.source.shards.length), (result, batch) =>
+      this.account(result, batch),
     )
     this.runs = options.source.shards.map(
       (shard, lane) => new ShardRun(options, this.lanes, shard, lane, () => this.wentLive(shard)),

@@ -243,6 +243,7 @@ export class Migration extends EventEmitter<Events> {
       id: this.id,
       config: this.config,
       apply: plan.apply,
+      lanes: plan.lanes,
       source,
       target,
       filter: this.filter,
@@ -254,6 +255,7 @@ export class Migration extends EventEmitter<Events> {
       onPosition: (shard, position) => this.applied.set(shard, position),
       onNote: (type, text) => this.note(type, text),
     })
+    this.enter('INITIAL_SYNC')
     const done = new AbortController()
     const tasks: Promise<unknown>[] = [engine.run().finally(() => done.abort())]
     if (this.config.mode === 'live' && (this.config.exit || this.config.verify))

@@ -57,7 +57,7 @@ export function makePlan(
     mode: config.mode,
     apply,
     reasons,
-    lanes: config.parallel,
+    lanes: config.parallel ?? target.advisedLanes ?? 4,
     batchSize: config.batchSize,
     onConflict: config.onConflict,
     filter: config.filter,

@@ -31,7 +31,6 @@ describe('configuration', () => {
   it('fills in defaults', () =>
     expect(resolveConfig({ source: 'a', target: 'b' })).toMatchObject({
       mode: 'live',
-      parallel: 4,
       batchSize: 1000,
       onConflict: 'replace',
     }))

@@ -159,6 +159,7 @@ export class ReplicationReceiver {
           offset: this.received,
         })
       } catch (cause) {
+        if (this.stopped) break
         const error =
           cause instanceof MigrateError
             ? cause

@@ -19,27 +19,29 @@ export interface FerriteRow {
   readonly differences: number | null
 }
 
-/** Records what the tool sends to this target, to be sent again as it is. */
-async function record(source: TestServer, target: string, file: string): Promise<number> {
+/** Records what the tool sends to this target on the connection that carries the data, to be sent again as it is. */
+async function record(source: TestServer, target: string, folder: string): Promise<string> {
   const { port } = parseEndpoint(target)
-  const out = createWriteStream(file)
-  let largest = 0
+  const connections: { file: string; bytes: number; closed: Promise<unknown> }[] = []
   const proxy = createServer((client) => {
-    const links: Buffer[] = []
+    const file = join(folder, `connection-${connections.length}.resp`)
+    const out = createWriteStream(file)
+    const connection = { file, bytes: 0, closed: once(out, 'close') }
+    connections.push(connection)
+    client.on('error', () => undefined)
+    client.on('close', () => out.end())
     void RedisLink.open(parseEndpoint(target)).then((link) => {
-      let bytes = 0
       link.takeOver((data) => client.write(data))
       client.on('data', (data) => {
-        bytes += data.length
-        largest = Math.max(largest, bytes)
-        // Probes and questions are small; the lane that carries the data is what is recorded.
+        connection.bytes += data.length
         out.write(data)
-        link.send(data)
+        if (!link.send(data)) {
+          client.pause()
+          link.socket.once('drain', () => client.resume())
+        }
       })
       client.on('close', () => link.close())
-      for (const early of links) link.send(early)
     })
-    client.on('error', () => undefined)
   })
   proxy.listen(0, '127.0.0.1')
   await once(proxy, 'listening')
@@ -50,10 +52,9 @@ async function record(source: TestServer, target: string, file: string): Promise
     600_000,
   )
   proxy.close()
-  out.end()
-  await once(out, 'close')
+  await Promise.all(connections.map(({ closed }) => closed))
   if (run.code !== 0) throw new Error(run.output)
-  return largest
+  return connections.reduce((largest, one) => (one.bytes > largest.bytes ? one : largest)).file
 }
 
 async function pipe(file: string, target: string): Promise<number> {
@@ -65,11 +66,10 @@ async function pipe(file: string, target: string): Promise<number> {
     () => undefined,
   )
   link.takeOver((data) => counter.push(data))
-  let sentinel = ''
   for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }))
     if (!link.send(chunk as Buffer)) await once(link.socket, 'drain')
   // A last command whose effect shows that all before it were done.
-  sentinel = `__ferrite_migrate__:bench:${Date.now()}`
+  const sentinel = `__ferrite_migrate__:bench:${Date.now()}`
   link.send(Buffer.from(`*3\r\n$3\r\nSET\r\n$${sentinel.length}\r\n${sentinel}\r\n$1\r\n1\r\n`))
   const look = await RedisLink.open(endpoint)
   while ((await look.call('EXISTS', sentinel)) !== 1) await new Promise((resolve) => setTimeout(resolve, 10))
@@ -88,7 +88,6 @@ export async function benchFerrite(
   label: string,
 ): Promise<FerriteRow[]> {
   const folder = mkdtempSync(join(tmpdir(), 'fm-pipe-'))
-  const file = join(folder, 'commands.resp')
   const job = `mixed ${keys.toLocaleString('en-US')} -> ${label}`
   const flush = async (): Promise<void> => {
     const link = await RedisLink.open({ ...parseEndpoint(target), connectTimeoutMs: 60_000 })
@@ -96,7 +95,7 @@ export async function benchFerrite(
     link.close()
   }
   try {
-    await record(source, target, file)
+    const file = await record(source, target, folder)
     await flush()
     const piped = await pipe(file, target)
     await flush()

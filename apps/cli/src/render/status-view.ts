@@ -28,6 +28,7 @@ export function etaText(status: MigrationStatus): string {
   if (status.diverging) return 'not converging: the source writes faster than the target takes'
   if (status.phase === 'LIVE_SYNC')
     return status.lagBytes ? (status.etaMs === null ? 'unknown' : formatDuration(status.etaMs)) : 'in sync'
+  if (status.phase === 'INITIAL_SYNC' && status.keysDone === 0) return 'waiting for the snapshot of the source'
   return status.etaMs === null ? 'unknown' : formatDuration(status.etaMs)
 }
 

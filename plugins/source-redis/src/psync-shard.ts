@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ChangesEvent,
   type DirtyKey,
@@ -38,6 +39,8 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal'> {
 
 const BATCH_BYTES = 512 << 10
 const IDLE_MS = 200
+const LINGER_MS = 1
+const LINGER_BELOW = 8 << 10
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {
   const match = /^([0-9a-zA-Z]{1,64}):(\d{1,16}):(\d{1,5})$/.exec(position)
@@ -289,7 +292,13 @@ export class PsyncShard implements Shard {
       const had = window.offset(window.end)
       if (!(await window.more())) return
       // An event without anything in it tells that the source is idle.
-      if (!inTransaction && window.offset(window.end) === had) yield event()
+      if (window.offset(window.end) === had) {
+        if (!inTransaction) yield event()
+        continue
+      }
+      // A batch costs the same for one write as for fifty: those of the next moment go along.
+      if (epoch.spool.waiting < LINGER_BELOW) await sleep(LINGER_MS)
+      while (epoch.spool.waiting > 0 && window.end - window.pos < BATCH_BYTES) await window.more()
     }
   }
 }

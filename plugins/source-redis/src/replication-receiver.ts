@@ -35,9 +35,11 @@ const PAUSE_UNFLUSHED = 64 << 20
 const MARK_BYTES = 40
 /** The newest Valkey whose RDB is understood here. */
 const VALKEY_VERSION = '9.1.0'
-/** The socket is left alone this long after each read, so that small writes come together: snapshot, stream. */
+/**
+ * The socket is left alone this long after each read, so that small writes come together. Two milliseconds and more make
+ * the kernel delay its acknowledgements, and the source with them.
+ */
 const GATHER_MS = 1
-const GATHER_STREAM_MS = 2
 
 type Stage = 'preamble' | 'rdb' | 'stream'
 
@@ -391,7 +393,6 @@ export class ReplicationReceiver {
   private startStream(): void {
     this.stage = 'stream'
     this.ready = true
-    this.link!.gatherMs = GATHER_STREAM_MS
     this.hurryStream(this.received, 0)
   }
 

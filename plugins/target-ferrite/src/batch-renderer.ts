@@ -6,6 +6,7 @@ import {
   MigrateError,
   type NotCarried,
   PackedRecord,
+  type RdbValue,
   type SnapshotRecord,
 } from '@ferrite-migrate/contracts'
 import {
@@ -229,43 +230,12 @@ export class BatchRenderer {
       able.rdbTypes.has(value.type) &&
       (value.type < 22 || value.rdbVersion >= 80 === able.rdbVersion >= 80)
     ) {
-      this.restore(
-        new PackedRecord(
-          record.db,
-          record.expireAt,
-          joined(record.key, value.body),
-          0,
-          record.key.length,
-          record.key.length,
-          record.key.length + value.body.length,
-          value.type,
-          value.rdbVersion,
-        ),
-        index,
-        onConflict,
-        now,
-      )
+      this.restore(packed(record, value), index, onConflict, now)
       return
     }
     if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) {
       // Only the same module can read it: RESTORE decides, and refuses by key.
-      if (able.rendering === 'restore')
-        this.restore(
-          new PackedRecord(
-            record.db,
-            record.expireAt,
-            joined(record.key, value.body),
-            0,
-            record.key.length,
-            record.key.length,
-            record.key.length + value.body.length,
-            value.type,
-            value.rdbVersion,
-          ),
-          index,
-          onConflict,
-          now,
-        )
+      if (able.rendering === 'restore') this.restore(packed(record, value), index, onConflict, now)
       else this.notCarried.push({ what: 'module-value', db: record.db, key: Buffer.from(record.key) })
       return
     }
@@ -357,6 +327,18 @@ export class BatchRenderer {
   }
 }
 
-function joined(key: Buffer, body: Buffer): Buffer {
-  return Buffer.concat([key, body])
+/** A raw record in the packed form that the renderer works on; copies key and body. */
+function packed({ db, expireAt, key }: SnapshotRecord, { type, body, rdbVersion }: RdbValue): PackedRecord {
+  const keyEnd = key.length
+  return new PackedRecord(
+    db,
+    expireAt,
+    Buffer.concat([key, body]),
+    0,
+    keyEnd,
+    keyEnd,
+    keyEnd + body.length,
+    type,
+    rdbVersion,
+  )
 }

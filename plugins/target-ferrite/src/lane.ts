@@ -8,7 +8,6 @@ import {
   type Logger,
   MigrateError,
   type NotCarried,
-  PackedChange,
   type SnapshotBatch,
   type SnapshotRecord,
   type WriteResult,
@@ -24,9 +23,9 @@ import {
   writeStreamEntries,
   writeStreamState,
 } from '@ferrite-migrate/protocol'
-import { checkpointKey, type Endpoint, RedisLink, readInfo, retrying, type WireTrace } from '@ferrite-migrate/redis'
+import { type Endpoint, RedisLink, readInfo, retrying, type WireTrace } from '@ferrite-migrate/redis'
 import { BatchRenderer, NOBODY, type Staged, temporaryName } from './batch-renderer.js'
-import { encodeCheckpoint } from './checkpoint.js'
+import { renderChanges } from './change-renderer.js'
 import type { Abilities } from './probe.js'
 import { classify, refusalError } from './target-error.js'
 
@@ -466,7 +465,7 @@ export class Lane {
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
       const link = await this.connect()
       const places: number[] = []
-      const replies = this.renderChanges(link, batch, checkpoint, places)
+      const replies = renderChanges(this.out, link, batch, checkpoint, places)
       if (replies === 0) return result
       result.byteLength += this.out.at
       // A loss here is not repeated: whether EXEC ran is in the checkpoint, which the engine asks.
@@ -514,68 +513,6 @@ export class Lane {
       'The migration goes on from the checkpoint at the target.',
       { retryable: true, cause: error },
     )
-  }
-
-  /** `places` gets, for each command inside the transaction, the index of its record, or NOBODY. */
-  private renderChanges(
-    link: RedisLink,
-    batch: ChangeBatch,
-    checkpoint: Checkpoint | undefined,
-    places: number[],
-  ): number {
-    const { out } = this
-    const { records } = batch
-    let db = link.selected
-    const select = (wanted: number): void => {
-      if (wanted === db) return
-      out.call('SELECT', wanted)
-      places.push(NOBODY)
-      db = wanted
-    }
-    const transaction = records.length > 0
-    if (transaction) out.call('MULTI')
-    const key = checkpoint && checkpointKey(checkpoint.migration, checkpoint.shard)
-    let data: Buffer | null = null
-    let from = 0
-    let to = 0
-    const flush = (): void => {
-      if (data !== null) out.raw(data, from, to)
-      data = null
-    }
-    for (const [index, record] of records.entries()) {
-      if (record.db !== db || record.name === 'SWAPDB') {
-        flush()
-        if (record.name === 'SWAPDB' && key !== undefined) {
-          select(0)
-          out.call('DEL', key)
-          places.push(NOBODY)
-        }
-        select(record.db)
-      }
-      if (record instanceof PackedChange) {
-        // Neighbours in the stream stay neighbours: one copy for many commands.
-        if (data === record.data && to === record.start) to = record.end
-        else {
-          flush()
-          data = record.data
-          from = record.start
-          to = record.end
-        }
-      } else {
-        flush()
-        out.raw(record.resp)
-      }
-      places.push(index)
-    }
-    flush()
-    if (checkpoint !== undefined && key !== undefined) {
-      select(0)
-      out.call('SET', key, encodeCheckpoint(checkpoint))
-      places.push(NOBODY)
-    }
-    if (transaction) out.call('EXEC')
-    link.assumeSelected(db)
-    return places.length + (transaction ? 2 : 0)
   }
 
   /** Errors of single commands inside EXEC, by the keys of the command they belong to. */

@@ -1,0 +1,530 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type ChangeRecord,
+  type ChangesEvent,
+  type Checkpoint,
+  type DirtyKey,
+  type KeyReader,
+  MigrateError,
+  PackedRecord,
+  type Position,
+  type Shard,
+  type SnapshotEvent,
+  type SnapshotRecord,
+  type SourceEvent,
+  type WriteResult,
+} from '@ferrite-migrate/contracts'
+import { commandSpecOf } from '@ferrite-migrate/protocol'
+import { ChangeRouter, commandRecord, HELD_FOR_MS, HELD_KEYS } from './change-router.js'
+import { DirtySet } from './dirty-set.js'
+import type { EngineOptions } from './engine.js'
+import { FingerprintSet } from './fingerprint-set.js'
+import type { LanePool } from './lane-pool.js'
+import { printableKey } from './progress.js'
+
+const READ_AT_ONCE = 1000
+/** Keys that end sooner than this are held during the initial sync. */
+const HOLD_BELOW_MS = 15 * 60_000
+const GONE_MS = 10_000
+const DIRTY_RETRY_MS = 1000
+
+/** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
+export class ShardRun {
+  private readonly options: EngineOptions
+  private readonly lanes: LanePool
+  private readonly shard: Shard
+  private readonly lane: number
+  private readonly wentLive: () => void
+  /** Under replay: keys whose commands are not replayed until `handoff`. Under state: keys to read. */
+  private readonly dirty = new DirtySet()
+  private readonly router: ChangeRouter
+  private handoff: Position | null = null
+  private syncs = 0
+  private seen: FingerprintSet | null = null
+  /** Keys written with a later expiry than their own, because the target must not expire them before we caught up. */
+  private readonly held = new DirtySet()
+  private nextLane = 0
+  private readonly healed = new Set<string>()
+  private settling = false
+  private over = false
+  private reader: KeyReader | null = null
+
+  constructor(options: EngineOptions, lanes: LanePool, shard: Shard, lane: number, wentLive: () => void) {
+    this.options = options
+    this.lanes = lanes
+    this.shard = shard
+    this.lane = lane
+    this.wentLive = wentLive
+    this.router = new ChangeRouter(
+      {
+        apply: options.apply,
+        filter: options.filter,
+        knows: (name) => options.target.knows?.(name) ?? true,
+        relativeExpiry: options.source.relativeExpiry ?? false,
+      },
+      this.dirty,
+      this.held,
+    )
+  }
+
+  async run(): Promise<void> {
+    try {
+      let from: Position | undefined
+      for (;;) {
+        try {
+          if (await this.readFrom(from)) break
+          from = undefined
+        } catch (error) {
+          if (!(error instanceof MigrateError) || error.code !== 'FM_TARGET_LOST' || this.options.signal.aborted)
+            throw error
+          from = await this.afterTargetLoss(error)
+        }
+      }
+      await this.lanes.drain()
+      await this.releaseHeld()
+    } finally {
+      this.over = true
+      await this.reader?.close()
+    }
+  }
+
+  /** False = the source must be read again from the start. */
+  private async readFrom(from: Position | undefined): Promise<boolean> {
+    const changes = this.options.config.mode === 'live'
+    for await (const event of this.shard.read({
+      signal: this.options.signal,
+      changes,
+      ...(from === undefined ? {} : { from }),
+    })) {
+      if (!(await this.take(event))) return false
+    }
+    await this.lanes.drain()
+    return true
+  }
+
+  /** The target came back, perhaps without what was written last: goes on from its own checkpoint, or from the start. */
+  private async afterTargetLoss(error: MigrateError): Promise<Position | undefined> {
+    const { target, id, apply, onNote, config, signal } = this.options
+    await this.lanes.recover()
+    this.handoff = null
+    const deadline = Date.now() + config.syncTimeoutMs
+    for (;;) {
+      try {
+        await target.reconnect?.()
+        const checkpoint = apply === 'replay' ? await target.checkpoint(id, this.shard.id) : undefined
+        onNote(
+          'target-lost',
+          `${error.message}: ${checkpoint ? 'going on from the checkpoint at the target' : 'copying again'}`,
+        )
+        if (checkpoint === undefined) return undefined
+        this.dirty.clear()
+        for (const { db, key } of checkpoint.dirty) this.dirty.add(db, key)
+        return checkpoint.position
+      } catch (failure) {
+        if (!(failure instanceof MigrateError) || !failure.retryable || Date.now() > deadline || signal.aborted)
+          throw failure
+        await sleep(500)
+      }
+    }
+  }
+
+  /** False = the source must be read again from the start. */
+  private async take(event: SourceEvent): Promise<boolean> {
+    switch (event.kind) {
+      case 'sync':
+        await this.sync(event.mode, event.keys, event.bytes)
+        return true
+      case 'snapshot':
+        await this.snapshot(event)
+        return true
+      case 'snapshot-end':
+        await this.lanes.drain()
+        await this.removeVanished()
+        if (event.position !== undefined) await this.checkpointOnly(event.position)
+        this.wentLive()
+        return true
+      case 'changes':
+        return this.changes(event)
+      case 'dirty':
+        for (const { db, key } of event.keys) if (this.options.filter.takesKey(db, key)) this.dirty.add(db, key)
+        await this.writeDirty()
+        if (event.sweep) await this.sweep()
+        this.options.progress.changesApplied += event.keys.length
+        return true
+      case 'aside':
+        this.options.progress.leaveOut(event.what, null)
+        return true
+    }
+  }
+
+  private async sync(mode: 'full' | 'partial', keys?: number, bytes?: number): Promise<void> {
+    const { progress } = this.options
+    this.syncs++
+    if (mode === 'partial') return
+    if (this.syncs > 1) {
+      await this.lanes.drain()
+      this.options.onNote('resync', 'the source could not continue where it was: full resync')
+      progress.keysDone = 0
+      progress.bytesDone = 0
+      this.seen = new FingerprintSet()
+      this.dirty.clear()
+      this.held.clear()
+    }
+    if (keys !== undefined) progress.keysTotal = (this.syncs > 1 ? 0 : (progress.keysTotal ?? 0)) + keys
+    if (bytes !== undefined) progress.bytesTotal = (this.syncs > 1 ? 0 : (progress.bytesTotal ?? 0)) + bytes
+    this.options.onPhase('INITIAL_SYNC')
+  }
+
+  private async snapshot(event: SnapshotEvent): Promise<void> {
+    const { filter, progress, config } = this.options
+    const taken = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
+    const records = this.options.apply === 'replay' && config.mode === 'live' ? this.hold(taken) : taken
+    const onConflict = this.syncs > 1 ? 'replace' : config.onConflict
+    if (this.seen !== null) for (const record of records) this.seen.add(record.db, record.key)
+    const done = (): void => {
+      progress.keysDone += event.records.length
+      progress.bytesDone += event.byteLength
+      event.release?.()
+    }
+    const sliced = event.records.find((record) => !(record instanceof PackedRecord) && record.value.form === 'sliced')
+    if (sliced !== undefined) {
+      // The slices come out of the stream itself: nothing else can be read before they are.
+      if (records.length === 0 && sliced.value.form === 'sliced') for await (const _ of sliced.value.slices);
+      for (const record of records)
+        await this.lanes.write({ kind: 'snapshot', lane: this.laneOf(record), records: [record], onConflict })
+      await this.lanes.drain()
+      done()
+      return
+    }
+    if (records.length === 0) return done()
+    if (this.options.source.capabilities.uniqueKeys || this.lanes.lanes === 1) {
+      // A key that comes once is in one lane however the batches are dealt out.
+      this.nextLane = (this.nextLane + 1) % this.lanes.lanes
+      return this.lanes.write({ kind: 'snapshot', lane: this.nextLane, records, onConflict }, undefined, done)
+    }
+    const parts: SnapshotRecord[][] = []
+    for (const record of records) {
+      const part = (parts[this.laneOf(record)] ??= [])
+      part.push(record)
+    }
+    let open = 0
+    for (const part of parts) if (part !== undefined) open++
+    for (const [lane, part] of parts.entries())
+      if (part !== undefined)
+        await this.lanes.write({ kind: 'snapshot', lane, records: part, onConflict }, undefined, () => {
+          if (--open === 0) done()
+        })
+  }
+
+  /**
+   * A target expires keys by itself while the source's later EXPIRE still waits in the stream. Keys that end soon are
+   * written with a later end and get their own when the stream has caught up.
+   */
+  private hold(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
+    const limit = Date.now() + HOLD_BELOW_MS
+    if (!records.some((record) => record.expireAt > 0 && record.expireAt < limit)) return records
+    return records.map((record) => {
+      if (record.expireAt === 0 || record.expireAt >= limit || this.held.size >= HELD_KEYS) return record
+      this.held.add(record.db, record.key, record.expireAt)
+      const expireAt = Date.now() + HELD_FOR_MS
+      if (!(record instanceof PackedRecord)) return { db: record.db, key: record.key, value: record.value, expireAt }
+      return new PackedRecord(
+        record.db,
+        expireAt,
+        record.data,
+        record.keyStart,
+        record.keyEnd,
+        record.valueStart,
+        record.valueEnd,
+        record.type,
+        record.rdbVersion,
+      )
+    })
+  }
+
+  /** No expiry is held from now on; resolves when every held key has its own again. */
+  async settle(): Promise<void> {
+    this.settling = true
+    this.router.holding = false
+    while (this.held.size > 0 && !this.over) await sleep(10)
+  }
+
+  /**
+   * Gives held keys the expiry that they have at the source by now. Their values are right already; changes of expiry
+   * that still wait in the stream come after and say the same.
+   */
+  private async releaseHeld(): Promise<void> {
+    while (this.held.size > 0) {
+      const keys = this.held.take(READ_AT_ONCE)
+      const records = await this.sourceReader().read(
+        keys[0].db,
+        keys.map(({ key }) => key),
+      )
+      const commands = keys.flatMap(({ db, key, endsAt }, i): ChangeRecord[] => {
+        const record = records[i]
+        // Gone at the source: its deletion is on the way; if the stream ends here, the key ends as it would have there.
+        const expireAt = record === null ? endsAt || Date.now() + GONE_MS : record.expireAt
+        const argv =
+          expireAt === 0
+            ? [Buffer.from('PERSIST'), key]
+            : [Buffer.from('PEXPIREAT'), key, Buffer.from(String(expireAt))]
+        return [commandRecord(db, argv, 0)]
+      })
+      await this.lanes.write({ kind: 'changes', lane: this.lane, records: commands })
+      await this.lanes.drain()
+    }
+  }
+
+  /** One key always goes through one lane. */
+  private laneOf(record: SnapshotRecord): number {
+    if (this.lanes.lanes === 1) return 0
+    let hash = 0
+    if (record instanceof PackedRecord) {
+      const { data, keyStart, keyEnd } = record
+      for (let at = Math.max(keyStart, keyEnd - 8); at < keyEnd; at++) hash = (Math.imul(hash, 31) + data[at]) | 0
+    } else for (const byte of record.key.subarray(-8)) hash = (Math.imul(hash, 31) + byte) | 0
+    return ((hash ^ (hash >>> 15)) >>> 0) % this.lanes.lanes
+  }
+
+  private checkpoint(position: Position): Checkpoint {
+    return { migration: this.options.id, shard: this.shard.id, position, dirty: [...this.dirty] }
+  }
+
+  /** Makes a position durable that no batch brings. */
+  private async checkpointOnly(position: Position): Promise<void> {
+    await this.lanes.write(
+      { kind: 'changes', lane: this.lane, records: [] },
+      this.options.apply === 'replay' ? this.checkpoint(position) : undefined,
+      () => this.durable(position),
+    )
+  }
+
+  private durable(position: Position): void {
+    this.shard.acknowledge?.(position)
+    this.options.onPosition(this.shard.id, position)
+  }
+
+  private async changes(event: ChangesEvent): Promise<boolean> {
+    const { apply, progress, onNote } = this.options
+    const routed = this.router.route(event.records)
+    for (const name of routed.ignored) progress.leaveOut(`command ${name}`, null)
+    if (routed.swapped !== null && apply === 'replay') {
+      onNote('resync', 'databases were swapped under a filter: full resync')
+      event.release?.()
+      return false
+    }
+    if (apply === 'replay') {
+      let forward: readonly ChangeRecord[] = routed.forward
+      if (routed.flush !== null) forward = [...(await this.flushCommands(routed.flush)), ...forward]
+      for (const { db, key } of routed.dirty) this.dirty.add(db, key)
+      const moved = this.dirty.size + this.held.size > 0 && this.followMoves(forward)
+      if (moved || routed.dirty.length > 0) this.handoff = null
+      else if (this.handoff !== null && this.covers(event.position, this.handoff)) {
+        this.dirty.clear()
+        this.handoff = null
+      }
+      if (event.byteLength === 0 && forward.length === 0) event.release?.()
+      else
+        await this.lanes.write(
+          { kind: 'changes', lane: this.lane, records: forward },
+          this.checkpoint(event.position),
+          (result) => {
+            progress.changeBytes += event.byteLength
+            event.release?.()
+            this.durable(event.position)
+            this.heal(result)
+          },
+        )
+      if (this.settling && this.held.size > 0) await this.releaseHeld()
+      if (this.dirty.size > 0 && this.handoff === null) await this.handOver(event.position)
+      return true
+    }
+    for (const { db, key } of routed.dirty) this.dirty.add(db, key)
+    event.release?.()
+    if (routed.flush !== null) await this.markAll(routed.flush, false)
+    if (routed.swapped !== null) await this.markAll(routed.swapped, true)
+    await this.writeDirty()
+    await this.lanes.drain()
+    progress.changesApplied += event.records.length
+    progress.changeBytes += event.byteLength
+    this.durable(event.position)
+    return true
+  }
+
+  /**
+   * FLUSHALL, FLUSHDB and SWAPDB undo what was written ahead of them for dirty keys: these are read once more, and
+   * SWAPDB makes their namesakes in the other database dirty as well.
+   */
+  private followMoves(records: readonly ChangeRecord[]): boolean {
+    let moved = false
+    for (const record of records) {
+      const { kind } = commandSpecOf(record.name)
+      if (kind !== 'swapdb' && kind !== 'flush') continue
+      moved = true
+      if (kind === 'flush') continue
+      const [a, b] = record.argv.slice(1).map((argument) => Number(argument.toString('latin1')))
+      for (const set of [this.dirty, this.held])
+        for (const { db, key, endsAt } of [...set]) {
+          if (db === a) set.add(b, key, endsAt)
+          else if (db === b) set.add(a, key, endsAt)
+        }
+    }
+    return moved
+  }
+
+  /** Under replay: writes the current value of the dirty keys and remembers up to where their commands are in it. */
+  private async handOver(current: Position): Promise<void> {
+    if (this.shard.readAt === undefined)
+      throw new MigrateError('FM_CONTRACT', 'the source cannot read values at a position', 'Use --apply state.')
+    const keys = [...this.dirty]
+    const result = await this.shard.readAt(keys)
+    await this.writeValues(keys, result.records)
+    if (this.covers(current, result.position)) this.dirty.clear()
+    else this.handoff = result.position
+  }
+
+  /** A command that failed at the target did not fail at the source: the key is read again whole. */
+  private heal(result: WriteResult): void {
+    for (const { db, key, reason } of result.failed) {
+      if (key === null) continue
+      const kind = reason.slice(0, 60)
+      if (!this.healed.has(kind) && this.healed.size < 100) {
+        this.healed.add(kind)
+        this.options.onNote('healed', `${reason} (${printableKey(key)} and others like it): such keys are read again`)
+      }
+      this.dirty.add(db, key)
+      this.handoff = null
+    }
+  }
+
+  private covers(position: Position, mark: Position): boolean {
+    return this.shard.covers?.(position, mark) ?? position === mark
+  }
+
+  private async writeValues(keys: readonly DirtyKey[], values: readonly (SnapshotRecord | null)[]): Promise<void> {
+    const { filter } = this.options
+    const records: SnapshotRecord[] = []
+    const deletes: DirtyKey[] = []
+    for (const [i, key] of keys.entries()) {
+      const record = values[i]
+      if (record === null || !filter.takes(record)) deletes.push(key)
+      else if (record.value.form === 'sliced') {
+        // Its slices share the reader's connection: one at a time.
+        await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [record], onConflict: 'replace' })
+        await this.lanes.drain()
+      } else records.push(record)
+    }
+    await this.lanes.write({ kind: 'snapshot', lane: this.lane, records, deletes, onConflict: 'replace' })
+  }
+
+  private sourceReader(): KeyReader {
+    this.reader ??= this.options.source.reader?.() ?? null
+    if (this.reader === null)
+      throw new MigrateError('FM_CONTRACT', 'the source cannot read single keys', 'Use --apply replay.')
+    return this.reader
+  }
+
+  /** Under state: reads every dirty key and writes it whole; a lost source is tried again, the keys stay dirty. */
+  private async writeDirty(): Promise<void> {
+    const deadline = Date.now() + this.options.config.syncTimeoutMs
+    while (this.dirty.size > 0) {
+      const keys = this.dirty.take(READ_AT_ONCE)
+      try {
+        await this.writeValues(
+          keys,
+          await this.sourceReader().read(
+            keys[0].db,
+            keys.map(({ key }) => key),
+          ),
+        )
+      } catch (error) {
+        for (const { db, key } of keys) this.dirty.add(db, key)
+        if (
+          !(error instanceof MigrateError) ||
+          !error.retryable ||
+          Date.now() > deadline ||
+          this.options.signal.aborted
+        )
+          throw error
+        await sleep(DIRTY_RETRY_MS)
+      }
+    }
+  }
+
+  /** Under replay with a filter: a FLUSHALL as deletions of what this migration may touch. */
+  private async flushCommands(dbs: readonly number[]): Promise<ChangeRecord[]> {
+    await this.lanes.drain()
+    const commands: ChangeRecord[] = []
+    const reader = this.options.target.reader()
+    try {
+      for await (const page of reader.keys(dbs.length > 0 ? { dbs } : {})) {
+        const keys = page.filter(({ db, key }) => this.options.filter.takesKey(db, key)).map(({ key }) => key)
+        if (keys.length > 0) commands.push(commandRecord(page[0].db, [Buffer.from('DEL'), ...keys], Date.now()))
+      }
+    } finally {
+      await reader.close()
+    }
+    return commands
+  }
+
+  /** Under state: after a FLUSHALL or SWAPDB every key of these databases may be another. */
+  private async markAll(dbs: readonly number[], source: boolean): Promise<void> {
+    const target = this.options.target.reader()
+    try {
+      for (const reader of source ? [target, this.sourceReader()] : [target])
+        for await (const page of reader.keys(dbs.length > 0 ? { dbs } : {})) {
+          for (const { db, key } of page) if (this.options.filter.takesKey(db, key)) this.dirty.add(db, key)
+          if (this.dirty.size > 50_000) await this.writeDirty()
+        }
+    } finally {
+      await target.close()
+    }
+  }
+
+  /** After a second full sync: target keys that were not in it are gone at the source. */
+  private async removeVanished(): Promise<void> {
+    const seen = this.seen
+    this.seen = null
+    if (seen === null) return
+    await this.deleteWhere(async (page) => page.map(({ db, key }) => !seen.has(db, key)))
+  }
+
+  /** Looks for target keys that the source no longer has. */
+  private async sweep(): Promise<void> {
+    await this.deleteWhere(async (page) =>
+      (
+        await this.sourceReader().exist(
+          page[0].db,
+          page.map(({ key }) => key),
+        )
+      ).map((there) => !there),
+    )
+  }
+
+  private async deleteWhere(gone: (page: readonly DirtyKey[]) => Promise<readonly boolean[]>): Promise<void> {
+    const { target, filter, targetWasEmpty, onNote } = this.options
+    const reader = target.reader()
+    let deleted = 0
+    try {
+      for await (const keys of reader.keys()) {
+        const page = keys.filter(({ db, key }) => filter.takesKey(db, key))
+        if (page.length === 0) continue
+        const flags = await gone(page)
+        const deletes = page.filter((_, i) => flags[i])
+        deleted += deletes.length
+        if (deletes.length > 0 && targetWasEmpty)
+          await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [], deletes, onConflict: 'replace' })
+      }
+      await this.lanes.drain()
+    } finally {
+      await reader.close()
+    }
+    if (deleted === 0) return
+    if (targetWasEmpty) onNote('vanished', `${deleted} keys that vanished at the source were deleted at the target`)
+    else
+      onNote(
+        'vanished-kept',
+        `${deleted} target keys are not at the source; they are kept, because the target was not empty at the start`,
+      )
+  }
+}

@@ -376,6 +376,8 @@ export class ShardRun {
   private async handOver(current: Position): Promise<void> {
     if (this.shard.readAt === undefined)
       throw new MigrateError('FM_CONTRACT', 'the source cannot read values at a position', 'Use --apply state.')
+    // What is under way may still fail and make more keys dirty: they belong to this reading.
+    await this.lanes.drain()
     const keys = [...this.dirty]
     const result = await this.shard.readAt(keys)
     await this.writeValues(keys, result.records)

@@ -149,7 +149,9 @@ function triples(flat: Buffer[]): ItemsValue {
   const expiries: number[] = []
   for (let i = 0; i < flat.length; i += 3) {
     list.push(flat[i], flat[i + 1])
-    expiries.push(Number(flat[i + 2].toString('latin1')))
+    const expireAt = Number(flat[i + 2].toString('latin1'))
+    if (!Number.isInteger(expireAt)) throw rdbCorrupt('a hash', 0, 'a field expiry is no integer')
+    expiries.push(expireAt)
   }
   return items('hash', list, expiries)
 }
@@ -180,6 +182,11 @@ export function streamNode(cursor: RdbCursor): StreamEntry[] {
     if (!Number.isInteger(value)) throw rdbCorrupt('a stream node', start, 'a count is no integer')
     return value
   }
+  const bigInteger = (): bigint => {
+    const text = next().toString('latin1')
+    if (!/^-?\d{1,20}$/.test(text)) throw rdbCorrupt('a stream node', start, 'an id is no integer')
+    return BigInt(text)
+  }
   const alive = integer()
   const deleted = integer()
   const masters: Buffer[] = []
@@ -188,8 +195,8 @@ export function streamNode(cursor: RdbCursor): StreamEntry[] {
   const entries: StreamEntry[] = []
   for (let left = alive + deleted; left > 0; left--) {
     const flags = integer()
-    const entryMs = BigInt(next().toString('latin1')) + ms
-    const entrySeq = BigInt(next().toString('latin1')) + seq
+    const entryMs = bigInteger() + ms
+    const entrySeq = bigInteger() + seq
     const fields: Buffer[] = []
     if (flags & 2) for (const name of masters) fields.push(name, next())
     else for (let count = integer(); count > 0; count--) fields.push(next(), next())

@@ -186,7 +186,7 @@ describe.each(['6.2', '7.0', '8.2', 'valkey-9.1'] as const)('RDB written by %s',
   it('never hangs or gives a wrong value when a byte is changed', async (context) => {
     if (typeof golden === 'string') return context.skip(golden)
     const { rdb } = golden
-    for (let at = 0; at < rdb.length; at += 41) {
+    for (let at = 0; at < rdb.length; at += 17) {
       const damaged = Buffer.from(rdb)
       damaged[at] ^= 1 << (at % 8)
       await expect(readAll([damaged])).rejects.toMatchObject({ code: expect.stringMatching(/^FM_/) })

@@ -36,7 +36,7 @@ export default class Migrate extends BaseCommand {
     process.exitCode = this.exitCode(report)
     if (report.status.state === 'INTERRUPTED')
       this.log(
-        `\nStopped. Everything read is written; the position is saved. Go on with:\n  ferrite-migrate migrate --resume ${migration.id}`,
+        '\nStopped. Everything read is written, and the position is saved.\nThis version cannot resume yet: to go on, start the same command again; it copies what is there and follows.',
       )
     return report
   }

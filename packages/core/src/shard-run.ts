@@ -39,6 +39,8 @@ export class ShardRun {
   private readonly dirty = new DirtySet()
   private readonly router: ChangeRouter
   private handoff: Position | null = null
+  /** The last position that is durable. */
+  private position: Position | null = null
   private syncs = 0
   private seen: FingerprintSet | null = null
   /** Keys written with a later expiry than their own, because the target must not expire them before we caught up. */
@@ -81,6 +83,7 @@ export class ShardRun {
         }
       }
       await this.lanes.drain()
+      await this.finishDirty()
       await this.releaseHeld()
     } finally {
       this.over = true
@@ -218,7 +221,7 @@ export class ShardRun {
 
   /**
    * A target expires keys by itself while the source's later EXPIRE still waits in the stream. Keys that end soon are
-   * written with a later end and get their own when the stream has caught up.
+   * written with a later end and get their own when the migration settles.
    */
   private hold(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
     const limit = Date.now() + HOLD_BELOW_MS
@@ -300,6 +303,7 @@ export class ShardRun {
   }
 
   private durable(position: Position): void {
+    this.position = position
     this.shard.acknowledge?.(position)
     this.options.onPosition(this.shard.id, position)
   }
@@ -383,6 +387,22 @@ export class ShardRun {
     await this.writeValues(keys, result.records)
     if (this.covers(current, result.position)) this.dirty.clear()
     else this.handoff = result.position
+  }
+
+  /** The stream ended while keys still wait for their reading (a command of the last batch failed): reads them now. */
+  private async finishDirty(): Promise<void> {
+    if (this.options.apply !== 'replay' || this.dirty.size === 0 || this.handoff !== null) return
+    const keys = [...this.dirty]
+    await this.writeValues(keys, await this.readDirty(keys))
+    // Their values are newer than the position now: whoever goes on from there must read them again.
+    if (this.position !== null) await this.checkpointOnly(this.position)
+    await this.lanes.drain()
+  }
+
+  private async readDirty(keys: readonly DirtyKey[]): Promise<readonly (SnapshotRecord | null)[]> {
+    const records: (SnapshotRecord | null)[] = []
+    for (const { db, key } of keys) records.push(...(await this.sourceReader().read(db, [key], true)))
+    return records
   }
 
   /** A command that failed at the target did not fail at the source: the key is read again whole. */

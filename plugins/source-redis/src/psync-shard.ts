@@ -60,7 +60,6 @@ export class PsyncShard implements Shard {
   private receiver: ReplicationReceiver | null = null
   private control: Promise<RedisLink> | null = null
   private db = 0
-  private parsed = 0
   private oldestAt = 0
   private bytesPerCommand = 40
   /** Offsets at which an event must end, since values were read there. */
@@ -241,12 +240,11 @@ export class PsyncShard implements Shard {
       const held = blocks
       const byteLength = window.offset() - from
       if (records.length > 0) this.bytesPerCommand = this.bytesPerCommand * 0.9 + (byteLength / records.length) * 0.1
-      this.parsed = epoch.offset + window.offset() - start
       const made: ChangesEvent = {
         kind: 'changes',
         records,
         byteLength,
-        position: `${receiver.replid}:${this.parsed}:${this.db}`,
+        position: `${receiver.replid}:${epoch.offset + window.offset() - start}:${this.db}`,
         release: () => {
           for (const block of held) block.release()
         },

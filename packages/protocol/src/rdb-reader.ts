@@ -387,17 +387,19 @@ export class RdbReader {
 
   private async *stringSlices(): AsyncGenerator<ValueSlice> {
     const window = this.window
-    while (window.end - window.pos < 20) await this.more('a string')
-    const { data, pos, end } = window
-    const compressed = data[pos] === 0xc3
-    let at = this.scan.length(data, compressed ? pos + 1 : pos, end)
-    let left = this.scan.value
-    let length = left
-    if (compressed) {
-      at = this.scan.length(data, at, end)
-      length = this.scan.value
+    while (window.end === window.pos) await this.more('a string')
+    const first = window.data[window.pos]
+    const compressed = first === 0xc3
+    if (first >= 0xc0 && !compressed) {
+      const whole = await this.take('a string', (d, a, e) => this.scan.string(d, a, e))
+      yield { items: [whole.string()] }
+      return
     }
-    window.pos = at
+    const size = async (): Promise<number> =>
+      (await this.take('a length', (d, a, e) => this.scan.length(d, a, e))).length()
+    if (compressed) window.pos += 1
+    let left = await size()
+    const length = compressed ? await size() : left
     this.digest()
     const lzf = compressed ? new LzfStream() : null
     while (left > 0) {

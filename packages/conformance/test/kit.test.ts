@@ -116,9 +116,10 @@ const BROKEN_TARGETS: Record<string, () => MemoryTarget> = {
   'replaces a value of another type whole': () => new BrokenTarget((batch) => ({ ...batch, onConflict: 'skip' })),
   'applies the batches of a lane in order': () =>
     new (class extends MemoryTarget {
+      private calls = 0
       override write(batch: Parameters<MemoryTarget['write']>[0]) {
         return new Promise<WriteResult>((resolve) =>
-          setTimeout(() => resolve(super.apply(batch as SnapshotBatch)), Math.random() * 20),
+          setTimeout(() => resolve(super.apply(batch as SnapshotBatch)), 200 - 4 * this.calls++),
         )
       }
     })(),

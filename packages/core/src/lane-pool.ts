@@ -1,7 +1,7 @@
 import type { ChangeBatch, Checkpoint, SnapshotBatch, Target, WriteResult } from '@ferrite-migrate/contracts'
 
 /** Batches under way over all lanes: enough to keep the target busy while the next are rendered. */
-const UNDER_WAY = 8
+const UNDER_WAY = 16
 
 /** The ordered connections to a target. Writing waits only when a lane has enough under way. */
 export class LanePool {

@@ -1,60 +1,23 @@
-import { MigrateError } from '@ferrite-migrate/contracts'
 import { integer64Text, integerText } from './decimal.js'
+import { damaged, ListpackCursor } from './listpack-cursor.js'
 
 /**
  * The packed encodings that Redis keeps small collections in. Each function gives the elements in order, integers as
  * decimal text; strings are views into the blob. Layouts: facts of redis/librdb and HDT3213/rdb, see docs/rdb.md.
  */
-function damaged(what: string, detail: string, at: number): MigrateError {
-  return new MigrateError(
-    'FM_RDB_CORRUPT',
-    `a ${what} is damaged at its byte ${at}: ${detail}`,
-    'Take the dump again from the source.',
-  )
-}
-
 /** Elements of a listpack. @throws MigrateError FM_RDB_CORRUPT */
 export function listpackElements(blob: Buffer): Buffer[] {
-  if (blob.length < 7) throw damaged('listpack', 'shorter than its header', 0)
-  if (blob.readUInt32LE(0) !== blob.length) throw damaged('listpack', 'its length field disagrees', 0)
-  const announced = blob.readUInt16LE(4)
+  const cursor = new ListpackCursor()
+  cursor.open(blob)
   const out: Buffer[] = []
-  const end = blob.length - 1
-  let at = 6
-  while (at < end) {
-    const start = at
-    const byte = blob[at]
-    if (byte < 0x80) {
-      out.push(integerText(byte))
-      at += 1
-    } else if (byte < 0xc0) {
-      at += 1 + (byte & 63)
-      if (at <= end) out.push(blob.subarray(start + 1, at))
-    } else if (byte < 0xe0) {
-      at += 2
-      if (at <= end) out.push(integerText(((((byte & 31) << 8) | blob[start + 1]) << 19) >> 19))
-    } else if (byte < 0xf0) {
-      if (at + 2 > end) throw damaged('listpack', 'a length is cut', at)
-      at += 2 + (((byte & 15) << 8) | blob[at + 1])
-      if (at <= end) out.push(blob.subarray(start + 2, at))
-    } else {
-      const width =
-        byte === 0xf0 ? 4 : byte === 0xf1 ? 2 : byte === 0xf2 ? 3 : byte === 0xf3 ? 4 : byte === 0xf4 ? 8 : 0
-      if (width === 0) throw damaged('listpack', `unknown encoding ${byte}`, at)
-      if (at + 1 + width > end) throw damaged('listpack', 'an element is cut', at)
-      at += 1 + width
-      if (byte === 0xf0) {
-        at += blob.readUInt32LE(start + 1)
-        if (at <= end) out.push(blob.subarray(start + 5, at))
-      } else if (byte === 0xf4) out.push(integer64Text(blob.readInt32LE(start + 5), blob.readUInt32LE(start + 1)))
-      else out.push(integerText(blob.readIntLE(start + 1, width)))
-    }
-    const size = at - start
-    at += size < 128 ? 1 : size < 16384 ? 2 : size < 2097152 ? 3 : size < 268435456 ? 4 : 5
-    if (at > end) throw damaged('listpack', 'an element runs past the end', start)
-  }
-  if (blob[at] !== 0xff) throw damaged('listpack', 'no end mark', at)
-  if (announced !== 65535 && announced !== out.length) throw damaged('listpack', 'its element count disagrees', 4)
+  while (cursor.next())
+    out.push(
+      cursor.kind === 'text'
+        ? blob.subarray(cursor.from, cursor.to)
+        : cursor.kind === 'integer'
+          ? integerText(cursor.integer)
+          : integer64Text(blob.readInt32LE(cursor.from + 4), blob.readUInt32LE(cursor.from)),
+    )
   return out
 }
 

@@ -9,10 +9,13 @@ import {
   ByteWindow,
   decodeValue,
   digestValue,
+  FerriteTranscoder,
   RdbReader,
   type RdbReaderOptions,
+  RespWriter,
   scoreBits,
   ValueDigest,
+  writeFerritePayload,
 } from '../dist/index.js'
 
 /** A feed of these chunks. */
@@ -94,6 +97,8 @@ async function goldenDump(version: ServerVersion): Promise<{ rdb: Buffer; digest
       ['RPUSH', 'list-long', ...Array.from({ length: 600 }, (_, i) => `${i}:${'y'.repeat(40)}`)],
       ['SADD', 'set-int', '1', '-2', '70000', '9000000000'],
       ['SADD', 'set-small', 'a', '-5', big],
+      ['SADD', 'set-packed', 'a', '-5', '70000'],
+      ['HSET', 'hash-packed', 'f', 'v', '1', '-1'],
       ['SADD', 'set-large', ...Array.from({ length: 700 }, (_, i) => `m${i}`)],
       ['HSET', 'hash', 'f', 'v', '1', '-1', 'big', big, '', 'empty'],
       ['HSET', 'hash-large', ...Array.from({ length: 1400 }, (_, i) => `f${i}`)],
@@ -146,6 +151,14 @@ async function goldenDump(version: ServerVersion): Promise<{ rdb: Buffer; digest
   }
 }
 
+/** The RDB types of the golden dump that need no decoding on their way to Ferrite. */
+const TRANSCODED: Record<string, number[]> = {
+  '6.2': [11],
+  '7.0': [11, 16, 17, 18],
+  '8.2': [11, 16, 17, 18, 20],
+  'valkey-9.1': [11, 16, 17, 18, 20],
+}
+
 describe.each(['6.2', '7.0', '8.2', 'valkey-9.1'] as const)('RDB written by %s', (version) => {
   let golden: { rdb: Buffer; digests: Map<string, string> } | string
 
@@ -172,6 +185,35 @@ describe.each(['6.2', '7.0', '8.2', 'valkey-9.1'] as const)('RDB written by %s',
     for (const size of [2, 7, 63, 1000]) expect(await readAll(pieces(golden.rdb, size))).toEqual(whole)
     for (const sliceLimit of [0, 50, 3000])
       expect(await readAll(pieces(golden.rdb, 333), { sliceLimit })).toEqual(whole)
+  })
+
+  it('is transcoded for Ferrite to the same bytes as when it is decoded first, or refused with a typed error', async (context) => {
+    if (typeof golden === 'string') return context.skip(golden)
+    const transcoder = new FerriteTranscoder()
+    const out = new RespWriter()
+    const seen = new Set<number>()
+    const reader = new RdbReader(new ByteWindow(feedOf([golden.rdb])), {})
+    for await (const event of reader.read()) {
+      if (event.kind !== 'records') continue
+      for (const { value } of event.records) {
+        if (value.form !== 'rdb' || !transcoder.write(out, value.type, value.body, 0, value.body.length)) continue
+        seen.add(value.type)
+        const transcoded = Buffer.from(out.take())
+        const decoded = decodeValue(value.type, value.body, value.rdbVersion)
+        if (decoded.form === 'items') writeFerritePayload(out, decoded)
+        expect(transcoded.equals(out.take())).toBe(true)
+        for (let cut = 0; cut < value.body.length; cut += Math.ceil(value.body.length / 60))
+          try {
+            transcoder.write(out, value.type, value.body.subarray(0, cut), 0, cut)
+          } catch (error) {
+            expect(error).toMatchObject({ code: expect.stringMatching(/^FM_RDB_/) })
+          } finally {
+            out.take()
+          }
+      }
+      event.block.release()
+    }
+    expect([...seen].sort((a, b) => a - b)).toEqual(TRANSCODED[version])
   })
 
   it('fails with a typed error when it is cut anywhere', async (context) => {

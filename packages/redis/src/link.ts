@@ -12,9 +12,6 @@ interface Waiting {
   reject(error: Error): void
 }
 
-/** Reads that are larger than this need no gathering. */
-const GATHER_BELOW = 48 << 10
-
 /** Sees the bytes on the wire; never called during the handshake, which carries secrets. */
 export type WireTrace = (direction: '>' | '<', data: Buffer) => void
 
@@ -35,12 +32,6 @@ export class RedisLink {
   private closing = false
   private consumer: ((chunk: Buffer) => void) | null = null
   private trace: WireTrace | null = null
-  /**
-   * Rest this long after each read, ms: what a server sends in many small pieces then comes in few. 0 where an answer
-   * is waited for.
-   */
-  gatherMs = 0
-
   private constructor(endpoint: Endpoint, socket: Socket) {
     this.endpoint = endpoint
     this.socket = socket
@@ -60,7 +51,6 @@ export class RedisLink {
     })
     socket.on('data', (chunk: Buffer) => {
       this.trace?.('<', chunk)
-      if (this.gatherMs > 0 && chunk.length < GATHER_BELOW) this.rest(this.gatherMs)
       if (this.consumer !== null) this.consumer(chunk)
       else
         try {

@@ -39,7 +39,7 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal'> {
 
 const BATCH_BYTES = 512 << 10
 const IDLE_MS = 200
-const LINGER_MS = 1
+const LINGER_MS = 2
 const LINGER_BELOW = 8 << 10
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {

@@ -35,11 +35,6 @@ const PAUSE_UNFLUSHED = 64 << 20
 const MARK_BYTES = 40
 /** The newest Valkey whose RDB is understood here. */
 const VALKEY_VERSION = '9.1.0'
-/**
- * The socket is left alone this long after each read, so that small writes come together. Two milliseconds and more make
- * the kernel delay its acknowledgements, and the source with them.
- */
-const GATHER_MS = 1
 
 type Stage = 'preamble' | 'rdb' | 'stream'
 
@@ -235,7 +230,6 @@ export class ReplicationReceiver {
           this.answer(line.toString('latin1', start, end).trimEnd())
           const rest = line.subarray(end + 1)
           link.takeOver((data) => this.take(data))
-          link.gatherMs = GATHER_MS
           if (rest.length > 0) this.take(rest)
           resolve()
         } catch (error) {

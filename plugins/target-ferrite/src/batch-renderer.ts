@@ -11,6 +11,7 @@ import {
 } from '@ferrite-migrate/contracts'
 import {
   decodeValue,
+  FerriteTranscoder,
   integerText,
   lzfBound,
   lzfDecompressInto,
@@ -36,6 +37,8 @@ const MSET_PAIRS = 200
 const INFLATE_BELOW = 4096
 const DELETE_KEYS = 500
 const HYLL = Buffer.from('HYLL')
+const HLL_COPIED = 'hyperloglog (copied as a string)'
+const transcoder = new FerriteTranscoder()
 let serial = 0
 
 /** Names for values under construction; hidden from every report by their prefix. */
@@ -125,6 +128,9 @@ export class BatchRenderer {
           this.restore(record, index, onConflict, now)
           continue
         }
+      }
+      if (this.able.rendering === 'ferrite-restore' && record instanceof PackedRecord) {
+        if (this.ferritePacked(record, index, onConflict, now)) continue
       }
       this.other(record, index, onConflict, now, typedOnly.has(index))
     }
@@ -258,13 +264,50 @@ export class BatchRenderer {
         decoded.items[0].length >= 16 &&
         HYLL.compare(decoded.items[0], 0, 4) === 0
       )
-        leaveOut('hyperloglog (copied as a string)')
+        leaveOut(HLL_COPIED)
     } else if (
       decoded.entriesAdded !== '-1' &&
       !this.able.xsetidCounters &&
       decoded.entriesAdded !== String(decoded.entries.length)
     )
       leaveOut('stream-counters')
+  }
+
+  /** The same as `ferrite` for what need not be decoded; false = it must be. */
+  private ferritePacked(record: PackedRecord, index: number, onConflict: ConflictPolicy, now: number): boolean {
+    const { out } = this
+    const { data, valueStart, valueEnd, type } = record
+    const replace = onConflict === 'replace'
+    const ttl = record.expireAt === 0 ? 0 : record.expireAt - now
+    this.select(record.db)
+    const start = out.at
+    if (type === 0) {
+      out.command(3 + (ttl > 0 ? 2 : 0) + (replace ? 0 : 1))
+      out.text('SET')
+      out.range(data, record.keyStart, record.keyEnd)
+      const header = out.at
+      this.stringValue(record)
+      const value = out.data.indexOf(10, header) + 1
+      if (!this.able.hyperLogLog && out.at - value >= 18 && HYLL.compare(out.data, value, value + 4) === 0)
+        this.notCarried.push({ what: HLL_COPIED, db: record.db, key: Buffer.from(record.key) })
+      if (ttl > 0) {
+        out.text('PX')
+        out.integer(ttl)
+      }
+      if (!replace) out.text('NX')
+    } else {
+      out.command(4 + (replace ? 1 : 0))
+      out.text('RESTORE')
+      out.range(data, record.keyStart, record.keyEnd)
+      out.integer(ttl)
+      if (!transcoder.write(out, type, data, valueStart, valueEnd)) {
+        out.at = start
+        return false
+      }
+      if (replace) out.text('REPLACE')
+    }
+    this.owners.push(index)
+    return true
   }
 
   /** Ferrite's own RESTORE: value and time to live in one step. */

@@ -1,16 +1,16 @@
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
-import type { MigrationConfig } from '@ferrite-migrate/core'
+import { type MigrationConfig, readConfigFile, resumedConfig, StateStore } from '@ferrite-migrate/core'
 import { Flags, type Interfaces } from '@oclif/core'
 
-/** The flags of `migrate`; names, letters and defaults as on the product page. */
+/** The flags of `migrate`; names, letters and defaults as on the product page. A flag that is not given says nothing: a file or the schema does. */
 export const migrateFlags = {
-  source: Flags.string({ char: 's', description: 'Source connection string', required: true, helpValue: '<SOURCE>' }),
-  target: Flags.string({ char: 't', description: 'Target Ferrite connection', required: true, helpValue: '<TARGET>' }),
+  config: Flags.string({ char: 'c', description: 'Configuration file; flags override it', helpValue: '<FILE>' }),
+  source: Flags.string({ char: 's', description: 'Source connection string', helpValue: '<SOURCE>' }),
+  target: Flags.string({ char: 't', description: 'Target Ferrite connection', helpValue: '<TARGET>' }),
   mode: Flags.string({
     char: 'm',
-    description: 'Migration mode',
+    description: 'Migration mode [default: live]',
     options: ['live', 'snapshot', 'incremental'],
-    default: 'live',
     helpValue: '<MODE>',
   }),
   parallel: Flags.integer({
@@ -18,7 +18,7 @@ export const migrateFlags = {
     description: 'Parallel workers [default: 4; 1 into a Ferrite on two cores]',
     helpValue: '<N>',
   }),
-  'batch-size': Flags.integer({ char: 'b', description: 'Keys per batch', default: 1000, helpValue: '<SIZE>' }),
+  'batch-size': Flags.integer({ char: 'b', description: 'Keys per batch [default: 1000]', helpValue: '<SIZE>' }),
   filter: Flags.string({
     char: 'f',
     description: 'Include keys matching pattern',
@@ -43,27 +43,23 @@ export const migrateFlags = {
   expiry: Flags.string({
     description: 'Only keys with or without an expiry',
     options: ['any', 'expiring', 'persistent'],
-    default: 'any',
   }),
   'dry-run': Flags.boolean({ description: 'Analyze without migrating' }),
   resume: Flags.string({ description: 'Resume previous migration', helpValue: '<ID>' }),
   verify: Flags.boolean({ description: 'Verify after migration' }),
   id: Flags.string({ description: 'Name of the migration; chosen when left out' }),
   'on-conflict': Flags.string({
-    description: 'What to do with keys that the target already has',
+    description: 'What to do with keys that the target already has [default: replace]',
     options: ['replace', 'skip', 'fail'],
-    default: 'replace',
   }),
   'allow-eviction': Flags.boolean({ description: 'Go on although the target evicts keys when it is full' }),
   capture: Flags.string({
-    description: 'How changes are learned',
-    options: ['auto', 'psync', 'notifications'],
-    default: 'auto',
+    description: 'How changes are learned [default: auto]',
+    options: ['auto', 'psync', 'notifications', 'polling'],
   }),
   apply: Flags.string({
-    description: 'How changes reach the target',
+    description: 'How changes reach the target [default: auto]',
     options: ['auto', 'replay', 'state'],
-    default: 'auto',
   }),
   'until-lag': Flags.integer({
     description: 'With --exit: end when at most so many keys are behind',
@@ -72,13 +68,35 @@ export const migrateFlags = {
   }),
   exit: Flags.boolean({ description: 'Live mode: end when the target has caught up' }),
   'spool-limit': Flags.string({
-    description: 'Disk space for changes that the target has not taken yet',
-    default: '16gb',
+    description: 'Disk space for changes that the target has not taken yet [default: 16gb]',
     helpValue: '<SIZE>',
   }),
   'sync-timeout': Flags.string({
-    description: 'How long a lost server is tried again',
-    default: '1h',
+    description: 'How long a lost server is tried again [default: 1h]',
+    helpValue: '<TIME>',
+  }),
+  'cutover-max-lag': Flags.integer({
+    description: 'Keys behind at which a cutover may start [default: 100]',
+    helpValue: '<KEYS>',
+  }),
+  interval: Flags.string({ description: 'Incremental mode: time between passes [default: 15m]', helpValue: '<TIME>' }),
+  schedule: Flags.string({ description: 'Incremental mode: cron expression of the passes', helpValue: '<CRON>' }),
+  once: Flags.boolean({ description: 'Incremental mode: one pass, then end' }),
+  undo: Flags.boolean({ description: 'Keep what the target had, for a rollback [default: yes]', allowNo: true }),
+  'undo-limit': Flags.string({ description: 'Disk space for that [default: 16gb]', helpValue: '<SIZE>' }),
+  'auto-rollback': Flags.boolean({ description: 'Roll back when the run fails' }),
+  'rollback-on-error-rate': Flags.string({
+    description: 'With --auto-rollback: share of failed writes that counts as failure, such as 0.01',
+    dependsOn: ['auto-rollback'],
+    helpValue: '<SHARE>',
+  }),
+  'max-rate': Flags.integer({ description: 'Records written per second at most', helpValue: '<N>' }),
+  'max-source-cpu': Flags.integer({
+    description: 'Slow down while the source is busier than this, in percent of a core',
+    helpValue: '<PERCENT>',
+  }),
+  'max-source-latency': Flags.string({
+    description: 'Slow down while the source takes longer to answer',
     helpValue: '<TIME>',
   }),
   'source-option': Flags.string({
@@ -112,52 +130,112 @@ function adapterOptions(list: readonly string[] = []): Record<string, string> {
   )
 }
 
-/** The configuration that the flags describe. @throws MigrateError FM_OPTION_VALUE, FM_NOT_YET */
-export function migrationConfig(flags: MigrateFlagValues, stateDir: string): MigrationConfig {
-  if (flags.resume !== undefined)
+function bytes(name: string, value: string | undefined): number | undefined {
+  return value === undefined
+    ? undefined
+    : (parseOption({ name, type: 'bytes', description: 'Give a size such as 16gb.' }, value) as number)
+}
+
+function milliseconds(name: string, value: string | undefined): number | undefined {
+  return value === undefined
+    ? undefined
+    : (parseOption({ name, type: 'duration', description: 'Give a duration such as 30m.' }, value) as number)
+}
+
+function share(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined
+  if (!/^(0(\.\d+)?|1(\.0+)?|\.\d+)$/.test(value))
     throw new MigrateError(
-      'FM_NOT_YET',
-      '--resume is not available in this version',
-      'Start the migration again: it overwrites what it wrote before.',
+      'FM_OPTION_VALUE',
+      `option ${name} must be a share between 0 and 1, not "${value.slice(0, 30)}"`,
+      'Write for instance 0.01 for one percent.',
     )
-  if (flags.mode === 'incremental')
-    throw new MigrateError(
-      'FM_NOT_YET',
-      '--mode incremental is not available in this version',
-      'Use --mode live, or --mode snapshot again and again.',
-    )
+  return Number(value)
+}
+
+/** What the flags say, and nothing of what they do not. */
+function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
   const target = adapterOptions(flags['target-option'])
   if (flags['allow-eviction']) target['allow-eviction'] = 'true'
-  return {
+  const filter = {
+    ...(flags.filter === undefined ? {} : { include: flags.filter }),
+    ...(flags.exclude === undefined ? {} : { exclude: flags.exclude }),
+    ...(flags.type === undefined ? {} : { types: flags.type as 'string'[] }),
+    ...(flags.db === undefined ? {} : { dbs: flags.db }),
+    ...(flags.expiry === undefined ? {} : { expiry: flags.expiry as 'any' }),
+  }
+  const all = {
     source: flags.source,
     target: flags.target,
-    mode: flags.mode as 'live' | 'snapshot',
-    ...(flags.id === undefined ? {} : { id: flags.id }),
-    ...(flags.parallel === undefined ? {} : { parallel: flags.parallel }),
+    mode: flags.mode as 'live' | undefined,
+    id: flags.id,
+    parallel: flags.parallel,
     batchSize: flags['batch-size'],
-    filter: {
-      include: flags.filter ?? [],
-      exclude: flags.exclude ?? [],
-      types: (flags.type ?? []) as 'string'[],
-      dbs: flags.db ?? [],
-      expiry: flags.expiry as 'any',
-    },
-    onConflict: flags['on-conflict'] as 'replace',
-    capture: flags.capture as 'auto',
-    apply: flags.apply as 'auto',
-    verify: flags.verify,
-    exit: flags.exit,
-    ...(flags['until-lag'] === undefined ? {} : { untilLag: flags['until-lag'] }),
-    spoolLimit: parseOption(
-      { name: 'spool-limit', type: 'bytes', description: 'Give a size such as 16gb.' },
-      flags['spool-limit'],
-    ) as number,
-    syncTimeoutMs: parseOption(
-      { name: 'sync-timeout', type: 'duration', description: 'Give a duration such as 30m.' },
-      flags['sync-timeout'],
-    ) as number,
-    sourceOptions: adapterOptions(flags['source-option']),
-    targetOptions: target,
-    stateDir,
+    onConflict: flags['on-conflict'] as 'replace' | undefined,
+    capture: flags.capture as 'auto' | undefined,
+    apply: flags.apply as 'auto' | undefined,
+    verify: flags.verify || undefined,
+    exit: flags.exit || undefined,
+    untilLag: flags['until-lag'],
+    spoolLimit: bytes('spool-limit', flags['spool-limit']),
+    syncTimeoutMs: milliseconds('sync-timeout', flags['sync-timeout']),
+    cutoverMaxLag: flags['cutover-max-lag'],
+    intervalMs: milliseconds('interval', flags.interval),
+    schedule: flags.schedule,
+    once: flags.once || undefined,
+    undo: flags.undo,
+    undoLimit: bytes('undo-limit', flags['undo-limit']),
+    autoRollback: flags['auto-rollback'] || undefined,
+    rollbackOnErrorRate: share('rollback-on-error-rate', flags['rollback-on-error-rate']),
+    maxRate: flags['max-rate'],
+    maxSourceCpu: flags['max-source-cpu'],
+    maxSourceLatencyMs: milliseconds('max-source-latency', flags['max-source-latency']),
+    sourceOptions: flags['source-option'] && adapterOptions(flags['source-option']),
+    targetOptions: Object.keys(target).length > 0 ? target : undefined,
+    filter: Object.keys(filter).length > 0 ? filter : undefined,
   }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Partial<MigrationConfig>
+}
+
+/** A configuration under another: lists and values of `over` win, groups of options and filters are joined. */
+function merge(under: Partial<MigrationConfig>, over: Partial<MigrationConfig>): Partial<MigrationConfig> {
+  return {
+    ...under,
+    ...over,
+    filter: { ...under.filter, ...over.filter },
+    sourceOptions: { ...under.sourceOptions, ...over.sourceOptions },
+    targetOptions: { ...under.targetOptions, ...over.targetOptions },
+  }
+}
+
+/**
+ * The configuration of a run: a stored one with --resume, else a file with -c, and the flags over it.
+ * @throws MigrateError FM_OPTION_VALUE, FM_CONFIG_*, FM_ID_UNKNOWN, FM_RESUME_PASSWORD
+ */
+export function migrationConfig(
+  flags: MigrateFlagValues,
+  stateDir: (flag: string | undefined) => string,
+  stateDirFlag: string | undefined,
+): MigrationConfig {
+  const file = flags.config === undefined ? {} : readConfigFile(flags.config)
+  const config = merge(file, given(flags))
+  const directory = stateDir(stateDirFlag ?? config.stateDir)
+  if (flags.resume !== undefined) {
+    if (flags.id !== undefined && flags.id !== flags.resume)
+      throw new MigrateError('FM_OPTION_VALUE', '--resume and --id name two migrations', 'Leave --id out.')
+    const store = new StateStore(directory)
+    try {
+      return { ...resumedConfig(store.get(flags.resume), config), stateDir: directory }
+    } finally {
+      store.close()
+    }
+  }
+  const { source, target } = config
+  if (source === undefined || target === undefined)
+    throw new MigrateError(
+      'FM_CONFIG_INVALID',
+      `${source === undefined ? '--source' : '--target'} is missing`,
+      'Give --source and --target, or a configuration file with -c.',
+    )
+  return { ...config, source, target, stateDir: directory }
 }

@@ -40,6 +40,7 @@ export class MemoryStore {
       read: async (db, keys) => keys.map((key) => get(db, key)),
       digest: async (db, keys) =>
         keys.map((key) => (get(db, key) === null ? null : Buffer.from(digestOf(get(db, key)!), 'hex'))),
+      expiries: async (db, keys) => keys.map((key) => get(db, key)?.expireAt ?? -1),
       exist: async (db, keys) => keys.map((key) => get(db, key) !== null),
       close: async () => undefined,
     }

@@ -14,6 +14,8 @@ export interface AdapterContext {
   readonly options: Readonly<Record<string, string | number | boolean>>
   readonly logger: Logger
   readonly signal: AbortSignal
+  /** Name of the migration, where there is one. */
+  readonly migration?: string
   /** A directory for temporary files, which the adapter cleans up. */
   readonly tempDir: string
 }

@@ -19,6 +19,8 @@ export interface KeyReader {
   read(db: number, keys: readonly Buffer[], whole?: boolean): Promise<readonly (SnapshotRecord | null)[]>
   /** Digests that are equal iff the values are logically equal, whatever their encoding or order. */
   digest(db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]>
+  /** When the keys end: absolute ms, 0 = never, -1 = there is no such key. */
+  expiries(db: number, keys: readonly Buffer[]): Promise<readonly number[]>
   /** Which of the keys exist. */
   exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]>
   close(): Promise<void>

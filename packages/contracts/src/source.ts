@@ -71,6 +71,8 @@ export interface ReadRequest {
   readonly signal: AbortSignal
   /** False ends the iteration at snapshot-end. */
   readonly changes: boolean
+  /** How long to rest now, ms, before more of the snapshot is read; 0 = go on. Changes are never slowed. */
+  pace?(): number
 }
 
 /** One independent stream of a source: a primary of a cluster, a file. Shards are read in parallel. */
@@ -92,6 +94,21 @@ export interface Shard {
   covers?(position: Position, mark: Position): boolean
   /** How far `applied` is behind what the source has now. */
   lag?(applied: Position | undefined): Promise<Lag>
+}
+
+/** How writers are kept away from a source during a cutover. */
+export type FenceKind = 'pause' | 'acl'
+
+/** Stands between the writers and the source until it is released; ends by itself if nobody refreshes it (pause only). */
+export interface Fence {
+  readonly kind: FenceKind
+  /** What an operator should know about it. */
+  readonly note: string
+  /** Where the source stands now, per shard; empty where it has no positions. */
+  positions(): Promise<ReadonlyMap<string, Position>>
+  /** Keeps it standing; call at least once a second. */
+  refresh(): Promise<void>
+  release(): Promise<void>
 }
 
 export interface SourceCapabilities {
@@ -117,6 +134,14 @@ export interface Source extends AsyncDisposable {
   readonly relativeExpiry?: boolean
   preflight?(): Promise<readonly Finding[]>
   reader?(): KeyReader
+  /**
+   * Keeps writers away. `auto` takes what the server has and the user may use.
+   * @param check only find out which kind it would be; nothing is changed
+   * @throws MigrateError FM_FENCE_UNAVAILABLE
+   */
+  fence?(kind: 'auto' | FenceKind, check: boolean): Promise<Fence>
+  /** How much of its time the source is busy (0 to 1) and how long it takes to answer, for guards that spare it. */
+  load?(): Promise<{ readonly cpu: number | null; readonly latencyMs: number }>
 }
 
 /** The module that a manifest names for a source exports this as `createSource`. */

@@ -76,6 +76,11 @@ export interface Target extends AsyncDisposable {
    * @throws MigrateError when the batch as a whole could not be written; single keys are in `failed`.
    */
   write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint): Promise<WriteResult>
+  /**
+   * Ends what a former process of this migration left at the target: connections whose commands may still be waiting to
+   * be executed, and values under temporary names. Called before a checkpoint is read again.
+   */
+  takeOver?(migration: string): Promise<void>
   /** The checkpoint that a former run left, undefined when there is none. */
   checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined>
   /** How many lanes serve this target best when nobody says; default 4. */

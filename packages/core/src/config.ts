@@ -16,18 +16,43 @@ export const filterSchema = v.strictObject({
   expiry: v.optional(v.picklist(['any', 'expiring', 'persistent']), 'any'),
 })
 
+/** Who is told what happens. A message that cannot be delivered never stops a migration. */
+export const notificationsSchema = v.strictObject({
+  /** URL of a Slack webhook. */
+  slack: v.optional(text),
+  /** Address, or several with commas; needs `smtp`. */
+  email: v.optional(text),
+  /** URL that gets every event as JSON. */
+  webhook: v.optional(text),
+  smtp: v.optional(
+    v.strictObject({
+      host: v.optional(text, 'localhost'),
+      port: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535)), 25),
+      secure: v.optional(v.boolean(), false),
+      user: v.optional(text),
+      password: v.optional(text),
+      from: v.optional(text),
+    }),
+    {},
+  ),
+  /** Keys behind that count as an alarm while following; 0 = none. */
+  lagAlarm: count(0, 2 ** 40, 0),
+})
+
 export const configSchema = v.strictObject({
   source: text,
   target: text,
-  mode: v.optional(v.picklist(['live', 'snapshot']), 'live'),
+  mode: v.optional(v.picklist(['live', 'snapshot', 'incremental']), 'live'),
   /** Chosen by the tool when absent. */
   id: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only'))),
+  /** Go on with the interrupted migration of this id; an error when there is none. */
+  resume: v.optional(v.boolean(), false),
   /** Lanes of the initial copy; what the target advises when absent, else 4. */
   parallel: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64))),
   batchSize: count(1, 100_000, 1000),
   filter: v.optional(filterSchema, {}),
   onConflict: v.optional(v.picklist(['replace', 'skip', 'fail']), 'replace'),
-  capture: v.optional(v.picklist(['auto', 'psync', 'notifications']), 'auto'),
+  capture: v.optional(v.picklist(['auto', 'psync', 'notifications', 'polling']), 'auto'),
   apply: v.optional(v.picklist(['auto', 'replay', 'state']), 'auto'),
   verify: v.optional(v.boolean(), false),
   /** Live mode ends when at most so many keys are behind (with `exit`). */
@@ -37,6 +62,29 @@ export const configSchema = v.strictObject({
   spoolLimit: count(1 << 20, 2 ** 50, 16 * 1024 ** 3),
   /** How long a lost server is tried again, ms. */
   syncTimeoutMs: count(0, 7 * 86_400_000, 3_600_000),
+  /** A cutover waits until at most so many keys are behind. */
+  cutoverMaxLag: count(0, 2 ** 40, 100),
+  /** Incremental mode: time between two passes, ms. */
+  intervalMs: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1000), v.maxValue(366 * 86_400_000))),
+  /** Incremental mode: a cron expression instead of an interval. */
+  schedule: v.optional(text),
+  /** Incremental mode: one pass, then end. */
+  once: v.optional(v.boolean(), false),
+  /** Keep what the target had before, so that a rollback can give it back. */
+  undo: v.optional(v.boolean(), true),
+  /** Bytes that the undo journal may take on disk. */
+  undoLimit: count(1 << 20, 2 ** 50, 16 * 1024 ** 3),
+  /** Roll back by itself when the run fails or too many writes do. */
+  autoRollback: v.optional(v.boolean(), false),
+  /** Share of failed writes over the last ten seconds that ends a run with `autoRollback`. */
+  rollbackOnErrorRate: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
+  /** Records written a second at most, 0 = as fast as the target takes them. */
+  maxRate: count(0, 2 ** 40, 0),
+  /** Percent of one processor that the source may be busy before reading slows, 0 = not watched. */
+  maxSourceCpu: count(0, 100, 0),
+  /** Milliseconds that the source may take to answer before reading slows, 0 = not watched. */
+  maxSourceLatencyMs: count(0, 60_000, 0),
+  notifications: v.optional(notificationsSchema, {}),
   sourceOptions: options,
   targetOptions: options,
   stateDir: v.optional(text),
@@ -46,6 +94,7 @@ export const configSchema = v.strictObject({
 export type MigrationConfig = v.InferInput<typeof configSchema>
 /** The same with every default filled in. */
 export type ResolvedConfig = v.InferOutput<typeof configSchema>
+export type NotificationsConfig = v.InferOutput<typeof notificationsSchema>
 export type FilterConfig = v.InferOutput<typeof filterSchema>
 
 /**

@@ -1,5 +1,6 @@
 import {
   type ChangeBatch,
+  type DirtyKey,
   type Logger,
   MigrateError,
   type Position,
@@ -9,11 +10,24 @@ import {
   type Target,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
+import type { ChangeTrack } from './change-track.js'
 import type { ResolvedConfig } from './config.js'
+import type { ErrorRate } from './error-rate.js'
+import type { Gate } from './gate.js'
 import type { RecordFilter } from './key-filter.js'
 import { LanePool } from './lane-pool.js'
 import type { Progress } from './progress.js'
 import { ShardRun } from './shard-run.js'
+
+/** Where a migration goes on. */
+export interface Resumed {
+  /** Saved positions by shard, where the target keeps no checkpoint. */
+  readonly positions: ReadonlyMap<string, Position>
+  /** Expiries may be later at the target than at the source; these were held between the two times. */
+  readonly held: { readonly from: number; readonly to: number } | null
+  /** A file or scan goes on in the middle of its snapshot. */
+  readonly inSnapshot: boolean
+}
 
 export interface EngineOptions {
   readonly id: string
@@ -29,6 +43,17 @@ export interface EngineOptions {
   readonly signal: AbortSignal
   /** The target held no key of this migration's when it started, so whatever vanishes at the source may be deleted. */
   readonly targetWasEmpty: boolean
+  /** What a former process of this migration reached; null = it is the first. */
+  readonly resumed: Resumed | null
+  readonly gate: Gate
+  /** Ends the run when too many writes fail. */
+  readonly errorRate: ErrorRate | null
+  /** How long to rest before more of the snapshot is read, ms. */
+  pace(): number
+  /** How the source answered: with everything, or from where it was asked. */
+  onSync(mode: 'full' | 'partial'): void
+  /** Called once when the first expiry is held back. */
+  onHeld(): void
   onPhase(phase: 'INITIAL_SYNC' | 'LIVE_SYNC'): void
   onPosition(shard: string, position: Position): void
   onNote(type: string, text: string): void
@@ -61,13 +86,29 @@ export class Engine {
     await Promise.all(this.runs.map((run) => run.settle()))
   }
 
+  /** From now on tells the track which keys change. */
+  track(track: ChangeTrack | null): void {
+    for (const run of this.runs) run.track = track
+  }
+
+  /** Reads keys again and writes what they are; only for sources of one shard, under state. */
+  async repair(keys: readonly DirtyKey[]): Promise<void> {
+    await this.runs[0]?.repair(keys)
+  }
+
   private wentLive(shard: Shard): void {
     this.live.add(shard.id)
     if (this.live.size === this.options.source.shards.length) this.options.onPhase('LIVE_SYNC')
   }
 
   private account(result: WriteResult, batch: SnapshotBatch | ChangeBatch): void {
-    const { progress, config } = this.options
+    const { progress, config, errorRate } = this.options
+    if (errorRate?.add(result.written + result.failed.length, result.failed.length))
+      throw new MigrateError(
+        'FM_ERROR_RATE',
+        'more writes fail than --rollback-on-error-rate allows',
+        'The report names some of them; the target is put back as it was.',
+      )
     // A failed change is not lost: its key is read again.
     progress.add(
       batch.kind === 'changes' ? { ...result, failed: result.failed.filter(({ key }) => key === null) } : result,

@@ -33,15 +33,27 @@ export class LanePool {
     checkpoint?: Checkpoint,
     settled?: (result: WriteResult) => void,
   ): Promise<void> {
-    const lane = this.underWay[batch.lane]
+    await this.start(batch.lane, async () => {
+      const result = await this.target.write(batch, checkpoint)
+      this.onResult(result, batch)
+      settled?.(result)
+    })
+  }
+
+  /** Like `write`, for a batch that takes some time to make, as a comparison with the target does. */
+  async writeMade(lane: number, make: () => Promise<SnapshotBatch>, settled: () => void): Promise<void> {
+    await this.start(lane, async () => {
+      const batch = await make()
+      if (batch.records.length > 0) this.onResult(await this.target.write(batch), batch)
+      settled()
+    })
+  }
+
+  private async start(number: number, task: () => Promise<void>): Promise<void> {
+    const lane = this.underWay[number]
     while (lane.size >= Math.max(2, Math.floor(UNDER_WAY / this.lanes))) await Promise.race(lane)
     this.check()
-    const work: Promise<void> = this.target
-      .write(batch, checkpoint)
-      .then((result) => {
-        this.onResult(result, batch)
-        settled?.(result)
-      })
+    const work: Promise<void> = task()
       .catch((error: unknown) => {
         this.failure ??= error
       })

@@ -3,17 +3,30 @@ import { EventEmitter } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type KeyReader, type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
+import { ChangeTrack } from './change-track.js'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from './config.js'
-import { Engine } from './engine.js'
+import { ControlQueue, type ControlRequest, type RequestStep } from './control-queue.js'
+import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } from './cutover.js'
+import { Engine, type Resumed } from './engine.js'
+import { ErrorRate } from './error-rate.js'
+import { Gate } from './gate.js'
+import { journaled, TargetRecorder } from './journaled-target.js'
 import { RecordFilter } from './key-filter.js'
 import { silentLogger } from './logger.js'
+import { Notifier } from './notifier.js'
+import { PassSchedule } from './pass-schedule.js'
 import { makePlan, type Plan } from './plan.js'
 import { Progress } from './progress.js'
 import { redactUrl } from './redact.js'
 import type { Registry } from './registry.js'
-import { StateStore } from './state-store.js'
+import { Rollback, type RollbackReport } from './rollback.js'
+import { SourceGuard } from './source-guard.js'
+import { type RunFacts, StateStore, type StoredMigration } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
+import { hasSecret, passwordVariable, storableConfig } from './stored-config.js'
+import { UndoJournal } from './undo-journal.js'
 import { Verifier, type VerifyReport } from './verifier.js'
 
 export interface MigrationOptions {
@@ -33,6 +46,8 @@ export interface MigrationReport {
   }[]
   readonly failures: readonly { readonly db: number; readonly key: string; readonly reason: string }[]
   readonly verification: VerifyReport | null
+  readonly cutover: CutoverResult | null
+  readonly rollback: RollbackReport | null
   readonly notes: readonly { readonly type: string; readonly text: string }[]
 }
 
@@ -44,16 +59,24 @@ export function defaultStateDir(): string {
   )
 }
 
+const CONTROL_MS = 100
+const TICK_MS = 1000
+const SAMPLES_THINNED_EVERY = 3600
+/** A cutover that was due longer ago than this is not made up for. */
+const CUTOVER_LATE_MS = 5 * 60_000
+
 interface Events {
   progress: [MigrationStatus]
   phase: [Phase]
   note: [{ type: string; text: string }]
   verify: [number]
+  step: [RequestStep]
 }
 
 /**
  * One migration. `start` runs it to its end and gives the report; `stop` ends it gracefully: what was read is written
- * and checkpointed. Events: `progress` (about once a second), `phase`, `note`, `verify`.
+ * and checkpointed. With the id of an interrupted migration it goes on where that one was. Events: `progress` (about
+ * once a second), `phase`, `note`, `verify`, `step` (of a cutover).
  */
 export class Migration extends EventEmitter<Events> {
   readonly id: string
@@ -62,20 +85,41 @@ export class Migration extends EventEmitter<Events> {
   private readonly logger: Logger
   private readonly progress = new Progress()
   private readonly filter: RecordFilter
-  private readonly reading = new AbortController()
+  private readonly gate: Gate
+  private readonly notifier: Notifier
+  private readonly errorRate: ErrorRate | null
+  private readonly schedule: PassSchedule
+  /** Aborted when nothing at all shall be read any more. */
+  private readonly stopping = new AbortController()
+  /** Ends the pass that is under way. */
+  private reading = new AbortController()
   private readonly notes: { type: string; text: string }[] = []
   private readonly applied = new Map<string, string>()
-  private readonly startedAt = Date.now()
+  private startedAt = Date.now()
   private phase: Phase = 'PREFLIGHT'
   private state: RunState = 'RUNNING'
   private error: MigrateError | null = null
   private plan: Plan | null = null
   private source: Source | null = null
   private target: Target | null = null
+  private recorder: TargetRecorder | null = null
+  private journal: UndoJournal | null = null
+  private guard: SourceGuard | null = null
+  private engine: Engine | null = null
+  private engineOver: Promise<unknown> = Promise.resolve()
   private store: StateStore | null = null
+  private control: ControlQueue | null = null
+  private facts: RunFacts = {}
   private readonly tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   private wantsStop = false
   private verification: VerifyReport | null = null
+  private cutoverResult: CutoverResult | null = null
+  private cuttingOver: Promise<unknown> | null = null
+  private rollbackReport: RollbackReport | null = null
+  private cutoverAt: number | null = null
+  private lagAlarm = false
+  private ticks = 0
+  private syncKind: 'full' | 'partial' = 'full'
 
   /** @throws MigrateError FM_CONFIG_INVALID */
   constructor(config: MigrationConfig, options: MigrationOptions) {
@@ -85,6 +129,11 @@ export class Migration extends EventEmitter<Events> {
     this.logger = options.logger ?? silentLogger
     this.id = this.config.id ?? `mig_${randomBytes(4).toString('hex')}`
     this.filter = new RecordFilter(this.config.filter)
+    this.gate = new Gate(this.config.maxRate)
+    this.notifier = new Notifier(this.config.notifications, this.logger)
+    this.schedule = new PassSchedule(this.config.intervalMs, this.config.schedule)
+    const { autoRollback, rollbackOnErrorRate } = this.config
+    this.errorRate = autoRollback ? new ErrorRate(rollbackOnErrorRate ?? 1) : null
   }
 
   status(): MigrationStatus {
@@ -116,9 +165,20 @@ export class Migration extends EventEmitter<Events> {
       lagMs: progress.lag.ms ?? null,
       spoolBytes: progress.lag.spooledBytes ?? 0,
       etaMs: progress.etaMs(live),
+      paused: this.gate.paused,
+      cutoverAt: this.cutoverAt,
       diverging: progress.diverging,
       error: this.error && { code: this.error.code, message: this.error.message, hint: this.error.hint },
     }
+  }
+
+  /** Keys behind; null = unknown. */
+  get lag(): number | null {
+    return this.progress.lag.keys ?? null
+  }
+
+  isComplete(): boolean {
+    return this.state !== 'RUNNING'
   }
 
   /** Opens both ends, checks them and says what would be done. Writes nothing but the target's probe keys. */
@@ -135,8 +195,11 @@ export class Migration extends EventEmitter<Events> {
    * @throws MigrateError; FM_PREFLIGHT_REFUSED when a check refuses the run
    */
   async start(): Promise<MigrationReport> {
-    let timer: NodeJS.Timeout | undefined
+    const timers: NodeJS.Timeout[] = []
     try {
+      const directory = this.config.stateDir ?? defaultStateDir()
+      this.store = new StateStore(directory)
+      const former = this.formerRun(this.store.find(this.id))
       const plan = await this.open()
       const refusals = plan.findings.filter((finding) => finding.level === 'fail')
       if (refusals.length > 0)
@@ -145,21 +208,23 @@ export class Migration extends EventEmitter<Events> {
           refusals.map((finding) => finding.text).join('; '),
           `Codes: ${refusals.map((finding) => finding.code).join(', ')}; see docs/errors.md.`,
         )
-      this.store = new StateStore(this.config.stateDir ?? defaultStateDir())
-      this.store.create({
-        id: this.id,
-        createdAt: this.startedAt,
-        source: plan.source,
-        target: plan.target,
-        mode: this.config.mode,
-        pid: process.pid,
-        status: this.status(),
-        plan: JSON.stringify(plan),
-      })
-      this.note('started', `${plan.source} -> ${plan.target}, ${this.config.mode}, ${plan.apply}`)
-      timer = setInterval(() => void this.tick(), 1000)
-      await this.run(plan)
-      this.finish(this.wantsStop ? 'INTERRUPTED' : 'COMPLETED')
+      await this.enroll(plan, former, directory)
+      this.control = new ControlQueue(directory)
+      if (former === null) this.control.cancel(this.id)
+      this.control.forgetOpen(this.id)
+      timers.push(
+        setInterval(() => void this.tick(), TICK_MS),
+        setInterval(() => this.listen(), CONTROL_MS),
+      )
+      this.guard = new SourceGuard(
+        this.source!,
+        this.config.maxSourceCpu / 100,
+        this.config.maxSourceLatencyMs,
+        (text) => this.note('guard', text),
+      )
+      this.guard.start()
+      await this.runAll(plan, former)
+      this.finish(this.wantsStop && this.cutoverResult === null ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
       this.error =
         error instanceof MigrateError
@@ -170,10 +235,12 @@ export class Migration extends EventEmitter<Events> {
               'This is a fault of ferrite-migrate: please report it with -v.',
               { cause: error },
             )
-      this.finish('FAILED')
+      await this.rollBackAfter(this.error)
+      this.finish(this.rollbackReport === null ? 'FAILED' : 'ROLLED_BACK')
       throw this.error
     } finally {
-      clearInterval(timer)
+      for (const timer of timers) clearInterval(timer)
+      await this.notifier.flush()
       await this.dispose()
     }
     return this.report()
@@ -182,7 +249,100 @@ export class Migration extends EventEmitter<Events> {
   /** Stops reading, writes what was read, saves the position. `start` resolves when that is done. */
   stop(): void {
     this.wantsStop = true
+    this.gate.resume()
+    this.stopping.abort()
     this.reading.abort()
+  }
+
+  /** Writes nothing to the target until `resume`; what the source sends meanwhile is spooled. */
+  pause(): void {
+    if (this.gate.paused) return
+    this.gate.pause()
+    this.note('paused', 'paused: the source is still followed, nothing is written to the target')
+  }
+
+  resume(): void {
+    if (!this.gate.paused) return
+    this.gate.resume()
+    this.note('resumed', 'going on after the pause')
+  }
+
+  /**
+   * Switches over while live: fence, drain, last look, hook. On success `start` resolves with the report; on failure the
+   * fence comes down and the migration goes on.
+   * @throws MigrateError FM_CUTOVER_*, FM_FENCE_*, FM_VERIFY_DIFFERENCES
+   */
+  async cutover(options: Partial<CutoverOptions> = {}, onStep?: (step: RequestStep) => void): Promise<CutoverResult> {
+    const wanted: CutoverOptions = { ...CUTOVER_DEFAULTS, maxLag: this.config.cutoverMaxLag, ...options }
+    if (this.phase !== 'LIVE_SYNC' || this.engine === null || this.cuttingOver !== null)
+      throw new MigrateError(
+        'FM_CUTOVER_NOT_LIVE',
+        `a cutover is possible in LIVE_SYNC; the migration is in ${this.phase}`,
+        'Wait until status says LIVE_SYNC, or go on with an interrupted migration by migrate --resume.',
+      )
+    const work = this.switchOver(wanted, onStep)
+    this.cuttingOver = work.catch(() => undefined)
+    try {
+      return await work
+    } finally {
+      this.cuttingOver = null
+    }
+  }
+
+  private async switchOver(options: CutoverOptions, onStep?: (step: RequestStep) => void): Promise<CutoverResult> {
+    const engine = this.engine!
+    const cutover = new Cutover(
+      {
+        source: this.source!,
+        lossless: this.source!.capabilities.changes === 'lossless',
+        status: () => this.status(),
+        readLag: () => this.readLag(),
+        applied: (shard) => this.applied.get(shard),
+        settle: () => engine.settle(),
+        track: () => {
+          const track = new ChangeTrack()
+          engine.track(track)
+          return track
+        },
+        untrack: () => engine.track(null),
+        withVerifier: (rounds, use) => this.withVerifier(rounds, this.reading.signal, use),
+        repair: (report) =>
+          engine.repair(report.differences.map(({ db, keyBase64 }) => ({ db, key: Buffer.from(keyBase64, 'base64') }))),
+        step: (step) => {
+          this.store?.addEvent(this.id, `cutover-${step.name}`, step.text)
+          this.emit('step', step)
+          onStep?.(step)
+        },
+        signal: this.reading.signal,
+      },
+      options,
+    )
+    if (options.dryRun) return cutover.run()
+    this.enter('CUTOVER')
+    this.notifier.send('cutover', 'the cutover starts', this.status())
+    try {
+      const result = await cutover.run()
+      this.cutoverResult = result
+      this.verification = result.verification ?? this.verification
+      // Nothing that is written to the source from now on belongs to the target any more.
+      this.reading.abort()
+      await this.engineOver.catch(() => undefined)
+      if (options.holdMs > 0) await sleep(options.holdMs)
+      await cutover.release()
+      return result
+    } catch (error) {
+      const text = error instanceof MigrateError ? `${error.code} ${error.message}` : String(error)
+      this.note('cutover-failed', `the cutover was called off, the migration goes on: ${text}`)
+      this.notifier.send('cutover', `the cutover was called off: ${text}`, this.status())
+      if (!this.reading.signal.aborted) this.enter('LIVE_SYNC')
+      throw error
+    }
+  }
+
+  /** Compares both ends by value while the migration goes on. @throws MigrateError FM_VERIFY_UNSUPPORTED */
+  async verify(): Promise<VerifyReport> {
+    await this.verifyNow(this.reading.signal)
+    return this.verification!
   }
 
   report(): MigrationReport {
@@ -192,23 +352,112 @@ export class Migration extends EventEmitter<Events> {
       notCarried: [...this.progress.notCarried].map(([what, entry]) => ({ what, ...entry })),
       failures: this.progress.failures,
       verification: this.verification,
+      cutover: this.cutoverResult,
+      rollback: this.rollbackReport,
       notes: this.notes,
     }
   }
 
+  /** The interrupted run that this one goes on with, or null. */
+  private formerRun(stored: StoredMigration | undefined): StoredMigration | null {
+    const { resume, mode } = this.config
+    if (stored === undefined) {
+      if (!resume) return null
+      throw new MigrateError(
+        'FM_ID_UNKNOWN',
+        `there is no migration ${this.id}`,
+        'ferrite-migrate list shows all; another state directory needs --state-dir.',
+      )
+    }
+    const { state } = stored.status
+    if (state === 'RUNNING') return stored
+    const over = state === 'ROLLED_BACK' || (state === 'COMPLETED' && !(mode === 'incremental' && stored.mode === mode))
+    if (over) {
+      if (!resume) return null
+      throw new MigrateError(
+        'FM_RESUME_OVER',
+        `the migration ${this.id} is ${state}`,
+        'There is nothing to go on with: start a new one.',
+      )
+    }
+    if (stored.source !== redactUrl(this.config.source) || stored.target !== redactUrl(this.config.target))
+      throw new MigrateError(
+        'FM_RESUME_MISMATCH',
+        `the migration ${this.id} was from ${stored.source} to ${stored.target}`,
+        'Give the same source and target, or another --id.',
+      )
+    return stored
+  }
+
+  /** Writes the row of this run, with what a later one must know. */
+  private async enroll(plan: Plan, former: StoredMigration | null, directory: string): Promise<void> {
+    const store = this.store!
+    const { config } = this
+    if (former === null) {
+      const targetWasEmpty = await this.targetIsEmpty()
+      this.facts = {
+        targetWasEmpty,
+        journal: config.undo && !targetWasEmpty,
+        sourceSecret: hasSecret(config.source, config.sourceOptions),
+        targetSecret: hasSecret(config.target, config.targetOptions),
+      }
+    } else {
+      this.facts = former.facts
+      this.startedAt = former.createdAt
+      this.progress.restore(former.status)
+    }
+    store.create({
+      id: this.id,
+      createdAt: this.startedAt,
+      source: plan.source,
+      target: plan.target,
+      mode: config.mode,
+      pid: process.pid,
+      status: this.status(),
+      plan: JSON.stringify(plan),
+      config: storableConfig(config),
+      facts: this.facts,
+    })
+    if (former === null) {
+      store.clear(this.id)
+      UndoJournal.remove(directory, this.id)
+    }
+    if (this.facts.journal && config.undo) {
+      this.journal = new UndoJournal(directory, this.id, config.undoLimit)
+      this.recorder = new TargetRecorder(this.target!, this.journal, this.filter)
+    } else if (this.facts.journal) this.setFacts({ journal: false })
+    this.note('started', `${plan.source} -> ${plan.target}, ${config.mode}, ${plan.apply}`)
+    this.notifier.send('started', `${plan.source} -> ${plan.target}, ${config.mode}`, this.status())
+  }
+
+  private setFacts(facts: RunFacts): void {
+    this.facts = { ...this.facts, ...facts }
+    this.store?.setFacts(this.id, this.facts)
+  }
+
   private async open(): Promise<Plan> {
     const { registry } = this.options
-    const context = { logger: this.logger, signal: this.reading.signal, tempDir: this.tempDir }
+    const context = {
+      logger: this.logger,
+      signal: this.stopping.signal,
+      tempDir: this.tempDir,
+      migration: this.id,
+    }
     const { config } = this
+    const password = (end: 'source' | 'target'): Record<string, string> => {
+      const value = process.env[passwordVariable(end)]
+      return value === undefined || hasSecret(config[end], {}) ? {} : { password: value }
+    }
     const shared = { 'sync-timeout': `${config.syncTimeoutMs}ms` }
     const reading = {
       ...shared,
+      ...password('source'),
       capture: config.capture,
       'spool-limit': config.spoolLimit,
       'batch-size': config.batchSize,
     }
     const source = registry.source(config.source, reading, config.sourceOptions, context)
-    const target = registry.target(config.target, shared, config.targetOptions, context)
+    const target = registry.target(config.target, { ...shared, ...password('target') }, config.targetOptions, context)
     // Both at once; whichever opened is kept, so that it is closed when the other fails.
     const [opened, other] = await Promise.allSettled([source, target])
     if (opened.status === 'fulfilled') this.source = opened.value
@@ -236,29 +485,88 @@ export class Migration extends EventEmitter<Events> {
     }
   }
 
-  private async run(plan: Plan): Promise<void> {
-    const source = this.source!
+  /** One pass, or in incremental mode one after the other. */
+  private async runAll(plan: Plan, former: StoredMigration | null): Promise<void> {
+    const { config } = this
+    let resumed: Resumed | null =
+      former === null
+        ? null
+        : {
+            positions: this.store!.positions(this.id),
+            held: this.facts.held ? { from: former.createdAt, to: Date.now() } : null,
+            inSnapshot: config.mode === 'snapshot',
+          }
+    if (former !== null) await this.target!.takeOver?.(this.id)
+    if (config.mode !== 'incremental') {
+      await this.runPass(plan, resumed)
+      await this.cuttingOver
+      if (!this.wantsStop || this.cutoverResult !== null)
+        for (const shard of this.source!.shards) await this.target!.forget(this.id, shard.id)
+      return
+    }
+    for (;;) {
+      const startedAt = Date.now()
+      const { written, deleted, changesApplied } = this.progress
+      await this.runPass(plan, resumed)
+      const pass = this.store!.addPass(this.id, {
+        startedAt,
+        endedAt: Date.now(),
+        sync: this.syncKind,
+        written: this.progress.written - written,
+        deleted: this.progress.deleted - deleted,
+        changes: this.progress.changesApplied - changesApplied,
+      })
+      this.note(
+        'pass',
+        `pass ${pass.number}: ${pass.sync === 'partial' ? 'from the backlog of the source' : 'everything compared'}, ${pass.changes} changes, ${pass.written} written, ${pass.deleted} deleted, ${pass.endedAt - pass.startedAt} ms`,
+      )
+      if (config.once || this.wantsStop) return
+      this.enter('WAITING')
+      this.save()
+      const next = this.schedule.next(startedAt, Date.now())
+      await sleep(Math.min(next - Date.now(), 2 ** 31 - 1), undefined, { signal: this.stopping.signal }).catch(
+        () => undefined,
+      )
+      if (this.wantsStop) return
+      resumed = { positions: new Map(this.applied), held: null, inSnapshot: false }
+    }
+  }
+
+  private async runPass(plan: Plan, resumed: Resumed | null): Promise<void> {
     const target = this.target!
+    this.reading = new AbortController()
+    if (this.wantsStop) this.reading.abort()
     const engine = new Engine({
       id: this.id,
       config: this.config,
       apply: plan.apply,
       lanes: plan.lanes,
-      source,
-      target,
+      source: this.source!,
+      target: this.recorder === null ? target : journaled(target, this.recorder),
       filter: this.filter,
       progress: this.progress,
       logger: this.logger,
       signal: this.reading.signal,
-      targetWasEmpty: await this.targetIsEmpty(),
+      targetWasEmpty: this.facts.targetWasEmpty ?? false,
+      resumed,
+      gate: this.gate,
+      errorRate: this.errorRate,
+      pace: () => this.guard?.pace() ?? 0,
+      onSync: (mode) => {
+        this.syncKind = mode
+      },
+      onHeld: () => this.setFacts({ held: true }),
       onPhase: (phase) => this.enter(phase),
       onPosition: (shard, position) => this.applied.set(shard, position),
       onNote: (type, text) => this.note(type, text),
     })
+    this.engine = engine
     this.enter('INITIAL_SYNC')
     const done = new AbortController()
-    const tasks: Promise<unknown>[] = [engine.run().finally(() => done.abort())]
-    if (this.config.mode === 'live' && (this.config.exit || this.config.verify))
+    this.engineOver = engine.run().finally(() => done.abort())
+    const tasks: Promise<unknown>[] = [this.engineOver]
+    const { mode, exit, verify } = this.config
+    if (mode === 'incremental' || (mode === 'live' && (exit || verify)))
       tasks.push(this.endWhenCaughtUp(engine, done.signal))
     try {
       await Promise.all(tasks)
@@ -266,17 +574,18 @@ export class Migration extends EventEmitter<Events> {
       this.reading.abort()
       await Promise.allSettled(tasks)
       throw error
+    } finally {
+      this.engine = null
     }
-    if (this.config.mode === 'snapshot' && this.config.verify && !this.wantsStop) await this.verify(this.reading.signal)
-    if (!this.wantsStop) for (const shard of source.shards) await target.forget(this.id, shard.id)
+    if (mode === 'snapshot' && verify && !this.wantsStop) await this.verifyNow(this.reading.signal)
+    if (!this.wantsStop) this.setFacts({ held: false })
   }
 
   /** Live mode that ends by itself: waits for the lag to go, verifies while the stream goes on, then stops reading. */
   private async endWhenCaughtUp(engine: Engine, over: AbortSignal): Promise<void> {
-    const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
     while (this.phase !== 'LIVE_SYNC') {
       if (over.aborted || this.wantsStop) return
-      await pause(20)
+      await sleep(20)
     }
     const untilLag = this.config.untilLag ?? 0
     let goal: number | null = null
@@ -288,16 +597,25 @@ export class Migration extends EventEmitter<Events> {
       // Under a writer the lag is never nothing: what was there at one moment being applied is as good.
       if (goal === null && lag.bytes !== undefined) goal = changeBytes + lag.bytes
       if (goal !== null && untilLag === 0 && changeBytes >= goal) break
-      await pause(20)
+      await sleep(20)
     }
     await engine.settle()
-    if (this.config.verify) await this.verify(over)
-    if (this.config.exit) this.reading.abort()
+    if (this.config.verify) await this.verifyNow(over)
+    if (this.config.exit || this.config.mode === 'incremental') this.reading.abort()
   }
 
-  private async verify(signal: AbortSignal): Promise<void> {
+  private async verifyNow(signal: AbortSignal): Promise<void> {
     const phase = this.phase
     this.enter('VERIFYING')
+    this.verification = await this.withVerifier(4, signal, (verifier) => verifier.run())
+    if (!signal.aborted) this.enter(phase)
+  }
+
+  private async withVerifier<T>(
+    rounds: number,
+    signal: AbortSignal,
+    use: (verifier: Verifier) => Promise<T>,
+  ): Promise<T> {
     const source = this.source!.reader?.()
     if (source === undefined)
       throw new MigrateError(
@@ -307,20 +625,21 @@ export class Migration extends EventEmitter<Events> {
       )
     const target = this.target!.reader()
     try {
-      this.verification = await new Verifier(source as KeyReader, target, {
-        filter: this.filter,
-        digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
-        ttlToleranceMs: 1000,
-        rounds: 4,
-        pauseMs: 250,
-        signal,
-        onProgress: (compared) => this.emit('verify', compared),
-      }).run()
+      return await use(
+        new Verifier(source, target, {
+          filter: this.filter,
+          digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
+          ttlToleranceMs: 1000,
+          rounds,
+          pauseMs: rounds > 2 ? 250 : 50,
+          signal,
+          onProgress: (compared) => this.emit('verify', compared),
+        }),
+      )
     } finally {
       await source.close()
       await target.close()
     }
-    if (!signal.aborted) this.enter(phase)
   }
 
   private async targetIsEmpty(): Promise<boolean> {
@@ -334,11 +653,60 @@ export class Migration extends EventEmitter<Events> {
     }
   }
 
+  /** After a failure with --auto-rollback: the target becomes what it was. */
+  private async rollBackAfter(error: MigrateError): Promise<void> {
+    const started = this.store !== null && this.control !== null
+    if (!this.config.autoRollback || this.wantsStop || !started || this.target === null) return
+    this.note('rollback', `rolling back after ${error.code} ${error.message}`)
+    this.enter('ROLLING_BACK')
+    if (!this.facts.targetWasEmpty && this.journal === null) {
+      this.note('rollback-impossible', 'there is no undo journal, so the target cannot be put back')
+      return
+    }
+    const source: KeyReader | null = this.source?.reader?.() ?? null
+    try {
+      await this.target.reconnect?.()
+      await this.target.takeOver?.(this.id)
+      this.rollbackReport = await new Rollback({
+        target: this.target,
+        source,
+        journal: this.journal,
+        filter: this.filter,
+        completed: false,
+        force: false,
+        dryRun: false,
+        signal: new AbortController().signal,
+      }).run()
+      for (const shard of this.source?.shards ?? []) await this.target.forget(this.id, shard.id)
+      this.store?.forgetPositions(this.id)
+      this.applied.clear()
+      const { removed, restored, kept } = this.rollbackReport
+      this.note(
+        'rolled-back',
+        `${removed} keys removed, ${restored} restored, ${kept} left because others may have written them`,
+      )
+      if (this.rollbackReport.kept === 0 && this.journal !== null) {
+        this.journal.close()
+        this.journal = null
+        UndoJournal.remove(this.config.stateDir ?? defaultStateDir(), this.id)
+      }
+    } catch (failure) {
+      this.note(
+        'rollback-failed',
+        `the rollback failed: ${(failure as Error).message}; run ferrite-migrate rollback --id ${this.id}`,
+      )
+    } finally {
+      await source?.close()
+    }
+  }
+
   private enter(phase: Phase): void {
     if (phase === this.phase) return
     this.phase = phase
     this.store?.addEvent(this.id, 'phase', phase)
     this.emit('phase', phase)
+    if (phase === 'LIVE_SYNC' && this.cuttingOver === null)
+      this.notifier.send('live', 'the target follows the source', this.status())
     this.save()
   }
 
@@ -357,8 +725,86 @@ export class Migration extends EventEmitter<Events> {
   private async tick(): Promise<void> {
     await this.readLag()
     this.progress.sample(Date.now())
+    this.alarm()
+    const { progress } = this
+    this.store?.addSample(this.id, {
+      at: Date.now(),
+      phase: this.phase,
+      keys: progress.keysDone,
+      changes: progress.changesApplied,
+      rate: progress.rate,
+      lagKeys: progress.lag.keys ?? null,
+      lagBytes: progress.lag.bytes ?? null,
+      lagMs: progress.lag.ms ?? null,
+    })
+    if (++this.ticks % SAMPLES_THINNED_EVERY === 0)
+      this.store?.thinSamples(this.id, Date.now() - SAMPLES_THINNED_EVERY * TICK_MS)
     this.save()
     this.emit('progress', this.status())
+  }
+
+  /** Tells once when the lag grows over the limit, and again only after it was under half of it. */
+  private alarm(): void {
+    const limit = this.config.notifications.lagAlarm
+    const keys = this.progress.lag.keys ?? 0
+    if (limit === 0 || this.phase !== 'LIVE_SYNC') return
+    if (!this.lagAlarm && keys > limit) {
+      this.lagAlarm = true
+      this.note('lag-alarm', `${keys} keys are behind, more than ${limit}`)
+      this.notifier.send('lag-alarm', `${keys} keys are behind, more than ${limit}`, this.status())
+    } else if (this.lagAlarm && keys < limit / 2) this.lagAlarm = false
+  }
+
+  /** Does what other processes ask, and what is due. */
+  private listen(): void {
+    const { control } = this
+    if (control === null) return
+    try {
+      for (let request = control.take(this.id); request !== undefined; request = control.take(this.id))
+        this.serve(request)
+      const due = control.scheduled(this.id)
+      this.cutoverAt = due?.at ?? null
+      if (due === undefined || due.at > Date.now() || this.cuttingOver !== null) return
+      if (Date.now() - due.at > CUTOVER_LATE_MS) {
+        control.cancel(this.id)
+        this.note('cutover-missed', `the cutover of ${new Date(due.at).toISOString()} was missed: schedule it again`)
+      } else if (this.phase === 'LIVE_SYNC') {
+        control.cancel(this.id)
+        this.note('cutover-scheduled', `the cutover scheduled by ${due.actor} starts`)
+        void this.cutover(due.args as Partial<CutoverOptions>).catch(() => undefined)
+      }
+    } catch (error) {
+      // A busy state database must not stop the data; the next look is a moment away.
+      this.logger.log('warn', `requests cannot be read: ${(error as Error).message}`)
+    }
+  }
+
+  private serve(request: ControlRequest): void {
+    const control = this.control!
+    this.store?.addEvent(this.id, `asked-${request.kind}`, JSON.stringify(request.args), request.actor)
+    const steps: RequestStep[] = []
+    if (request.kind === 'cutover') {
+      void this.cutover(request.args as Partial<CutoverOptions>, (step) => {
+        steps.push(step)
+        this.control?.answer(request.id, 'taken', { steps })
+      }).then(
+        (result) => this.control?.answer(request.id, 'done', { steps, result: { ...result } }),
+        (error: unknown) => {
+          const known = error instanceof MigrateError
+          this.control?.answer(request.id, 'failed', {
+            steps,
+            error: known
+              ? { code: error.code, message: error.message, hint: error.hint }
+              : { code: 'FM_INTERNAL', message: (error as Error).message, hint: 'Please report this.' },
+          })
+        },
+      )
+      return
+    }
+    if (request.kind === 'pause') this.pause()
+    else if (request.kind === 'resume') this.resume()
+    else this.stop()
+    control.answer(request.id, 'done', { steps })
   }
 
   private save(): void {
@@ -372,20 +818,35 @@ export class Migration extends EventEmitter<Events> {
     }
   }
 
-  private finish(state: RunState): void {
+  private finish(state: Exclude<RunState, 'RUNNING'>): void {
     this.state = state
-    if (state !== 'RUNNING') this.enter(state)
+    // A run that never got its row must not write into the one that has it.
+    if (this.control === null) this.store?.close()
+    if (this.control === null) this.store = null
+    this.enter(state)
     if (this.error) this.store?.addEvent(this.id, 'failed', `${this.error.code} ${this.error.message}`)
     this.progress.sample(Date.now())
     this.save()
     this.emit('progress', this.status())
+    const status = this.status()
+    if (state === 'COMPLETED') this.notifier.send('completed', 'completed', status)
+    else if (state === 'INTERRUPTED') this.notifier.send('interrupted', 'stopped; it can go on', status)
+    else {
+      this.notifier.send('failed', `${this.error?.code} ${this.error?.message}`, status)
+      if (state === 'ROLLED_BACK') this.notifier.send('rolled-back', 'the target is as it was before', status)
+    }
   }
 
   private async dispose(): Promise<void> {
+    this.guard?.stop()
+    await this.recorder?.close()
     await this.source?.[Symbol.asyncDispose]()
     await this.target?.[Symbol.asyncDispose]()
+    this.journal?.close()
     this.store?.close()
     this.store = null
+    this.control?.close()
+    this.control = null
     rmSync(this.tempDir, { recursive: true, force: true })
   }
 }

@@ -22,6 +22,29 @@ export class Progress {
   readonly failures: { db: number; key: string; reason: string }[] = []
   private samples: { at: number; done: number; lagBytes: number }[] = []
 
+  /** Goes on counting where a former process was. */
+  restore(former: {
+    readonly keysDone: number
+    readonly keysTotal: number | null
+    readonly bytesDone: number
+    readonly bytesTotal: number | null
+    readonly changesApplied: number
+    readonly keysWritten: number
+    readonly keysSkipped: number
+    readonly keysDeleted: number
+    readonly keysFailed: number
+  }): void {
+    this.keysDone = former.keysDone
+    this.keysTotal = former.keysTotal
+    this.bytesDone = former.bytesDone
+    this.bytesTotal = former.bytesTotal
+    this.changesApplied = former.changesApplied
+    this.written = former.keysWritten
+    this.skipped = former.keysSkipped
+    this.deleted = former.keysDeleted
+    this.failed = former.keysFailed
+  }
+
   add(result: WriteResult): void {
     this.written += result.written
     this.skipped += result.skipped

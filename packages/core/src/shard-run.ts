@@ -12,20 +12,24 @@ import {
   type SnapshotEvent,
   type SnapshotRecord,
   type SourceEvent,
+  type SyncEvent,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf } from '@ferrite-migrate/protocol'
 import { ChangeRouter, commandRecord, HELD_FOR_MS, HELD_KEYS } from './change-router.js'
+import type { ChangeTrack } from './change-track.js'
 import { DirtySet } from './dirty-set.js'
 import type { EngineOptions } from './engine.js'
 import { FingerprintSet } from './fingerprint-set.js'
 import type { LanePool } from './lane-pool.js'
+import { PositionQueue } from './position-queue.js'
 import { printableKey } from './progress.js'
+import { SnapshotDifference } from './snapshot-difference.js'
 
 const READ_AT_ONCE = 1000
 /** Keys that end sooner than this are held during the initial sync. */
 const HOLD_BELOW_MS = 15 * 60_000
-const GONE_MS = 10_000
+const GONE_MS = 500
 const DIRTY_RETRY_MS = 1000
 
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
@@ -43,11 +47,16 @@ export class ShardRun {
   private position: Position | null = null
   private syncs = 0
   private seen: FingerprintSet | null = null
+  private difference: SnapshotDifference | null = null
+  private readonly positions = new PositionQueue((position) => this.durable(position))
   /** Keys written with a later expiry than their own, because the target must not expire them before we caught up. */
   private readonly held = new DirtySet()
   private nextLane = 0
   private readonly healed = new Set<string>()
   private settling = false
+  private heldNoted = false
+  /** Who wants to know which keys change. */
+  track: ChangeTrack | null = null
   private over = false
   private reader: KeyReader | null = null
 
@@ -71,7 +80,7 @@ export class ShardRun {
 
   async run(): Promise<void> {
     try {
-      let from: Position | undefined
+      let from = await this.resumeFrom()
       for (;;) {
         try {
           if (await this.readFrom(from)) break
@@ -88,15 +97,38 @@ export class ShardRun {
     } finally {
       this.over = true
       await this.reader?.close()
+      await this.difference?.close()
     }
+  }
+
+  /** Where a former process left off: the checkpoint at the target, or the saved position. */
+  private async resumeFrom(): Promise<Position | undefined> {
+    const { resumed, target, id, apply, config, onNote, source } = this.options
+    if (resumed === null) return undefined
+    const checkpoint =
+      apply === 'replay' && config.mode !== 'snapshot' ? await target.checkpoint(id, this.shard.id) : undefined
+    if (checkpoint !== undefined) for (const { db, key } of checkpoint.dirty) this.dirty.add(db, key)
+    const saved = apply === 'replay' && config.mode !== 'snapshot' ? undefined : resumed.positions.get(this.shard.id)
+    const { resume } = source.capabilities
+    const position =
+      checkpoint?.position ??
+      (resume === 'both' || resume === (resumed.inSnapshot ? 'snapshot' : 'changes') ? saved : undefined)
+    onNote(
+      'resumed',
+      position === undefined
+        ? 'going on: what the target already holds is not sent again'
+        : `going on from ${position}`,
+    )
+    return position
   }
 
   /** False = the source must be read again from the start. */
   private async readFrom(from: Position | undefined): Promise<boolean> {
-    const changes = this.options.config.mode === 'live'
+    const changes = this.options.config.mode !== 'snapshot'
     for await (const event of this.shard.read({
       signal: this.options.signal,
       changes,
+      pace: () => this.options.pace(),
       ...(from === undefined ? {} : { from }),
     })) {
       if (!(await this.take(event))) return false
@@ -114,6 +146,7 @@ export class ShardRun {
     for (;;) {
       try {
         await target.reconnect?.()
+        await target.takeOver?.(id)
         const checkpoint = apply === 'replay' ? await target.checkpoint(id, this.shard.id) : undefined
         onNote(
           'target-lost',
@@ -133,9 +166,10 @@ export class ShardRun {
 
   /** False = the source must be read again from the start. */
   private async take(event: SourceEvent): Promise<boolean> {
+    if (event.kind === 'snapshot' || event.kind === 'changes') await this.options.gate.pass(event.records.length)
     switch (event.kind) {
       case 'sync':
-        await this.sync(event.mode, event.keys, event.bytes)
+        await this.sync(event)
         return true
       case 'snapshot':
         await this.snapshot(event)
@@ -143,12 +177,14 @@ export class ShardRun {
       case 'snapshot-end':
         await this.lanes.drain()
         await this.removeVanished()
+        await this.reportDifference()
         if (event.position !== undefined) await this.checkpointOnly(event.position)
         this.wentLive()
         return true
       case 'changes':
         return this.changes(event)
       case 'dirty':
+        this.track?.addKeys(event.keys)
         for (const { db, key } of event.keys) if (this.options.filter.takesKey(db, key)) this.dirty.add(db, key)
         await this.writeDirty()
         if (event.sweep) await this.sweep()
@@ -160,31 +196,53 @@ export class ShardRun {
     }
   }
 
-  private async sync(mode: 'full' | 'partial', keys?: number, bytes?: number): Promise<void> {
+  private async sync({ mode, keys, bytes }: SyncEvent): Promise<void> {
     const { progress } = this.options
     this.syncs++
-    if (mode === 'partial') return
-    if (this.syncs > 1) {
+    this.options.onSync(mode)
+    if (mode === 'partial') {
+      if (this.syncs > 1) return
+      if (this.options.config.mode === 'snapshot') this.options.onPhase('INITIAL_SYNC')
+      else {
+        await this.findHeld()
+        this.wentLive()
+      }
+      return
+    }
+    this.positions.clear()
+    // Nobody may go on from an older checkpoint once newer values are written.
+    if (this.options.apply === 'replay') await this.options.target.forget(this.options.id, this.shard.id)
+    const again = this.syncs > 1 || this.options.resumed !== null
+    if (again) {
       await this.lanes.drain()
-      this.options.onNote('resync', 'the source could not continue where it was: full resync')
+      if (this.syncs > 1 || this.position !== null)
+        this.options.onNote(
+          'resync',
+          'the source could not continue where it was: full resync, of which only what differs is written',
+        )
+      await this.difference?.close()
+      this.difference = new SnapshotDifference(this.options.target)
       progress.keysDone = 0
       progress.bytesDone = 0
       this.seen = new FingerprintSet()
       this.dirty.clear()
       this.held.clear()
     }
-    if (keys !== undefined) progress.keysTotal = (this.syncs > 1 ? 0 : (progress.keysTotal ?? 0)) + keys
-    if (bytes !== undefined) progress.bytesTotal = (this.syncs > 1 ? 0 : (progress.bytesTotal ?? 0)) + bytes
+    if (keys !== undefined) progress.keysTotal = (again ? 0 : (progress.keysTotal ?? 0)) + keys
+    if (bytes !== undefined) progress.bytesTotal = (again ? 0 : (progress.bytesTotal ?? 0)) + bytes
     this.options.onPhase('INITIAL_SYNC')
   }
 
   private async snapshot(event: SnapshotEvent): Promise<void> {
     const { filter, progress, config } = this.options
     const taken = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
-    const records = this.options.apply === 'replay' && config.mode === 'live' ? this.hold(taken) : taken
-    const onConflict = this.syncs > 1 ? 'replace' : config.onConflict
+    let records = this.options.apply === 'replay' && config.mode !== 'snapshot' ? this.hold(taken) : taken
+    const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1)
+    const onConflict = overwrites ? 'replace' : config.onConflict
     if (this.seen !== null) for (const record of records) this.seen.add(record.db, record.key)
+    const reached = this.positions.enter(event.position)
     const done = (): void => {
+      reached()
       progress.keysDone += event.records.length
       progress.bytesDone += event.byteLength
       event.release?.()
@@ -200,6 +258,22 @@ export class ShardRun {
       return
     }
     if (records.length === 0) return done()
+    const { difference } = this
+    if (difference !== null && this.options.source.capabilities.uniqueKeys) {
+      this.nextLane = (this.nextLane + 1) % this.lanes.lanes
+      const lane = this.nextLane
+      return this.lanes.writeMade(
+        lane,
+        async () => ({ kind: 'snapshot', lane, records: await difference.of(records), onConflict }),
+        done,
+      )
+    }
+    // A key that comes twice must be compared and written in order.
+    if (difference !== null) {
+      await this.lanes.drain()
+      records = await difference.of(records)
+      if (records.length === 0) return done()
+    }
     if (this.options.source.capabilities.uniqueKeys || this.lanes.lanes === 1) {
       // A key that comes once is in one lane however the batches are dealt out.
       this.nextLane = (this.nextLane + 1) % this.lanes.lanes
@@ -229,6 +303,7 @@ export class ShardRun {
     return records.map((record) => {
       if (record.expireAt === 0 || record.expireAt >= limit || this.held.size >= HELD_KEYS) return record
       this.held.add(record.db, record.key, record.expireAt)
+      this.noteHeld()
       const expireAt = Date.now() + HELD_FOR_MS
       if (!(record instanceof PackedRecord)) return { db: record.db, key: record.key, value: record.value, expireAt }
       return new PackedRecord(
@@ -243,6 +318,32 @@ export class ShardRun {
         record.rdbVersion,
       )
     })
+  }
+
+  private noteHeld(): void {
+    if (this.heldNoted) return
+    this.heldNoted = true
+    this.options.onHeld()
+  }
+
+  /** A process that died knew which expiries it had held back; whatever ends about a day after it did may be one. */
+  private async findHeld(): Promise<void> {
+    const held = this.options.resumed?.held
+    if (!held) return
+    this.noteHeld()
+    const reader = this.options.target.reader()
+    try {
+      for await (const page of reader.keys()) {
+        const ends = await reader.expiries(
+          page[0].db,
+          page.map(({ key }) => key),
+        )
+        for (const [i, { db, key }] of page.entries())
+          if (ends[i] >= held.from + HELD_FOR_MS && ends[i] <= held.to + HELD_FOR_MS) this.held.add(db, key)
+      }
+    } finally {
+      await reader.close()
+    }
   }
 
   /** No expiry is held from now on; resolves when every held key has its own again. */
@@ -310,7 +411,9 @@ export class ShardRun {
 
   private async changes(event: ChangesEvent): Promise<boolean> {
     const { apply, progress, onNote } = this.options
+    if (this.track !== null) for (const record of event.records) this.track.add(record)
     const routed = this.router.route(event.records)
+    if (this.held.size > 0) this.noteHeld()
     for (const name of routed.ignored) progress.leaveOut(`command ${name}`, null)
     if (routed.swapped !== null && apply === 'replay') {
       onNote('resync', 'databases were swapped under a filter: full resync')
@@ -473,6 +576,13 @@ export class ShardRun {
     }
   }
 
+  /** Reads these keys again and writes what they are. */
+  async repair(keys: readonly DirtyKey[]): Promise<void> {
+    for (const { db, key } of keys) this.dirty.add(db, key)
+    await this.writeDirty()
+    await this.lanes.drain()
+  }
+
   /** Under replay with a filter: a FLUSHALL as deletions of what this migration may touch. */
   private async flushCommands(dbs: readonly number[]): Promise<ChangeRecord[]> {
     await this.lanes.drain()
@@ -509,6 +619,17 @@ export class ShardRun {
     this.seen = null
     if (seen === null) return
     await this.deleteWhere(async (page) => page.map(({ db, key }) => !seen.has(db, key)))
+  }
+
+  private async reportDifference(): Promise<void> {
+    const { difference } = this
+    this.difference = null
+    if (difference === null) return
+    await difference.close()
+    this.options.onNote(
+      'compared',
+      `${difference.equal} keys were right at the target already, ${difference.different} were written`,
+    )
   }
 
   /** Looks for target keys that the source no longer has. */

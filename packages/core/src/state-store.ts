@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { currentActor } from './actor.js'
+import { openStateDatabase } from './state-database.js'
 import type { MigrationStatus } from './status.js'
 
 /** A row of the migrations table as commands see it. */
@@ -14,27 +14,53 @@ export interface StoredMigration {
   readonly pid: number
   readonly heartbeatAt: number
   readonly status: MigrationStatus
+  /** The configuration without any secret, as JSON. */
+  readonly config: string
+  readonly facts: RunFacts
+}
+
+/** What a run found out at its start and a later one must know. */
+export interface RunFacts {
+  /** The target held none of this migration's keys. */
+  readonly targetWasEmpty?: boolean
+  /** Expiries may have been held back when the process ended. */
+  readonly held?: boolean
+  /** Source or target were opened with a password that is not stored. */
+  readonly sourceSecret?: boolean
+  readonly targetSecret?: boolean
+  /** The undo journal holds what was there before. */
+  readonly journal?: boolean
+}
+
+export interface Sample {
+  readonly at: number
+  readonly phase: string
+  readonly keys: number
+  readonly changes: number
+  readonly rate: number
+  readonly lagKeys: number | null
+  readonly lagBytes: number | null
+  readonly lagMs: number | null
+}
+
+/** One pass of an incremental migration. */
+export interface Pass {
+  readonly number: number
+  readonly startedAt: number
+  readonly endedAt: number
+  /** `partial`: from the source's backlog; `full`: everything was compared. */
+  readonly sync: 'full' | 'partial'
+  readonly written: number
+  readonly deleted: number
+  readonly changes: number
 }
 
 export interface StoredEvent {
   readonly at: number
   readonly type: string
   readonly text: string
+  readonly actor: string
 }
-
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS migrations (
-  id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, mode TEXT NOT NULL,
-  pid INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL, status TEXT NOT NULL, plan TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS positions (
-  migration TEXT NOT NULL, shard TEXT NOT NULL, position TEXT NOT NULL, saved_at INTEGER NOT NULL, PRIMARY KEY (migration, shard)
-) STRICT;
-CREATE TABLE IF NOT EXISTS events (
-  migration TEXT NOT NULL, at INTEGER NOT NULL, type TEXT NOT NULL, text TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS events_by_migration ON events (migration, at);
-`
 
 /** A heartbeat older than this, or a pid that is gone, means that the process died. */
 const HEARTBEAT_MS = 15_000
@@ -46,46 +72,57 @@ const HEARTBEAT_MS = 15_000
 export class StateStore {
   private readonly db: DatabaseSync
 
+  private readonly actor = currentActor()
+
   /** @throws MigrateError FM_STATE_DIR when the directory cannot be used */
   constructor(directory: string) {
+    this.db = openStateDatabase(directory)
+  }
+
+  /**
+   * Writes the row of a migration that starts, or of one that goes on.
+   * @throws MigrateError FM_ID_TAKEN when another process runs it
+   */
+  create(row: Omit<StoredMigration, 'heartbeatAt'> & { readonly plan: string }): void {
+    this.db.exec('BEGIN IMMEDIATE')
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
-      this.db = new DatabaseSync(join(directory, 'state.db'))
-      this.db.exec(
-        'PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;',
-      )
-      this.db.exec(SCHEMA)
-    } catch (cause) {
-      throw new MigrateError(
-        'FM_STATE_DIR',
-        `the state directory ${directory} cannot be used: ${(cause as Error).message}`,
-        'Give another with --state-dir or FERRITE_MIGRATE_STATE_DIR.',
-        { cause },
-      )
+      const known = this.find(row.id)
+      if (known !== undefined && !isOver(known))
+        throw new MigrateError(
+          'FM_ID_TAKEN',
+          `the migration ${row.id} is running as process ${known.pid}`,
+          'Choose another --id, or stop that process first.',
+        )
+      this.db
+        .prepare('INSERT OR REPLACE INTO migrations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+        .run(
+          row.id,
+          row.createdAt,
+          row.source,
+          row.target,
+          row.mode,
+          row.pid,
+          Date.now(),
+          JSON.stringify(row.status),
+          row.plan,
+          row.config,
+          JSON.stringify(row.facts),
+        )
+      this.db.exec('COMMIT')
+    } catch (error) {
+      this.db.exec('ROLLBACK')
+      throw error
     }
   }
 
-  create(row: Omit<StoredMigration, 'heartbeatAt'> & { readonly plan: string }): void {
-    const known = this.find(row.id)
-    if (known !== undefined && !isOver(known))
-      throw new MigrateError(
-        'FM_ID_TAKEN',
-        `the migration ${row.id} is running as process ${known.pid}`,
-        'Choose another --id, or stop that process first.',
-      )
-    this.db
-      .prepare('INSERT OR REPLACE INTO migrations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
-      .run(
-        row.id,
-        row.createdAt,
-        row.source,
-        row.target,
-        row.mode,
-        row.pid,
-        Date.now(),
-        JSON.stringify(row.status),
-        row.plan,
-      )
+  setFacts(id: string, facts: RunFacts): void {
+    this.db.prepare('UPDATE migrations SET facts = ? WHERE id = ?').run(JSON.stringify(facts), id)
+  }
+
+  /** Forgets what a former migration of this name left, before a new one starts under it. */
+  clear(id: string): void {
+    for (const table of ['positions', 'samples', 'passes', 'schedules', 'requests'])
+      this.db.prepare(`DELETE FROM ${table} WHERE migration = ?`).run(id)
   }
 
   save(id: string, status: MigrationStatus): void {
@@ -98,13 +135,72 @@ export class StateStore {
     this.db.prepare('INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)').run(id, shard, position, Date.now())
   }
 
-  addEvent(id: string, type: string, text: string): void {
-    this.db.prepare('INSERT INTO events VALUES (?, ?, ?, ?)').run(id, Date.now(), type, text)
+  positions(id: string): Map<string, string> {
+    const rows = this.db.prepare('SELECT shard, position FROM positions WHERE migration = ?').all(id)
+    return new Map(rows.map((row) => [String(row.shard), String(row.position)]))
+  }
+
+  forgetPositions(id: string): void {
+    this.db.prepare('DELETE FROM positions WHERE migration = ?').run(id)
+  }
+
+  addEvent(id: string, type: string, text: string, actor = this.actor): void {
+    this.db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?)').run(id, Date.now(), type, text, actor)
+  }
+
+  addSample(id: string, sample: Sample): void {
+    this.db
+      .prepare('INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+      .run(
+        id,
+        sample.at,
+        sample.phase,
+        sample.keys,
+        sample.changes,
+        sample.rate,
+        sample.lagKeys,
+        sample.lagBytes,
+        sample.lagMs,
+      )
+  }
+
+  /** Keeps every second sample of those older than this; called now and then so that months of following stay small. */
+  thinSamples(id: string, before: number): void {
+    this.db
+      .prepare(
+        'DELETE FROM samples WHERE rowid IN (SELECT rowid FROM (SELECT rowid, row_number() OVER (ORDER BY at) AS n FROM samples WHERE migration = ? AND at < ?) WHERE n % 2 = 0)',
+      )
+      .run(id, before)
+  }
+
+  samples(id: string): Sample[] {
+    return this.db
+      .prepare(
+        'SELECT at, phase, keys, changes, rate, lag_keys AS lagKeys, lag_bytes AS lagBytes, lag_ms AS lagMs FROM samples WHERE migration = ? ORDER BY at',
+      )
+      .all(id) as unknown as Sample[]
+  }
+
+  addPass(id: string, pass: Omit<Pass, 'number'>): Pass {
+    const row = this.db.prepare('SELECT coalesce(max(number), 0) + 1 AS n FROM passes WHERE migration = ?').get(id)
+    const number = Number(row?.n)
+    this.db
+      .prepare('INSERT INTO passes VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
+      .run(id, number, pass.startedAt, pass.endedAt, pass.sync, pass.written, pass.deleted, pass.changes)
+    return { number, ...pass }
+  }
+
+  passes(id: string): Pass[] {
+    return this.db
+      .prepare(
+        'SELECT number, started_at AS startedAt, ended_at AS endedAt, sync, written, deleted, changes FROM passes WHERE migration = ? ORDER BY number',
+      )
+      .all(id) as unknown as Pass[]
   }
 
   events(id: string): StoredEvent[] {
     return this.db
-      .prepare('SELECT at, type, text FROM events WHERE migration = ? ORDER BY at, rowid')
+      .prepare('SELECT at, type, text, actor FROM events WHERE migration = ? ORDER BY at, rowid')
       .all(id) as unknown as StoredEvent[]
   }
 
@@ -161,6 +257,8 @@ function toMigration(row: Record<string, unknown>): StoredMigration {
     mode: String(row.mode),
     pid,
     heartbeatAt,
+    config: String(row.config),
+    facts: JSON.parse(String(row.facts)) as RunFacts,
     status: died ? { ...status, state: 'INTERRUPTED', phase: 'INTERRUPTED' } : status,
   }
 }

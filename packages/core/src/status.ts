@@ -1,6 +1,15 @@
 /** Phases as users see them. */
-export type Phase = 'PREFLIGHT' | 'INITIAL_SYNC' | 'LIVE_SYNC' | 'VERIFYING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED'
-export type RunState = 'RUNNING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED'
+export type Phase =
+  | 'PREFLIGHT'
+  | 'INITIAL_SYNC'
+  | 'LIVE_SYNC'
+  | 'VERIFYING'
+  | 'CUTOVER'
+  /** Incremental mode, between two passes. */
+  | 'WAITING'
+  | 'ROLLING_BACK'
+  | RunState
+export type RunState = 'RUNNING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED' | 'ROLLED_BACK'
 
 /** Where a migration stands; stored every second, printed by `status` and the live display. Stable under --json. */
 export interface MigrationStatus {
@@ -31,6 +40,10 @@ export interface MigrationStatus {
   readonly spoolBytes: number
   /** Until the initial sync is done or the lag is gone; null = unknown. */
   readonly etaMs: number | null
+  /** Somebody paused it. */
+  readonly paused: boolean
+  /** When a cutover is scheduled, ms. */
+  readonly cutoverAt: number | null
   /** The source writes faster than the target takes. */
   readonly diverging: boolean
   readonly error: { readonly code: string; readonly message: string; readonly hint: string } | null

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DirtyKey, KeyReader, SnapshotRecord, Value } from '@ferrite-migrate/contracts'
-import { type DigestOptions, decodeValue, digestValue, keyTypeOf } from '@ferrite-migrate/protocol'
+import { type DigestOptions, keyTypeOf } from '@ferrite-migrate/protocol'
 import type { RecordFilter } from './key-filter.js'
 import { printableKey } from './progress.js'
+import { sameValue } from './value-equality.js'
 
 export type DifferenceKind = 'missing-target' | 'missing-source' | 'type' | 'value' | 'ttl' | 'unreadable'
 
@@ -10,6 +11,8 @@ export interface Difference {
   readonly kind: DifferenceKind
   readonly db: number
   readonly key: string
+  /** All bytes of the key. */
+  readonly keyBase64: string
   readonly detail: string
 }
 
@@ -59,7 +62,7 @@ export class Verifier {
 
   async run(): Promise<VerifyReport> {
     let compared = 0
-    let suspects: DirtyKey[] = []
+    const suspects: DirtyKey[] = []
     let surplus = 0
     const found: Difference[] = []
     const suspect = (key: DirtyKey, difference: Difference): void => {
@@ -82,25 +85,51 @@ export class Verifier {
       page.forEach((key, i) => {
         if (there[i]) return
         compared++
-        suspect(key, { kind: 'missing-source', db: key.db, key: printableKey(key.key), detail: 'only at the target' })
+        suspect(key, {
+          kind: 'missing-source',
+          db: key.db,
+          key: printableKey(key.key),
+          keyBase64: key.key.toString('base64'),
+          detail: 'only at the target',
+        })
       })
       this.options.onProgress?.(compared)
     }
+    found.push(...(await this.settle(suspects)))
+    return this.report(compared, found, surplus)
+  }
+
+  /** Compares these keys only, both ways. */
+  async compareKeys(keys: readonly DirtyKey[]): Promise<VerifyReport> {
+    const taken = keys.filter(({ db, key }) => this.options.filter.takesKey(db, key))
+    const suspects: DirtyKey[] = []
+    for (const page of byDb(taken))
+      for (const [i, difference] of (await this.compare(page)).entries()) if (difference) suspects.push(page[i])
+    return this.report(taken.length, await this.settle(suspects), 0)
+  }
+
+  /** Looks at suspects again until they are equal or the rounds are over; gives what stays different. */
+  private async settle(all: readonly DirtyKey[]): Promise<Difference[]> {
+    let suspects = all
     let pause = this.options.pauseMs
     for (let round = 1; round <= this.options.rounds && suspects.length > 0 && !this.options.signal.aborted; round++) {
       await sleep(pause, undefined, { signal: this.options.signal }).catch(() => undefined)
       pause *= 2
       const still: DirtyKey[] = []
-      const last = round === this.options.rounds
-      for (const page of byDb(suspects)) {
+      const found: Difference[] = []
+      for (const page of byDb(suspects))
         for (const [i, difference] of (await this.compare(page)).entries()) {
           if (difference === null) continue
           still.push(page[i])
-          if (last) found.push(difference)
+          found.push(difference)
         }
-      }
       suspects = still
+      if (round === this.options.rounds) return found
     }
+    return []
+  }
+
+  private report(compared: number, found: readonly Difference[], surplus: number): VerifyReport {
     const count = (kind: DifferenceKind): number => found.filter((one) => one.kind === kind).length
     const missingSource = count('missing-source')
     const missingTarget = count('missing-target')
@@ -135,7 +164,13 @@ export class Verifier {
     return keys.map((key, i) => {
       const a = left[i]
       const b = right[i]
-      const make = (kind: DifferenceKind, detail: string): Difference => ({ kind, db, key: printableKey(key), detail })
+      const make = (kind: DifferenceKind, detail: string): Difference => ({
+        kind,
+        db,
+        key: printableKey(key),
+        keyBase64: key.toString('base64'),
+        detail,
+      })
       if (a instanceof Error) return make('unreadable', `source: ${a.message}`)
       if (b instanceof Error) return make('unreadable', `target: ${b.message}`)
       // A key whose time is over counts as gone on either side, wherever expiry is in its round.
@@ -157,7 +192,7 @@ export class Verifier {
           : make('missing-target', 'only at the source')
       const types = [typeOf(from.value), typeOf(to.value)]
       if (types[0] !== types[1]) return make('type', `${types[0]} at the source, ${types[1]} at the target`)
-      if (!this.sameValue(from.value, to.value)) return make('value', `the ${types[0]} differs`)
+      if (!sameValue(from.value, to.value, this.options.digest)) return make('value', `the ${types[0]} differs`)
       if (
         (from.expireAt === 0) !== (to.expireAt === 0) ||
         Math.abs(from.expireAt - to.expireAt) > this.options.ttlToleranceMs
@@ -184,27 +219,6 @@ export class Verifier {
       for (const key of keys) results.push((await this.readAll(reader, db, [key]))[0])
       return results
     }
-  }
-
-  private sameValue(a: Value, b: Value): boolean {
-    if (
-      a.form === 'rdb' &&
-      b.form === 'rdb' &&
-      a.type === b.type &&
-      (a.type < 22 || a.rdbVersion >= 80 === b.rdbVersion >= 80) &&
-      a.body.equals(b.body)
-    )
-      return true
-    return this.digest(a).equals(this.digest(b))
-  }
-
-  private digest(value: Value): Buffer {
-    if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) return value.body
-    if (value.form === 'sliced') throw new Error('a sliced value in a comparison')
-    return digestValue(
-      value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value,
-      this.options.digest,
-    )
   }
 }
 

@@ -166,7 +166,7 @@ describe('state store', () => {
   it('keeps migrations, and sees that a process died', () => {
     const store = new StateStore(mkdtempSync(join(tmpdir(), 'fm-store-')))
     const status = { id: 'm', state: 'RUNNING', phase: 'LIVE_SYNC' } as never
-    const row = { id: 'm', createdAt: 1, source: 's', target: 't', mode: 'live', pid: process.pid, status, plan: '{}' }
+    const row = { config: '{}', facts: {}, id: 'm', createdAt: 1, source: 's', target: 't', mode: 'live', pid: process.pid, status, plan: '{}' }
     store.create(row)
     expect(store.get('m').status.state).toBe('RUNNING')
     expect(() => store.create(row)).toThrow(expect.objectContaining({ code: 'FM_ID_TAKEN' }))

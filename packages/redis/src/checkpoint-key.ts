@@ -7,6 +7,14 @@ export function checkpointKey(migration: string, shard: string): Buffer {
   return Buffer.from(`${OWN_PREFIX}${migration}:${shard}`)
 }
 
+/** Temporary names of values under construction start with this. */
+export const TEMPORARY_PREFIX = `${OWN_PREFIX}tmp:`
+
+/** Name of the connections through which a migration writes. */
+export function clientNameOf(migration: string): string {
+  return `ferrite-migrate:${migration}`
+}
+
 /** True for keys of ferrite-migrate itself, which no report counts. */
 export function isOwnKey(key: Buffer): boolean {
   return key.length >= PREFIX.length && PREFIX.compare(key, 0, PREFIX.length) === 0

@@ -15,6 +15,8 @@ export interface Endpoint {
   readonly password?: string
   readonly tls?: ConnectionOptions
   readonly connectTimeoutMs: number
+  /** Shown in the server's CLIENT LIST, where it keeps names. */
+  readonly clientName?: string
 }
 
 type Options = Readonly<Record<string, string | number | boolean | undefined>>

@@ -115,6 +115,33 @@ export class RedisKeyReader implements KeyReader {
     )
   }
 
+  async expiries(db: number, keys: readonly Buffer[]): Promise<readonly number[]> {
+    if (keys.length === 0) return []
+    const link = await this.link('read')
+    const absolute = await this.hasExpireTime(link, db, keys[0])
+    const replies = await link.pipeline((out) => {
+      for (const key of keys) out.call(absolute ? 'PEXPIRETIME' : 'PTTL', key)
+      return keys.length
+    }, db)
+    const now = Date.now()
+    return replies.map((reply) => {
+      if (reply instanceof ReplyError) throw this.refused('PTTL', reply)
+      const ttl = Number(reply)
+      return ttl === -2 ? -1 : ttl < 0 ? 0 : absolute ? ttl : now + ttl
+    })
+  }
+
+  private async hasExpireTime(link: RedisLink, db: number, key: Buffer): Promise<boolean> {
+    if (this.expireTime === undefined) {
+      const [probe] = await link.pipeline((out) => {
+        out.call('PEXPIRETIME', key)
+        return 1
+      }, db)
+      this.expireTime = !(probe instanceof ReplyError)
+    }
+    return this.expireTime
+  }
+
   async exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]> {
     const link = await this.link('read')
     const replies = await link.pipeline((out) => {
@@ -132,14 +159,7 @@ export class RedisKeyReader implements KeyReader {
     const limit = this.options.sliceLimit ?? 16 << 20
     const large = !whole && !this.options.ferrite ? await this.largeKeys(db, keys, limit) : new Set<number>()
     const link = await this.link('read')
-    if (this.expireTime === undefined) {
-      const [probe] = await link.pipeline((out) => {
-        out.call('PEXPIRETIME', keys[0])
-        return 1
-      }, db)
-      this.expireTime = !(probe instanceof ReplyError)
-    }
-    const absolute = this.expireTime
+    const absolute = await this.hasExpireTime(link, db, keys[0])
     const replies = await link.pipeline((out) => {
       keys.forEach((key, i) => {
         if (large.has(i)) out.call('TYPE', key)

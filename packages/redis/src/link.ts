@@ -79,7 +79,7 @@ export class RedisLink {
   }
 
   private async handshake(): Promise<void> {
-    const { username, password, db } = this.endpoint
+    const { username, password, db, clientName } = this.endpoint
     const timer = setTimeout(
       () =>
         this.destroy(
@@ -101,7 +101,8 @@ export class RedisLink {
       }
       await this.pipeline((out) => {
         out.call('PING')
-        return 1
+        if (clientName !== undefined) out.call('CLIENT', 'SETNAME', clientName)
+        return clientName === undefined ? 1 : 2
       }).then(([pong]) => {
         // A user without the right to PING is fine; a server that is loading or wants a password is not.
         if (pong instanceof ReplyError && !pong.message.startsWith('NOPERM'))

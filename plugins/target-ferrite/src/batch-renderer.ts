@@ -21,7 +21,7 @@ import {
   writeRestorePayload,
   writeTyped,
 } from '@ferrite-migrate/protocol'
-import { OWN_PREFIX } from '@ferrite-migrate/redis'
+import { TEMPORARY_PREFIX } from '@ferrite-migrate/redis'
 import type { Abilities } from './probe.js'
 
 /** What a reply answers: a record by its index, a group of records (MSET), or nothing that needs an answer. */
@@ -43,7 +43,7 @@ let serial = 0
 
 /** Names for values under construction; hidden from every report by their prefix. */
 export function temporaryName(): string {
-  return `${OWN_PREFIX}tmp:${process.pid}:${Date.now().toString(36)}:${serial++}`
+  return `${TEMPORARY_PREFIX}${process.pid}:${Date.now().toString(36)}:${serial++}`
 }
 
 /**

@@ -13,6 +13,7 @@ import type {
 import { ReplyError } from '@ferrite-migrate/protocol'
 import {
   checkpointKey,
+  clientNameOf,
   type Endpoint,
   handshakeError,
   parseEndpoint,
@@ -25,6 +26,7 @@ import { decodeCheckpoint } from './checkpoint.js'
 import { Lane, serverIdentity } from './lane.js'
 import { targetFindings } from './preflight.js'
 import { type Abilities, probeTarget } from './probe.js'
+import { endConnections, removeTemporary } from './take-over.js'
 
 /** Ferrite, or any server that speaks Redis, as a target. */
 export class FerriteTarget implements Target {
@@ -103,6 +105,7 @@ export class FerriteTarget implements Target {
     if (lane === undefined) {
       lane = new Lane({
         endpoint: this.endpoint,
+        migration: this.context.migration,
         able: this.able,
         logger: this.context.logger,
         signal: this.context.signal,
@@ -121,6 +124,12 @@ export class FerriteTarget implements Target {
     for (const lane of this.lanes.values()) lane.close()
     this.lanes.clear()
     this.runId = await serverIdentity(await this.controlLink())
+  }
+
+  async takeOver(migration: string): Promise<void> {
+    const link = await this.controlLink()
+    await endConnections(link, clientNameOf(migration))
+    await removeTemporary(link, this.able)
   }
 
   async checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {

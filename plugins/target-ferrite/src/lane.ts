@@ -23,7 +23,7 @@ import {
   writeStreamEntries,
   writeStreamState,
 } from '@ferrite-migrate/protocol'
-import { type Endpoint, RedisLink, readInfo, retrying, type WireTrace } from '@ferrite-migrate/redis'
+import { clientNameOf, type Endpoint, RedisLink, readInfo, retrying, type WireTrace } from '@ferrite-migrate/redis'
 import { BatchRenderer, NOBODY, type Staged, temporaryName } from './batch-renderer.js'
 import { renderChanges } from './change-renderer.js'
 import type { Abilities } from './probe.js'
@@ -31,6 +31,7 @@ import { classify, refusalError } from './target-error.js'
 
 export interface LaneOptions {
   readonly endpoint: Endpoint
+  readonly migration: string | undefined
   readonly able: Abilities
   readonly logger: Logger
   readonly signal: AbortSignal
@@ -119,8 +120,9 @@ export class Lane {
   }
 
   private async open(): Promise<RedisLink> {
-    const { endpoint, trace, retryMs, signal, logger } = this.options
-    const link = await retrying(() => RedisLink.open({ ...endpoint, db: 0 }, trace), {
+    const { endpoint, trace, retryMs, signal, logger, migration } = this.options
+    const clientName = migration === undefined ? {} : { clientName: clientNameOf(migration) }
+    const link = await retrying(() => RedisLink.open({ ...endpoint, db: 0, ...clientName }, trace), {
       timeoutMs: retryMs,
       signal: new AbortController().signal,
       onRetry: (error) => {

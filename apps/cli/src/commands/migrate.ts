@@ -16,7 +16,7 @@ export default class Migrate extends BaseCommand {
 
   async run(): Promise<MigrationReport | Plan> {
     const { flags } = await this.parse(Migrate)
-    const config: MigrationConfig = migrationConfig(flags, this.stateDir(flags['state-dir']))
+    const config: MigrationConfig = migrationConfig(flags, (flag) => this.stateDir(flag), flags['state-dir'])
     const display = new LiveDisplay()
     const logger = await this.logger(flags, (text) => this.jsonEnabled() || flags['dry-run'] || display.line(text))
     const migration = new Migration(config, { registry: this.registry(flags.plugin), logger })
@@ -36,7 +36,7 @@ export default class Migrate extends BaseCommand {
     process.exitCode = this.exitCode(report)
     if (report.status.state === 'INTERRUPTED')
       this.log(
-        '\nStopped. Everything read is written, and the position is saved.\nThis version cannot resume yet: to go on, start the same command again; it copies what is there and follows.',
+        `\nStopped. Everything read is written, and the position is saved.\nTo go on: ferrite-migrate migrate --resume ${report.status.id}`,
       )
     return report
   }

@@ -24,9 +24,7 @@ export default class Status extends BaseCommand {
         if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) this.log('\x1b[H\x1b[2J')
         this.log(statusLines(status).join('\n'))
         if (status.state === 'INTERRUPTED')
-          this.log(
-            '\nIts process is gone. To go on, start the same command again; it copies what is there and follows.',
-          )
+          this.log(`\nIts process is gone. To go on: ferrite-migrate migrate --resume ${status.id}`)
         if (!flags.watch || this.jsonEnabled() || status.state !== 'RUNNING') return status
         await sleep(1000)
       }

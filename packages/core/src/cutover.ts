@@ -1,0 +1,361 @@
+import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Fence, MigrateError, type Position, type Source } from '@ferrite-migrate/contracts'
+import type { ChangeTrack } from './change-track.js'
+import type { RequestStep } from './control-queue.js'
+import type { MigrationStatus } from './status.js'
+import type { Verifier, VerifyReport } from './verifier.js'
+
+export interface CutoverOptions {
+  /** Keys that may be behind before the fence goes up. */
+  readonly maxLag: number
+  /** How long the lag may take to get there, and the target to catch up behind the fence, ms. */
+  readonly timeoutMs: number
+  /** Compare everything by value before the fence, and behind it what changed meanwhile. */
+  readonly verify: boolean
+  /** `none`: writers were stopped in another way, or are not. */
+  readonly fence: 'auto' | 'pause' | 'acl' | 'none'
+  /** How long the fence stays up after all is done, ms. */
+  readonly holdMs: number
+  /** Shell command that moves the traffic; a failure calls the cutover off. */
+  readonly hook?: string
+  readonly hookTimeoutMs: number
+  /** URL that gets the facts as JSON in place of, or after, the command. */
+  readonly webhook?: string
+  /** Find out what would happen; change nothing. */
+  readonly dryRun: boolean
+}
+
+export const CUTOVER_DEFAULTS: CutoverOptions = {
+  maxLag: 100,
+  timeoutMs: 300_000,
+  verify: false,
+  fence: 'auto',
+  holdMs: 0,
+  hookTimeoutMs: 60_000,
+  dryRun: false,
+}
+
+export interface CutoverResult {
+  readonly dryRun: boolean
+  /** From the fence going up to the moment when the target is the one to write to, ms. */
+  readonly downtimeMs: number | null
+  readonly fence: string
+  readonly verification: VerifyReport | null
+}
+
+/** What a cutover needs of the migration that it ends. */
+export interface CutoverSubject {
+  readonly source: Source
+  readonly lossless: boolean
+  status(): MigrationStatus
+  readLag(): Promise<void>
+  /** The last durable position of a shard. */
+  applied(shard: string): Position | undefined
+  settle(): Promise<void>
+  track(): ChangeTrack
+  untrack(): void
+  /** Calls with a verifier whose connections live as long as the call. */
+  withVerifier<T>(rounds: number, use: (verifier: Verifier) => Promise<T>): Promise<T>
+  /** Mends keys that a lossy capture may have missed. */
+  repair(report: VerifyReport): Promise<void>
+  step(step: RequestStep): void
+  readonly signal: AbortSignal
+}
+
+const LOOK_MS = 5
+const REFRESH_MS = 1000
+const LAST_KEYS = 500
+/** Silence after which a source without positions counts as drained. */
+const QUIET_MS = 1500
+
+/** Switches from source to target in steps; whatever fails, the fence comes down and the migration goes on. */
+export class Cutover {
+  private readonly subject: CutoverSubject
+  private readonly options: CutoverOptions
+  private fence: Fence | null = null
+  private refreshing: NodeJS.Timeout | undefined
+  private fencedAt = 0
+
+  constructor(subject: CutoverSubject, options: CutoverOptions) {
+    this.subject = subject
+    this.options = options
+  }
+
+  /**
+   * Runs until the target is the one to write to; the fence is then still up: `release` takes it down.
+   * @throws MigrateError FM_CUTOVER_*; FM_VERIFY_DIFFERENCES when the two ends differ
+   */
+  async run(): Promise<CutoverResult> {
+    const { subject, options } = this
+    if (options.dryRun) return this.dryRun()
+    const track = subject.track()
+    try {
+      await this.awaitLag()
+      await subject.settle()
+      let verification: VerifyReport | null = null
+      if (options.verify) {
+        verification = await subject.withVerifier(4, (verifier) => verifier.run())
+        this.step(
+          'verify',
+          `${verification.compared} keys compared before the fence: ${verification.equal ? 'equal' : 'different'}`,
+        )
+        refuseDifferences(verification)
+        await this.awaitLag()
+      }
+      await this.putUp()
+      await this.drain()
+      const last = await this.lastLook(track)
+      verification ??= last
+      await this.runHook()
+      const downtimeMs = this.fencedAt === 0 ? null : Date.now() - this.fencedAt
+      this.step(
+        'done',
+        downtimeMs === null
+          ? 'the target is the one to write to'
+          : `the target is the one to write to; writers were kept out for ${downtimeMs} ms`,
+      )
+      return { dryRun: false, downtimeMs, fence: this.fence?.kind ?? 'none', verification }
+    } catch (error) {
+      await this.release('called off')
+      throw error
+    } finally {
+      subject.untrack()
+    }
+  }
+
+  /** Takes the fence down. */
+  async release(why = 'done'): Promise<void> {
+    clearInterval(this.refreshing)
+    const { fence } = this
+    this.fence = null
+    if (fence === null) return
+    await fence.release()
+    this.step('release', `the fence is down (${why})`)
+  }
+
+  private step(name: string, text: string): void {
+    this.subject.step({ at: Date.now(), name, text })
+  }
+
+  private async dryRun(): Promise<CutoverResult> {
+    const { subject, options } = this
+    await subject.readLag()
+    const { lagKeys, lagBytes } = subject.status()
+    this.step(
+      'lag',
+      `${lagKeys ?? 'unknown'} keys (${lagBytes ?? 'unknown'} bytes) behind; at most ${options.maxLag} are allowed`,
+    )
+    if (options.verify)
+      this.step(
+        'verify',
+        'everything would be compared by value before the fence, and behind it what changed meanwhile',
+      )
+    const fence = options.fence === 'none' ? null : await this.makeFence(true)
+    this.step('fence', fence === null ? 'no fence: writers must be stopped by other means' : fence.note)
+    this.step('drain', 'everything written before the fence would be applied, and the last keys compared')
+    if (options.hook !== undefined || options.webhook !== undefined)
+      this.step('hook', 'the hook would run; if it fails, the fence comes down and the migration goes on')
+    this.step('done', 'dry run: nothing was changed')
+    return { dryRun: true, downtimeMs: null, fence: fence?.kind ?? 'none', verification: null }
+  }
+
+  private async awaitLag(): Promise<void> {
+    const { subject, options } = this
+    const deadline = Date.now() + options.timeoutMs
+    for (;;) {
+      await subject.readLag()
+      const { lagKeys } = subject.status()
+      if (lagKeys !== null && lagKeys <= options.maxLag) {
+        this.step('lag', `${lagKeys} keys behind, at most ${options.maxLag} are allowed`)
+        return
+      }
+      if (Date.now() > deadline || subject.signal.aborted)
+        throw new MigrateError(
+          'FM_CUTOVER_LAG',
+          `${lagKeys ?? 'an unknown number of'} keys are behind, more than ${options.maxLag}`,
+          'Wait for a quieter time, or allow more with --max-lag or --timeout.',
+        )
+      await sleep(20)
+    }
+  }
+
+  private makeFence(check: boolean): Promise<Fence> {
+    const { source } = this.subject
+    const { fence } = this.options
+    if (source.fence === undefined || fence === 'none')
+      throw new MigrateError(
+        'FM_FENCE_UNAVAILABLE',
+        'this source knows no way to keep writers out',
+        'Stop the writers yourself and give --fence none.',
+      )
+    return source.fence(fence, check)
+  }
+
+  private async putUp(): Promise<void> {
+    if (this.options.fence === 'none') {
+      this.step('fence', 'no fence, as asked: what is written to the source from now on may be lost')
+      return
+    }
+    this.fencedAt = Date.now()
+    const fence = await this.makeFence(false)
+    this.fence = fence
+    this.refreshing = setInterval(() => void fence.refresh().catch(() => undefined), REFRESH_MS)
+    this.step('fence', fence.note)
+  }
+
+  /** Until everything that was written before the fence is durable at the target. */
+  private async drain(): Promise<void> {
+    const { subject, options } = this
+    const deadline = Date.now() + options.timeoutMs
+    const late = (): never => {
+      throw new MigrateError(
+        'FM_CUTOVER_DRAIN',
+        'the target did not catch up behind the fence in time',
+        'Try again when the lag is smaller, or give more time with --timeout.',
+      )
+    }
+    let marks = this.fence === null ? new Map<string, Position>() : await this.fence.positions()
+    if (marks.size === 0) {
+      // Without positions only silence tells that nothing is on its way any more.
+      for (let quietSince = Date.now(); Date.now() - quietSince < QUIET_MS; await sleep(50)) {
+        await subject.readLag()
+        const { lagKeys, lagBytes } = subject.status()
+        if ((lagKeys ?? 0) > 0 || (lagBytes ?? 0) > 0) quietSince = Date.now()
+        if (Date.now() > deadline) late()
+      }
+      this.step('drain', `nothing came for ${QUIET_MS} ms`)
+      return
+    }
+    for (let moved = 0; ; moved++) {
+      for (const shard of subject.source.shards) {
+        const mark = marks.get(shard.id)
+        if (mark === undefined) continue
+        for (;;) {
+          const applied = subject.applied(shard.id)
+          if (applied !== undefined && (shard.covers?.(applied, mark) ?? applied === mark)) break
+          if (Date.now() > deadline || subject.signal.aborted) late()
+          await sleep(LOOK_MS)
+        }
+      }
+      // The same place twice: then the fence holds.
+      const now = (await this.fence?.positions()) ?? marks
+      const still = subject.source.shards.every((shard) => {
+        const mark = marks.get(shard.id)
+        const position = now.get(shard.id)
+        return mark === undefined || position === undefined || (shard.covers?.(mark, position) ?? mark === position)
+      })
+      if (still) break
+      if (moved >= 50)
+        throw new MigrateError(
+          'FM_FENCE_LEAKS',
+          'the source is still written to behind the fence',
+          'Find out who writes (replicas, scripts, another primary), or stop the writers yourself and give --fence none.',
+        )
+      marks = now
+    }
+    this.step('drain', `applied up to ${[...marks.values()].join(', ')}, and the source stands still`)
+  }
+
+  /** Behind the fence both ends stand still: what changed since the comparison, or at least the last keys, must be equal. */
+  private async lastLook(track: ChangeTrack): Promise<VerifyReport> {
+    const { subject, options } = this
+    const whole = (options.verify && track.overflow) || (!subject.lossless && this.fence !== null)
+    let report = await subject.withVerifier(2, (verifier) =>
+      whole ? verifier.run() : verifier.compareKeys(track.keys(options.verify ? undefined : LAST_KEYS)),
+    )
+    if (!report.equal && !subject.lossless) {
+      await subject.repair(report)
+      report = await subject.withVerifier(2, (verifier) => verifier.run())
+    }
+    this.step(
+      'verify',
+      `${report.compared} ${whole ? 'keys' : options.verify ? 'keys that changed meanwhile' : 'of the last keys'} compared: ${report.equal ? 'equal' : 'different'}`,
+    )
+    refuseDifferences(report)
+    return report
+  }
+
+  private facts(): Record<string, string> {
+    const status = this.subject.status()
+    return {
+      FERRITE_MIGRATE_ID: status.id,
+      FERRITE_MIGRATE_SOURCE: status.source,
+      FERRITE_MIGRATE_TARGET: status.target,
+      FERRITE_MIGRATE_KEYS: String(status.keysDone),
+      FERRITE_MIGRATE_CHANGES: String(status.changesApplied),
+      FERRITE_MIGRATE_FAILED: String(status.keysFailed),
+    }
+  }
+
+  private async runHook(): Promise<void> {
+    const { hook, webhook, hookTimeoutMs } = this.options
+    if (hook !== undefined) {
+      const { code, output } = await runShell(hook, this.facts(), hookTimeoutMs)
+      if (code !== 0)
+        throw new MigrateError(
+          'FM_CUTOVER_HOOK',
+          `the hook ended with ${code === null ? `no answer within ${hookTimeoutMs} ms` : `exit code ${code}`}${output === '' ? '' : `: ${output}`}`,
+          'Mend the hook and cut over again; the migration goes on.',
+        )
+      this.step('hook', 'the hook succeeded')
+    }
+    if (webhook === undefined) return
+    const answer = await fetch(webhook, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ event: 'cutover', ...this.facts() }),
+      signal: AbortSignal.timeout(hookTimeoutMs),
+    }).catch((error: unknown) => error as Error)
+    if (answer instanceof Error || !answer.ok)
+      throw new MigrateError(
+        'FM_CUTOVER_HOOK',
+        `the webhook ${answer instanceof Error ? `could not be reached: ${answer.message}` : `answered ${answer.status}`}`,
+        'Mend the webhook and cut over again; the migration goes on.',
+      )
+    this.step('hook', 'the webhook agreed')
+  }
+}
+
+function refuseDifferences(report: VerifyReport): void {
+  if (report.equal) return
+  const some = report.differences.slice(0, 3).map((one) => `${one.key} (${one.detail})`)
+  throw new MigrateError(
+    'FM_VERIFY_DIFFERENCES',
+    `${report.mismatched + report.missingSource + report.missingTarget} keys differ: ${some.join(', ')}`,
+    'The migration goes on and may mend them; look at them with ferrite-migrate compare.',
+  )
+}
+
+/** Runs a command in the shell; `code` is null when it took too long. Its output is cut. */
+function runShell(
+  command: string,
+  variables: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(command, {
+      shell: true,
+      env: { ...process.env, ...variables },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
+    let output = ''
+    const keep = (data: Buffer): void => {
+      output = (output + data.toString('utf8')).slice(-300)
+    }
+    child.stdout.on('data', keep)
+    child.stderr.on('data', keep)
+    const timer = setTimeout(() => {
+      // The shell's children too: they share its group.
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      resolve({ code: null, output: output.trim() })
+    }, timeoutMs)
+    const end = (code: number): void => {
+      clearTimeout(timer)
+      resolve({ code, output: output.trim() })
+    }
+    child.once('error', () => end(127))
+    child.once('exit', (code) => end(code ?? 1))
+  })
+}

@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** What every record passes before it is written: a pause that an operator asked for, and a limit of the rate. */
+export class Gate {
+  private readonly perSecond: number
+  private opened: PromiseWithResolvers<void> | null = null
+  private tokens: number
+  private filledAt = Date.now()
+
+  /** @param perSecond records a second, 0 = no limit */
+  constructor(perSecond: number) {
+    this.perSecond = perSecond
+    this.tokens = perSecond
+  }
+
+  get paused(): boolean {
+    return this.opened !== null
+  }
+
+  pause(): void {
+    this.opened ??= Promise.withResolvers<void>()
+  }
+
+  resume(): void {
+    this.opened?.resolve()
+    this.opened = null
+  }
+
+  /** Waits while paused or too fast. Takes at once when there is nothing to wait for. */
+  pass(records: number): Promise<void> | undefined {
+    return this.opened === null && this.perSecond === 0 ? undefined : this.wait(records)
+  }
+
+  private async wait(records: number): Promise<void> {
+    while (this.opened !== null) await this.opened.promise
+    if (this.perSecond === 0) return
+    const now = Date.now()
+    this.tokens = Math.min(this.perSecond, this.tokens + ((now - this.filledAt) / 1000) * this.perSecond) - records
+    this.filledAt = now
+    if (this.tokens < 0) await sleep((-this.tokens / this.perSecond) * 1000)
+  }
+}

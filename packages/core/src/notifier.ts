@@ -1,0 +1,101 @@
+import type { Logger } from '@ferrite-migrate/contracts'
+import type { NotificationsConfig } from './config.js'
+import type { MigrationStatus } from './status.js'
+
+export type NotifiedEvent =
+  | 'started'
+  | 'live'
+  | 'lag-alarm'
+  | 'cutover'
+  | 'completed'
+  | 'failed'
+  | 'interrupted'
+  | 'rolled-back'
+
+const TIMEOUT_MS = 10_000
+
+/** Tells people and programs what happens. Whatever goes wrong is logged and never stops a migration. */
+export class Notifier {
+  private readonly config: NotificationsConfig
+  private readonly logger: Logger
+  private readonly underWay = new Set<Promise<void>>()
+
+  constructor(config: NotificationsConfig, logger: Logger) {
+    this.config = config
+    this.logger = logger
+  }
+
+  send(event: NotifiedEvent, text: string, status: MigrationStatus): void {
+    const { slack, email, webhook } = this.config
+    const line = `ferrite-migrate ${status.id}: ${text}`
+    if (slack !== undefined) this.start('Slack', post(slack, { text: line }))
+    if (webhook !== undefined)
+      this.start('the webhook', post(webhook, { event, id: status.id, text, at: new Date().toISOString(), status }))
+    if (email !== undefined)
+      this.start('e-mail', this.mail(email, `${status.id}: ${event}`, `${line}\n\n${facts(status)}\n`))
+  }
+
+  /** Resolves when everything is delivered or given up. */
+  async flush(): Promise<void> {
+    await Promise.all(this.underWay)
+  }
+
+  private start(way: string, work: Promise<void>): void {
+    const watched = work
+      .catch((error: unknown) =>
+        this.logger.log('warn', `a notification by ${way} was not delivered: ${(error as Error).message}`),
+      )
+      .finally(() => this.underWay.delete(watched))
+    this.underWay.add(watched)
+  }
+
+  private async mail(to: string, subject: string, text: string): Promise<void> {
+    const { createTransport } = await import('nodemailer')
+    const { host, port, secure, user, password, from } = this.config.smtp
+    const transport = createTransport({
+      host,
+      port,
+      secure,
+      ...(user === undefined ? {} : { auth: { user, pass: password ?? '' } }),
+      connectionTimeout: TIMEOUT_MS,
+      greetingTimeout: TIMEOUT_MS,
+      socketTimeout: TIMEOUT_MS,
+    })
+    try {
+      await transport.sendMail({
+        from: from ?? user ?? 'ferrite-migrate@localhost',
+        to,
+        subject: `[ferrite-migrate] ${subject}`,
+        text,
+      })
+    } finally {
+      transport.close()
+    }
+  }
+}
+
+async function post(url: string, body: unknown): Promise<void> {
+  // The URL of a webhook is a secret itself: errors must not carry it.
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  }).catch((error: unknown) => {
+    const { cause, name } = error as Error & { cause?: { code?: string } }
+    throw new Error(cause?.code ?? name)
+  })
+  if (!answer.ok) throw new Error(`answered ${answer.status}`)
+}
+
+function facts(status: MigrationStatus): string {
+  return [
+    `Source: ${status.source}`,
+    `Target: ${status.target}`,
+    `Phase: ${status.phase}`,
+    `Keys: ${status.keysDone}`,
+    `Changes: ${status.changesApplied}`,
+    `Failed: ${status.keysFailed}`,
+    ...(status.error === null ? [] : [`Error ${status.error.code}: ${status.error.message}`]),
+  ].join('\n')
+}

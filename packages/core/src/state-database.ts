@@ -1,0 +1,85 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { MigrateError } from '@ferrite-migrate/contracts'
+
+const VERSION = 2
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS migrations (
+  id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, mode TEXT NOT NULL,
+  pid INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL, status TEXT NOT NULL, plan TEXT NOT NULL,
+  config TEXT NOT NULL, facts TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS positions (
+  migration TEXT NOT NULL, shard TEXT NOT NULL, position TEXT NOT NULL, saved_at INTEGER NOT NULL, PRIMARY KEY (migration, shard)
+) STRICT;
+CREATE TABLE IF NOT EXISTS events (
+  migration TEXT NOT NULL, at INTEGER NOT NULL, type TEXT NOT NULL, text TEXT NOT NULL, actor TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS events_by_migration ON events (migration, at);
+CREATE TABLE IF NOT EXISTS samples (
+  migration TEXT NOT NULL, at INTEGER NOT NULL, phase TEXT NOT NULL, keys INTEGER NOT NULL, changes INTEGER NOT NULL,
+  rate REAL NOT NULL, lag_keys REAL, lag_bytes REAL, lag_ms REAL
+) STRICT;
+CREATE INDEX IF NOT EXISTS samples_by_migration ON samples (migration, at);
+CREATE TABLE IF NOT EXISTS passes (
+  migration TEXT NOT NULL, number INTEGER NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER NOT NULL,
+  sync TEXT NOT NULL, written INTEGER NOT NULL, deleted INTEGER NOT NULL, changes INTEGER NOT NULL, PRIMARY KEY (migration, number)
+) STRICT;
+CREATE TABLE IF NOT EXISTS requests (
+  id INTEGER PRIMARY KEY, migration TEXT NOT NULL, kind TEXT NOT NULL, args TEXT NOT NULL, actor TEXT NOT NULL,
+  asked_at INTEGER NOT NULL, state TEXT NOT NULL, answer TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS schedules (
+  migration TEXT PRIMARY KEY, at INTEGER NOT NULL, args TEXT NOT NULL, actor TEXT NOT NULL
+) STRICT;
+`
+
+/**
+ * Opens the one SQLite file of a state directory. Several processes share it: WAL, and a wait for one another.
+ * @throws MigrateError FM_STATE_DIR when the directory cannot be used or a newer version wrote it
+ */
+export function openStateDatabase(directory: string): DatabaseSync {
+  const unusable = (reason: string, cause?: unknown): MigrateError =>
+    new MigrateError(
+      'FM_STATE_DIR',
+      `the state directory ${directory} cannot be used: ${reason}`,
+      'Give another with --state-dir or FERRITE_MIGRATE_STATE_DIR.',
+      { cause },
+    )
+  let db: DatabaseSync
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    db = new DatabaseSync(join(directory, 'state.db'))
+    db.exec(
+      'PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;',
+    )
+  } catch (cause) {
+    throw unusable((cause as Error).message, cause)
+  }
+  const version = Number(Object.values(db.prepare('PRAGMA user_version').get() ?? {})[0])
+  if (version > VERSION) {
+    db.close()
+    throw unusable('a newer version of ferrite-migrate wrote it')
+  }
+  if (version === VERSION) return db
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    // Version 0 of before the first release kept no configuration: what it holds is only a record of the past.
+    const columns = db
+      .prepare('PRAGMA table_info(migrations)')
+      .all()
+      .map((row) => String(row.name))
+    if (columns.length > 0 && !columns.includes('config'))
+      db.exec(
+        "ALTER TABLE migrations ADD COLUMN config TEXT NOT NULL DEFAULT '{}'; ALTER TABLE migrations ADD COLUMN facts TEXT NOT NULL DEFAULT '{}'; ALTER TABLE events ADD COLUMN actor TEXT NOT NULL DEFAULT ''",
+      )
+    db.exec(SCHEMA)
+    db.exec(`PRAGMA user_version = ${VERSION}`)
+    db.exec('COMMIT')
+    return db
+  } catch (cause) {
+    db.close()
+    throw unusable((cause as Error).message, cause)
+  }
+}

@@ -1,0 +1,82 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
+import type { MigrationConfig, ResolvedConfig } from './config.js'
+import type { StoredMigration } from './state-store.js'
+
+const SECRET_OPTION = /password|secret|token/i
+/** Options that name where a secret is, without being one. */
+const PLACE = /-(env|file)$/
+
+/** A connection string without its password: what a later run needs to find the same server again. */
+export function withoutPassword(url: string): string {
+  return url
+    .replace(
+      /^([a-z][a-z0-9+.-]*:\/\/)([^/@:]*)(?::[^/@]*)?@/i,
+      (_, scheme: string, user: string) => `${scheme}${user === '' ? '' : `${user}@`}`,
+    )
+    .replace(/([?&])([^=&]*)=[^&]*/g, (pair: string, mark: string, name: string) =>
+      SECRET_OPTION.test(name) && !PLACE.test(name) ? `${mark}${name}=` : pair,
+    )
+}
+
+/** True when the connection string or the options carry a password that will not be stored. */
+export function hasSecret(url: string, options: Readonly<Record<string, unknown>>): boolean {
+  return (
+    withoutPassword(url) !== url || Object.keys(options).some((name) => SECRET_OPTION.test(name) && !PLACE.test(name))
+  )
+}
+
+function withoutSecrets<T>(options: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !SECRET_OPTION.test(name) || PLACE.test(name)))
+}
+
+/** The configuration as it is stored for a later run: no password, no webhook, no mail account. */
+export function storableConfig(config: ResolvedConfig): string {
+  const { notifications: _, stateDir: __, resume: ___, ...rest } = config
+  return JSON.stringify({
+    ...rest,
+    source: withoutPassword(config.source),
+    target: withoutPassword(config.target),
+    sourceOptions: withoutSecrets(config.sourceOptions),
+    targetOptions: withoutSecrets(config.targetOptions),
+  })
+}
+
+/**
+ * The configuration of a stored migration under what is given anew. Passwords come from `given`, or from the
+ * environment (FERRITE_MIGRATE_SOURCE_PASSWORD, FERRITE_MIGRATE_TARGET_PASSWORD).
+ * @throws MigrateError FM_RESUME_PASSWORD when one is missing
+ */
+export function resumedConfig(stored: StoredMigration, given: Partial<MigrationConfig>): MigrationConfig {
+  const saved = JSON.parse(stored.config) as MigrationConfig
+  if (saved.source === undefined && given.source === undefined)
+    throw new MigrateError(
+      'FM_RESUME_OLD',
+      `the migration ${stored.id} was made by a version that kept no configuration`,
+      'Give --source and --target again, with --id.',
+    )
+  const config: MigrationConfig = {
+    ...saved,
+    ...given,
+    sourceOptions: { ...saved.sourceOptions, ...given.sourceOptions },
+    targetOptions: { ...saved.targetOptions, ...given.targetOptions },
+    id: stored.id,
+    resume: true,
+  }
+  for (const end of ['source', 'target'] as const) {
+    const secret = end === 'source' ? stored.facts.sourceSecret : stored.facts.targetSecret
+    const options = end === 'source' ? config.sourceOptions : config.targetOptions
+    const known = hasSecret(config[end], options ?? {}) || Object.keys(options ?? {}).some((name) => PLACE.test(name))
+    if (secret && !known && process.env[passwordVariable(end)] === undefined)
+      throw new MigrateError(
+        'FM_RESUME_PASSWORD',
+        `the password of the ${end} is not stored`,
+        `Give --${end} again, or set ${passwordVariable(end)}.`,
+      )
+  }
+  return config
+}
+
+/** The environment variable that holds the password of one end, where nothing else gives it. */
+export function passwordVariable(end: 'source' | 'target'): string {
+  return `FERRITE_MIGRATE_${end.toUpperCase()}_PASSWORD`
+}

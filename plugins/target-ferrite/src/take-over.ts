@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ReplyError } from '@ferrite-migrate/protocol'
+import { keyspaceSizes, type RedisLink, readInfo, TEMPORARY_PREFIX } from '@ferrite-migrate/redis'
+import type { Abilities } from './probe.js'
+
+const ENDED_WITHIN_MS = 5000
+/** How long a server that shows no connections is given to finish what a dead process sent. */
+const BLIND_MS = 1000
+const SCAN_COUNT = 10_000
+
+/**
+ * Ends the connections of this name. A process that was killed leaves commands in the buffers of the target; were they
+ * executed after the checkpoint was read, they would be executed twice.
+ */
+export async function endConnections(link: RedisLink, name: string): Promise<void> {
+  const deadline = Date.now() + ENDED_WITHIN_MS
+  for (;;) {
+    const list = await link.call('CLIENT', 'LIST').catch(() => null)
+    if (!Buffer.isBuffer(list) && typeof list !== 'string') {
+      await sleep(BLIND_MS)
+      return
+    }
+    const ids = String(list)
+      .split('\n')
+      .filter((line) => line.includes(` name=${name} `))
+      .flatMap((line) => /(?:^| )id=(\d+)/.exec(line)?.[1] ?? [])
+    if (ids.length === 0 || Date.now() > deadline) return
+    for (const id of ids) await link.call('CLIENT', 'KILL', 'ID', id).catch(() => undefined)
+    await sleep(20)
+  }
+}
+
+/** Removes values that were under construction when a process died. */
+export async function removeTemporary(link: RedisLink, able: Abilities): Promise<void> {
+  const onePage = able.rendering === 'ferrite-restore'
+  for (const [db, size] of keyspaceSizes(await readInfo(link, 'keyspace'))) {
+    let cursor = '0'
+    do {
+      const [reply] = await link.pipeline((out) => {
+        if (onePage) out.call('SCAN', cursor, 'COUNT', size + SCAN_COUNT)
+        else out.call('SCAN', cursor, 'MATCH', `${TEMPORARY_PREFIX}*`, 'COUNT', SCAN_COUNT)
+        return 1
+      }, db)
+      if (reply instanceof ReplyError) return
+      const [next, keys] = reply as [Buffer, Buffer[]]
+      const own = keys.filter((key) => key.toString('latin1').startsWith(TEMPORARY_PREFIX))
+      if (own.length > 0)
+        await link.pipeline((out) => {
+          for (const key of own) out.call('DEL', key)
+          return own.length
+        }, db)
+      cursor = onePage ? '0' : String(next)
+    } while (cursor !== '0')
+  }
+}

@@ -13,16 +13,18 @@ import { Command, Flags } from '@oclif/core'
 /** 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 refused by preflight, 130 interrupted. */
 export const ExitCode = { done: 0, failed: 1, usage: 2, differences: 3, refused: 4, interrupted: 130 } as const
 
-const USAGE = /^FM_(URL|CONFIG|OPTION|PLUGIN|FILE|ENV|TLS_FILE|ID|STATE_DIR|NOT_YET)/
+const USAGE = /^FM_(URL|CONFIG|OPTION|PLUGIN|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|ROLLBACK_(DONE|RUNNING))/
 
 /** The exit code that belongs to an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof MigrateError)
     return error.code === 'FM_PREFLIGHT_REFUSED'
       ? ExitCode.refused
-      : USAGE.test(error.code)
-        ? ExitCode.usage
-        : ExitCode.failed
+      : error.code === 'FM_VERIFY_DIFFERENCES'
+        ? ExitCode.differences
+        : USAGE.test(error.code)
+          ? ExitCode.usage
+          : ExitCode.failed
   const { oclif } = error as { oclif?: { exit?: number } }
   // What oclif refuses while parsing is usage, whatever number it carries.
   const name = (error as Error).constructor?.name ?? ''

@@ -52,6 +52,7 @@ export const migrateFlags = {
     description: 'What to do with keys that the target already has [default: replace]',
     options: ['replace', 'skip', 'fail'],
   }),
+  'delete-extra': Flags.boolean({ description: 'Delete target keys that the source does not have' }),
   'allow-eviction': Flags.boolean({ description: 'Go on although the target evicts keys when it is full' }),
   capture: Flags.string({
     description: 'How changes are learned [default: auto]',
@@ -115,7 +116,8 @@ export const migrateFlags = {
 
 export type MigrateFlagValues = Interfaces.InferredFlags<typeof migrateFlags>
 
-function adapterOptions(list: readonly string[] = []): Record<string, string> {
+/** `name=value` pairs as options. @throws MigrateError FM_OPTION_VALUE */
+export function adapterOptions(list: readonly string[] = []): Record<string, string> {
   return Object.fromEntries(
     list.map((pair) => {
       const at = pair.indexOf('=')
@@ -172,6 +174,7 @@ function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
     parallel: flags.parallel,
     batchSize: flags['batch-size'],
     onConflict: flags['on-conflict'] as 'replace' | undefined,
+    deleteExtra: flags['delete-extra'] || undefined,
     capture: flags.capture as 'auto' | undefined,
     apply: flags.apply as 'auto' | undefined,
     verify: flags.verify || undefined,

@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Random } from '@ferrite-migrate/bench'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
@@ -7,10 +5,10 @@ import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
 import { afterEach, describe, expect, it } from 'vitest'
 import { command, differences, stateDir } from './run.js'
+import { Tool } from './tool.js'
 
 /** `npm run test:faults` sets 200. */
 const KILLS = Number(process.env.FERRITE_MIGRATE_KILLS ?? 20)
-const BIN = resolve(import.meta.dirname, '..', 'bin', 'run.js')
 
 const stops: (() => Promise<void>)[] = []
 async function start(options = {}): Promise<TestServer> {
@@ -21,28 +19,6 @@ async function start(options = {}): Promise<TestServer> {
 afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop()
 })
-
-/** The tool as a process of its own, so that it can be killed. */
-class Tool {
-  readonly child: ChildProcess
-  output = ''
-  readonly over: Promise<number | null>
-
-  constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, [BIN, 'migrate', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const keep = (data: Buffer): void => {
-      this.output = (this.output + data.toString('utf8')).slice(-20_000)
-    }
-    this.child.stdout?.on('data', keep)
-    this.child.stderr?.on('data', keep)
-    this.over = new Promise((done) => this.child.once('exit', done))
-  }
-
-  async kill(): Promise<void> {
-    this.child.kill('SIGKILL')
-    await this.over
-  }
-}
 
 /** Commands whose doubling or loss shows, on keys that meet. */
 async function write(url: string, seed: number, signal: AbortSignal, perSecond: number): Promise<number> {
@@ -113,7 +89,8 @@ async function fill(url: string, keys: number): Promise<void> {
   for (let from = 0; from < keys; from += 1000)
     await link.pipeline((out) => {
       for (let i = from; i < from + 500; i++) out.call('SET', `fill:s:${i}`, `value ${i} ${'x'.repeat(i % 200)}`)
-      for (let i = from; i < from + 500; i++) out.call('HSET', `fill:h:${i}`, 'a', i, 'b', `text ${i}`, 'c', 'z'.repeat(i % 90))
+      for (let i = from; i < from + 500; i++)
+        out.call('HSET', `fill:h:${i}`, 'a', i, 'b', `text ${i}`, 'c', 'z'.repeat(i % 90))
       return 1000
     })
   link.close()
@@ -142,8 +119,8 @@ async function survive(scenario: Scenario): Promise<void> {
     for (let kill = 0; kill < kills; kill++) {
       const tool = new Tool(
         begun
-          ? ['--resume', 'kills', ...common]
-          : ['--id', 'kills', '-s', source, '-t', target, '-m', 'live', ...args, ...common],
+          ? ['migrate', '--resume', 'kills', ...common]
+          : ['migrate', '--id', 'kills', '-s', source, '-t', target, '-m', 'live', ...args, ...common],
       )
       await Promise.race([sleep(random.between(300, 1300)), tool.over])
       if (tool.child.exitCode !== null) throw new Error(`ended by itself: ${tool.output}`)
@@ -155,7 +132,7 @@ async function survive(scenario: Scenario): Promise<void> {
     }
     writing.abort()
     expect(await written).toBeGreaterThan(100)
-    const last = new Tool(['--resume', 'kills', '--exit', ...common])
+    const last = new Tool(['migrate', '--resume', 'kills', '--exit', ...common])
     const code = await Promise.race([last.over, sleep(60_000, 'timeout')])
     await last.kill()
     expect([code, code === 0 ? '' : last.output]).toEqual([0, ''])
@@ -179,7 +156,9 @@ describe('kill -9 of the tool at random moments', () => {
     await survive({ source: source.url, target: target.url, kills: KILLS, seed: 31 })
   })
 
-  it('kills while the backlog turns over: full resyncs without ghosts', { timeout: 60_000 + KILLS * 1000 }, async () => {
+  it('kills while the backlog turns over: full resyncs without ghosts', {
+    timeout: 60_000 + KILLS * 1000,
+  }, async () => {
     const source = await start({ args: ['--repl-backlog-size', '16kb'] })
     const target = await start()
     await fill(source.url, 5000)

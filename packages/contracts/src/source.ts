@@ -17,7 +17,8 @@ export type SourceEvent =
 
 export interface SyncEvent {
   readonly kind: 'sync'
-  readonly mode: 'full' | 'partial'
+  /** `sweep`: everything comes once more while changes are followed, to find what they did not tell. */
+  readonly mode: 'full' | 'partial' | 'sweep'
   /** Expected totals, where the source knows them. */
   readonly keys?: number
   readonly bytes?: number

@@ -29,6 +29,10 @@ export class ChangeTrack {
     }
   }
 
+  has(db: number, key: Buffer): boolean {
+    return this.changed.has(db, key)
+  }
+
   /** The newest `most` keys. */
   keys(most = Number.POSITIVE_INFINITY): DirtyKey[] {
     const all = [...this.changed]

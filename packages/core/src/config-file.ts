@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import * as v from 'valibot'
-import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, Scalar, visit } from 'yaml'
+import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar, visit } from 'yaml'
 import type { MigrationConfig } from './config.js'
 import { type FileEnd, fileSchema, type MigrationFile } from './file-schema.js'
+
+/** Fields that are text whatever they look like. */
+const TEXT = new Set(['password', 'username', 'user'])
 
 interface Problem {
   readonly offset: number
@@ -59,8 +62,13 @@ export function parseConfig(text: string, name: string, environment: NodeJS.Proc
 function substitute(document: Document, environment: NodeJS.ProcessEnv): Problem[] {
   const problems: Problem[] = []
   visit(document, {
-    Scalar(key, node) {
-      if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('${')) return
+    Scalar(key, node, path) {
+      if (key === 'key') return
+      const parent = path.at(-1)
+      const verbatim = isPair(parent) && isScalar(parent.key) && TEXT.has(String(parent.key.value))
+      // A password of digits is text all the same, leading zeros included.
+      if (verbatim && typeof node.value === 'number') node.value = node.source ?? String(node.value)
+      if (typeof node.value !== 'string' || !node.value.includes('${')) return
       const text = node.value.replace(
         /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
         (_, name: string, fallback?: string) => {
@@ -71,7 +79,7 @@ function substitute(document: Document, environment: NodeJS.ProcessEnv): Problem
           return ''
         },
       )
-      const plain = node.type === Scalar.PLAIN
+      const plain = node.type === Scalar.PLAIN && !verbatim
       node.value =
         plain && /^-?\d{1,15}$/.test(text)
           ? Number(text)
@@ -191,6 +199,7 @@ function toConfig(file: MigrationFile): MigrationConfig {
       syncTimeoutMs: milliseconds(options.sync_timeout, 'options.sync_timeout'),
       cutoverMaxLag: options.cutover_max_lag,
       onConflict: options.on_conflict,
+      deleteExtra: options.delete_extra,
       capture: options.capture,
       apply: options.apply,
       verify: options.verify,

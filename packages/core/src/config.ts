@@ -52,6 +52,8 @@ export const configSchema = v.strictObject({
   batchSize: count(1, 100_000, 1000),
   filter: v.optional(filterSchema, {}),
   onConflict: v.optional(v.picklist(['replace', 'skip', 'fail']), 'replace'),
+  /** Delete target keys that the source does not have, whoever wrote them. */
+  deleteExtra: v.optional(v.boolean(), false),
   capture: v.optional(v.picklist(['auto', 'psync', 'notifications', 'polling']), 'auto'),
   apply: v.optional(v.picklist(['auto', 'replay', 'state']), 'auto'),
   verify: v.optional(v.boolean(), false),

@@ -43,6 +43,8 @@ export interface EngineOptions {
   readonly signal: AbortSignal
   /** The target held no key of this migration's when it started, so whatever vanishes at the source may be deleted. */
   readonly targetWasEmpty: boolean
+  /** True for keys that this migration is known to have written. */
+  wrote(db: number, key: Buffer): boolean
   /** What a former process of this migration reached; null = it is the first. */
   readonly resumed: Resumed | null
   readonly gate: Gate

@@ -56,6 +56,7 @@ export const fileSchema = v.strictObject({
       sync_timeout: optional(duration),
       cutover_max_lag: optional(whole(0, 2 ** 40)),
       on_conflict: optional(v.picklist(['replace', 'skip', 'fail'])),
+      delete_extra: optional(flag),
       capture: optional(v.picklist(['auto', 'psync', 'notifications', 'polling'])),
       apply: optional(v.picklist(['auto', 'replay', 'state'])),
       allow_eviction: optional(flag),

@@ -548,6 +548,7 @@ export class Migration extends EventEmitter<Events> {
       logger: this.logger,
       signal: this.reading.signal,
       targetWasEmpty: this.facts.targetWasEmpty ?? false,
+      wrote: (db, key) => this.journal?.has(db, key) ?? false,
       resumed,
       gate: this.gate,
       errorRate: this.errorRate,

@@ -55,6 +55,11 @@ export class ShardRun {
   private readonly healed = new Set<string>()
   private settling = false
   private heldNoted = false
+  /** Everything comes once more while changes are followed. */
+  private sweeping = false
+  /** What the source had when everything was last read. */
+  private lastSeen: FingerprintSet | null = null
+  private keptKeys = 0
   /** Who wants to know which keys change. */
   track: ChangeTrack | null = null
   private over = false
@@ -176,8 +181,12 @@ export class ShardRun {
         return true
       case 'snapshot-end':
         await this.lanes.drain()
-        await this.removeVanished()
+        await this.endSnapshot()
         await this.reportDifference()
+        if (this.sweeping) {
+          this.sweeping = false
+          return true
+        }
         if (event.position !== undefined) await this.checkpointOnly(event.position)
         this.wentLive()
         return true
@@ -198,7 +207,16 @@ export class ShardRun {
 
   private async sync({ mode, keys, bytes }: SyncEvent): Promise<void> {
     const { progress } = this.options
+    if (mode === 'sweep') {
+      await this.lanes.drain()
+      await this.difference?.close()
+      this.difference = new SnapshotDifference(this.options.target)
+      this.seen = new FingerprintSet()
+      this.sweeping = true
+      return
+    }
     this.syncs++
+    this.sweeping = false
     this.options.onSync(mode)
     if (mode === 'partial') {
       if (this.syncs > 1) return
@@ -212,6 +230,8 @@ export class ShardRun {
     this.positions.clear()
     // Nobody may go on from an older checkpoint once newer values are written.
     if (this.options.apply === 'replay') await this.options.target.forget(this.options.id, this.shard.id)
+    if (this.options.config.deleteExtra || this.options.source.capabilities.changes === 'lossy')
+      this.seen = new FingerprintSet()
     const again = this.syncs > 1 || this.options.resumed !== null
     if (again) {
       await this.lanes.drain()
@@ -237,14 +257,16 @@ export class ShardRun {
     const { filter, progress, config } = this.options
     const taken = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
     let records = this.options.apply === 'replay' && config.mode !== 'snapshot' ? this.hold(taken) : taken
-    const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1)
+    const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1 || this.sweeping)
     const onConflict = overwrites ? 'replace' : config.onConflict
     if (this.seen !== null) for (const record of records) this.seen.add(record.db, record.key)
     const reached = this.positions.enter(event.position)
     const done = (): void => {
       reached()
-      progress.keysDone += event.records.length
-      progress.bytesDone += event.byteLength
+      if (!this.sweeping) {
+        progress.keysDone += event.records.length
+        progress.bytesDone += event.byteLength
+      }
       event.release?.()
     }
     const sliced = event.records.find((record) => !(record instanceof PackedRecord) && record.value.form === 'sliced')
@@ -613,12 +635,23 @@ export class ShardRun {
     }
   }
 
+  /** A first snapshot only says what there is; what vanished shows from the second one on. */
+  private async endSnapshot(): Promise<void> {
+    const first = this.syncs === 1 && this.options.resumed === null && !this.sweeping
+    if (!first || this.options.config.deleteExtra) await this.removeVanished()
+    else {
+      this.lastSeen = this.seen
+      this.seen = null
+    }
+  }
+
   /** After a second full sync: target keys that were not in it are gone at the source. */
   private async removeVanished(): Promise<void> {
     const seen = this.seen
     this.seen = null
     if (seen === null) return
     await this.deleteWhere(async (page) => page.map(({ db, key }) => !seen.has(db, key)))
+    this.lastSeen = seen
   }
 
   private async reportDifference(): Promise<void> {
@@ -626,6 +659,8 @@ export class ShardRun {
     this.difference = null
     if (difference === null) return
     await difference.close()
+    // A sweep that finds nothing is no news.
+    if (this.sweeping && difference.different === 0) return
     this.options.onNote(
       'compared',
       `${difference.equal} keys were right at the target already, ${difference.different} were written`,
@@ -645,29 +680,39 @@ export class ShardRun {
   }
 
   private async deleteWhere(gone: (page: readonly DirtyKey[]) => Promise<readonly boolean[]>): Promise<void> {
-    const { target, filter, targetWasEmpty, onNote } = this.options
+    const { target, filter, onNote } = this.options
     const reader = target.reader()
     let deleted = 0
+    let kept = 0
     try {
       for await (const keys of reader.keys()) {
         const page = keys.filter(({ db, key }) => filter.takesKey(db, key))
         if (page.length === 0) continue
         const flags = await gone(page)
-        const deletes = page.filter((_, i) => flags[i])
+        const vanished = page.filter((_, i) => flags[i])
+        const deletes = vanished.filter(({ db, key }) => this.mayDelete(db, key))
         deleted += deletes.length
-        if (deletes.length > 0 && targetWasEmpty)
+        kept += vanished.length - deletes.length
+        if (deletes.length > 0)
           await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [], deletes, onConflict: 'replace' })
       }
       await this.lanes.drain()
     } finally {
       await reader.close()
     }
-    if (deleted === 0) return
-    if (targetWasEmpty) onNote('vanished', `${deleted} keys that vanished at the source were deleted at the target`)
-    else
+    if (deleted > 0) onNote('vanished', `${deleted} keys that vanished at the source were deleted at the target`)
+    if (kept > 0 && kept !== this.keptKeys) {
+      this.keptKeys = kept
       onNote(
         'vanished-kept',
-        `${deleted} target keys are not at the source; they are kept, because the target was not empty at the start`,
+        `${kept} target keys are not at the source; they are kept, because they may be somebody else's (--delete-extra deletes them)`,
       )
+    }
+  }
+
+  /** Only what this migration wrote may vanish with it, unless it was asked to delete everything else as well. */
+  private mayDelete(db: number, key: Buffer): boolean {
+    const { targetWasEmpty, config, wrote } = this.options
+    return targetWasEmpty || config.deleteExtra || (this.lastSeen?.has(db, key) ?? false) || wrote(db, key)
   }
 }

@@ -5,17 +5,23 @@ import type { ChangeRecord } from '@ferrite-migrate/contracts'
 import { describe, expect, it } from 'vitest'
 import { ChangeRouter, commandRecord } from '../dist/change-router.js'
 import { DirtySet } from '../dist/dirty-set.js'
+import { ErrorRate } from '../dist/error-rate.js'
 import { FingerprintSet } from '../dist/fingerprint-set.js'
+import { Gate } from '../dist/gate.js'
 import {
+  hasSecret,
   logLevelFrom,
+  parseConfig,
   printableKey,
   RecordFilter,
   Registry,
   redactUrl,
   resolveConfig,
   StateStore,
+  storableConfig,
 } from '../dist/index.js'
 import { LanePool } from '../dist/lane-pool.js'
+import { PassSchedule } from '../dist/pass-schedule.js'
 
 const filter = (config: object = {}) =>
   new RecordFilter({ include: [], exclude: [], types: [], dbs: [], expiry: 'any', ...config })
@@ -166,7 +172,18 @@ describe('state store', () => {
   it('keeps migrations, and sees that a process died', () => {
     const store = new StateStore(mkdtempSync(join(tmpdir(), 'fm-store-')))
     const status = { id: 'm', state: 'RUNNING', phase: 'LIVE_SYNC' } as never
-    const row = { config: '{}', facts: {}, id: 'm', createdAt: 1, source: 's', target: 't', mode: 'live', pid: process.pid, status, plan: '{}' }
+    const row = {
+      config: '{}',
+      facts: {},
+      id: 'm',
+      createdAt: 1,
+      source: 's',
+      target: 't',
+      mode: 'live',
+      pid: process.pid,
+      status,
+      plan: '{}',
+    }
     store.create(row)
     expect(store.get('m').status.state).toBe('RUNNING')
     expect(() => store.create(row)).toThrow(expect.objectContaining({ code: 'FM_ID_TAKEN' }))
@@ -177,6 +194,109 @@ describe('state store', () => {
     expect(store.events('m')).toHaveLength(1)
     expect(store.list()).toHaveLength(2)
     store.close()
+  })
+})
+
+describe('error rate', () => {
+  it('looks at a sliding window and needs enough writes to say anything', () => {
+    const rate = new ErrorRate(0.01)
+    expect(rate.add(50, 50, 0)).toBe(false)
+    expect(rate.add(10_000, 0, 1000)).toBe(false)
+    expect(rate.add(1000, 60, 5000)).toBe(false)
+    // The good ten thousand have left the window.
+    expect(rate.add(1000, 10, 11_500)).toBe(true)
+    expect(rate.add(20_000, 0, 12_000)).toBe(false)
+  })
+})
+
+describe('gate', () => {
+  it('holds what passes to a rate, and stops while paused', async () => {
+    const gate = new Gate(1000)
+    const startedAt = Date.now()
+    for (let i = 0; i < 15; i++) await gate.pass(100)
+    expect(Date.now() - startedAt).toBeGreaterThan(400)
+    gate.pause()
+    let passed = false
+    const waiting = gate.pass(1)?.then(() => {
+      passed = true
+    })
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(passed).toBe(false)
+    gate.resume()
+    await waiting
+    expect(passed).toBe(true)
+  })
+})
+
+describe('configuration file', () => {
+  const read = (text: string, environment = {}) => parseConfig(text, 'm.yaml', environment)
+  const ends = 'source: redis://a\ntarget: ferrite://b\n'
+  it('takes the layout of the product page', () => {
+    const config = read(
+      'mode: live\nsource:\n  type: redis\n  host: source-redis.example.com\n  port: ${PORT:-6379}\n  password: ${REDIS_PASSWORD}\n  tls: true\n\ntarget:\n  type: ferrite\n  host: ferrite.example.com\n  port: 6379\n  password: ${FERRITE_PASSWORD}\n  tls: true\n\noptions:\n  parallel_workers: 8\n  batch_size: 1000\n  sync_timeout: 3600\n  cutover_max_lag: 100\n\nfilters:\n  include:\n    - "user:*"\n    - "session:*"\n  exclude:\n    - "temp:*"\n\nnotifications:\n  slack: ${SLACK_WEBHOOK}\n  email: ops@example.com\n',
+      { REDIS_PASSWORD: 'p${x}', FERRITE_PASSWORD: '123', SLACK_WEBHOOK: '' },
+    )
+    expect(config).toEqual({
+      source: 'redis://source-redis.example.com:6379',
+      target: 'ferrite://ferrite.example.com:6379',
+      sourceOptions: { password: 'p${x}', tls: true },
+      targetOptions: { password: '123', tls: true },
+      mode: 'live',
+      parallel: 8,
+      batchSize: 1000,
+      syncTimeoutMs: 3_600_000,
+      cutoverMaxLag: 100,
+      filter: { include: ['user:*', 'session:*'], exclude: ['temp:*'] },
+      notifications: { email: 'ops@example.com' },
+    })
+  })
+  it.each([
+    ['modus: live', 'line 3, column 1: modus: there is no such field'],
+    ['options:\n  batch_size: many', 'line 4, column 3: options.batch_size: must be number, not "many"'],
+    ['options:\n  sync_timeout: 3 weeks', 'line 4, column 3: options.sync_timeout: seconds, or a duration such as 30m'],
+    ['filters:\n  include:\n    - 3', 'line 5, column 7: filters.include.0: must be string, not 3'],
+    ['id: ${NOBODY}', 'line 3, column 5: the environment variable NOBODY is not set'],
+    ['id: [', 'line 4, column 1: '],
+    ['mode: live\nmode: live', 'line 4, column 1: '],
+  ])('says where %j is wrong', (text, message) => {
+    expect(() => read(`${ends}${text}\n`)).toThrow(
+      expect.objectContaining({ code: 'FM_CONFIG_INVALID', message: expect.stringContaining(`m.yaml, ${message}`) }),
+    )
+  })
+  it('names what is missing', () => {
+    expect(() => read('source: redis://a\n')).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('target: is missing') }),
+    )
+    expect(() => read('')).toThrow(expect.objectContaining({ code: 'FM_CONFIG_INVALID' }))
+  })
+})
+
+describe('what is stored of a configuration', () => {
+  it('holds no password, and knows that there was one', () => {
+    const config = resolveConfig({
+      source: 'redis://user:se%40cret@host:1/2?password=hidden&tls-ca=/ca.pem',
+      target: 'ferrite://host',
+      sourceOptions: { password: 'hidden', 'password-env': 'NAME' },
+      notifications: { slack: 'https://hooks/hidden' },
+    })
+    const stored = storableConfig(config)
+    expect(stored).not.toMatch(/hidden|se%40cret/)
+    expect(stored).toContain('redis://user@host:1/2?password=&tls-ca=/ca.pem')
+    expect(stored).toContain('NAME')
+    expect(hasSecret(config.source, {})).toBe(true)
+    expect(hasSecret(config.target, config.targetOptions)).toBe(false)
+  })
+})
+
+describe('pass schedule', () => {
+  it('keeps the beat of an interval, leaves out what it missed, and knows cron', () => {
+    expect(new PassSchedule(60_000, undefined).next(1000, 30_000)).toBe(61_000)
+    expect(new PassSchedule(60_000, undefined).next(1000, 190_000)).toBe(241_000)
+    const at = Date.UTC(2026, 0, 1, 10, 20)
+    expect(new Date(new PassSchedule(undefined, '0 * * * *').next(at, at)).getMinutes()).toBe(0)
+    expect(() => new PassSchedule(undefined, 'every day')).toThrow(
+      expect.objectContaining({ code: 'FM_CONFIG_INVALID' }),
+    )
   })
 })
 

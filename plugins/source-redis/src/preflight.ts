@@ -138,7 +138,12 @@ export function sourceFindings(facts: SourceFacts, capture: string): Finding[] {
         'source-output-buffer',
         `client-output-buffer-limit for replicas is ${Number(limit[1]) >> 20} MiB: a burst of writes may cut the link`,
       )
-  } else {
+  } else if (capture === 'polling')
+    warn(
+      'source-polling',
+      'the source tells nobody what changes: everything is compared again at every poll-interval, and a change is seen only then',
+    )
+  else {
     warn(
       'source-lossy',
       'changes are learned by keyspace notifications, which a lost connection loses: everything is then compared again',

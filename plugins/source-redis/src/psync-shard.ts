@@ -27,7 +27,7 @@ import {
 import { RedisLink, readInfo } from '@ferrite-migrate/redis'
 import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
 
-export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal'> {
+export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace'> {
   readonly batchSize: number
   readonly logger: Logger
   readonly sliceLimit: number
@@ -76,6 +76,11 @@ export class PsyncShard implements Shard {
 
   covers(position: Position, mark: Position): boolean {
     return parsePosition(position).offset >= parsePosition(mark).offset
+  }
+
+  /** The position at this offset of the present stream; only for comparisons, since it carries no database. */
+  positionAt(offset: number): Position {
+    return `${this.receiver?.replid}:${offset}:0`
   }
 
   async lag(applied: Position | undefined): Promise<Lag> {
@@ -157,11 +162,15 @@ export class PsyncShard implements Shard {
       return { db, key, value: parseDump(dump, false), expireAt: ttl < 0 ? 0 : now + ttl }
     })
     this.marks.add(offset)
-    return { records, position: `${this.receiver?.replid}:${offset}:0` }
+    return { records, position: this.positionAt(offset) }
   }
 
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
-    const receiver = new ReplicationReceiver({ ...this.options, signal: request.signal })
+    const receiver = new ReplicationReceiver({
+      ...this.options,
+      signal: request.signal,
+      pace: () => request.pace?.() ?? 0,
+    })
     this.receiver = receiver
     const from = request.from === undefined ? undefined : parsePosition(request.from)
     this.db = from?.db ?? 0

@@ -1,5 +1,7 @@
 import {
   type AdapterContext,
+  type Fence,
+  type FenceKind,
   type Finding,
   type KeyReader,
   MigrateError,
@@ -9,16 +11,22 @@ import {
 } from '@ferrite-migrate/contracts'
 import { ReplyError } from '@ferrite-migrate/protocol'
 import {
+  type Endpoint,
   handshakeError,
   parseEndpoint,
   RedisKeyReader,
   RedisLink,
+  readInfo,
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
 import { examineSource, type SourceFacts, sourceFindings } from './preflight.js'
 import { PsyncShard } from './psync-shard.js'
+import { putUpFence } from './redis-fence.js'
 import { ScanShard } from './scan-shard.js'
+
+/** How changes are learned; `polling` compares everything again and again. */
+export type Capture = 'psync' | 'notifications' | 'polling'
 
 /** A Redis, Valkey or Ferrite server as a source. */
 export class RedisSource implements Source {
@@ -27,10 +35,14 @@ export class RedisSource implements Source {
   readonly description: Readonly<Record<string, string>>
   readonly relativeExpiry: boolean
   private readonly facts: SourceFacts
-  private readonly capture: 'psync' | 'notifications'
+  private readonly capture: Capture
+  private readonly endpoint: Endpoint
+  private readonly trace: WireTrace | null
+  private meter: Promise<RedisLink> | null = null
+  private lastCpu: { readonly seconds: number; readonly at: number } | null = null
   private readonly makeReader: () => RedisKeyReader
 
-  private constructor(context: AdapterContext, facts: SourceFacts, capture: 'psync' | 'notifications') {
+  private constructor(context: AdapterContext, facts: SourceFacts, capture: Capture) {
     const { options, logger, tempDir } = context
     const endpoint = parseEndpoint(context.url, options)
     const trace: WireTrace | null = wireTrace(logger, 'source')
@@ -39,13 +51,15 @@ export class RedisSource implements Source {
     const retryMs = Number(options['sync-timeout'])
     this.facts = facts
     this.capture = capture
+    this.endpoint = endpoint
+    this.trace = trace
     this.makeReader = () =>
       new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
     this.relativeExpiry = facts.major < 7
     this.capabilities =
       capture === 'psync'
         ? { changes: 'lossless', resume: 'changes', uniqueKeys: true }
-        : { changes: facts.ferrite ? 'none' : 'lossy', resume: 'none' }
+        : { changes: 'lossy', resume: 'snapshot', uniqueKeys: false }
     this.description = {
       product: facts.product,
       version: facts.version,
@@ -78,6 +92,7 @@ export class RedisSource implements Source {
             batchSize,
             retryMs,
             sweepIntervalMs: Number(options['sweep-interval']),
+            pollIntervalMs: capture === 'polling' ? Number(options['poll-interval']) : 0,
             configure: options['configure-notifications'] === true,
             reader: this.makeReader,
           }),
@@ -97,7 +112,14 @@ export class RedisSource implements Source {
           `${endpoint.label} refuses PSYNC: ${facts.psyncRefusal}`,
           'Use --capture notifications, or give the user the rights listed in docs/permissions.md.',
         )
-      const capture = wanted === 'notifications' || facts.psyncRefusal !== '' ? 'notifications' : 'psync'
+      // A Ferrite sends no events, so its keys are compared again and again.
+      const lesser: Capture = facts.ferrite || wanted === 'polling' ? 'polling' : 'notifications'
+      const capture =
+        wanted === 'notifications' || wanted === 'polling'
+          ? (wanted as Capture)
+          : facts.psyncRefusal === ''
+            ? 'psync'
+            : lesser
       return new RedisSource(context, facts, capture)
     } catch (error) {
       throw error instanceof ReplyError ? handshakeError(endpoint, error.message) : error
@@ -114,8 +136,57 @@ export class RedisSource implements Source {
     return this.makeReader()
   }
 
+  fence(kind: 'auto' | FenceKind, check: boolean): Promise<Fence> {
+    const { endpoint, facts } = this
+    if (facts.ferrite)
+      throw new MigrateError(
+        'FM_FENCE_UNAVAILABLE',
+        'a Ferrite accepts CLIENT PAUSE and does not pause',
+        'Stop the writers yourself and give --fence none.',
+      )
+    const [shard] = this.shards
+    return putUpFence(
+      {
+        label: endpoint.label,
+        open: () => RedisLink.open({ ...endpoint, db: 0 }, this.trace),
+        position: shard instanceof PsyncShard ? (offset) => new Map([[shard.id, shard.positionAt(offset)]]) : null,
+      },
+      kind,
+      check,
+    )
+  }
+
+  async load(): Promise<{ cpu: number | null; latencyMs: number }> {
+    if (this.meter === null) {
+      const meter = RedisLink.open({ ...this.endpoint, db: 0 }, this.trace)
+      this.meter = meter
+      const forget = (): void => {
+        if (this.meter === meter) this.meter = null
+      }
+      meter.then((link) => link.closed.then(forget), forget)
+    }
+    const link = await this.meter
+    const askedAt = performance.now()
+    await link.call('PING')
+    const latencyMs = performance.now() - askedAt
+    const info = await readInfo(link, 'cpu')
+    const seconds = Number(info.get('used_cpu_sys')) + Number(info.get('used_cpu_user'))
+    const at = Date.now()
+    const former = this.lastCpu
+    this.lastCpu = Number.isFinite(seconds) ? { seconds, at } : null
+    const cpu =
+      former !== null && this.lastCpu !== null && at > former.at
+        ? ((seconds - former.seconds) * 1000) / (at - former.at)
+        : null
+    return { cpu, latencyMs }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     // Readers and scans close their own connections.
+    await this.meter?.then(
+      (link) => link.close(),
+      () => undefined,
+    )
     for (const shard of this.shards) if (shard instanceof PsyncShard) await shard.close()
   }
 }

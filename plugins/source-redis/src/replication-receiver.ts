@@ -12,6 +12,8 @@ export interface ReceiverOptions {
   /** How long a lost source is tried again. */
   readonly retryMs: number
   readonly trace: WireTrace | null
+  /** How long to rest now before more of a snapshot is read, ms. */
+  pace(): number
 }
 
 /** One full resync and all that follows it: an RDB (with this mark at its end, if any), then the command stream. */
@@ -31,6 +33,8 @@ const HURRY_MS = 25
 const HURRY_TIMES = 40
 /** A primary that prepares an RDB sends a newline every second; silence for longer means that nothing will come. */
 const SILENCE_MS = 15_000
+/** A server that accepts PSYNC and sends not even a newline for so long never will. */
+const MUTE_MS = 6000
 const PAUSE_UNFLUSHED = 64 << 20
 const MARK_BYTES = 40
 /** The newest Valkey whose RDB is understood here. */
@@ -71,6 +75,8 @@ export class ReplicationReceiver {
   private tail: Buffer = Buffer.alloc(0)
   private preamble: Buffer = Buffer.alloc(0)
   private ready = false
+  /** Nothing came since the source accepted a full resync. */
+  private mute = false
   private lastByteAt = 0
   private running: Promise<void> | null = null
 
@@ -252,6 +258,7 @@ export class ReplicationReceiver {
       this.received = Number(full[2])
       this.acknowledged = this.received
       this.stage = 'preamble'
+      this.mute = true
       this.preamble = Buffer.alloc(0)
       this.ready = false
       return
@@ -281,7 +288,8 @@ export class ReplicationReceiver {
     const link = this.link!
     const timer = setInterval(() => {
       if (this.stage !== 'preamble') this.sendAck()
-      if (Date.now() - this.lastByteAt > SILENCE_MS && this.stage !== 'stream') {
+      const patience = this.stage === 'preamble' && this.mute ? MUTE_MS : SILENCE_MS
+      if (Date.now() - this.lastByteAt > patience && this.stage !== 'stream') {
         link.destroy(
           this.stage === 'preamble'
             ? new PsyncRefused(this.options.endpoint.label, 'it accepted and then sent nothing')
@@ -316,12 +324,16 @@ export class ReplicationReceiver {
     if (this.stage === 'stream') {
       this.received += chunk.length
       this.spool!.push(chunk)
-    } else if (this.stage === 'rdb') this.takeRdb(chunk)
-    else this.takePreamble(chunk)
+    } else if (this.stage === 'rdb') {
+      this.takeRdb(chunk)
+      const rest = this.options.pace()
+      if (rest > 0) this.link!.rest(rest)
+    } else this.takePreamble(chunk)
     if (this.spool !== null && this.spool.unflushed > PAUSE_UNFLUSHED) this.link!.rest(50)
   }
 
   private takePreamble(chunk: Buffer): void {
+    this.mute = false
     let data = this.preamble.length === 0 ? chunk : Buffer.concat([this.preamble, chunk])
     let start = 0
     while (start < data.length && (data[start] === 10 || data[start] === 13)) start++

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type KeyReader,
   type Lag,
@@ -9,7 +10,7 @@ import {
   type SourceEvent,
 } from '@ferrite-migrate/contracts'
 import { keyTypeOf } from '@ferrite-migrate/protocol'
-import { type Endpoint, type RedisKeyReader, retrying } from '@ferrite-migrate/redis'
+import { type Endpoint, type RedisKeyReader, retrying, type ScanPlace } from '@ferrite-migrate/redis'
 import { NotificationFeed } from './notification-feed.js'
 
 export interface ScanShardOptions {
@@ -17,6 +18,8 @@ export interface ScanShardOptions {
   readonly logger: Logger
   readonly batchSize: number
   readonly sweepIntervalMs: number
+  /** Time between two comparisons of everything, where there are no events; 0 = there are. */
+  readonly pollIntervalMs: number
   readonly retryMs: number
   readonly configure: boolean
   /** Makes a reader of the source with connections of its own. */
@@ -36,6 +39,7 @@ export class ScanShard implements Shard {
   private readonly options: ScanShardOptions
   private feed: NotificationFeed | null = null
   private busyKeys = 0
+  private polledAt = 0
 
   constructor(id: string, options: ScanShardOptions) {
     this.id = id
@@ -43,37 +47,65 @@ export class ScanShard implements Shard {
   }
 
   async lag(): Promise<Lag> {
+    if (this.polledAt > 0) return { keys: 0, ms: Date.now() - this.polledAt }
     return this.feed === null ? {} : { keys: this.feed.pending + this.busyKeys }
   }
 
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
     const { endpoint, logger, retryMs, configure } = this.options
+    const { pollIntervalMs } = this.options
     const reader = this.options.reader()
-    const feed = request.changes
-      ? new NotificationFeed({ endpoint, logger, retryMs, configure, signal: request.signal })
-      : null
+    const feed =
+      request.changes && pollIntervalMs === 0
+        ? new NotificationFeed({ endpoint, logger, retryMs, configure, signal: request.signal })
+        : null
     this.feed = feed
     try {
       // The subscription stands before the scan starts, so that no change falls between.
       await feed?.start()
-      yield* this.scan(reader, request.signal)
-      if (feed === null || request.signal.aborted) return
-      yield* this.follow(feed, reader, request.signal)
+      const startedAt = Date.now()
+      const from = request.changes || request.from === undefined ? undefined : parsePlace(request.from)
+      yield* this.scan(reader, request, from === undefined ? 'full' : 'partial', from)
+      if (request.signal.aborted) return
+      if (feed !== null) yield* this.follow(feed, reader, request)
+      else if (request.changes) {
+        this.polledAt = startedAt
+        yield* this.poll(reader, request)
+      }
     } finally {
       this.feed = null
+      this.polledAt = 0
       await feed?.close()
       await reader.close()
     }
   }
 
-  private async *scan(reader: KeyReader, signal: AbortSignal): AsyncGenerator<SourceEvent> {
+  /** Without events only comparing everything again tells what changed. */
+  private async *poll(reader: RedisKeyReader, request: ReadRequest): AsyncGenerator<SourceEvent> {
+    const { pollIntervalMs } = this.options
+    while (!request.signal.aborted) {
+      const startedAt = Date.now()
+      yield* this.scan(reader, request, 'sweep')
+      this.polledAt = startedAt
+      await sleep(pollIntervalMs, undefined, { signal: request.signal }).catch(() => undefined)
+    }
+  }
+
+  private async *scan(
+    reader: RedisKeyReader,
+    { signal, pace }: ReadRequest,
+    mode: 'full' | 'partial' | 'sweep',
+    from?: ScanPlace,
+  ): AsyncGenerator<SourceEvent> {
     const retry = <T>(attempt: () => Promise<T>): Promise<T> =>
       retrying(attempt, { timeoutMs: this.options.retryMs, signal })
     const sizes = await retry(() => reader.size())
-    yield { kind: 'sync', mode: 'full', keys: [...sizes.values()].reduce((sum, size) => sum + size, 0) }
-    for await (const keys of reader.keys()) {
+    yield { kind: 'sync', mode, keys: [...sizes.values()].reduce((sum, size) => sum + size, 0) }
+    for await (const { keys, next } of reader.scan({}, from)) {
       for (let at = 0; at < keys.length; at += this.options.batchSize) {
         if (signal.aborted) return
+        const rest = pace?.() ?? 0
+        if (rest > 0) await sleep(rest, undefined, { signal }).catch(() => undefined)
         const part = keys.slice(at, at + this.options.batchSize)
         const read = await retry(() =>
           reader.read(
@@ -92,7 +124,9 @@ export class ScanShard implements Shard {
             yield { kind: 'snapshot', records: [record], byteLength: 0 }
           }
         }
-        if (batch.length > 0) yield { kind: 'snapshot', records: batch, byteLength: byteLength(batch) }
+        const position =
+          at + this.options.batchSize >= keys.length ? { position: `scan:${next.db}:${next.cursor}` } : {}
+        if (batch.length > 0) yield { kind: 'snapshot', records: batch, byteLength: byteLength(batch), ...position }
       }
     }
     yield { kind: 'snapshot-end' }
@@ -101,8 +135,9 @@ export class ScanShard implements Shard {
   private async *follow(
     feed: NotificationFeed,
     reader: RedisKeyReader,
-    signal: AbortSignal,
+    request: ReadRequest,
   ): AsyncGenerator<SourceEvent> {
+    const { signal } = request
     let checkedAt = Date.now()
     let sweptAt = Date.now()
     let total = await this.total(reader)
@@ -111,7 +146,7 @@ export class ScanShard implements Shard {
       await feed.wait(CHECK_MS)
       if (signal.aborted) break
       if (feed.takeMissed()) {
-        yield* this.scan(reader, signal)
+        yield* this.scan(reader, request, 'sweep')
         total = await this.total(reader)
         events = feed.events
       }
@@ -156,6 +191,17 @@ export class ScanShard implements Shard {
       throw error
     }
   }
+}
+
+function parsePlace(position: string): ScanPlace {
+  const match = /^scan:(\d{1,5}):(\d{1,20}|end)$/.exec(position)
+  if (match === null)
+    throw new MigrateError(
+      'FM_POSITION_INVALID',
+      `"${position.slice(0, 80)}" is no position of a scan`,
+      'Start again without it.',
+    )
+  return { db: Number(match[1]), cursor: match[2] }
 }
 
 function isStream({ value }: SnapshotRecord): boolean {

@@ -10,7 +10,7 @@ import type {
   Target,
   WriteResult,
 } from '@ferrite-migrate/contracts'
-import { ReplyError } from '@ferrite-migrate/protocol'
+import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import {
   checkpointKey,
   clientNameOf,
@@ -27,6 +27,7 @@ import { Lane, serverIdentity } from './lane.js'
 import { targetFindings } from './preflight.js'
 import { type Abilities, probeTarget } from './probe.js'
 import { endConnections, removeTemporary } from './take-over.js'
+import { refusalError } from './target-error.js'
 
 /** Ferrite, or any server that speaks Redis, as a target. */
 export class FerriteTarget implements Target {
@@ -133,12 +134,23 @@ export class FerriteTarget implements Target {
   }
 
   async checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {
-    const value = await (await this.controlLink()).call('GET', checkpointKey(migration, shard))
+    const value = await this.inFirstDb('GET', checkpointKey(migration, shard))
     return value === null ? undefined : decodeCheckpoint(migration, shard, String(value))
   }
 
   async forget(migration: string, shard: string): Promise<void> {
-    await (await this.controlLink()).call('DEL', checkpointKey(migration, shard))
+    await this.inFirstDb('DEL', checkpointKey(migration, shard))
+  }
+
+  /** Checkpoints are in database 0, whatever the control connection did before. */
+  private async inFirstDb(...argv: (string | Buffer)[]): Promise<Reply> {
+    const link = await this.controlLink()
+    const [reply] = await link.pipeline((out) => {
+      out.call(...argv)
+      return 1
+    }, 0)
+    if (reply instanceof ReplyError) throw refusalError(this.endpoint.label, reply.message)
+    return reply
   }
 
   reader(): KeyReader {

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { ControlQueue, type RequestAnswer, type RequestKind, type RequestStep, StateStore } from '@ferrite-migrate/core'
+
+const TAKEN_WITHIN_MS = 10_000
+const LOOK_MS = 50
+
+/**
+ * Asks a running migration for something and waits for the answer; `onStep` gets each step as it happens.
+ * @throws MigrateError FM_NOT_RUNNING, or the error that the migration answered
+ */
+export async function askRunning(
+  directory: string,
+  id: string,
+  kind: RequestKind,
+  args: Readonly<Record<string, unknown>> = {},
+  onStep: (step: RequestStep) => void = () => undefined,
+): Promise<RequestAnswer> {
+  const store = new StateStore(directory)
+  const control = new ControlQueue(directory)
+  try {
+    const { status } = store.get(id)
+    const notRunning = (): MigrateError =>
+      new MigrateError(
+        'FM_NOT_RUNNING',
+        `the migration ${id} is ${store.get(id).status.state}: no process runs it`,
+        `Go on with it first: ferrite-migrate migrate --resume ${id}`,
+      )
+    if (status.state !== 'RUNNING') throw notRunning()
+    const request = control.ask(id, kind, args)
+    const askedAt = Date.now()
+    let shown = 0
+    for (;;) {
+      await sleep(LOOK_MS)
+      const now = control.get(request)
+      if (now === undefined) throw notRunning()
+      for (const step of now.answer.steps.slice(shown)) onStep(step)
+      shown = now.answer.steps.length
+      if (now.state === 'done') return now.answer
+      if (now.state === 'failed') {
+        const { code, message, hint } = now.answer.error!
+        throw new MigrateError(code as `FM_${string}`, message, hint)
+      }
+      const { state } = store.get(id).status
+      const late = now.state === 'open' && Date.now() - askedAt > TAKEN_WITHIN_MS
+      if (late || (state !== 'RUNNING' && now.state === 'open')) {
+        control.withdraw(request)
+        throw notRunning()
+      }
+      if (state !== 'RUNNING' && Date.now() - askedAt > TAKEN_WITHIN_MS && state !== 'COMPLETED') throw notRunning()
+    }
+  } finally {
+    control.close()
+    store.close()
+  }
+}

@@ -1,0 +1,121 @@
+import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
+import { ControlQueue, type CutoverOptions, type RequestStep, StateStore } from '@ferrite-migrate/core'
+import { Flags } from '@oclif/core'
+import { askRunning } from '../ask-running.js'
+import { BaseCommand } from '../base-command.js'
+
+export default class Cutover extends BaseCommand {
+  static override description =
+    'Switch over to the target: writers are kept out of the source, everything is applied and looked at, then the hook runs'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --id mig_abc123',
+    '<%= config.bin %> <%= command.id %> --id mig_abc123 --scheduled "2026-12-01T02:00:00Z"',
+    '<%= config.bin %> <%= command.id %> --id mig_abc123 --verify --on-cutover ./switch-traffic.sh --hold 30s',
+  ]
+  static override flags = {
+    id: Flags.string({ description: 'Name of the migration', required: true }),
+    'max-lag': Flags.integer({
+      description: 'Keys behind at which it may start [default: cutover_max_lag, else 100]',
+      min: 0,
+    }),
+    timeout: Flags.string({ description: 'How long each wait may take [default: 5m]', helpValue: '<TIME>' }),
+    verify: Flags.boolean({ description: 'Compare everything by value before the fence, and behind it what changed' }),
+    fence: Flags.string({
+      description: 'How writers are kept out [default: auto]',
+      options: ['auto', 'pause', 'acl', 'none'],
+    }),
+    hold: Flags.string({ description: 'Keep them out for so long afterwards [default: 0]', helpValue: '<TIME>' }),
+    'on-cutover': Flags.string({ description: 'Shell command that moves the traffic', helpValue: '<CMD>' }),
+    'hook-timeout': Flags.string({ description: 'How long that may take [default: 1m]', helpValue: '<TIME>' }),
+    webhook: Flags.string({ description: 'URL to be asked as well', helpValue: '<URL>' }),
+    scheduled: Flags.string({
+      description: 'Do it at this time, such as 2026-12-01T02:00:00Z',
+      exclusive: ['dry-run'],
+    }),
+    cancel: Flags.boolean({ description: 'Take a scheduled cutover back', exclusive: ['scheduled', 'dry-run'] }),
+    'dry-run': Flags.boolean({ description: 'Say what would be done' }),
+  }
+
+  async run(): Promise<unknown> {
+    const { flags } = await this.parse(Cutover)
+    const directory = this.stateDir(flags['state-dir'])
+    if (flags.cancel) return this.cancel(directory, flags.id)
+    const ms = (name: string, value: string | undefined): number | undefined =>
+      value === undefined
+        ? undefined
+        : (parseOption({ name, type: 'duration', description: 'Give a duration such as 30s.' }, value) as number)
+    const all: { [K in keyof CutoverOptions]?: CutoverOptions[K] | undefined } = {
+      maxLag: flags['max-lag'],
+      timeoutMs: ms('timeout', flags.timeout),
+      verify: flags.verify || undefined,
+      fence: flags.fence as CutoverOptions['fence'] | undefined,
+      holdMs: ms('hold', flags.hold),
+      hook: flags['on-cutover'],
+      hookTimeoutMs: ms('hook-timeout', flags['hook-timeout']),
+      webhook: flags.webhook,
+      dryRun: flags['dry-run'] || undefined,
+    }
+    const options = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
+    if (flags.scheduled !== undefined) return this.schedule(directory, flags.id, flags.scheduled, options)
+    const startedAt = Date.now()
+    const show = ({ at, name, text }: RequestStep): void =>
+      this.log(`${`+${((at - startedAt) / 1000).toFixed(3)}s`.padStart(10)}  ${name.padEnd(8)} ${text}`)
+    const answer = await askRunning(directory, flags.id, 'cutover', options, show)
+    if (!flags['dry-run'])
+      this.log(
+        `\nRESULT: ✅ CUT OVER${flags.fence === 'none' || flags.hold !== undefined ? '' : '; the source takes writes again, but nothing carries them to the target any more'}`,
+      )
+    return { id: flags.id, ...answer }
+  }
+
+  private schedule(directory: string, id: string, when: string, options: object): unknown {
+    const at = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(when) ? Date.parse(when) : Number.NaN
+    if (Number.isNaN(at))
+      throw new MigrateError(
+        'FM_OPTION_VALUE',
+        `"${when.slice(0, 60)}" is no time`,
+        'Write it with its zone, such as 2026-12-01T02:00:00Z or 2026-12-01T03:00:00+01:00.',
+      )
+    if (at <= Date.now())
+      throw new MigrateError(
+        'FM_OPTION_VALUE',
+        `${when} is in the past`,
+        'Give a time to come, or cut over at once without --scheduled.',
+      )
+    const store = new StateStore(directory)
+    const control = new ControlQueue(directory)
+    try {
+      const { status } = store.get(id)
+      if (status.state === 'COMPLETED' || status.state === 'ROLLED_BACK')
+        throw new MigrateError(
+          'FM_CUTOVER_NOT_LIVE',
+          `the migration ${id} is ${status.state}`,
+          'There is nothing to cut over.',
+        )
+      control.schedule(id, at, { ...options })
+      store.addEvent(id, 'cutover-scheduled', new Date(at).toISOString())
+      this.log(`The cutover of ${id} is scheduled for ${new Date(at).toISOString()}.`)
+      if (status.state !== 'RUNNING')
+        this.log(`No process runs it now: go on with it before that time by ferrite-migrate migrate --resume ${id}`)
+      return { id, scheduled: new Date(at).toISOString() }
+    } finally {
+      control.close()
+      store.close()
+    }
+  }
+
+  private cancel(directory: string, id: string): unknown {
+    const store = new StateStore(directory)
+    const control = new ControlQueue(directory)
+    try {
+      store.get(id)
+      const cancelled = control.cancel(id)
+      if (cancelled) store.addEvent(id, 'cutover-cancelled', 'the scheduled cutover was taken back')
+      this.log(cancelled ? 'The scheduled cutover is taken back.' : 'No cutover was scheduled.')
+      return { id, cancelled }
+    } finally {
+      control.close()
+      store.close()
+    }
+  }
+}

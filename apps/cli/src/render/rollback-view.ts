@@ -1,0 +1,35 @@
+import type { RollbackReport } from '@ferrite-migrate/core'
+import { formatCount, THICK, THIN } from './format.js'
+
+/** What a rollback did, or would do. */
+export function rollbackLines(id: string, report: RollbackReport): string[] {
+  const row = (name: string, value: number): string => `${`${name}:`.padEnd(18)}${formatCount(value)}`
+  return [
+    THICK,
+    report.dryRun ? 'ROLLBACK (dry run)' : 'ROLLBACK REPORT',
+    THICK,
+    '',
+    `${'Migration:'.padEnd(18)}${id}`,
+    row('Keys removed', report.removed),
+    row('Keys restored', report.restored),
+    row('Already as before', report.unchanged),
+    row('Left alone', report.kept),
+    ...(report.failed > 0 ? [row('Failed', report.failed)] : []),
+    ...(report.kept > 0
+      ? [
+          '',
+          'LEFT ALONE: others have written these since, or may have; --force undoes them too',
+          THIN,
+          ...report.keptExamples,
+        ]
+      : []),
+    '',
+    report.interrupted
+      ? 'RESULT: interrupted; run it again to go on'
+      : report.dryRun
+        ? 'RESULT: nothing was changed'
+        : report.failed > 0
+          ? 'RESULT: ❌ some keys could not be put back; run it again'
+          : 'RESULT: ✅ ROLLED BACK',
+  ]
+}

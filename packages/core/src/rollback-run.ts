@@ -1,0 +1,180 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Logger, MigrateError, type Source } from '@ferrite-migrate/contracts'
+import { type MigrationConfig, resolveConfig } from './config.js'
+import { ControlQueue } from './control-queue.js'
+import { RecordFilter } from './key-filter.js'
+import { Notifier } from './notifier.js'
+import type { Registry } from './registry.js'
+import { Rollback, type RollbackReport } from './rollback.js'
+import { StateStore, type StoredMigration } from './state-store.js'
+import { passwordVariable, resumedConfig } from './stored-config.js'
+import { UndoJournal } from './undo-journal.js'
+
+export interface RollbackRequest {
+  readonly id: string
+  readonly stateDir: string
+  readonly registry: Registry
+  readonly logger: Logger
+  /** Passwords and options that are not stored. */
+  readonly given: Partial<MigrationConfig>
+  readonly force: boolean
+  readonly dryRun: boolean
+  readonly signal: AbortSignal
+  onProgress?(keys: number): void
+  onNote?(text: string): void
+}
+
+const STOPPED_WITHIN_MS = 60_000
+
+/**
+ * Rolls a stored migration back: stops it where it still runs, undoes it, and marks it ROLLED_BACK.
+ * @throws MigrateError FM_ID_UNKNOWN, FM_ROLLBACK_*, FM_RESUME_PASSWORD
+ */
+export async function rollBack(request: RollbackRequest): Promise<RollbackReport> {
+  const { id, stateDir, dryRun } = request
+  const store = new StateStore(stateDir)
+  try {
+    let stored = store.get(id)
+    if (stored.status.state === 'ROLLED_BACK')
+      throw new MigrateError(
+        'FM_ROLLBACK_DONE',
+        `the migration ${id} is rolled back already`,
+        'There is nothing to undo.',
+      )
+    if (stored.status.state === 'RUNNING') {
+      if (dryRun)
+        throw new MigrateError(
+          'FM_ROLLBACK_RUNNING',
+          `the migration ${id} is running as process ${stored.pid}`,
+          'Stop it first; without --dry-run the rollback does that by itself.',
+        )
+      stored = await stopRunning(store, stored, request)
+    }
+    return await undo(store, stored, request)
+  } finally {
+    store.close()
+  }
+}
+
+async function stopRunning(
+  store: StateStore,
+  stored: StoredMigration,
+  { stateDir, onNote }: RollbackRequest,
+): Promise<StoredMigration> {
+  onNote?.(`stopping the migration, which runs as process ${stored.pid}`)
+  const control = new ControlQueue(stateDir)
+  try {
+    control.ask(stored.id, 'stop')
+    const deadline = Date.now() + STOPPED_WITHIN_MS
+    for (;;) {
+      const now = store.get(stored.id)
+      if (now.status.state !== 'RUNNING') return now
+      if (Date.now() > deadline)
+        throw new MigrateError(
+          'FM_ROLLBACK_RUNNING',
+          `the process ${stored.pid} does not stop`,
+          'End it by hand, then roll back again.',
+        )
+      await sleep(100)
+    }
+  } finally {
+    control.close()
+  }
+}
+
+async function undo(store: StateStore, stored: StoredMigration, request: RollbackRequest): Promise<RollbackReport> {
+  const { id, stateDir, registry, logger, force, dryRun, signal } = request
+  const { facts } = stored
+  const hasJournal = UndoJournal.exists(stateDir, id)
+  if (!facts.targetWasEmpty && (!facts.journal || !hasJournal))
+    throw new MigrateError(
+      'FM_ROLLBACK_NO_JOURNAL',
+      'the target held keys before, and no undo journal was kept (--no-undo)',
+      'Keys that were overwritten cannot be given back; keys that were created cannot be told from others. Use a backup of the target.',
+    )
+  const config = resolveConfig(resumedConfig(stored, request.given))
+  const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
+  const context = { logger, signal, tempDir, migration: id }
+  const password = (end: 'source' | 'target'): Record<string, string> => {
+    const value = process.env[passwordVariable(end)]
+    return value === undefined ? {} : { password: value }
+  }
+  const shared = { 'sync-timeout': '10s' }
+  let source: Source | null = null
+  const journal = facts.targetWasEmpty ? null : new UndoJournal(stateDir, id, config.undoLimit)
+  try {
+    await using target = await registry.target(
+      config.target,
+      { ...shared, ...password('target') },
+      config.targetOptions,
+      context,
+    )
+    source = await registry
+      .source(
+        config.source,
+        { ...shared, ...password('source'), capture: config.capture },
+        config.sourceOptions,
+        context,
+      )
+      .catch((error: unknown) => {
+        if (!force) throw blind(error)
+        return null
+      })
+    const reader = source?.reader?.() ?? null
+    await target.takeOver?.(id)
+    const completed = (stored.status.state as string) === 'COMPLETED'
+    if (!dryRun) {
+      store.save(id, { ...stored.status, state: 'INTERRUPTED', phase: 'ROLLING_BACK', updatedAt: Date.now() })
+      store.addEvent(id, 'rollback', `rolling back${force ? ', also what others may have written' : ''}`)
+    }
+    try {
+      const report = await new Rollback({
+        target,
+        source: reader,
+        journal,
+        filter: new RecordFilter(config.filter),
+        // A rollback that was interrupted goes on as it began.
+        completed: completed || store.events(id).some(({ type, text }) => type === 'phase' && text === 'COMPLETED'),
+        force,
+        dryRun,
+        signal,
+        ...(request.onProgress === undefined ? {} : { onProgress: request.onProgress }),
+      }).run()
+      if (dryRun || report.interrupted) return report
+      for (const shard of store.positions(id).keys()) await target.forget(id, shard)
+      for (const shard of source?.shards ?? []) await target.forget(id, shard.id)
+      store.forgetPositions(id)
+      const status = { ...stored.status, state: 'ROLLED_BACK', phase: 'ROLLED_BACK', updatedAt: Date.now() } as const
+      store.save(id, status)
+      store.addEvent(id, 'phase', 'ROLLED_BACK')
+      store.addEvent(
+        id,
+        'rolled-back',
+        `${report.removed} keys removed, ${report.restored} restored, ${report.kept} left`,
+      )
+      if (report.kept === 0 && report.failed === 0) UndoJournal.remove(stateDir, id)
+      const notifier = new Notifier(config.notifications, logger)
+      notifier.send('rolled-back', `rolled back: ${report.removed} keys removed, ${report.restored} restored`, status)
+      await notifier.flush()
+      return report
+    } finally {
+      await reader?.close()
+    }
+  } finally {
+    journal?.close()
+    await source?.[Symbol.asyncDispose]()
+    rmSync(tempDir, { recursive: true, force: true })
+  }
+}
+
+function blind(cause: unknown): MigrateError {
+  return new MigrateError(
+    'FM_ROLLBACK_BLIND',
+    `the source cannot be asked, so nobody can tell which keys others have written since (${(cause as Error).message})`,
+    'Make the source reachable, or undo everything with --force.',
+    { cause },
+  )
+}

@@ -259,12 +259,14 @@ export class Migration extends EventEmitter<Events> {
     if (this.gate.paused) return
     this.gate.pause()
     this.note('paused', 'paused: the source is still followed, nothing is written to the target')
+    this.save()
   }
 
   resume(): void {
     if (!this.gate.paused) return
     this.gate.resume()
     this.note('resumed', 'going on after the pause')
+    this.save()
   }
 
   /**

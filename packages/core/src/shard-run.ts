@@ -46,6 +46,8 @@ export class ShardRun {
   /** The last position that is durable. */
   private position: Position | null = null
   private syncs = 0
+  /** Where reading was asked to go on. */
+  private from: Position | undefined
   private seen: FingerprintSet | null = null
   private difference: SnapshotDifference | null = null
   private readonly positions = new PositionQueue((position) => this.durable(position))
@@ -130,6 +132,7 @@ export class ShardRun {
   /** False = the source must be read again from the start. */
   private async readFrom(from: Position | undefined): Promise<boolean> {
     const changes = this.options.config.mode !== 'snapshot'
+    this.from = from
     for await (const event of this.shard.read({
       signal: this.options.signal,
       changes,
@@ -219,6 +222,7 @@ export class ShardRun {
     this.sweeping = false
     this.options.onSync(mode)
     if (mode === 'partial') {
+      if (this.from !== undefined) this.durable(this.from)
       if (this.syncs > 1) return
       if (this.options.config.mode === 'snapshot') this.options.onPhase('INITIAL_SYNC')
       else {

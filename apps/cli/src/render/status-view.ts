@@ -40,7 +40,10 @@ export function statusLines(status: MigrationStatus): string[] {
   return [
     `Migration: ${status.id}`,
     `Status: ${status.state === 'RUNNING' ? 'IN_PROGRESS' : status.state}`,
-    `Phase: ${status.phase}`,
+    `Phase: ${status.phase}${status.paused ? ' (paused)' : ''}`,
+    ...(status.cutoverAt === null || status.cutoverAt === undefined
+      ? []
+      : [`Cutover scheduled: ${new Date(status.cutoverAt).toISOString()}`]),
     '',
     'Progress:',
     done === null ? `${bar(0)} ?` : `${bar(done)} ${Math.floor(done * 100)}%`,

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type KeyReader, type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { ChangeTrack } from './change-track.js'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from './config.js'
-import { ControlQueue, type ControlRequest, type RequestStep } from './control-queue.js'
+import { ControlQueue, type RequestStep } from './control-queue.js'
 import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } from './cutover.js'
 import { Engine, type Resumed } from './engine.js'
 import { ErrorRate } from './error-rate.js'
@@ -16,16 +16,18 @@ import { journaled, TargetRecorder } from './journaled-target.js'
 import { RecordFilter } from './key-filter.js'
 import { silentLogger } from './logger.js'
 import { Notifier } from './notifier.js'
+import { openEnds } from './open-ends.js'
 import { PassSchedule } from './pass-schedule.js'
 import { makePlan, type Plan } from './plan.js'
 import { Progress } from './progress.js'
 import { redactUrl } from './redact.js'
 import type { Registry } from './registry.js'
+import { RequestServer } from './request-server.js'
 import { Rollback, type RollbackReport } from './rollback.js'
 import { SourceGuard } from './source-guard.js'
 import { type RunFacts, StateStore, type StoredMigration } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
-import { hasSecret, passwordVariable, storableConfig } from './stored-config.js'
+import { hasSecret, storableConfig } from './stored-config.js'
 import { UndoJournal } from './undo-journal.js'
 import { Verifier, type VerifyReport } from './verifier.js'
 
@@ -62,8 +64,6 @@ export function defaultStateDir(): string {
 const CONTROL_MS = 100
 const TICK_MS = 1000
 const SAMPLES_THINNED_EVERY = 3600
-/** A cutover that was due longer ago than this is not made up for. */
-const CUTOVER_LATE_MS = 5 * 60_000
 
 interface Events {
   progress: [MigrationStatus]
@@ -108,7 +108,7 @@ export class Migration extends EventEmitter<Events> {
   private engine: Engine | null = null
   private engineOver: Promise<unknown> = Promise.resolve()
   private store: StateStore | null = null
-  private control: ControlQueue | null = null
+  private requests: RequestServer | null = null
   private facts: RunFacts = {}
   private readonly tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   private wantsStop = false
@@ -116,7 +116,6 @@ export class Migration extends EventEmitter<Events> {
   private cutoverResult: CutoverResult | null = null
   private cuttingOver: Promise<unknown> | null = null
   private rollbackReport: RollbackReport | null = null
-  private cutoverAt: number | null = null
   private lagAlarm = false
   private ticks = 0
   private syncKind: 'full' | 'partial' = 'full'
@@ -166,7 +165,7 @@ export class Migration extends EventEmitter<Events> {
       spoolBytes: progress.lag.spooledBytes ?? 0,
       etaMs: progress.etaMs(live),
       paused: this.gate.paused,
-      cutoverAt: this.cutoverAt,
+      cutoverAt: this.requests?.cutoverAt ?? null,
       diverging: progress.diverging,
       error: this.error && { code: this.error.code, message: this.error.message, hint: this.error.hint },
     }
@@ -209,12 +208,14 @@ export class Migration extends EventEmitter<Events> {
           `Codes: ${refusals.map((finding) => finding.code).join(', ')}; see docs/errors.md.`,
         )
       await this.enroll(plan, former, directory)
-      this.control = new ControlQueue(directory)
-      if (former === null) this.control.cancel(this.id)
-      this.control.forgetOpen(this.id)
+      this.requests = new RequestServer(this, new ControlQueue(directory), former === null, this.logger, {
+        phase: () => this.phase,
+        note: (type, text) => this.note(type, text),
+        event: (type, text, actor) => this.store?.addEvent(this.id, type, text, actor),
+      })
       timers.push(
         setInterval(() => void this.tick(), TICK_MS),
-        setInterval(() => this.listen(), CONTROL_MS),
+        setInterval(() => this.requests?.listen(), CONTROL_MS),
       )
       this.guard = new SourceGuard(
         this.source!,
@@ -438,38 +439,18 @@ export class Migration extends EventEmitter<Events> {
   }
 
   private async open(): Promise<Plan> {
-    const { registry } = this.options
-    const context = {
-      logger: this.logger,
-      signal: this.stopping.signal,
-      tempDir: this.tempDir,
-      migration: this.id,
-    }
     const { config } = this
-    const password = (end: 'source' | 'target'): Record<string, string> => {
-      const value = process.env[passwordVariable(end)]
-      return value === undefined || hasSecret(config[end], {}) ? {} : { password: value }
-    }
-    const shared = { 'sync-timeout': `${config.syncTimeoutMs}ms` }
-    const reading = {
-      ...shared,
-      ...password('source'),
-      capture: config.capture,
-      'spool-limit': config.spoolLimit,
-      'batch-size': config.batchSize,
-    }
-    const source = registry.source(config.source, reading, config.sourceOptions, context)
-    const target = registry.target(config.target, { ...shared, ...password('target') }, config.targetOptions, context)
-    // Both at once; whichever opened is kept, so that it is closed when the other fails.
-    const [opened, other] = await Promise.allSettled([source, target])
-    if (opened.status === 'fulfilled') this.source = opened.value
-    if (other.status === 'fulfilled') this.target = other.value
-    if (opened.status === 'rejected') throw opened.reason
-    if (other.status === 'rejected') throw other.reason
-    const checks = await Promise.all([opened.value.preflight?.(), other.value.preflight?.()])
+    const context = { logger: this.logger, signal: this.stopping.signal, tempDir: this.tempDir, migration: this.id }
+    const ends = await openEnds(config, this.options.registry, context)
+    // Whichever opened is kept, so that it is closed when the other fails.
+    if (!(ends.source instanceof Error)) this.source = ends.source
+    if (!(ends.target instanceof Error)) this.target = ends.target
+    if (ends.source instanceof Error) throw ends.source
+    if (ends.target instanceof Error) throw ends.target
+    const checks = await Promise.all([ends.source.preflight?.(), ends.target.preflight?.()])
     const findings = checks.flatMap((list) => list ?? [])
     const keys = await this.countSourceKeys()
-    this.plan = makePlan(config, opened.value, other.value, findings, this.filter.needsValue, keys)
+    this.plan = makePlan(config, ends.source, ends.target, findings, this.filter.needsValue, keys)
     for (const finding of this.plan.findings)
       this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
     return this.plan
@@ -658,7 +639,7 @@ export class Migration extends EventEmitter<Events> {
 
   /** After a failure with --auto-rollback: the target becomes what it was. */
   private async rollBackAfter(error: MigrateError): Promise<void> {
-    const started = this.store !== null && this.control !== null
+    const started = this.store !== null && this.requests !== null
     if (!this.config.autoRollback || this.wantsStop || !started || this.target === null) return
     this.note('rollback', `rolling back after ${error.code} ${error.message}`)
     this.enter('ROLLING_BACK')
@@ -758,58 +739,6 @@ export class Migration extends EventEmitter<Events> {
     } else if (this.lagAlarm && keys < limit / 2) this.lagAlarm = false
   }
 
-  /** Does what other processes ask, and what is due. */
-  private listen(): void {
-    const { control } = this
-    if (control === null) return
-    try {
-      for (let request = control.take(this.id); request !== undefined; request = control.take(this.id))
-        this.serve(request)
-      const due = control.scheduled(this.id)
-      this.cutoverAt = due?.at ?? null
-      if (due === undefined || due.at > Date.now() || this.cuttingOver !== null) return
-      if (Date.now() - due.at > CUTOVER_LATE_MS) {
-        control.cancel(this.id)
-        this.note('cutover-missed', `the cutover of ${new Date(due.at).toISOString()} was missed: schedule it again`)
-      } else if (this.phase === 'LIVE_SYNC') {
-        control.cancel(this.id)
-        this.note('cutover-scheduled', `the cutover scheduled by ${due.actor} starts`)
-        void this.cutover(due.args as Partial<CutoverOptions>).catch(() => undefined)
-      }
-    } catch (error) {
-      // A busy state database must not stop the data; the next look is a moment away.
-      this.logger.log('warn', `requests cannot be read: ${(error as Error).message}`)
-    }
-  }
-
-  private serve(request: ControlRequest): void {
-    const control = this.control!
-    this.store?.addEvent(this.id, `asked-${request.kind}`, JSON.stringify(request.args), request.actor)
-    const steps: RequestStep[] = []
-    if (request.kind === 'cutover') {
-      void this.cutover(request.args as Partial<CutoverOptions>, (step) => {
-        steps.push(step)
-        this.control?.answer(request.id, 'taken', { steps })
-      }).then(
-        (result) => this.control?.answer(request.id, 'done', { steps, result: { ...result } }),
-        (error: unknown) => {
-          const known = error instanceof MigrateError
-          this.control?.answer(request.id, 'failed', {
-            steps,
-            error: known
-              ? { code: error.code, message: error.message, hint: error.hint }
-              : { code: 'FM_INTERNAL', message: (error as Error).message, hint: 'Please report this.' },
-          })
-        },
-      )
-      return
-    }
-    if (request.kind === 'pause') this.pause()
-    else if (request.kind === 'resume') this.resume()
-    else this.stop()
-    control.answer(request.id, 'done', { steps })
-  }
-
   private save(): void {
     if (this.store === null) return
     try {
@@ -824,8 +753,10 @@ export class Migration extends EventEmitter<Events> {
   private finish(state: Exclude<RunState, 'RUNNING'>): void {
     this.state = state
     // A run that never got its row must not write into the one that has it.
-    if (this.control === null) this.store?.close()
-    if (this.control === null) this.store = null
+    if (this.requests === null) {
+      this.store?.close()
+      this.store = null
+    }
     this.enter(state)
     if (this.error) this.store?.addEvent(this.id, 'failed', `${this.error.code} ${this.error.message}`)
     this.progress.sample(Date.now())
@@ -848,8 +779,8 @@ export class Migration extends EventEmitter<Events> {
     this.journal?.close()
     this.store?.close()
     this.store = null
-    this.control?.close()
-    this.control = null
+    this.requests?.close()
+    this.requests = null
     rmSync(this.tempDir, { recursive: true, force: true })
   }
 }

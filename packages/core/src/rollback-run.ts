@@ -7,10 +7,11 @@ import { type MigrationConfig, resolveConfig } from './config.js'
 import { ControlQueue } from './control-queue.js'
 import { RecordFilter } from './key-filter.js'
 import { Notifier } from './notifier.js'
+import { openEnds } from './open-ends.js'
 import type { Registry } from './registry.js'
 import { Rollback, type RollbackReport } from './rollback.js'
 import { StateStore, type StoredMigration } from './state-store.js'
-import { passwordVariable, resumedConfig } from './stored-config.js'
+import { resumedConfig } from './stored-config.js'
 import { UndoJournal } from './undo-journal.js'
 
 export interface RollbackRequest {
@@ -28,6 +29,7 @@ export interface RollbackRequest {
 }
 
 const STOPPED_WITHIN_MS = 60_000
+const OPEN_MS = 10_000
 
 /**
  * Rolls a stored migration back: stops it where it still runs, undoes it, and marks it ROLLED_BACK.
@@ -98,31 +100,14 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
   const config = resolveConfig(resumedConfig(stored, request.given))
   const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   const context = { logger, signal, tempDir, migration: id }
-  const password = (end: 'source' | 'target'): Record<string, string> => {
-    const value = process.env[passwordVariable(end)]
-    return value === undefined ? {} : { password: value }
-  }
-  const shared = { 'sync-timeout': '10s' }
   let source: Source | null = null
   const journal = facts.targetWasEmpty ? null : new UndoJournal(stateDir, id, config.undoLimit)
   try {
-    await using target = await registry.target(
-      config.target,
-      { ...shared, ...password('target') },
-      config.targetOptions,
-      context,
-    )
-    source = await registry
-      .source(
-        config.source,
-        { ...shared, ...password('source'), capture: config.capture },
-        config.sourceOptions,
-        context,
-      )
-      .catch((error: unknown) => {
-        if (!force) throw blind(error)
-        return null
-      })
+    const ends = await openEnds({ ...config, syncTimeoutMs: OPEN_MS }, registry, context)
+    if (!(ends.source instanceof Error)) source = ends.source
+    if (ends.target instanceof Error) throw ends.target
+    await using target = ends.target
+    if (ends.source instanceof Error && !force) throw blind(ends.source)
     const reader = source?.reader?.() ?? null
     await target.takeOver?.(id)
     const completed = (stored.status.state as string) === 'COMPLETED'

@@ -16,20 +16,18 @@ import {
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf } from '@ferrite-migrate/protocol'
-import { ChangeRouter, commandRecord, HELD_FOR_MS, HELD_KEYS } from './change-router.js'
+import { ChangeRouter, commandRecord } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
 import { DirtySet } from './dirty-set.js'
 import type { EngineOptions } from './engine.js'
-import { FingerprintSet } from './fingerprint-set.js'
+import { HeldExpiries } from './held-expiries.js'
 import type { LanePool } from './lane-pool.js'
 import { PositionQueue } from './position-queue.js'
 import { printableKey } from './progress.js'
 import { SnapshotDifference } from './snapshot-difference.js'
+import { VanishedKeys } from './vanished-keys.js'
 
 const READ_AT_ONCE = 1000
-/** Keys that end sooner than this are held during the initial sync. */
-const HOLD_BELOW_MS = 15 * 60_000
-const GONE_MS = 500
 const DIRTY_RETRY_MS = 1000
 
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
@@ -48,20 +46,15 @@ export class ShardRun {
   private syncs = 0
   /** Where reading was asked to go on. */
   private from: Position | undefined
-  private seen: FingerprintSet | null = null
+  private readonly vanished: VanishedKeys
   private difference: SnapshotDifference | null = null
   private readonly positions = new PositionQueue((position) => this.durable(position))
-  /** Keys written with a later expiry than their own, because the target must not expire them before we caught up. */
-  private readonly held = new DirtySet()
+  private readonly held: HeldExpiries
   private nextLane = 0
   private readonly healed = new Set<string>()
   private settling = false
-  private heldNoted = false
   /** Everything comes once more while changes are followed. */
   private sweeping = false
-  /** What the source had when everything was last read. */
-  private lastSeen: FingerprintSet | null = null
-  private keptKeys = 0
   /** Who wants to know which keys change. */
   track: ChangeTrack | null = null
   private over = false
@@ -73,6 +66,8 @@ export class ShardRun {
     this.shard = shard
     this.lane = lane
     this.wentLive = wentLive
+    this.held = new HeldExpiries(options, () => this.sourceReader())
+    this.vanished = new VanishedKeys(options, lanes, lane)
     this.router = new ChangeRouter(
       {
         apply: options.apply,
@@ -81,7 +76,7 @@ export class ShardRun {
         relativeExpiry: options.source.relativeExpiry ?? false,
       },
       this.dirty,
-      this.held,
+      this.held.keys,
     )
   }
 
@@ -184,7 +179,7 @@ export class ShardRun {
         return true
       case 'snapshot-end':
         await this.lanes.drain()
-        await this.endSnapshot()
+        await this.vanished.endSnapshot(this.syncs === 1 && this.options.resumed === null && !this.sweeping)
         await this.reportDifference()
         if (this.sweeping) {
           this.sweeping = false
@@ -199,7 +194,7 @@ export class ShardRun {
         this.track?.addKeys(event.keys)
         for (const { db, key } of event.keys) if (this.options.filter.takesKey(db, key)) this.dirty.add(db, key)
         await this.writeDirty()
-        if (event.sweep) await this.sweep()
+        if (event.sweep) await this.vanished.sweep(this.sourceReader())
         this.options.progress.changesApplied += event.keys.length
         return true
       case 'aside':
@@ -214,7 +209,7 @@ export class ShardRun {
       await this.lanes.drain()
       await this.difference?.close()
       this.difference = new SnapshotDifference(this.options.target)
-      this.seen = new FingerprintSet()
+      this.vanished.begin()
       this.sweeping = true
       return
     }
@@ -226,7 +221,7 @@ export class ShardRun {
       if (this.syncs > 1) return
       if (this.options.config.mode === 'snapshot') this.options.onPhase('INITIAL_SYNC')
       else {
-        await this.findHeld()
+        await this.held.find()
         this.wentLive()
       }
       return
@@ -234,8 +229,7 @@ export class ShardRun {
     this.positions.clear()
     // Nobody may go on from an older checkpoint once newer values are written.
     if (this.options.apply === 'replay') await this.options.target.forget(this.options.id, this.shard.id)
-    if (this.options.config.deleteExtra || this.options.source.capabilities.changes === 'lossy')
-      this.seen = new FingerprintSet()
+    if (this.options.config.deleteExtra || this.options.source.capabilities.changes === 'lossy') this.vanished.begin()
     const again = this.syncs > 1 || this.options.resumed !== null
     if (again) {
       await this.lanes.drain()
@@ -248,9 +242,9 @@ export class ShardRun {
       this.difference = new SnapshotDifference(this.options.target)
       progress.keysDone = 0
       progress.bytesDone = 0
-      this.seen = new FingerprintSet()
+      this.vanished.begin()
       this.dirty.clear()
-      this.held.clear()
+      this.held.keys.clear()
     }
     if (keys !== undefined) progress.keysTotal = (again ? 0 : (progress.keysTotal ?? 0)) + keys
     if (bytes !== undefined) progress.bytesTotal = (again ? 0 : (progress.bytesTotal ?? 0)) + bytes
@@ -260,10 +254,10 @@ export class ShardRun {
   private async snapshot(event: SnapshotEvent): Promise<void> {
     const { filter, progress, config } = this.options
     const taken = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
-    let records = this.options.apply === 'replay' && config.mode !== 'snapshot' ? this.hold(taken) : taken
+    let records = this.options.apply === 'replay' && config.mode !== 'snapshot' ? this.held.hold(taken) : taken
     const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1 || this.sweeping)
     const onConflict = overwrites ? 'replace' : config.onConflict
-    if (this.seen !== null) for (const record of records) this.seen.add(record.db, record.key)
+    this.vanished.see(records)
     const reached = this.positions.enter(event.position)
     const done = (): void => {
       reached()
@@ -319,87 +313,15 @@ export class ShardRun {
         })
   }
 
-  /**
-   * A target expires keys by itself while the source's later EXPIRE still waits in the stream. Keys that end soon are
-   * written with a later end and get their own when the migration settles.
-   */
-  private hold(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
-    const limit = Date.now() + HOLD_BELOW_MS
-    if (!records.some((record) => record.expireAt > 0 && record.expireAt < limit)) return records
-    return records.map((record) => {
-      if (record.expireAt === 0 || record.expireAt >= limit || this.held.size >= HELD_KEYS) return record
-      this.held.add(record.db, record.key, record.expireAt)
-      this.noteHeld()
-      const expireAt = Date.now() + HELD_FOR_MS
-      if (!(record instanceof PackedRecord)) return { db: record.db, key: record.key, value: record.value, expireAt }
-      return new PackedRecord(
-        record.db,
-        expireAt,
-        record.data,
-        record.keyStart,
-        record.keyEnd,
-        record.valueStart,
-        record.valueEnd,
-        record.type,
-        record.rdbVersion,
-      )
-    })
-  }
-
-  private noteHeld(): void {
-    if (this.heldNoted) return
-    this.heldNoted = true
-    this.options.onHeld()
-  }
-
-  /** A process that died knew which expiries it had held back; whatever ends about a day after it did may be one. */
-  private async findHeld(): Promise<void> {
-    const held = this.options.resumed?.held
-    if (!held) return
-    this.noteHeld()
-    const reader = this.options.target.reader()
-    try {
-      for await (const page of reader.keys()) {
-        const ends = await reader.expiries(
-          page[0].db,
-          page.map(({ key }) => key),
-        )
-        for (const [i, { db, key }] of page.entries())
-          if (ends[i] >= held.from + HELD_FOR_MS && ends[i] <= held.to + HELD_FOR_MS) this.held.add(db, key)
-      }
-    } finally {
-      await reader.close()
-    }
-  }
-
   /** No expiry is held from now on; resolves when every held key has its own again. */
   async settle(): Promise<void> {
     this.settling = true
     this.router.holding = false
-    while (this.held.size > 0 && !this.over) await sleep(10)
+    while (this.held.keys.size > 0 && !this.over) await sleep(10)
   }
 
-  /**
-   * Gives held keys the expiry that they have at the source by now. Their values are right already; changes of expiry
-   * that still wait in the stream come after and say the same.
-   */
   private async releaseHeld(): Promise<void> {
-    while (this.held.size > 0) {
-      const keys = this.held.take(READ_AT_ONCE)
-      const records = await this.sourceReader().read(
-        keys[0].db,
-        keys.map(({ key }) => key),
-      )
-      const commands = keys.flatMap(({ db, key, endsAt }, i): ChangeRecord[] => {
-        const record = records[i]
-        // Gone at the source: its deletion is on the way; if the stream ends here, the key ends as it would have there.
-        const expireAt = record === null ? endsAt || Date.now() + GONE_MS : record.expireAt
-        const argv =
-          expireAt === 0
-            ? [Buffer.from('PERSIST'), key]
-            : [Buffer.from('PEXPIREAT'), key, Buffer.from(String(expireAt))]
-        return [commandRecord(db, argv, 0)]
-      })
+    for (let commands = await this.held.release(); commands.length > 0; commands = await this.held.release()) {
       await this.lanes.write({ kind: 'changes', lane: this.lane, records: commands })
       await this.lanes.drain()
     }
@@ -439,7 +361,7 @@ export class ShardRun {
     const { apply, progress, onNote } = this.options
     if (this.track !== null) for (const record of event.records) this.track.add(record)
     const routed = this.router.route(event.records)
-    if (this.held.size > 0) this.noteHeld()
+    this.held.note()
     for (const name of routed.ignored) progress.leaveOut(`command ${name}`, null)
     if (routed.swapped !== null && apply === 'replay') {
       onNote('resync', 'databases were swapped under a filter: full resync')
@@ -450,7 +372,7 @@ export class ShardRun {
       let forward: readonly ChangeRecord[] = routed.forward
       if (routed.flush !== null) forward = [...(await this.flushCommands(routed.flush)), ...forward]
       for (const { db, key } of routed.dirty) this.dirty.add(db, key)
-      const moved = this.dirty.size + this.held.size > 0 && this.followMoves(forward)
+      const moved = this.dirty.size + this.held.keys.size > 0 && this.followMoves(forward)
       if (moved || routed.dirty.length > 0) this.handoff = null
       else if (this.handoff !== null && this.covers(event.position, this.handoff)) {
         this.dirty.clear()
@@ -468,7 +390,7 @@ export class ShardRun {
             this.heal(result)
           },
         )
-      if (this.settling && this.held.size > 0) await this.releaseHeld()
+      if (this.settling && this.held.keys.size > 0) await this.releaseHeld()
       if (this.dirty.size > 0 && this.handoff === null) await this.handOver(event.position)
       return true
     }
@@ -496,7 +418,7 @@ export class ShardRun {
       moved = true
       if (kind === 'flush') continue
       const [a, b] = record.argv.slice(1).map((argument) => Number(argument.toString('latin1')))
-      for (const set of [this.dirty, this.held])
+      for (const set of [this.dirty, this.held.keys])
         for (const { db, key, endsAt } of [...set]) {
           if (db === a) set.add(b, key, endsAt)
           else if (db === b) set.add(a, key, endsAt)
@@ -639,25 +561,6 @@ export class ShardRun {
     }
   }
 
-  /** A first snapshot only says what there is; what vanished shows from the second one on. */
-  private async endSnapshot(): Promise<void> {
-    const first = this.syncs === 1 && this.options.resumed === null && !this.sweeping
-    if (!first || this.options.config.deleteExtra) await this.removeVanished()
-    else {
-      this.lastSeen = this.seen
-      this.seen = null
-    }
-  }
-
-  /** After a second full sync: target keys that were not in it are gone at the source. */
-  private async removeVanished(): Promise<void> {
-    const seen = this.seen
-    this.seen = null
-    if (seen === null) return
-    await this.deleteWhere(async (page) => page.map(({ db, key }) => !seen.has(db, key)))
-    this.lastSeen = seen
-  }
-
   private async reportDifference(): Promise<void> {
     const { difference } = this
     this.difference = null
@@ -669,54 +572,5 @@ export class ShardRun {
       'compared',
       `${difference.equal} keys were right at the target already, ${difference.different} were written`,
     )
-  }
-
-  /** Looks for target keys that the source no longer has. */
-  private async sweep(): Promise<void> {
-    await this.deleteWhere(async (page) =>
-      (
-        await this.sourceReader().exist(
-          page[0].db,
-          page.map(({ key }) => key),
-        )
-      ).map((there) => !there),
-    )
-  }
-
-  private async deleteWhere(gone: (page: readonly DirtyKey[]) => Promise<readonly boolean[]>): Promise<void> {
-    const { target, filter, onNote } = this.options
-    const reader = target.reader()
-    let deleted = 0
-    let kept = 0
-    try {
-      for await (const keys of reader.keys()) {
-        const page = keys.filter(({ db, key }) => filter.takesKey(db, key))
-        if (page.length === 0) continue
-        const flags = await gone(page)
-        const vanished = page.filter((_, i) => flags[i])
-        const deletes = vanished.filter(({ db, key }) => this.mayDelete(db, key))
-        deleted += deletes.length
-        kept += vanished.length - deletes.length
-        if (deletes.length > 0)
-          await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [], deletes, onConflict: 'replace' })
-      }
-      await this.lanes.drain()
-    } finally {
-      await reader.close()
-    }
-    if (deleted > 0) onNote('vanished', `${deleted} keys that vanished at the source were deleted at the target`)
-    if (kept > 0 && kept !== this.keptKeys) {
-      this.keptKeys = kept
-      onNote(
-        'vanished-kept',
-        `${kept} target keys are not at the source; they are kept, because they may be somebody else's (--delete-extra deletes them)`,
-      )
-    }
-  }
-
-  /** Only what this migration wrote may vanish with it, unless it was asked to delete everything else as well. */
-  private mayDelete(db: number, key: Buffer): boolean {
-    const { targetWasEmpty, config, wrote } = this.options
-    return targetWasEmpty || config.deleteExtra || (this.lastSeen?.has(db, key) ?? false) || wrote(db, key)
   }
 }

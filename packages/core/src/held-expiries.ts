@@ -1,0 +1,96 @@
+import { type ChangeRecord, type KeyReader, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import { commandRecord, HELD_FOR_MS, HELD_KEYS } from './change-router.js'
+import { DirtySet } from './dirty-set.js'
+import type { EngineOptions } from './engine.js'
+
+/** Keys that end sooner than this are held during the initial sync. */
+const HOLD_BELOW_MS = 15 * 60_000
+const RELEASED_AT_ONCE = 1000
+/** A key that is gone at the source has its deletion on the way; should the stream end before, it ends by itself. */
+const GONE_MS = 500
+
+/**
+ * Keys written with a later expiry than their own. A target expires keys by itself while the source's later EXPIRE still
+ * waits in the stream: so keys that end soon get more time, and their own end when the migration settles.
+ */
+export class HeldExpiries {
+  readonly keys = new DirtySet()
+  private readonly options: EngineOptions
+  private readonly source: () => KeyReader
+  private noted = false
+
+  constructor(options: EngineOptions, source: () => KeyReader) {
+    this.options = options
+    this.source = source
+  }
+
+  /** Makes it known that expiries are held, for a run that may have to find them again. */
+  note(): void {
+    if (this.noted || this.keys.size === 0) return
+    this.noted = true
+    this.options.onHeld()
+  }
+
+  hold(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
+    const limit = Date.now() + HOLD_BELOW_MS
+    if (!records.some((record) => record.expireAt > 0 && record.expireAt < limit)) return records
+    const held = records.map((record) => {
+      if (record.expireAt === 0 || record.expireAt >= limit || this.keys.size >= HELD_KEYS) return record
+      this.keys.add(record.db, record.key, record.expireAt)
+      const expireAt = Date.now() + HELD_FOR_MS
+      if (!(record instanceof PackedRecord)) return { db: record.db, key: record.key, value: record.value, expireAt }
+      return new PackedRecord(
+        record.db,
+        expireAt,
+        record.data,
+        record.keyStart,
+        record.keyEnd,
+        record.valueStart,
+        record.valueEnd,
+        record.type,
+        record.rdbVersion,
+      )
+    })
+    this.note()
+    return held
+  }
+
+  /** A process that died knew which expiries it had held back; whatever ends about a day after it did may be one. */
+  async find(): Promise<void> {
+    const held = this.options.resumed?.held
+    if (!held) return
+    const reader = this.options.target.reader()
+    try {
+      for await (const page of reader.keys()) {
+        const ends = await reader.expiries(
+          page[0].db,
+          page.map(({ key }) => key),
+        )
+        for (const [i, { db, key }] of page.entries())
+          if (ends[i] >= held.from + HELD_FOR_MS && ends[i] <= held.to + HELD_FOR_MS) this.keys.add(db, key)
+      }
+    } finally {
+      await reader.close()
+    }
+    this.note()
+  }
+
+  /**
+   * Takes some held keys out and gives the commands for the expiry that they have at the source by now. Their values are
+   * right already; changes of expiry that still wait in the stream come after and say the same.
+   */
+  async release(): Promise<ChangeRecord[]> {
+    const keys = this.keys.take(RELEASED_AT_ONCE)
+    if (keys.length === 0) return []
+    const ends = await this.source().expiries(
+      keys[0].db,
+      keys.map(({ key }) => key),
+    )
+    return keys.map(({ db, key, endsAt }, i): ChangeRecord => {
+      const expireAt = ends[i] === -1 ? endsAt || Date.now() + GONE_MS : ends[i]
+      const argv =
+        expireAt === 0 ? [Buffer.from('PERSIST'), key] : [Buffer.from('PEXPIREAT'), key, Buffer.from(String(expireAt))]
+      return commandRecord(db, argv, 0)
+    })
+  }
+}

@@ -1,0 +1,88 @@
+import type { DirtyKey, KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
+import type { EngineOptions } from './engine.js'
+import { FingerprintSet } from './fingerprint-set.js'
+import type { LanePool } from './lane-pool.js'
+
+/** Finds and deletes target keys that the source no longer has, where nothing told of their end. */
+export class VanishedKeys {
+  private readonly options: EngineOptions
+  private readonly lanes: LanePool
+  private readonly lane: number
+  /** What the snapshot that is being read holds; null = nobody needs to know. */
+  private seen: FingerprintSet | null = null
+  /** What the source had when everything was last read. */
+  private lastSeen: FingerprintSet | null = null
+  private kept = 0
+
+  constructor(options: EngineOptions, lanes: LanePool, lane: number) {
+    this.options = options
+    this.lanes = lanes
+    this.lane = lane
+  }
+
+  /** From now on remembers which keys come. */
+  begin(): void {
+    this.seen = new FingerprintSet()
+  }
+
+  see(records: readonly SnapshotRecord[]): void {
+    if (this.seen !== null) for (const record of records) this.seen.add(record.db, record.key)
+  }
+
+  /** Everything was read. A first snapshot only says what there is; what vanished shows from the second one on. */
+  async endSnapshot(first: boolean): Promise<void> {
+    const { seen } = this
+    this.seen = null
+    if (seen === null) return
+    if (!first || this.options.config.deleteExtra)
+      await this.deleteWhere(async (page) => page.map(({ db, key }) => !seen.has(db, key)))
+    this.lastSeen = seen
+  }
+
+  /** Asks the source key by key. */
+  async sweep(source: KeyReader): Promise<void> {
+    await this.deleteWhere(async (page) => {
+      const there = await source.exist(
+        page[0].db,
+        page.map(({ key }) => key),
+      )
+      return there.map((one) => !one)
+    })
+  }
+
+  private async deleteWhere(gone: (page: readonly DirtyKey[]) => Promise<readonly boolean[]>): Promise<void> {
+    const { target, filter, onNote } = this.options
+    const reader = target.reader()
+    let deleted = 0
+    let kept = 0
+    try {
+      for await (const keys of reader.keys()) {
+        const page = keys.filter(({ db, key }) => filter.takesKey(db, key))
+        if (page.length === 0) continue
+        const flags = await gone(page)
+        const vanished = page.filter((_, i) => flags[i])
+        const deletes = vanished.filter(({ db, key }) => this.mayDelete(db, key))
+        deleted += deletes.length
+        kept += vanished.length - deletes.length
+        if (deletes.length > 0)
+          await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [], deletes, onConflict: 'replace' })
+      }
+      await this.lanes.drain()
+    } finally {
+      await reader.close()
+    }
+    if (deleted > 0) onNote('vanished', `${deleted} keys that vanished at the source were deleted at the target`)
+    if (kept > 0 && kept !== this.kept)
+      onNote(
+        'vanished-kept',
+        `${kept} target keys are not at the source; they are kept, because they may be somebody else's (--delete-extra deletes them)`,
+      )
+    this.kept = kept
+  }
+
+  /** Only what this migration wrote may vanish with it, unless it was asked to delete everything else as well. */
+  private mayDelete(db: number, key: Buffer): boolean {
+    const { targetWasEmpty, config, wrote } = this.options
+    return targetWasEmpty || config.deleteExtra || (this.lastSeen?.has(db, key) ?? false) || wrote(db, key)
+  }
+}

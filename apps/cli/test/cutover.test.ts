@@ -254,4 +254,47 @@ describe('cutover', () => {
     expect(String(await command(target.url, 'GET', 'late'))).toBe('2')
     expect(await tool.over).toBe(0)
   })
+
+  it('into the emulated Ferrite: passes, then live, then the cutover with a comparison', async () => {
+    const source = await start({ args: ['--repl-backlog-size', '16mb'] })
+    const backend = await start()
+    const emulator = await FerriteEmulator.start(parseEndpoint(backend.url))
+    stops.push(() => emulator.stop())
+    const at = emulator.url.replace('ferrite', 'redis')
+    const link = await RedisLink.open(parseEndpoint(source.url))
+    await link.pipeline((out) => {
+      for (let i = 0; i < 300; i++) out.call('HSET', `h:${i}`, 'f', i)
+      return 300
+    })
+    const state = stateDir()
+    const pass = [
+      'migrate',
+      '--id',
+      'inc',
+      '-s',
+      source.url,
+      '-t',
+      emulator.url,
+      '-m',
+      'incremental',
+      '--once',
+      '--state-dir',
+      state,
+    ]
+    expect((await cli(pass)).output).toContain('pass 1: everything compared')
+    await link.call('DEL', 'h:1')
+    await link.call('HSET', 'h:2', 'f', 'new')
+    expect((await cli(pass)).output).toMatch(/pass 2: from the backlog of the source, 2 changes/)
+    expect([await command(at, 'EXISTS', 'h:1'), String(await command(at, 'HGET', 'h:2', 'f'))]).toEqual([0, 'new'])
+    const { tool, state: own } = await live(source.url, emulator.url)
+    const writer = await startWriter(source.url, 500)
+    await sleep(300)
+    const cut = new Tool(['cutover', '--id', 'm', '--max-lag', '10000', '--verify', '--hold', '2s', ...own])
+    await cut.says(/ done /)
+    expect(await differences(source.url, emulator.url, { ferrite: true })).toEqual([])
+    expect(await cut.over).toBe(0)
+    expect(await tool.over).toBe(0)
+    await writer.stop()
+    link.close()
+  })
 })

@@ -68,7 +68,10 @@ export class ControlQueue {
   }
 
   answer(id: number, state: ControlRequest['state'], answer: RequestAnswer): void {
-    this.db.prepare('UPDATE requests SET state = ?, answer = ? WHERE id = ?').run(state, JSON.stringify(answer), id)
+    // What was asked may carry a hook's secret: it is not kept longer than needed.
+    this.db
+      .prepare("UPDATE requests SET state = ?, answer = ?, args = '{}' WHERE id = ?")
+      .run(state, JSON.stringify(answer), id)
   }
 
   /** Nobody is there any more to answer these. */

@@ -17,6 +17,13 @@ export interface ServerHooks {
   event(type: string, text: string, actor: string): void
 }
 
+/** A hook's command line or a webhook's address may carry a secret: the audit trail only says that there was one. */
+function printable(args: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(args).map(([name, value]) => [name, name === 'hook' || name === 'webhook' ? 'given' : value]),
+  )
+}
+
 /** A cutover that was due longer ago than this is not made up for. */
 const LATE_MS = 5 * 60_000
 
@@ -83,7 +90,7 @@ export class RequestServer {
 
   private serve(request: ControlRequest): void {
     const { served } = this
-    this.hooks.event(`asked-${request.kind}`, JSON.stringify(request.args), request.actor)
+    this.hooks.event(`asked-${request.kind}`, JSON.stringify(printable(request.args)), request.actor)
     if (request.kind === 'cutover') {
       void this.cutOver(request)
       return

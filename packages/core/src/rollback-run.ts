@@ -40,11 +40,12 @@ export async function rollBack(request: RollbackRequest): Promise<RollbackReport
   const store = new StateStore(stateDir)
   try {
     let stored = store.get(id)
-    if (stored.status.state === 'ROLLED_BACK')
+    // What was left alone can still be forced, from the journal that was kept for it.
+    if (stored.status.state === 'ROLLED_BACK' && !(request.force && UndoJournal.exists(stateDir, id)))
       throw new MigrateError(
         'FM_ROLLBACK_DONE',
         `the migration ${id} is rolled back already`,
-        'There is nothing to undo.',
+        'What it left alone belongs to others: delete it yourself where it does not.',
       )
     if (stored.status.state === 'RUNNING') {
       if (dryRun)

@@ -7,6 +7,7 @@ import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
 import { type DatasetName, fill } from './dataset.js'
 import { benchFerrite } from './ferrite-bench.js'
+import { benchCutover, benchResume } from './lifecycle-bench.js'
 import { benchWrites, type Follower, type LiveRow } from './live-bench.js'
 import { processUse } from './measure.js'
 import { peers } from './peers.js'
@@ -14,7 +15,7 @@ import { benchSnapshot, type Row } from './snapshot-bench.js'
 import { LiveTool } from './tool.js'
 
 /**
- * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [--keys N] [--rounds N]: without names, all of them.
+ * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [--keys N] [--rounds N]: without names, all of them.
  * Results are appended to docs/benchmarks.md under machine and date.
  */
 const args = process.argv.slice(2)
@@ -149,6 +150,16 @@ if (wants('snapshot') || wants('large') || wants('binary') || wants('ferrite')) 
   if (wants('large')) await snapshots('large', keys, false)
   if (wants('binary')) await snapshots('binary', Math.floor(keys / 5), false)
   if (wants('ferrite')) await ferrite()
+  say('')
+}
+if (wants('lifecycle')) {
+  say('| what | measured |')
+  say('|---|---|')
+  for (const verify of [false, true]) {
+    const row = await benchCutover(rounds, verify)
+    say(`| ${row.what} | ${row.value} |`)
+  }
+  for (const row of await benchResume(keys)) say(`| ${row.what} | ${row.value} |`)
   say('')
 }
 if (wants('live')) {

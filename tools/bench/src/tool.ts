@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Measured, processUse, runMeasured } from './measure.js'
 
 const BIN = resolve(import.meta.dirname, '..', '..', '..', 'apps', 'cli', 'bin', 'run.js')
@@ -11,6 +12,30 @@ const state = (): string[] => ['--state-dir', mkdtempSync(join(tmpdir(), 'fm-ben
 /** `ferrite-migrate migrate` to its end. */
 export function runTool(args: readonly string[], timeoutMs = 300_000): Promise<Measured> {
   return runMeasured(process.execPath, [BIN, 'migrate', ...args, ...state()], timeoutMs)
+}
+
+/** Any command to its end, or until `killWhen` says so: then it is killed. */
+export async function runCommand(
+  args: readonly string[],
+  killWhen?: () => Promise<boolean>,
+): Promise<{ code: number | null; output: string; wallMs: number }> {
+  const startedAt = performance.now()
+  const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  const keep = (data: Buffer): void => {
+    output = (output + data.toString('utf8')).slice(-20_000)
+  }
+  child.stdout.on('data', keep)
+  child.stderr.on('data', keep)
+  const over = new Promise<number | null>((done) => child.once('close', done))
+  const timer = setTimeout(() => child.kill('SIGKILL'), 300_000)
+  if (killWhen !== undefined) {
+    while (child.exitCode === null && !(await killWhen())) await sleep(10)
+    child.kill('SIGKILL')
+  }
+  const code = await over
+  clearTimeout(timer)
+  return { code, output, wallMs: performance.now() - startedAt }
 }
 
 /** `ferrite-migrate migrate --mode live` in the background, from the moment it is live. */
@@ -25,7 +50,18 @@ export class LiveTool {
   static async start(source: string, target: string, extra: readonly string[] = []): Promise<LiveTool> {
     const child = spawn(
       process.execPath,
-      [BIN, 'migrate', '-s', source, '-t', target, '-m', 'live', ...extra, ...state()],
+      [
+        BIN,
+        'migrate',
+        '-s',
+        source,
+        '-t',
+        target,
+        '-m',
+        'live',
+        ...extra,
+        ...(extra.includes('--state-dir') ? [] : state()),
+      ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
     const tool = new LiveTool(child)

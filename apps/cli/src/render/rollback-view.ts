@@ -3,13 +3,13 @@ import { formatCount, THICK, THIN } from './format.js'
 
 /** What a rollback did, or would do. */
 export function rollbackLines(id: string, report: RollbackReport): string[] {
-  const row = (name: string, value: number): string => `${`${name}:`.padEnd(18)}${formatCount(value)}`
+  const row = (name: string, value: number): string => `${`${name}:`.padEnd(19)}${formatCount(value)}`
   return [
     THICK,
     report.dryRun ? 'ROLLBACK (dry run)' : 'ROLLBACK REPORT',
     THICK,
     '',
-    `${'Migration:'.padEnd(18)}${id}`,
+    `${'Migration:'.padEnd(19)}${id}`,
     row('Keys removed', report.removed),
     row('Keys restored', report.restored),
     row('Already as before', report.unchanged),

@@ -5,5 +5,8 @@ export * from '@ferrite-migrate/core'
 
 /** The adapters that come with this package. */
 export function defaultRegistry(): Registry {
-  return Registry.fromPackages(['@ferrite-migrate/source-redis', '@ferrite-migrate/target-ferrite'], import.meta.url)
+  return Registry.fromPackages(
+    ['@ferrite-migrate/source-redis', '@ferrite-migrate/source-rdb', '@ferrite-migrate/target-ferrite'],
+    import.meta.url,
+  )
 }

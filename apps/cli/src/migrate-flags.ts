@@ -44,6 +44,20 @@ export const migrateFlags = {
     description: 'Only keys with or without an expiry',
     options: ['any', 'expiring', 'persistent'],
   }),
+  'transform-keys': Flags.string({
+    description: 'Names of keys at the target, such as "prefix:{key}" (snapshots)',
+    helpValue: '<TEMPLATE>',
+  }),
+  'db-map': Flags.string({
+    description: 'Database that becomes another, such as 0:1 (snapshots)',
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: '<FROM:TO>',
+  }),
+  unsupported: Flags.string({
+    description: 'What to do with what the target cannot hold [default: degrade]',
+    options: ['fail', 'skip', 'degrade'],
+  }),
   'dry-run': Flags.boolean({ description: 'Analyze without migrating' }),
   resume: Flags.string({ description: 'Resume previous migration', helpValue: '<ID>' }),
   verify: Flags.boolean({ description: 'Verify after migration' }),
@@ -114,7 +128,29 @@ export const migrateFlags = {
   }),
 }
 
-export type MigrateFlagValues = Interfaces.InferredFlags<typeof migrateFlags>
+/** Flags that only make sense for a live source. */
+const LIVE_ONLY = [
+  'source',
+  'mode',
+  'capture',
+  'apply',
+  'until-lag',
+  'exit',
+  'interval',
+  'schedule',
+  'once',
+  'cutover-max-lag',
+  'spool-limit',
+  'max-source-cpu',
+  'max-source-latency',
+] as const
+
+/** The flags of commands that import a file. */
+export const importFlags = Object.fromEntries(
+  Object.entries(migrateFlags).filter(([name]) => !LIVE_ONLY.includes(name as 'source')),
+) as Omit<typeof migrateFlags, (typeof LIVE_ONLY)[number]>
+
+export type MigrateFlagValues = Partial<Interfaces.InferredFlags<typeof migrateFlags>>
 
 /** `name=value` pairs as options. @throws MigrateError FM_OPTION_VALUE */
 export function adapterOptions(list: readonly string[] = []): Record<string, string> {
@@ -155,6 +191,22 @@ function share(name: string, value: string | undefined): number | undefined {
   return Number(value)
 }
 
+function dbMap(pairs: readonly string[] | undefined): Record<string, number> | undefined {
+  if (pairs === undefined) return undefined
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const match = /^(\d{1,5}):(\d{1,5})$/.exec(pair)
+      if (match === null)
+        throw new MigrateError(
+          'FM_OPTION_VALUE',
+          `"${pair.slice(0, 30)}" is no pair of databases`,
+          'Write for instance --db-map 0:1.',
+        )
+      return [match[1], Number(match[2])]
+    }),
+  )
+}
+
 /** What the flags say, and nothing of what they do not. */
 function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
   const target = adapterOptions(flags['target-option'])
@@ -171,6 +223,9 @@ function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
     target: flags.target,
     mode: flags.mode as 'live' | undefined,
     id: flags.id,
+    keyTemplate: flags['transform-keys'],
+    dbMap: dbMap(flags['db-map']),
+    unsupported: flags.unsupported as 'fail' | undefined,
     parallel: flags.parallel,
     batchSize: flags['batch-size'],
     onConflict: flags['on-conflict'] as 'replace' | undefined,

@@ -126,6 +126,23 @@ export interface Finding {
   readonly text: string
 }
 
+/** What a source holds, as far as a target may not be able to take it; found before anything is written. */
+export interface Contents {
+  readonly keys: number
+  readonly rdbVersion: number
+  readonly valkey: boolean
+  /** Keys that have expired already. */
+  readonly expired: number
+  /** Keys per database. */
+  readonly databases: ReadonlyMap<number, number>
+  readonly hashesWithFieldExpiry: number
+  readonly hyperLogLogs: number
+  readonly streams: number
+  readonly functions: number
+  /** Values per module. */
+  readonly modules: ReadonlyMap<string, number>
+}
+
 export interface Source extends AsyncDisposable {
   readonly capabilities: SourceCapabilities
   readonly shards: readonly Shard[]
@@ -134,6 +151,8 @@ export interface Source extends AsyncDisposable {
   /** True when expiries in the change stream count from when the command ran (Redis before 7). */
   readonly relativeExpiry?: boolean
   preflight?(): Promise<readonly Finding[]>
+  /** What the source holds, where it could be looked at as a whole. */
+  contents?(): Promise<Contents | null>
   reader?(): KeyReader
   /**
    * Keeps writers away. `auto` takes what the server has and the user may use.

@@ -47,6 +47,18 @@ export const configSchema = v.strictObject({
   id: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only'))),
   /** Go on with the interrupted migration of this id; an error when there is none. */
   resume: v.optional(v.boolean(), false),
+  /** Names of keys at the target; `{key}` stands for the name at the source. Snapshots only. */
+  keyTemplate: v.optional(text, '{key}'),
+  /** Databases that become others: source number to target number. Snapshots only. */
+  dbMap: v.optional(
+    v.record(
+      v.pipe(v.string(), v.regex(/^\d{1,5}$/)),
+      v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65535)),
+    ),
+    {},
+  ),
+  /** What the target cannot hold as it is: refuse the run, leave such keys out, or carry what can be carried. */
+  unsupported: v.optional(v.picklist(['fail', 'skip', 'degrade']), 'degrade'),
   /** Lanes of the initial copy; what the target advises when absent, else 4. */
   parallel: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64))),
   batchSize: count(1, 100_000, 1000),

@@ -17,6 +17,7 @@ import type { Gate } from './gate.js'
 import type { RecordFilter } from './key-filter.js'
 import { LanePool } from './lane-pool.js'
 import type { Progress } from './progress.js'
+import type { RecordMap, TargetKeys } from './record-map.js'
 import { ShardRun } from './shard-run.js'
 
 /** Where a migration goes on. */
@@ -37,6 +38,9 @@ export interface EngineOptions {
   readonly source: Source
   readonly target: Target
   readonly filter: RecordFilter
+  readonly map: RecordMap
+  /** The target's keys that may be this migration's. */
+  readonly targetKeys: TargetKeys
   readonly progress: Progress
   readonly logger: Logger
   /** Aborted = stop reading, write what was read, return. */

@@ -9,7 +9,7 @@ import type {
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf, touchedKeys } from '@ferrite-migrate/protocol'
 import { DirtySet } from './dirty-set.js'
-import type { RecordFilter } from './key-filter.js'
+import type { TargetKeys } from './record-map.js'
 import type { Undo, UndoJournal } from './undo-journal.js'
 
 const READ_AT_ONCE = 500
@@ -18,11 +18,11 @@ const READ_AT_ONCE = 500
 export class TargetRecorder {
   private readonly target: Target
   private readonly journal: UndoJournal
-  private readonly filter: RecordFilter
+  private readonly filter: TargetKeys
   private reader: KeyReader | null = null
   private readonly turns = new Map<number, Promise<unknown>>()
 
-  constructor(target: Target, journal: UndoJournal, filter: RecordFilter) {
+  constructor(target: Target, journal: UndoJournal, filter: TargetKeys) {
     this.target = target
     this.journal = journal
     this.filter = filter

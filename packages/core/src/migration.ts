@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type KeyReader, type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { ChangeTrack } from './change-track.js'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from './config.js'
+import { contentFindings } from './content-findings.js'
 import { ControlQueue, type RequestStep } from './control-queue.js'
 import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } from './cutover.js'
 import { Engine, type Resumed } from './engine.js'
@@ -20,6 +21,7 @@ import { openEnds } from './open-ends.js'
 import { PassSchedule } from './pass-schedule.js'
 import { makePlan, type Plan } from './plan.js'
 import { Progress } from './progress.js'
+import { RecordMap, TargetKeys } from './record-map.js'
 import { redactUrl } from './redact.js'
 import type { Registry } from './registry.js'
 import { RequestServer } from './request-server.js'
@@ -85,6 +87,8 @@ export class Migration extends EventEmitter<Events> {
   private readonly logger: Logger
   private readonly progress = new Progress()
   private readonly filter: RecordFilter
+  private readonly map: RecordMap
+  private readonly targetKeys: TargetKeys
   private readonly gate: Gate
   private readonly notifier: Notifier
   private readonly errorRate: ErrorRate | null
@@ -128,6 +132,8 @@ export class Migration extends EventEmitter<Events> {
     this.logger = options.logger ?? silentLogger
     this.id = this.config.id ?? `mig_${randomBytes(4).toString('hex')}`
     this.filter = new RecordFilter(this.config.filter)
+    this.map = new RecordMap(this.config.keyTemplate, this.config.dbMap)
+    this.targetKeys = new TargetKeys(this.filter, this.map)
     this.gate = new Gate(this.config.maxRate)
     this.notifier = new Notifier(this.config.notifications, this.logger)
     this.schedule = new PassSchedule(this.config.intervalMs, this.config.schedule)
@@ -427,7 +433,7 @@ export class Migration extends EventEmitter<Events> {
     }
     if (this.facts.journal && config.undo) {
       this.journal = new UndoJournal(directory, this.id, config.undoLimit)
-      this.recorder = new TargetRecorder(this.target!, this.journal, this.filter)
+      this.recorder = new TargetRecorder(this.target!, this.journal, this.targetKeys)
     } else if (this.facts.journal) this.setFacts({ journal: false })
     this.note('started', `${plan.source} -> ${plan.target}, ${config.mode}, ${plan.apply}`)
     this.notifier.send('started', `${plan.source} -> ${plan.target}, ${config.mode}`, this.status())
@@ -448,8 +454,12 @@ export class Migration extends EventEmitter<Events> {
     if (ends.source instanceof Error) throw ends.source
     if (ends.target instanceof Error) throw ends.target
     const checks = await Promise.all([ends.source.preflight?.(), ends.target.preflight?.()])
-    const findings = checks.flatMap((list) => list ?? [])
-    const keys = await this.countSourceKeys()
+    const contents = (await ends.source.contents?.()) ?? null
+    const findings = [
+      ...checks.flatMap((list) => list ?? []),
+      ...(contents === null ? [] : contentFindings(contents, ends.target.dialect, config)),
+    ]
+    const keys = contents?.keys ?? (await this.countSourceKeys())
     this.plan = makePlan(config, ends.source, ends.target, findings, this.filter.needsValue, keys)
     for (const finding of this.plan.findings)
       this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
@@ -527,6 +537,8 @@ export class Migration extends EventEmitter<Events> {
       source: this.source!,
       target: this.recorder === null ? target : journaled(target, this.recorder),
       filter: this.filter,
+      map: this.map,
+      targetKeys: this.targetKeys,
       progress: this.progress,
       logger: this.logger,
       signal: this.reading.signal,
@@ -630,7 +642,7 @@ export class Migration extends EventEmitter<Events> {
     const reader = this.target!.reader()
     try {
       for await (const page of reader.keys())
-        if (page.some(({ db, key }) => this.filter.takesKey(db, key))) return false
+        if (page.some(({ db, key }) => this.targetKeys.takesKey(db, key))) return false
       return true
     } finally {
       await reader.close()
@@ -655,7 +667,8 @@ export class Migration extends EventEmitter<Events> {
         target: this.target,
         source,
         journal: this.journal,
-        filter: this.filter,
+        keys: this.targetKeys,
+        map: this.map,
         completed: false,
         force: false,
         dryRun: false,

@@ -12,7 +12,7 @@ function offers(config: ResolvedConfig, end: 'source' | 'target'): Record<string
     'sync-timeout': `${config.syncTimeoutMs}ms`,
     ...(password === undefined || hasSecret(config[end], {}) ? {} : { password }),
     ...(end === 'target'
-      ? {}
+      ? { unsupported: config.unsupported }
       : { capture: config.capture, 'spool-limit': config.spoolLimit, 'batch-size': config.batchSize }),
   }
 }

@@ -36,9 +36,16 @@ export function makePlan(
     refusals.push('the source does not give its changes as a lossless stream')
   refusals.push(...target.dialect.replayRefusals)
   if (needsValue) refusals.push('a filter by type or expiry needs each value')
+  const renames = config.keyTemplate !== '{key}' || Object.keys(config.dbMap).length > 0
   let apply: 'replay' | 'state' = refusals.length === 0 ? 'replay' : 'state'
   const reasons: string[] = []
   const all: Finding[] = [...findings]
+  if (renames && config.mode !== 'snapshot')
+    all.push({
+      level: 'fail',
+      code: 'FM_MAP_LIVE',
+      text: 'keys can be renamed and databases moved in snapshots only: use --mode snapshot',
+    })
   if (config.apply !== 'auto' && config.apply !== apply) {
     if (config.apply === 'replay')
       all.push({

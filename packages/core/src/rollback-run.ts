@@ -8,6 +8,7 @@ import { ControlQueue } from './control-queue.js'
 import { RecordFilter } from './key-filter.js'
 import { Notifier } from './notifier.js'
 import { openEnds } from './open-ends.js'
+import { RecordMap, TargetKeys } from './record-map.js'
 import type { Registry } from './registry.js'
 import { Rollback, type RollbackReport } from './rollback.js'
 import { StateStore, type StoredMigration } from './state-store.js'
@@ -102,6 +103,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
   const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   const context = { logger, signal, tempDir, migration: id }
   let source: Source | null = null
+  const map = new RecordMap(config.keyTemplate, config.dbMap)
   const journal = facts.targetWasEmpty ? null : new UndoJournal(stateDir, id, config.undoLimit)
   try {
     const ends = await openEnds({ ...config, syncTimeoutMs: OPEN_MS }, registry, context)
@@ -121,7 +123,8 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
         target,
         source: reader,
         journal,
-        filter: new RecordFilter(config.filter),
+        keys: new TargetKeys(new RecordFilter(config.filter), map),
+        map,
         // A rollback that was interrupted goes on as it began.
         completed: completed || store.events(id).some(({ type, text }) => type === 'phase' && text === 'COMPLETED'),
         force,

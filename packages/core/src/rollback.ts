@@ -1,7 +1,7 @@
 import type { DirtyKey, KeyReader, SnapshotRecord, Target, WriteResult } from '@ferrite-migrate/contracts'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import type { RecordFilter } from './key-filter.js'
 import { printableKey } from './progress.js'
+import type { RecordMap, TargetKeys } from './record-map.js'
 import type { Undo, UndoJournal } from './undo-journal.js'
 import { sameValue } from './value-equality.js'
 
@@ -11,7 +11,8 @@ export interface RollbackOptions {
   readonly source: KeyReader | null
   /** What was there before; null = the target was empty. */
   readonly journal: UndoJournal | null
-  readonly filter: RecordFilter
+  readonly keys: TargetKeys
+  readonly map: RecordMap
   /** The migration had handed the target over to its users. */
   readonly completed: boolean
   /** Undo also what may be somebody else's. */
@@ -84,7 +85,7 @@ export class Rollback {
   }
 
   private async *pages(): AsyncGenerator<readonly Undo[]> {
-    const { journal, filter, target } = this.options
+    const { journal, keys: wanted, target } = this.options
     if (journal !== null) {
       yield* journal.pages()
       return
@@ -92,7 +93,7 @@ export class Rollback {
     const keys = target.reader()
     try {
       for await (const page of keys.keys()) {
-        const own = page.filter(({ db, key }) => filter.takesKey(db, key))
+        const own = page.filter(({ db, key }) => wanted.takesKey(db, key))
         for (let from = 0; from < own.length; from += PAGE)
           yield own.slice(from, from + PAGE).map(({ db, key }) => ({ db, key, before: null }))
       }
@@ -106,7 +107,7 @@ export class Rollback {
     const { db } = page[0]
     const keys = page.map(({ key }) => key)
     const now = await this.reader.read(db, keys, true)
-    const source = options.source === null ? null : await options.source.read(db, keys, true)
+    const source = options.source === null ? null : await this.readSource(options.source, page)
     const deletes: DirtyKey[] = []
     const records: SnapshotRecord[] = []
     const settled: DirtyKey[] = []
@@ -137,6 +138,25 @@ export class Rollback {
     this.counts.restored += records.length - failed
     this.counts.failed += failed
     if (failed === 0) options.journal?.drop(settled)
+  }
+
+  /** What the source has under the names that these keys have there. */
+  private async readSource(reader: KeyReader, page: readonly Undo[]): Promise<(SnapshotRecord | null)[]> {
+    const records: (SnapshotRecord | null)[] = []
+    const { map } = this.options
+    if (map.open)
+      return [
+        ...(await reader.read(
+          page[0].db,
+          page.map(({ key }) => key),
+          true,
+        )),
+      ]
+    for (const { db, key } of page) {
+      const original = map.original(db, key)
+      records.push(original === null ? null : (await reader.read(original.db, [original.key], true))[0])
+    }
+    return records
   }
 
   /**

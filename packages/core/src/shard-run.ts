@@ -253,7 +253,9 @@ export class ShardRun {
 
   private async snapshot(event: SnapshotEvent): Promise<void> {
     const { filter, progress, config } = this.options
-    const taken = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
+    const { map } = this.options
+    const passed = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
+    const taken = map.open ? passed : passed.map((record) => map.map(record))
     let records = this.options.apply === 'replay' && config.mode !== 'snapshot' ? this.held.hold(taken) : taken
     const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1 || this.sweeping)
     const onConflict = overwrites ? 'replace' : config.onConflict

@@ -51,13 +51,13 @@ export class VanishedKeys {
   }
 
   private async deleteWhere(gone: (page: readonly DirtyKey[]) => Promise<readonly boolean[]>): Promise<void> {
-    const { target, filter, onNote } = this.options
+    const { target, targetKeys, onNote } = this.options
     const reader = target.reader()
     let deleted = 0
     let kept = 0
     try {
       for await (const keys of reader.keys()) {
-        const page = keys.filter(({ db, key }) => filter.takesKey(db, key))
+        const page = keys.filter(({ db, key }) => targetKeys.takesKey(db, key))
         if (page.length === 0) continue
         const flags = await gone(page)
         const vanished = page.filter((_, i) => flags[i])

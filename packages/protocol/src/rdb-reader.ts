@@ -9,6 +9,7 @@ import type { Block, ByteWindow } from './byte-window.js'
 import { Crc64 } from './crc64.js'
 import { doubleText } from './decimal.js'
 import { LzfStream } from './lzf.js'
+import { moduleName } from './module-name.js'
 import { decodeString, RdbCursor } from './rdb-cursor.js'
 import { expiringField, listNode, streamNode, streamTail } from './rdb-decode.js'
 import { rdbCorrupt, rdbTruncated, rdbUnknown } from './rdb-error.js'
@@ -22,6 +23,16 @@ export interface RdbReaderOptions {
   readonly batchBytes?: number
   /** Check the trailer's CRC64 (costs a pass over all bytes). Default false. */
   readonly checksum?: boolean
+  /** The window starts in the middle of an RDB, at a record's end that an earlier reading gave. Nothing is checked then. */
+  readonly from?: RdbPlace
+}
+
+/** The end of a record in an RDB: enough to go on reading there. */
+export interface RdbPlace {
+  /** Bytes of the RDB before it. */
+  readonly offset: number
+  readonly db: number
+  readonly version: number
 }
 
 export type RdbEvent =
@@ -30,19 +41,15 @@ export type RdbEvent =
   | { readonly kind: 'resize'; readonly db: number; readonly keys: number; readonly expires: number }
   | { readonly kind: 'function'; readonly source: Buffer }
   | { readonly kind: 'module-aux'; readonly module: string; readonly payload: Buffer }
-  | { readonly kind: 'records'; readonly records: SnapshotRecord[]; readonly byteLength: number; readonly block: Block }
+  | {
+      readonly kind: 'records'
+      readonly records: SnapshotRecord[]
+      readonly byteLength: number
+      readonly block: Block
+      /** Where the last record ends. */
+      readonly place: RdbPlace
+    }
   | { readonly kind: 'end'; readonly byteLength: number }
-
-const MODULE_NAME = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-
-/** The name in a module id. */
-export function moduleName(high: number, low: number): string {
-  let bits = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
-  bits >>= 10n
-  let name = ''
-  for (let i = 0; i < 9; i++, bits >>= 6n) name = MODULE_NAME[Number(bits & 63n)] + name
-  return name
-}
 
 /** Slices are about this large. */
 const SLICE_BYTES = 512 << 10
@@ -64,6 +71,8 @@ export class RdbReader {
   private start = 0
   private version = 0
   private db = 0
+  private place: RdbPlace = { offset: 0, db: 0, version: 0 }
+  private readonly from: RdbPlace | null
   private slicesDone = true
 
   constructor(window: ByteWindow, options: RdbReaderOptions = {}) {
@@ -71,7 +80,8 @@ export class RdbReader {
     this.sliceLimit = options.sliceLimit ?? 16 << 20
     this.batchRecords = options.batchRecords ?? 1000
     this.batchBytes = options.batchBytes ?? 1 << 20
-    this.crc = options.checksum ? new Crc64() : null
+    this.crc = options.checksum && options.from === undefined ? new Crc64() : null
+    this.from = options.from ?? null
   }
 
   /** Bytes of the RDB consumed so far. */
@@ -83,7 +93,13 @@ export class RdbReader {
     const window = this.window
     this.start = window.offset()
     this.crcFrom = window.pos
-    yield await this.header()
+    if (this.from === null) yield await this.header()
+    else {
+      this.start -= this.from.offset
+      this.version = this.from.version
+      this.db = this.from.db
+      yield { kind: 'header', version: this.version, valkey: this.version >= VALKEY_RDB_VERSION }
+    }
 
     let batch: SnapshotRecord[] = []
     let batchFrom = this.offset
@@ -94,6 +110,7 @@ export class RdbReader {
         records: batch,
         byteLength: this.offset - batchFrom,
         block: window.retain(),
+        place: this.place,
       }
       batch = []
       batchFrom = this.offset
@@ -109,6 +126,8 @@ export class RdbReader {
       const shift = window.offset(0) - this.start
       this.scan.base = shift
       let at = window.pos
+      let lastEnd = -1
+      let lastDb = this.db
       while (batch.length < this.batchRecords && shift + at - batchFrom < this.batchBytes) {
         const code = at < end ? data[at] : MORE
         if (code === MORE) {
@@ -123,6 +142,8 @@ export class RdbReader {
             break
           }
           batch.push(this.record(expireAt, data, at, keyEnd, next, code))
+          lastEnd = next
+          lastDb = this.db
           expireAt = 0
         } else if (code === Opcode.expireTimeMs || code === Opcode.expireTime) {
           next = at + (code === Opcode.expireTime ? 5 : 9)
@@ -157,6 +178,7 @@ export class RdbReader {
         at = next
       }
       window.pos = at
+      if (lastEnd >= 0) this.place = { offset: shift + lastEnd, db: lastDb, version: this.version }
       this.digest()
       if (opcode === Opcode.eof) {
         if (batch.length > 0) yield flush()
@@ -179,7 +201,7 @@ export class RdbReader {
         const sliced = this.slicedRecord(expireAt)
         if (sliced !== null) {
           if (batch.length > 0) yield flush()
-          yield { kind: 'records', records: [sliced], byteLength: 0, block: window.retain() }
+          yield { kind: 'records', records: [sliced], byteLength: 0, block: window.retain(), place: this.place }
           if (!this.slicesDone)
             throw new MigrateError(
               'FM_CONTRACT',
@@ -188,6 +210,7 @@ export class RdbReader {
             )
           this.digest()
           expireAt = 0
+          this.place = { offset: this.offset, db: this.db, version: this.version }
           yield flush()
           continue
         }

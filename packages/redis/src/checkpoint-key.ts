@@ -7,8 +7,10 @@ export function checkpointKey(migration: string, shard: string): Buffer {
   return Buffer.from(`${OWN_PREFIX}${migration}:${shard}`)
 }
 
-/** Temporary names of values under construction start with this. */
-export const TEMPORARY_PREFIX = `${OWN_PREFIX}tmp:`
+/** Names of values under construction and of probe keys start with this; `migration` keeps those of several runs apart. */
+export function temporaryPrefix(migration = '-'): string {
+  return `${OWN_PREFIX}tmp:${migration}:`
+}
 
 /** Name of the connections through which a migration writes. */
 export function clientNameOf(migration: string): string {

@@ -21,7 +21,7 @@ import {
   writeRestorePayload,
   writeTyped,
 } from '@ferrite-migrate/protocol'
-import { TEMPORARY_PREFIX } from '@ferrite-migrate/redis'
+import { temporaryPrefix } from '@ferrite-migrate/redis'
 import type { Abilities } from './probe.js'
 
 /** What a reply answers: a record by its index, a group of records (MSET), or nothing that needs an answer. */
@@ -37,13 +37,23 @@ const MSET_PAIRS = 200
 const INFLATE_BELOW = 4096
 const DELETE_KEYS = 500
 const HYLL = Buffer.from('HYLL')
+/** What becomes of a value that the target cannot hold as it is. */
+export type UnsupportedPolicy = 'fail' | 'skip' | 'degrade'
+
+export interface RendererOptions {
+  /** Clock of the target minus the clock here, ms. */
+  readonly clockSkewMs: number
+  readonly migration: string | undefined
+  readonly unsupported: UnsupportedPolicy
+}
+
 const HLL_COPIED = 'hyperloglog (copied as a string)'
 const transcoder = new FerriteTranscoder()
 let serial = 0
 
 /** Names for values under construction; hidden from every report by their prefix. */
-export function temporaryName(): string {
-  return `${TEMPORARY_PREFIX}${process.pid}:${Date.now().toString(36)}:${serial++}`
+export function temporaryName(migration: string | undefined): string {
+  return `${temporaryPrefix(migration)}${process.pid}:${Date.now().toString(36)}:${serial++}`
 }
 
 /**
@@ -56,19 +66,19 @@ export class BatchRenderer {
   readonly groups: number[][] = []
   readonly staged: Staged[] = []
   readonly notCarried: NotCarried[] = []
-  /** Records that expired before they could be written. */
+  /** Records that are not written: expired before they could be, or left out. */
   expired = 0
   private readonly able: Abilities
   private readonly out: RespWriter
-  private readonly clockSkewMs: number
+  private readonly options: RendererOptions
   private readonly scan = new RdbScan()
   private db: number
 
-  constructor(able: Abilities, out: RespWriter, db: number, clockSkewMs: number) {
+  constructor(able: Abilities, out: RespWriter, db: number, options: RendererOptions) {
     this.able = able
     this.out = out
     this.db = db
-    this.clockSkewMs = clockSkewMs
+    this.options = options
   }
 
   /** The database selected after what was rendered. */
@@ -100,7 +110,7 @@ export class BatchRenderer {
    * Appends the records. `typedOnly` holds indexes whose payload the target refused before.
    */
   render(records: readonly SnapshotRecord[], onConflict: ConflictPolicy, typedOnly: ReadonlySet<number>): void {
-    const now = Date.now() + this.clockSkewMs
+    const now = Date.now() + this.options.clockSkewMs
     const plain: number[] = []
     for (let index = 0; index < records.length; index++) {
       const record = records[index]
@@ -242,20 +252,31 @@ export class BatchRenderer {
     if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) {
       // Only the same module can read it: RESTORE decides, and refuses by key.
       if (able.rendering === 'restore') this.restore(packed(record, value), index, onConflict, now)
-      else this.notCarried.push({ what: 'module-value', db: record.db, key: Buffer.from(record.key) })
+      else this.leaveOut('module-value', record)
       return
     }
     const decoded = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
-    this.report(record, decoded)
+    if (!this.report(record, decoded)) return
     if (able.rendering === 'ferrite-restore' && decoded.form === 'items')
       this.ferrite(record, decoded, index, onConflict, now)
     else this.typed(record, decoded, index, onConflict)
   }
 
-  private report(record: SnapshotRecord, decoded: DecodedValue): void {
-    const leaveOut = (what: string): void => {
-      this.notCarried.push({ what, db: record.db, key: Buffer.from(record.key) })
-    }
+  /** Notes what is lost of a key. @throws MigrateError FM_UNSUPPORTED when nothing may be */
+  private leaveOut(what: string, { db, key }: SnapshotRecord): void {
+    if (this.options.unsupported === 'fail')
+      throw new MigrateError(
+        'FM_UNSUPPORTED',
+        `the target cannot hold the ${what} of ${key.toString('latin1').slice(0, 100)}`,
+        'Give --unsupported skip to leave such keys out, or degrade to carry what can be carried.',
+      )
+    this.notCarried.push({ what, db, key: Buffer.from(key) })
+  }
+
+  /** False when the key is left out for what the target cannot hold of it. */
+  private report(record: SnapshotRecord, decoded: DecodedValue): boolean {
+    const before = this.notCarried.length
+    const leaveOut = (what: string): void => this.leaveOut(what, record)
     if (decoded.form === 'items') {
       if (decoded.fieldExpireAt !== undefined && !this.able.fieldExpiry) leaveOut('hash-field-ttl')
       if (
@@ -270,7 +291,12 @@ export class BatchRenderer {
       !this.able.xsetidCounters &&
       decoded.entriesAdded !== String(decoded.entries.length)
     )
-      leaveOut('stream-counters')
+      // Counters are told of a stream, not of its contents: no policy leaves a stream out for them.
+      this.notCarried.push({ what: 'stream-counters', db: record.db, key: Buffer.from(record.key) })
+    if (decoded.form === 'stream' || this.notCarried.length === before || this.options.unsupported !== 'skip')
+      return true
+    this.expired++
+    return false
   }
 
   /** The same as `ferrite` for what need not be decoded; false = it must be. */
@@ -288,8 +314,14 @@ export class BatchRenderer {
       const header = out.at
       this.stringValue(record)
       const value = out.data.indexOf(10, header) + 1
-      if (!this.able.hyperLogLog && out.at - value >= 18 && HYLL.compare(out.data, value, value + 4) === 0)
-        this.notCarried.push({ what: HLL_COPIED, db: record.db, key: Buffer.from(record.key) })
+      if (!this.able.hyperLogLog && out.at - value >= 18 && HYLL.compare(out.data, value, value + 4) === 0) {
+        this.leaveOut(HLL_COPIED, record)
+        if (this.options.unsupported === 'skip') {
+          out.at = start
+          this.expired++
+          return true
+        }
+      }
       if (ttl > 0) {
         out.text('PX')
         out.integer(ttl)
@@ -347,7 +379,7 @@ export class BatchRenderer {
     this.select(record.db)
     const out = this.out
     if (!this.able.atomicMulti || onConflict !== 'replace') {
-      const temporary = temporaryName()
+      const temporary = temporaryName(this.options.migration)
       const name = Buffer.from(temporary)
       let commands = writeTyped(out, name, value, this.able)
       if (record.expireAt > 0) {

@@ -19,9 +19,11 @@ import {
   parseEndpoint,
   RedisKeyReader,
   RedisLink,
+  temporaryPrefix,
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
+import type { UnsupportedPolicy } from './batch-renderer.js'
 import { decodeCheckpoint } from './checkpoint.js'
 import { Lane, serverIdentity } from './lane.js'
 import { targetFindings } from './preflight.js'
@@ -65,7 +67,7 @@ export class FerriteTarget implements Target {
     const endpoint = parseEndpoint(context.url, context.options)
     const link = await RedisLink.open(endpoint)
     try {
-      const able = await probeTarget(link)
+      const able = await probeTarget(link, context.migration)
       const sentAt = Date.now()
       const time = await link.call('TIME').catch(() => null)
       const now = (sentAt + Date.now()) / 2
@@ -107,6 +109,7 @@ export class FerriteTarget implements Target {
       lane = new Lane({
         endpoint: this.endpoint,
         migration: this.context.migration,
+        unsupported: String(this.context.options.unsupported) as UnsupportedPolicy,
         able: this.able,
         logger: this.context.logger,
         signal: this.context.signal,
@@ -130,7 +133,7 @@ export class FerriteTarget implements Target {
   async takeOver(migration: string): Promise<void> {
     const link = await this.controlLink()
     await endConnections(link, clientNameOf(migration))
-    await removeTemporary(link, this.able)
+    await removeTemporary(link, this.able, temporaryPrefix(migration))
   }
 
   async checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {

@@ -24,7 +24,7 @@ import {
   writeStreamState,
 } from '@ferrite-migrate/protocol'
 import { clientNameOf, type Endpoint, RedisLink, readInfo, retrying, type WireTrace } from '@ferrite-migrate/redis'
-import { BatchRenderer, NOBODY, type Staged, temporaryName } from './batch-renderer.js'
+import { BatchRenderer, NOBODY, type Staged, temporaryName, type UnsupportedPolicy } from './batch-renderer.js'
 import { renderChanges } from './change-renderer.js'
 import type { Abilities } from './probe.js'
 import { classify, refusalError } from './target-error.js'
@@ -32,6 +32,7 @@ import { classify, refusalError } from './target-error.js'
 export interface LaneOptions {
   readonly endpoint: Endpoint
   readonly migration: string | undefined
+  readonly unsupported: UnsupportedPolicy
   readonly able: Abilities
   readonly logger: Logger
   readonly signal: AbortSignal
@@ -197,7 +198,7 @@ export class Lane {
       let renderer: BatchRenderer
       try {
         const link = await this.connect()
-        renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options.clockSkewMs)
+        renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options)
         renderer.deletes(deletes)
         renderer.render(records, batch.onConflict, typedOnly)
         if (renderer.owners.length === 0) {
@@ -383,7 +384,7 @@ export class Lane {
     if (value.form !== 'sliced') return
     const { able, endpoint } = this.options
     const link = await this.connect()
-    const temporary = temporaryName()
+    const temporary = temporaryName(this.options.migration)
     const name = Buffer.from(temporary)
     const now = Date.now() + this.options.clockSkewMs
     let lastEntry: string | undefined

@@ -7,7 +7,7 @@ import {
   type TypedAbilities,
   writeRestorePayload,
 } from '@ferrite-migrate/protocol'
-import { OWN_PREFIX, parseInfo, type RedisLink } from '@ferrite-migrate/redis'
+import { parseInfo, type RedisLink, temporaryPrefix } from '@ferrite-migrate/redis'
 
 /** What the probes found out about a target, in the terms of the code that writes to it. */
 export interface Abilities extends TypedAbilities {
@@ -123,10 +123,10 @@ const HLL = Buffer.concat([
 
 /**
  * Finds out what a server does by writing probe keys, reading them back and deleting them. Nothing is concluded from a
- * version or from an OK. Probe keys are called `__ferrite_migrate__:probe:…` and live for the probe only.
+ * version or from an OK. Probe keys are called `__ferrite_migrate__:tmp:<id>:probe:…` and live for the probe only.
  */
-export async function probeTarget(link: RedisLink): Promise<Abilities> {
-  const stem = `${OWN_PREFIX}probe:${randomBytes(6).toString('hex')}:`
+export async function probeTarget(link: RedisLink, migration?: string): Promise<Abilities> {
+  const stem = `${temporaryPrefix(migration)}probe:${randomBytes(6).toString('hex')}:`
   const used = new Set<string>()
   const key = (name: string): string => {
     used.add(stem + name)

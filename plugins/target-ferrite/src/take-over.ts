@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ReplyError } from '@ferrite-migrate/protocol'
-import { keyspaceSizes, type RedisLink, readInfo, TEMPORARY_PREFIX } from '@ferrite-migrate/redis'
+import { keyspaceSizes, type RedisLink, readInfo } from '@ferrite-migrate/redis'
 import type { Abilities } from './probe.js'
 
 const ENDED_WITHIN_MS = 5000
@@ -30,20 +30,20 @@ export async function endConnections(link: RedisLink, name: string): Promise<voi
   }
 }
 
-/** Removes values that were under construction when a process died. */
-export async function removeTemporary(link: RedisLink, able: Abilities): Promise<void> {
+/** Removes what was under construction, or being probed, when a process of this migration died. */
+export async function removeTemporary(link: RedisLink, able: Abilities, prefix: string): Promise<void> {
   const onePage = able.rendering === 'ferrite-restore'
   for (const [db, size] of keyspaceSizes(await readInfo(link, 'keyspace'))) {
     let cursor = '0'
     do {
       const [reply] = await link.pipeline((out) => {
         if (onePage) out.call('SCAN', cursor, 'COUNT', size + SCAN_COUNT)
-        else out.call('SCAN', cursor, 'MATCH', `${TEMPORARY_PREFIX}*`, 'COUNT', SCAN_COUNT)
+        else out.call('SCAN', cursor, 'MATCH', `${prefix}*`, 'COUNT', SCAN_COUNT)
         return 1
       }, db)
       if (reply instanceof ReplyError) return
       const [next, keys] = reply as [Buffer, Buffer[]]
-      const own = keys.filter((key) => key.toString('latin1').startsWith(TEMPORARY_PREFIX))
+      const own = keys.filter((key) => key.toString('latin1').startsWith(prefix))
       if (own.length > 0)
         await link.pipeline((out) => {
           for (const key of own) out.call('DEL', key)

@@ -6,11 +6,12 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   contracts: [],
   protocol: ['contracts'],
   redis: ['contracts', 'protocol'],
+  files: ['contracts', 'protocol'],
   core: ['contracts', 'protocol'],
   conformance: ['contracts', 'protocol'],
-  plugin: ['contracts', 'protocol', 'redis', 'core'],
-  cli: ['contracts', 'protocol', 'core', 'plugin'],
-  tool: ['contracts', 'protocol', 'redis', 'core', 'conformance', 'plugin', 'cli', 'tool'],
+  plugin: ['contracts', 'protocol', 'redis', 'files', 'core'],
+  cli: ['contracts', 'protocol', 'files', 'core', 'plugin'],
+  tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'conformance', 'plugin', 'cli', 'tool'],
 }
 
 interface Package {

@@ -1,0 +1,66 @@
+import { setFlagsFromString } from 'node:v8'
+import type { Logger } from '@ferrite-migrate/contracts'
+import { Migration, type MigrationConfig, type MigrationReport, type Plan, type Registry } from '@ferrite-migrate/core'
+import { ExitCode } from './base-command.js'
+import { LiveDisplay } from './render/live-display.js'
+import { planLines } from './render/plan-view.js'
+import { reportLines } from './render/report-view.js'
+
+export interface RunOptions {
+  readonly config: MigrationConfig
+  readonly registry: Registry
+  readonly dryRun: boolean
+  readonly json: boolean
+  logger(warn: (text: string) => void): Promise<Logger>
+  log(text: string): void
+}
+
+function exitCodeOfReport(report: MigrationReport): number {
+  if (report.status.state === 'INTERRUPTED') return ExitCode.interrupted
+  if (report.verification !== null && !report.verification.equal) return ExitCode.differences
+  return report.status.keysFailed > 0 ? ExitCode.failed : ExitCode.done
+}
+
+/** The first Ctrl-C stops gracefully, the second at once. */
+function stopOnSignal(migration: Migration, display: LiveDisplay): () => void {
+  let asked = false
+  const stop = (): void => {
+    if (asked) process.exit(ExitCode.interrupted)
+    asked = true
+    display.line('Stopping: writing what was read. Press Ctrl-C again to stop at once.')
+    migration.stop()
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  return () => {
+    process.off('SIGINT', stop)
+    process.off('SIGTERM', stop)
+  }
+}
+
+/** Runs a migration with its live display, prints plan or report, and sets the exit code. */
+export async function runMigration(options: RunOptions): Promise<MigrationReport | Plan> {
+  const { config, registry, dryRun, json, log } = options
+  const display = new LiveDisplay()
+  const logger = await options.logger((text) => json || dryRun || display.line(text))
+  const migration = new Migration(config, { registry, logger })
+  if (dryRun) {
+    const plan = await migration.dryRun()
+    log(planLines(plan).join('\n'))
+    if (plan.findings.some((finding) => finding.level === 'fail')) process.exitCode = ExitCode.refused
+    return plan
+  }
+  if (!json) display.attach(migration)
+  // Records die young: a young generation that grows to its maximum only makes the process larger.
+  migration.once('phase', () => setFlagsFromString('--semi-space-growth-factor=1'))
+  const release = stopOnSignal(migration, display)
+  const report = await migration.start().finally(release)
+  display.erase()
+  log(reportLines(report).join('\n'))
+  process.exitCode = exitCodeOfReport(report)
+  if (report.status.state === 'INTERRUPTED')
+    log(
+      `\nStopped. Everything read is written, and the position is saved.\nTo go on: ferrite-migrate migrate --resume ${report.status.id}`,
+    )
+  return report
+}

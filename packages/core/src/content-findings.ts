@@ -1,0 +1,53 @@
+import type { Contents, Dialect, Finding } from '@ferrite-migrate/contracts'
+import type { ResolvedConfig } from './config.js'
+
+const WHAT_THEN = {
+  fail: 'the run is refused; --unsupported skip or degrade goes on',
+  skip: 'such keys are left out and counted',
+  degrade: 'they are carried without it and counted',
+} as const
+
+/** What of a source's contents the target cannot hold, said before anything is written. */
+export function contentFindings(contents: Contents, dialect: Dialect, config: ResolvedConfig): Finding[] {
+  const findings: Finding[] = []
+  const policy = config.unsupported
+  const lacks = (code: string, count: number, what: string): void => {
+    if (count === 0) return
+    findings.push({
+      level: policy === 'fail' ? 'fail' : 'warn',
+      code,
+      text: `${count.toLocaleString('en-US')} ${what}: ${WHAT_THEN[policy]}`,
+    })
+  }
+  const { facts } = dialect
+  if (facts.fieldExpiry === 'no')
+    lacks(
+      'content-field-ttl',
+      contents.hashesWithFieldExpiry,
+      'hashes have fields that expire, which the target does not know',
+    )
+  if (facts.hyperLogLog === 'no')
+    lacks('content-hyperloglog', contents.hyperLogLogs, 'HyperLogLogs, which the target keeps in a form of its own')
+  if (contents.functions > 0)
+    findings.push({
+      level: policy === 'fail' ? 'fail' : 'warn',
+      code: 'content-functions',
+      text: `${contents.functions} function libraries, which are no keys: load them at the target yourself`,
+    })
+  for (const [name, count] of contents.modules)
+    if (dialect.rendering === 'restore' && count > 0)
+      findings.push({
+        level: 'warn',
+        code: 'content-module',
+        text: `${count.toLocaleString('en-US')} values of the module ${name}: they are carried where the target has it loaded, else counted as failed`,
+      })
+    else lacks('content-module', count, `values of the module ${name}, which the target does not know`)
+  const last = Math.max(0, ...[...contents.databases.keys()].map((db) => config.dbMap[db] ?? db))
+  if (facts.databases === 'no' && last > 0)
+    findings.push({
+      level: 'fail',
+      code: 'content-databases',
+      text: `there are keys in database ${last}, and the target has database 0 only: map it with --db-map ${last}:0`,
+    })
+  return findings
+}

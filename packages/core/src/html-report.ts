@@ -1,12 +1,9 @@
+import { htmlPage, htmlTable, markup } from './html-page.js'
 import type { Pass, Sample, StoredEvent, StoredMigration } from './state-store.js'
 
 const WIDTH = 860
 const HEIGHT = 160
 const POINTS = 800
-
-function markup(text: string): string {
-  return text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`)
-}
 
 function time(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ').slice(0, 19)
@@ -45,12 +42,6 @@ function chart(title: string, unit: string, points: readonly (readonly [number, 
 <text x="0" y="${HEIGHT + 20}">${time(first)}</text><text x="${WIDTH}" y="${HEIGHT + 20}" class="end">${time(last)}</text></svg>`
 }
 
-function table(rows: readonly (readonly string[])[], head?: readonly string[]): string {
-  const row = (cells: readonly string[], tag: string): string =>
-    `<tr>${cells.map((cell) => `<${tag}>${markup(cell)}</${tag}>`).join('')}</tr>`
-  return `<table>${head ? row(head, 'th') : ''}${rows.map((cells) => row(cells, 'td')).join('')}</table>`
-}
-
 /** One page that needs nothing else: what a migration was, how fast it went, how far behind it was, and its audit trail. */
 export function htmlReport(
   migration: StoredMigration,
@@ -79,29 +70,26 @@ export function htmlReport(
     ['Changes applied', String(status.changesApplied)],
     ...(status.error === null ? [] : [['Error', `${status.error.code}: ${status.error.message}`]]),
   ]
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Migration ${markup(migration.id)}</title>
-<style>body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}
-svg{width:100%;height:auto}polyline{fill:none;stroke:#b5442a;stroke-width:1.5}.frame{fill:#f7f5f2;stroke:#ddd}text{font-size:12px;fill:#555}
-.end{text-anchor:end}.none{color:#777}h1{margin-bottom:0}</style>
-<h1>Migration ${markup(migration.id)}</h1><p>${markup(status.state)}</p>${table(facts)}
+  return htmlPage(
+    `Migration ${migration.id}`,
+    `<h1>Migration ${markup(migration.id)}</h1><p>${markup(status.state)}</p>${htmlTable(facts)}
 <h2>Rate and lag</h2>${chart(
-    'Keys and changes per second',
-    '/s',
-    of((sample) => sample.rate),
-  )}${chart(
-    'Lag in bytes',
-    'B',
-    of((sample) => sample.lagBytes),
-  )}${chart(
-    'Lag in milliseconds',
-    'ms',
-    of((sample) => sample.lagMs),
-  )}
+      'Keys and changes per second',
+      '/s',
+      of((sample) => sample.rate),
+    )}${chart(
+      'Lag in bytes',
+      'B',
+      of((sample) => sample.lagBytes),
+    )}${chart(
+      'Lag in milliseconds',
+      'ms',
+      of((sample) => sample.lagMs),
+    )}
 ${
   passes.length === 0
     ? ''
-    : `<h2>Passes</h2>${table(
+    : `<h2>Passes</h2>${htmlTable(
         passes.map((pass) => [
           String(pass.number),
           time(pass.startedAt),
@@ -114,9 +102,9 @@ ${
         ['Pass', 'Started', 'Took', 'Sync', 'Changes', 'Written', 'Deleted'],
       )}`
 }
-<h2>Audit trail</h2>${table(
-    events.map((event) => [time(event.at), event.type, event.text, event.actor]),
-    ['Time (UTC)', 'Event', 'What', 'Who'],
-  )}</html>
-`
+<h2>Audit trail</h2>${htmlTable(
+      events.map((event) => [time(event.at), event.type, event.text, event.actor]),
+      ['Time (UTC)', 'Event', 'What', 'Who'],
+    )}`,
+  )
 }

@@ -1,3 +1,4 @@
+export * from './analysis/index.js'
 export * from './config.js'
 export * from './config-file.js'
 export * from './control-queue.js'

@@ -3,7 +3,7 @@ import { lzfBound } from './lzf.js'
 import { moduleName } from './module-name.js'
 import { rdbCorrupt } from './rdb-error.js'
 import { MORE, RdbScan } from './rdb-scan.js'
-import { keyTypeOf, RdbType } from './rdb-type.js'
+import { keyTypeOf, RdbType, VALKEY_RDB_VERSION } from './rdb-type.js'
 
 const HEAD_BYTES = 16
 
@@ -75,7 +75,7 @@ export class RecordFacts {
       case RdbType.module2:
         return
       default:
-        this.collection(type, start, end)
+        this.collection(type, start, end, rdbVersion >= VALKEY_RDB_VERSION)
     }
   }
 
@@ -167,7 +167,7 @@ export class RecordFacts {
     }
   }
 
-  private collection(type: number, start: number, end: number): void {
+  private collection(type: number, start: number, end: number, valkey: boolean): void {
     const { scan } = this
     if (this.keyType === 'stream') {
       let at = this.size(start, end)
@@ -183,12 +183,12 @@ export class RecordFacts {
     this.elements = scan.value
     const each = type === RdbType.hash || type === RdbType.hashMeta || type === RdbType.valkeyHash2 ? 2 : 1
     for (let left = this.elements; left > 0; left--) {
-      if (type === RdbType.hashMeta) at = this.size(at, end)
+      if (type === RdbType.hashMeta || (type === RdbType.hashMetaPreRelease && !valkey)) at = this.size(at, end)
       for (let part = 0; part < each; part++) {
         this.string(at, end)
         at = this.next
       }
-      if (type === RdbType.zset2 || type === RdbType.valkeyHash2) at += 8
+      if (type === RdbType.zset2 || (type === RdbType.valkeyHash2 && valkey)) at += 8
       else if (type === RdbType.zset) at += this.data[at] >= 253 ? 1 : 1 + this.data[at]
     }
   }

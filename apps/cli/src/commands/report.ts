@@ -1,8 +1,7 @@
-import { writeFileSync } from 'node:fs'
-import { MigrateError } from '@ferrite-migrate/contracts'
 import { htmlReport, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
+import { writeWhole } from '../write-file.js'
 
 export default class Report extends BaseCommand {
   static override description = 'Write a report of a migration as one HTML page, with charts of rate and lag'
@@ -19,16 +18,7 @@ export default class Report extends BaseCommand {
     try {
       const migration = store.get(flags.id)
       const page = htmlReport(migration, store.samples(flags.id), store.events(flags.id), store.passes(flags.id))
-      try {
-        writeFileSync(file, page)
-      } catch (cause) {
-        throw new MigrateError(
-          'FM_FILE_UNWRITABLE',
-          `${file} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'error'})`,
-          'Give another file with --output.',
-          { cause },
-        )
-      }
+      writeWhole(file, page)
       this.log(`The report is in ${file}.`)
       return { id: flags.id, file }
     } finally {

@@ -6,7 +6,12 @@ export * from '@ferrite-migrate/core'
 /** The adapters that come with this package. */
 export function defaultRegistry(): Registry {
   return Registry.fromPackages(
-    ['@ferrite-migrate/source-redis', '@ferrite-migrate/source-rdb', '@ferrite-migrate/target-ferrite'],
+    [
+      '@ferrite-migrate/source-redis',
+      '@ferrite-migrate/source-rdb',
+      '@ferrite-migrate/source-aof',
+      '@ferrite-migrate/target-ferrite',
+    ],
     import.meta.url,
   )
 }

@@ -40,6 +40,17 @@ export function makePlan(
   let apply: 'replay' | 'state' = refusals.length === 0 ? 'replay' : 'state'
   const reasons: string[] = []
   const all: Finding[] = [...findings]
+  if (
+    apply === 'state' &&
+    config.mode !== 'snapshot' &&
+    source.reader === undefined &&
+    source.capabilities.changes !== 'none'
+  )
+    all.push({
+      level: 'fail',
+      code: 'FM_SOURCE_UNREADABLE',
+      text: `changes have to be applied by state, and the source cannot be read key by key (for an append-only file: --rebuild): ${refusals.join('; ')}`,
+    })
   if (renames && config.mode !== 'snapshot')
     all.push({
       level: 'fail',

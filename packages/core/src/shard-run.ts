@@ -78,6 +78,8 @@ export class ShardRun {
       this.dirty,
       this.held.keys,
     )
+    // An expiry is held only where the source can be asked for it later.
+    this.router.holding = options.source.reader !== undefined
   }
 
   async run(): Promise<void> {
@@ -256,7 +258,10 @@ export class ShardRun {
     const { map } = this.options
     const passed = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
     const taken = map.open ? passed : passed.map((record) => map.map(record))
-    let records = this.options.apply === 'replay' && config.mode !== 'snapshot' ? this.held.hold(taken) : taken
+    let records =
+      this.router.holding && this.options.apply === 'replay' && config.mode !== 'snapshot'
+        ? this.held.hold(taken)
+        : taken
     const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1 || this.sweeping)
     const onConflict = overwrites ? 'replace' : config.onConflict
     this.vanished.see(records)
@@ -432,7 +437,11 @@ export class ShardRun {
   /** Under replay: writes the current value of the dirty keys and remembers up to where their commands are in it. */
   private async handOver(current: Position): Promise<void> {
     if (this.shard.readAt === undefined)
-      throw new MigrateError('FM_CONTRACT', 'the source cannot read values at a position', 'Use --apply state.')
+      throw new MigrateError(
+        'FM_CONTRACT',
+        'the source cannot read values at a position',
+        'Use --apply state; for a file, --rebuild.',
+      )
     // What is under way may still fail and make more keys dirty: they belong to this reading.
     await this.lanes.drain()
     const keys = [...this.dirty]

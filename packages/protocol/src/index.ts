@@ -1,4 +1,6 @@
 export * from './absolute-expiry.js'
+export * from './aof-manifest.js'
+export * from './aof-reader.js'
 export * from './byte-window.js'
 export * from './command-scan.js'
 export * from './command-table.js'

@@ -1,0 +1,125 @@
+import {
+  type AdapterContext,
+  type Finding,
+  type KeyReader,
+  MigrateError,
+  type Shard,
+  type Source,
+  type SourceCapabilities,
+} from '@ferrite-migrate/contracts'
+import { filePathOf } from '@ferrite-migrate/files'
+import { findAofFiles } from './aof-files.js'
+import { type AofInspection, inspectAof } from './aof-inspection.js'
+import { AofShard } from './aof-shard.js'
+import { RebuiltShard } from './rebuilt-shard.js'
+import { RebuiltState } from './rebuilt-state.js'
+
+/** An append-only file as a source: its commands as changes, or the state they lead to as a snapshot. */
+export class AofSource implements Source {
+  readonly capabilities: SourceCapabilities
+  readonly shards: readonly Shard[]
+  readonly description: Readonly<Record<string, string>>
+  /** Only a rebuilt state can be read key by key. */
+  readonly reader?: () => KeyReader
+  private readonly inspection: AofInspection
+  private readonly state: RebuiltState | null
+
+  private constructor(context: AdapterContext, path: string, inspection: AofInspection, state: RebuiltState | null) {
+    const { options } = context
+    const batchSize = Number(options['batch-size'])
+    this.inspection = inspection
+    this.state = state
+    if (state !== null) this.reader = () => state.reader()
+    this.capabilities =
+      state === null
+        ? { changes: 'lossless', resume: 'both', uniqueKeys: true }
+        : { changes: 'none', resume: 'none', uniqueKeys: false }
+    this.description = {
+      product: 'append-only file',
+      file: path,
+      files: String(inspection.files.length),
+      bytes: String(inspection.byteLength),
+      commands: String(inspection.commands),
+      capture: state === null ? 'file' : 'file, rebuilt in a server of our own',
+    }
+    this.shards = [
+      state === null
+        ? new AofShard('0', {
+            files: inspection.files,
+            before: timeOf(options.before, 'before'),
+            checksum: options.checksum === true,
+            batchSize,
+            sliceLimit: Number(options['slice-limit']),
+            rdbKeys: inspection.rdbKeys,
+          })
+        : new RebuiltShard('0', state, batchSize),
+    ]
+  }
+
+  /** @throws MigrateError FM_FILE_UNREADABLE, FM_AOF_*, FM_RDB_*, FM_OPTION_VALUE */
+  static async open(context: AdapterContext): Promise<AofSource> {
+    const { options, signal, tempDir } = context
+    const path = filePathOf(context.url)
+    const before = timeOf(options.before, 'before')
+    const after = timeOf(options.after, 'after')
+    const inspection = await inspectAof(await findAofFiles(path), options.checksum === true, signal)
+    if ((before !== undefined || after !== undefined) && inspection.firstMark === null)
+      throw new MigrateError(
+        'FM_AOF_NO_MARKS',
+        'the file has no time marks, so nothing tells when its commands were written',
+        'Set aof-timestamp-enabled yes at the source; what is written from then on has them.',
+      )
+    const rebuild = options.rebuild === true || after !== undefined
+    const state = rebuild
+      ? await RebuiltState.build({
+          files: inspection.files,
+          before,
+          after,
+          scratch: options.scratch === undefined ? undefined : String(options.scratch),
+          directory: tempDir,
+          signal,
+        })
+      : null
+    return new AofSource(context, path, inspection, state)
+  }
+
+  async preflight(): Promise<readonly Finding[]> {
+    const { truncatedBytes, unfinishedMulti, firstMark, lastMark, commands, rdbKeys } = this.inspection
+    const marks =
+      firstMark === null || lastMark === null
+        ? 'no time marks'
+        : `written from ${new Date(firstMark).toISOString()} to ${new Date(lastMark).toISOString()}`
+    return [
+      { level: 'info', code: 'source-aof', text: `${commands} commands after ${rdbKeys} keys of an RDB, ${marks}` },
+      ...(truncatedBytes === 0
+        ? []
+        : [
+            {
+              level: 'warn' as const,
+              code: 'source-truncated',
+              text: `the last ${truncatedBytes} bytes are ${unfinishedMulti ? 'an unfinished MULTI' : 'an unfinished command'} and are left out`,
+            },
+          ]),
+    ]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.state?.server.stop()
+  }
+}
+
+/** A time with its zone as ms. */
+function timeOf(value: string | number | boolean | undefined, name: string): number | undefined {
+  if (value === undefined) return undefined
+  const text = String(value)
+  const at = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN
+  if (Number.isNaN(at))
+    throw new MigrateError(
+      'FM_OPTION_VALUE',
+      `option ${name}: "${text.slice(0, 60)}" is no time`,
+      'Write it with its zone, such as 2026-12-01T02:00:00Z.',
+    )
+  return at
+}

@@ -10,11 +10,12 @@ export class Tool {
   output = ''
   readonly over: Promise<number | null>
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}, input?: Buffer) {
     this.child = spawn(process.execPath, [BIN, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     })
+    this.child.stdin?.end(input)
     const keep = (data: Buffer): void => {
       this.output = (this.output + data.toString('utf8')).slice(-20_000)
     }

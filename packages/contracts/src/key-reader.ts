@@ -6,6 +6,18 @@ export interface KeyFilter {
   readonly match?: Buffer
 }
 
+/** What a server says of a key without giving its value. */
+export interface KeyDescription {
+  readonly type: string
+  /** The server's own name of how it is stored, such as listpack. */
+  readonly encoding: string
+  /** Memory that it takes; null = the server does not tell. */
+  readonly bytes: number | null
+  readonly elements: number
+  /** Absolute ms, 0 = none. */
+  readonly expireAt: number
+}
+
 /** Reads keys of a store, without order or snapshot. Never yields a migration's own checkpoint keys. */
 export interface KeyReader {
   /** All keys, in batches of one db each; a key may come twice. */
@@ -21,6 +33,8 @@ export interface KeyReader {
   digest(db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]>
   /** When the keys end: absolute ms, 0 = never, -1 = there is no such key. */
   expiries(db: number, keys: readonly Buffer[]): Promise<readonly number[]>
+  /** What the server says of the keys, null where a key does not exist. */
+  describe?(db: number, keys: readonly Buffer[]): Promise<readonly (KeyDescription | null)[]>
   /** Which of the keys exist. */
   exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]>
   close(): Promise<void>

@@ -143,6 +143,24 @@ export interface Contents {
   readonly modules: ReadonlyMap<string, number>
 }
 
+/** What a server says of itself. */
+export interface SourceSurvey {
+  readonly product: string
+  readonly version: string
+  readonly keys: ReadonlyMap<number, number>
+  readonly usedMemory: number
+  /** How often each command (upper case) was called since the server started. */
+  readonly commands: ReadonlyMap<string, number>
+  readonly modules: readonly string[]
+  readonly functions: number
+  /** Lua scripts in its cache. */
+  readonly scripts: number
+  /** Users of its ACL besides the default one. */
+  readonly users: number
+  readonly role: string
+  readonly cluster: boolean
+}
+
 export interface Source extends AsyncDisposable {
   readonly capabilities: SourceCapabilities
   readonly shards: readonly Shard[]
@@ -153,6 +171,8 @@ export interface Source extends AsyncDisposable {
   preflight?(): Promise<readonly Finding[]>
   /** What the source holds, where it could be looked at as a whole. */
   contents?(): Promise<Contents | null>
+  /** What the server says of itself, for an analysis. */
+  survey?(): Promise<SourceSurvey>
   reader?(): KeyReader
   /**
    * Keeps writers away. `auto` takes what the server has and the user may use.

@@ -1,6 +1,7 @@
 import {
   type DecodedValue,
   type DirtyKey,
+  type KeyDescription,
   type KeyFilter,
   type KeyReader,
   MigrateError,
@@ -32,6 +33,13 @@ export interface RedisKeyReaderOptions {
 }
 
 const SCAN_COUNT = 1000
+const LENGTHS: Readonly<Record<string, string>> = {
+  list: 'LLEN',
+  set: 'SCARD',
+  zset: 'ZCARD',
+  hash: 'HLEN',
+  stream: 'XLEN',
+}
 /** Of the keys that were there all the time a SCAN gives all; writers and expiries explain a small difference. */
 const SCAN_SHARE = 0.9
 
@@ -185,6 +193,47 @@ export class RedisKeyReader implements KeyReader {
       this.expireTime = !(probe instanceof ReplyError)
     }
     return this.expireTime
+  }
+
+  async describe(db: number, keys: readonly Buffer[]): Promise<readonly (KeyDescription | null)[]> {
+    if (keys.length === 0) return []
+    const link = await this.link('read')
+    const absolute = await this.hasExpireTime(link, db, keys[0])
+    const first = await link.pipeline((out) => {
+      for (const key of keys) {
+        out.call('TYPE', key)
+        out.call('OBJECT', 'ENCODING', key)
+        out.call('MEMORY', 'USAGE', key)
+        out.call(absolute ? 'PEXPIRETIME' : 'PTTL', key)
+      }
+      return keys.length * 4
+    }, db)
+    const types = keys.map((_, i) => String(first[i * 4]))
+    const lengths = await link.pipeline((out) => {
+      let calls = 0
+      for (const [i, key] of keys.entries()) {
+        const command = LENGTHS[types[i]]
+        if (command === undefined) continue
+        out.call(command, key)
+        calls++
+      }
+      return calls
+    }, db)
+    const now = Date.now()
+    let length = 0
+    return keys.map((_, i): KeyDescription | null => {
+      const [encoding, memory, expiry] = first.slice(i * 4 + 1, i * 4 + 4)
+      const elements = LENGTHS[types[i]] === undefined ? 1 : Number(lengths[length++])
+      const ttl = Number(expiry)
+      if (types[i] === 'none' || ttl === -2) return null
+      return {
+        type: types[i],
+        encoding: encoding instanceof ReplyError || encoding === null ? 'unknown' : String(encoding),
+        bytes: memory instanceof ReplyError || memory === null ? null : Number(memory),
+        elements: Number.isFinite(elements) ? elements : 1,
+        expireAt: !Number.isFinite(ttl) || ttl < 0 ? 0 : absolute ? ttl : now + ttl,
+      }
+    })
   }
 
   async exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]> {

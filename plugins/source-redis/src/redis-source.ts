@@ -8,6 +8,7 @@ import {
   type Shard,
   type Source,
   type SourceCapabilities,
+  type SourceSurvey,
 } from '@ferrite-migrate/contracts'
 import { ReplyError } from '@ferrite-migrate/protocol'
 import {
@@ -24,6 +25,7 @@ import { examineSource, type SourceFacts, sourceFindings } from './preflight.js'
 import { PsyncShard } from './psync-shard.js'
 import { putUpFence } from './redis-fence.js'
 import { ScanShard } from './scan-shard.js'
+import { surveySource } from './survey.js'
 
 /** How changes are learned; `polling` compares everything again and again. */
 export type Capture = 'psync' | 'notifications' | 'polling'
@@ -154,6 +156,15 @@ export class RedisSource implements Source {
       kind,
       check,
     )
+  }
+
+  async survey(): Promise<SourceSurvey> {
+    const link = await RedisLink.open({ ...this.endpoint, db: 0 }, this.trace)
+    try {
+      return await surveySource(link)
+    } finally {
+      link.close()
+    }
   }
 
   async load(): Promise<{ cpu: number | null; latencyMs: number }> {

@@ -3,6 +3,8 @@ export interface KeyPattern {
   readonly pattern: string
   readonly keys: number
   readonly bytes: number
+  /** Of these, keys that expire within an hour. */
+  readonly shortLived: number
   readonly example: string
 }
 
@@ -11,6 +13,7 @@ interface Entry {
   readonly example: string
   keys: number
   bytes: number
+  shortLived: number
 }
 
 /** More shapes than this are counted as "other". */
@@ -38,10 +41,10 @@ function isSeparator(byte: number): boolean {
  */
 export class KeyPatterns {
   private readonly entries = new Map<number, Entry>()
-  private other: Entry = { text: '(other)', example: '', keys: 0, bytes: 0 }
+  private other: Entry = { text: '(other)', example: '', keys: 0, bytes: 0, shortLived: 0 }
   private readonly shape = Buffer.alloc(512)
 
-  add(data: Buffer, start: number, end: number, bytes: number, weight = 1): void {
+  add(data: Buffer, start: number, end: number, bytes: number, shortLived: boolean, weight = 1): void {
     const { shape } = this
     let low = 0x811c9dc5
     let high = 0x9747b28c
@@ -88,12 +91,14 @@ export class KeyPatterns {
           example: data.toString('utf8', start, Math.min(end, start + 100)),
           keys: 0,
           bytes: 0,
+          shortLived: 0,
         }
         this.entries.set(hash, entry)
       }
     }
     entry.keys += weight
     entry.bytes += bytes * weight
+    if (shortLived) entry.shortLived += weight
   }
 
   /** How many shapes were found. */
@@ -140,7 +145,8 @@ function group(entries: readonly Entry[], depth: number, total: number): KeyPatt
       if (finer.length > 1 && finer.length <= 200) return finer
     }
     const bytes = members.reduce((sum, entry) => sum + entry.bytes, 0)
+    const shortLived = members.reduce((sum, entry) => sum + entry.shortLived, 0)
     const example = members.reduce((most, entry) => (entry.keys > most.keys ? entry : most)).example
-    return [{ pattern, keys, bytes, example }]
+    return [{ pattern, keys, bytes, shortLived, example }]
   })
 }

@@ -33,6 +33,7 @@ export interface KeySummary {
   readonly bigKeys: readonly BigKey[]
 }
 
+const SHORT_MS = 3_600_000
 const BUCKETS: readonly (readonly [string, number])[] = [
   ['expired', 0],
   ['under 1 minute', 60_000],
@@ -109,7 +110,7 @@ export class KeyStatistics {
       while (left > BUCKETS[bucket][1]) bucket++
       this.ttl[bucket] += weight
     }
-    this.patterns.add(data, keyStart, keyEnd, bytes, weight)
+    this.patterns.add(data, keyStart, keyEnd, bytes, expireAt > 0 && expireAt - this.now < SHORT_MS, weight)
     if (bytes > this.threshold || this.big.length < this.topKeys)
       this.keepBig(db, data, keyStart, keyEnd, type, bytes, elements)
   }

@@ -85,6 +85,10 @@ export interface Target extends AsyncDisposable {
   checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined>
   /** How many lanes serve this target best when nobody says; default 4. */
   readonly advisedLanes?: number
+  /**
+   * Takes what is no key (a function library), so that the target knows it as the source does. False = it cannot.
+   */
+  takeAside?(what: 'function' | 'module-aux' | 'script', payload: Buffer): Promise<boolean>
   /** Accepts the server as it is now, after FM_TARGET_LOST. */
   reconnect?(): Promise<void>
   /** Removes a migration's checkpoints. */

@@ -30,9 +30,9 @@ export function contentFindings(contents: Contents, dialect: Dialect, config: Re
     lacks('content-hyperloglog', contents.hyperLogLogs, 'HyperLogLogs, which the target keeps in a form of its own')
   if (contents.functions > 0)
     findings.push({
-      level: policy === 'fail' ? 'fail' : 'warn',
+      level: 'info',
       code: 'content-functions',
-      text: `${contents.functions} function libraries, which are no keys: load them at the target yourself`,
+      text: `${contents.functions} function libraries: loaded at the target where it takes them, else counted as not carried`,
     })
   for (const [name, count] of contents.modules)
     if (dialect.rendering === 'restore' && count > 0)

@@ -200,7 +200,8 @@ export class ShardRun {
         this.options.progress.changesApplied += event.keys.length
         return true
       case 'aside':
-        this.options.progress.leaveOut(event.what, null)
+        if (!(await this.options.target.takeAside?.(event.what, event.payload)))
+          this.options.progress.leaveOut(event.what, null)
         return true
     }
   }

@@ -68,6 +68,7 @@ export class RdbReader {
   private readonly batchBytes: number
   private readonly crc: Crc64 | null
   private crcFrom = 0
+  private keys = 0
   private start = 0
   private version = 0
   private db = 0
@@ -90,6 +91,17 @@ export class RdbReader {
   }
 
   async *read(): AsyncGenerator<RdbEvent> {
+    try {
+      yield* this.events()
+    } catch (error) {
+      if (!(error instanceof MigrateError) || !error.code.startsWith('FM_RDB_') || this.keys === 0) throw error
+      throw new MigrateError(error.code, `${error.message}; ${this.keys} keys were read before`, error.hint, {
+        cause: error,
+      })
+    }
+  }
+
+  private async *events(): AsyncGenerator<RdbEvent> {
     const window = this.window
     this.start = window.offset()
     this.crcFrom = window.pos
@@ -127,6 +139,7 @@ export class RdbReader {
       this.scan.base = shift
       let at = window.pos
       let lastEnd = -1
+      const had = batch.length
       let lastDb = this.db
       while (batch.length < this.batchRecords && shift + at - batchFrom < this.batchBytes) {
         const code = at < end ? data[at] : MORE
@@ -178,6 +191,7 @@ export class RdbReader {
         at = next
       }
       window.pos = at
+      this.keys += batch.length - had
       if (lastEnd >= 0) this.place = { offset: shift + lastEnd, db: lastDb, version: this.version }
       this.digest()
       if (opcode === Opcode.eof) {
@@ -201,6 +215,7 @@ export class RdbReader {
         const sliced = this.slicedRecord(expireAt)
         if (sliced !== null) {
           if (batch.length > 0) yield flush()
+          this.keys++
           yield { kind: 'records', records: [sliced], byteLength: 0, block: window.retain(), place: this.place }
           if (!this.slicesDone)
             throw new MigrateError(

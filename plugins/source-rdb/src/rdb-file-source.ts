@@ -22,7 +22,8 @@ export class RdbFileSource implements Source {
     this.shards = [
       new RdbFileShard('0', {
         path,
-        checksum: options.checksum === true,
+        // What was read beforehand was checked then.
+        checksum: options.checksum === true && contents === null,
         batchSize: Number(options['batch-size']),
         sliceLimit: Number(options['slice-limit']),
         keys: contents?.keys ?? null,

@@ -120,7 +120,7 @@ export function sourceFindings(facts: SourceFacts, capture: string): Finding[] {
   if (facts.functions > 0)
     warn(
       'source-functions',
-      `${facts.functions} function libraries are at the source: load them at the target yourself (FUNCTION DUMP, FUNCTION RESTORE)`,
+      `${facts.functions} function libraries are at the source: ${capture === 'psync' ? 'they are loaded at the target where it takes them' : 'load them at the target yourself (FUNCTION DUMP, FUNCTION RESTORE)'}`,
     )
   const policy = facts.config.get('maxmemory-policy')
   if (policy !== undefined && policy !== 'noeviction')

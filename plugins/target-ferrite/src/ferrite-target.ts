@@ -145,6 +145,18 @@ export class FerriteTarget implements Target {
     await this.inFirstDb('DEL', checkpointKey(migration, shard))
   }
 
+  async takeAside(what: string, payload: Buffer): Promise<boolean> {
+    if (what !== 'function' || !this.knows('FUNCTION')) return false
+    const link = await this.controlLink()
+    const [reply] = await link.pipeline((out) => {
+      out.call('FUNCTION', 'LOAD', 'REPLACE', payload)
+      return 1
+    })
+    if (reply instanceof ReplyError)
+      this.context.logger.log('warn', `a function library was not taken: ${reply.message.slice(0, 160)}`)
+    return !(reply instanceof ReplyError)
+  }
+
   /** Checkpoints are in database 0, whatever the control connection did before. */
   private async inFirstDb(...argv: (string | Buffer)[]): Promise<Reply> {
     const link = await this.controlLink()

@@ -7,6 +7,7 @@ import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
 import { type DatasetName, fill } from './dataset.js'
 import { benchFerrite } from './ferrite-bench.js'
+import { benchFiles } from './files-bench.js'
 import { benchCutover, benchResume } from './lifecycle-bench.js'
 import { benchWrites, type Follower, type LiveRow } from './live-bench.js'
 import { processUse } from './measure.js'
@@ -15,7 +16,7 @@ import { benchSnapshot, type Row } from './snapshot-bench.js'
 import { LiveTool } from './tool.js'
 
 /**
- * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [--keys N] [--rounds N]: without names, all of them.
+ * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [files] [--keys N] [--rounds N]: without names, all of them.
  * Results are appended to docs/benchmarks.md under machine and date.
  */
 const args = process.argv.slice(2)
@@ -150,6 +151,15 @@ if (wants('snapshot') || wants('large') || wants('binary') || wants('ferrite')) 
   if (wants('large')) await snapshots('large', keys, false)
   if (wants('binary')) await snapshots('binary', Math.floor(keys / 5), false)
   if (wants('ferrite')) await ferrite()
+  say('')
+}
+if (wants('files')) {
+  say('| job | tool | wall s | CPU s | RSS MB | checked |')
+  say('|---|---|---|---|---|---|')
+  for (const row of await benchFiles(keys, rounds))
+    say(
+      `| ${row.job} | ${row.tool} | ${number(row.wallS, 2)} | ${number(row.cpuS, 2)} | ${number(row.rssMb, 0)} | ${row.checked} |`,
+    )
   say('')
 }
 if (wants('lifecycle')) {

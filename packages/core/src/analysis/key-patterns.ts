@@ -43,22 +43,18 @@ export class KeyPatterns {
   private readonly entries = new Map<number, Entry>()
   private other: Entry = { text: '(other)', example: '', keys: 0, bytes: 0, shortLived: 0 }
   private readonly shape = Buffer.alloc(512)
+  private low = 0
+  private high = 0
+  private length = 0
 
   add(data: Buffer, start: number, end: number, bytes: number, shortLived: boolean, weight = 1): void {
     const { shape } = this
-    let low = 0x811c9dc5
-    let high = 0x9747b28c
-    let length = 0
-    const emit = (byte: number): void => {
-      low = Math.imul(low ^ byte, 0x01000193)
-      high = Math.imul(high ^ byte, 0x5bd1e995)
-      high ^= high >>> 15
-      if (length < shape.length) shape[length] = byte
-      length++
-    }
+    this.low = 0x811c9dc5
+    this.high = 0x9747b28c
+    this.length = 0
     for (let at = start; at < end; ) {
       if (isSeparator(data[at])) {
-        emit(data[at++])
+        this.emit(data[at++])
         continue
       }
       const from = at
@@ -70,24 +66,24 @@ export class KeyPatterns {
           if (digit < 0) digit = at
         } else if (digit >= 0) letterAfter = true
       }
-      if (digit < 0 && at - from < LONG_SEGMENT) for (let i = from; i < at; i++) emit(data[i])
+      if (digit < 0 && at - from < LONG_SEGMENT) for (let i = from; i < at; i++) this.emit(data[i])
       else {
         // `user12` is user*, `a1b2` is *; a UUID's parts are one *.
-        if (digit > from && !letterAfter) for (let i = from; i < digit; i++) emit(data[i])
-        else if (length >= 2 && shape[length - 1] === 45 && shape[length - 2] === STAR) {
-          emit(STAR)
+        if (digit > from && !letterAfter) for (let i = from; i < digit; i++) this.emit(data[i])
+        else if (this.length >= 2 && shape[this.length - 1] === 45 && shape[this.length - 2] === STAR) {
+          this.emit(STAR)
           continue
         }
-        emit(STAR)
+        this.emit(STAR)
       }
     }
-    const hash = (low >>> 0) * 2097152 + (high >>> 11)
+    const hash = (this.low >>> 0) * 2097152 + (this.high >>> 11)
     let entry = this.entries.get(hash)
     if (entry === undefined) {
       if (this.entries.size >= MOST) entry = this.other
       else {
         entry = {
-          text: shape.toString('latin1', 0, Math.min(length, shape.length)).replace(/\*(-\*)+/g, '*'),
+          text: shape.toString('latin1', 0, Math.min(this.length, shape.length)).replace(/\*(-\*)+/g, '*'),
           example: data.toString('utf8', start, Math.min(end, start + 100)),
           keys: 0,
           bytes: 0,
@@ -99,6 +95,14 @@ export class KeyPatterns {
     entry.keys += weight
     entry.bytes += bytes * weight
     if (shortLived) entry.shortLived += weight
+  }
+
+  private emit(byte: number): void {
+    this.low = Math.imul(this.low ^ byte, 0x01000193)
+    const high = Math.imul(this.high ^ byte, 0x5bd1e995)
+    this.high = high ^ (high >>> 15)
+    if (this.length < this.shape.length) this.shape[this.length] = byte
+    this.length++
   }
 
   /** How many shapes were found. */

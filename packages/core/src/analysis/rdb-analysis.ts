@@ -126,7 +126,8 @@ export async function analyzeRdb(feed: ByteFeed, options: RdbAnalysisOptions): P
       case 'records': {
         countSliced(event.byteLength)
         for (const record of event.records) {
-          const { value } = record instanceof PackedRecord ? { value: null } : record
+          const packed = record instanceof PackedRecord
+          const value = packed ? null : record.value
           if (value !== null && value.form === 'sliced') {
             let elements = 0
             let bytes = 0
@@ -155,7 +156,6 @@ export async function analyzeRdb(feed: ByteFeed, options: RdbAnalysisOptions): P
           }
           const encoding = rdbTypeName(facts.type)
           const { db, expireAt } = record
-          const packed = record instanceof PackedRecord
           const data = packed ? record.data : record.key
           const start = packed ? record.keyStart : 0
           const end = packed ? record.keyEnd : record.key.length

@@ -1,7 +1,9 @@
 import type { ChangeBatch, Checkpoint, SnapshotBatch, Target, WriteResult } from '@ferrite-migrate/contracts'
 
 /** Batches under way over all lanes: enough to keep the target busy while the next are rendered. */
-const UNDER_WAY = 16
+const UNDER_WAY = 8
+/** A single lane needs more, because all of them may be answered at once. */
+const UNDER_WAY_ALONE = 16
 
 /** The ordered connections to a target. Writing waits only when a lane has enough under way. */
 export class LanePool {
@@ -18,6 +20,10 @@ export class LanePool {
     this.target = target
     this.onResult = onResult
     this.underWay = Array.from({ length: lanes }, () => new Set())
+  }
+
+  private get mostPerLane(): number {
+    return this.lanes === 1 ? UNDER_WAY_ALONE : Math.max(2, Math.floor(UNDER_WAY / this.lanes))
   }
 
   get lanes(): number {
@@ -51,7 +57,7 @@ export class LanePool {
 
   private async start(number: number, task: () => Promise<void>): Promise<void> {
     const lane = this.underWay[number]
-    while (lane.size >= Math.max(2, Math.floor(UNDER_WAY / this.lanes))) await Promise.race(lane)
+    while (lane.size >= this.mostPerLane) await Promise.race(lane)
     this.check()
     const work: Promise<void> = task()
       .catch((error: unknown) => {

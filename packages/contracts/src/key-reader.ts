@@ -18,6 +18,16 @@ export interface KeyDescription {
   readonly expireAt: number
 }
 
+/** The shape of a key that is too large to be read at once. */
+export const SLICED_SHAPE = 255
+
+/** Values and expiries as the server sent them: equal bytes are equal keys, while different bytes may be equal too. */
+export interface RawPage {
+  readonly bytes: Buffer
+  /** The same taken apart; values are views. */
+  records(): readonly (SnapshotRecord | null)[]
+}
+
 /** Reads keys of a store, without order or snapshot. Never yields a migration's own checkpoint keys. */
 export interface KeyReader {
   /** All keys, in batches of one db each; a key may come twice. */
@@ -35,6 +45,15 @@ export interface KeyReader {
   expiries(db: number, keys: readonly Buffer[]): Promise<readonly number[]>
   /** What the server says of the keys, null where a key does not exist. */
   describe?(db: number, keys: readonly Buffer[]): Promise<readonly (KeyDescription | null)[]>
+  /** How each key is best read for a comparison: by numbers that only `raw` of the same kind of reader understands; 255 = in slices. */
+  shapes?(db: number, keys: readonly Buffer[], limit: number): Promise<Uint8Array>
+  /**
+   * The cheapest form of `read`; null when a key is not what its shape says. Several may be under way at once.
+   * @param shapes of the other side, so that both read the same way
+   */
+  raw?(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null>
+  /** One key in slices, whatever its size; the slices are read before the next call. */
+  readSliced?(db: number, key: Buffer): Promise<SnapshotRecord | null>
   /** Which of the keys exist. */
   exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]>
   close(): Promise<void>

@@ -1,5 +1,5 @@
-import type { Value } from '@ferrite-migrate/contracts'
-import { type DigestOptions, decodeValue, digestValue } from '@ferrite-migrate/protocol'
+import type { SlicedValue, StreamValue, Value } from '@ferrite-migrate/contracts'
+import { type DigestOptions, decodeValue, digestValue, scoreBits, ValueDigest } from '@ferrite-migrate/protocol'
 
 function digest(value: Value, options: DigestOptions): Buffer {
   if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) return value.body
@@ -18,4 +18,38 @@ export function sameValue(a: Value, b: Value, options: DigestOptions): boolean {
   )
     return true
   return digest(a, options).equals(digest(b, options))
+}
+
+/** The digest of a value that is read piece by piece; comparable only with another one of this kind. */
+async function digestSliced({ type, slices }: SlicedValue, options: DigestOptions): Promise<Buffer> {
+  const digest = new ValueDigest(type)
+  let stream: StreamValue | undefined
+  for await (const { items, fieldExpireAt, entries, stream: tail } of slices) {
+    if (type === 'list' || type === 'string') for (const item of items) digest.ordered(item)
+    else if (type === 'set') for (const item of items) digest.unordered(item)
+    else if (type === 'zset')
+      for (let i = 0; i < items.length; i += 2) digest.unordered(items[i], scoreBits(items[i + 1]))
+    else if (type === 'hash')
+      for (let i = 0; i < items.length; i += 2) {
+        const at = options.fieldExpiry === false ? 0 : (fieldExpireAt?.[i >> 1] ?? 0)
+        digest.unordered(items[i], items[i + 1], at === 0 ? undefined : Buffer.from(String(at)))
+      }
+    for (const entry of entries ?? []) {
+      digest.ordered(Buffer.from(`${entry.id} ${entry.fields.length}`))
+      for (const field of entry.fields) digest.ordered(field)
+    }
+    stream = tail ?? stream
+  }
+  return stream === undefined
+    ? digest.end()
+    : Buffer.concat([digest.end(), digestValue({ ...stream, entries: [] }, options)])
+}
+
+/**
+ * The same for two values in slices. SCAN may give an element twice while a collection is rehashed: a difference is to be
+ * looked at again.
+ */
+export async function sameSliced(a: SlicedValue, b: SlicedValue, options: DigestOptions): Promise<boolean> {
+  const [left, right] = await Promise.all([digestSliced(a, options), digestSliced(b, options)])
+  return left.equals(right)
 }

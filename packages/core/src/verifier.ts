@@ -1,9 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { DirtyKey, KeyReader, SnapshotRecord, Value } from '@ferrite-migrate/contracts'
+import {
+  type DirtyKey,
+  type KeyReader,
+  SLICED_SHAPE,
+  type SnapshotRecord,
+  type Value,
+} from '@ferrite-migrate/contracts'
 import { type DigestOptions, keyTypeOf } from '@ferrite-migrate/protocol'
+import { FingerprintSet } from './fingerprint-set.js'
 import type { RecordFilter } from './key-filter.js'
 import { printableKey } from './progress.js'
-import { sameValue } from './value-equality.js'
+import { RecordMap } from './record-map.js'
+import { sameSliced, sameValue } from './value-equality.js'
 
 export type DifferenceKind = 'missing-target' | 'missing-source' | 'type' | 'value' | 'ttl' | 'unreadable'
 
@@ -29,6 +37,8 @@ export interface VerifyReport {
 
 export interface VerifyOptions {
   readonly filter: RecordFilter
+  /** Names and databases at the target; the same when left out. */
+  readonly map?: RecordMap
   readonly digest: DigestOptions
   readonly ttlToleranceMs: number
   /** How often a difference is looked at again before it counts. */
@@ -39,25 +49,34 @@ export interface VerifyOptions {
   onProgress?(compared: number): void
 }
 
-const PAGE = 500
+const PAGE = 1000
+/** Pages under way at once: enough to keep both servers busy while one is compared. */
+const UNDER_WAY = 4
 const REPORTED = 1000
 /** Differences kept to look at again; more than that are counted at once, since no pause will mend them. */
 const SUSPECTS = 200_000
+/** Values that take more memory than this are read in slices. */
+const LARGE_BYTES = 4 << 20
 
 function typeOf(value: Value): string {
   return value.form === 'rdb' ? (keyTypeOf(value.type, value.rdbVersion) ?? `type ${value.type}`) : value.type
 }
+
+type Read = SnapshotRecord | null | Error
 
 /** Compares two stores both ways by value. While data changes, only differences that stay count. */
 export class Verifier {
   private readonly source: KeyReader
   private readonly target: KeyReader
   private readonly options: VerifyOptions
+  private readonly map: RecordMap
 
+  /** Keys are named as at the source throughout; `options.map` says how the target calls them. */
   constructor(source: KeyReader, target: KeyReader, options: VerifyOptions) {
     this.source = source
     this.target = target
     this.options = options
+    this.map = options.map ?? new RecordMap('{key}', {})
   }
 
   async run(): Promise<VerifyReport> {
@@ -65,6 +84,7 @@ export class Verifier {
     const suspects: DirtyKey[] = []
     let surplus = 0
     const found: Difference[] = []
+    const seen = new FingerprintSet()
     const suspect = (key: DirtyKey, difference: Difference): void => {
       if (suspects.length < SUSPECTS) suspects.push({ db: key.db, key: Buffer.from(key.key) })
       else {
@@ -72,31 +92,35 @@ export class Verifier {
         found.push(difference)
       }
     }
-    for await (const page of this.pages(this.source)) {
-      compared += page.length
+    await this.inParallel(this.pages(this.source), async (page) => {
+      for (const { db, key } of page) seen.add(db, key)
       for (const [i, difference] of (await this.compare(page)).entries()) if (difference) suspect(page[i], difference)
+      compared += page.length
       this.options.onProgress?.(compared)
-    }
-    for await (const page of this.pages(this.target)) {
-      const there = await this.source.exist(
-        page[0].db,
-        page.map(({ key }) => key),
-      )
-      page.forEach((key, i) => {
-        if (there[i]) return
-        compared++
-        suspect(key, {
-          kind: 'missing-source',
-          db: key.db,
-          key: printableKey(key.key),
-          keyBase64: key.key.toString('base64'),
-          detail: 'only at the target',
+    })
+    if (!(await this.noSurplus(compared, suspects.length)))
+      await this.inParallel(this.targetPages(seen), async (page) => {
+        const there = await this.source.exist(
+          page[0].db,
+          page.map(({ key }) => key),
+        )
+        page.forEach((key, i) => {
+          if (there[i]) return
+          compared++
+          suspect(key, this.difference('missing-source', key, 'only at the target'))
         })
+        this.options.onProgress?.(compared)
       })
-      this.options.onProgress?.(compared)
-    }
     found.push(...(await this.settle(suspects)))
     return this.report(compared, found, surplus)
+  }
+
+  /** When every key of the source is equal at the target, and the target has no more keys, it has none of its own. */
+  private async noSurplus(compared: number, suspects: number): Promise<boolean> {
+    if (suspects > 0 || !this.options.filter.open || !this.map.open) return false
+    let keys = 0
+    for (const size of (await this.target.size()).values()) keys += size
+    return keys === compared
   }
 
   /** Compares these keys only, both ways. */
@@ -106,6 +130,42 @@ export class Verifier {
     for (const page of byDb(taken))
       for (const [i, difference] of (await this.compare(page)).entries()) if (difference) suspects.push(page[i])
     return this.report(taken.length, await this.settle(suspects), 0)
+  }
+
+  /** Compares records that come from elsewhere (a file) with the target; they are valid only during the call. */
+  async compareRecords(records: readonly SnapshotRecord[]): Promise<Difference[]> {
+    const differences: Difference[] = []
+    for (const page of byDb(records)) {
+      const read = await this.readAll(this.target, page, true)
+      for (const [i, record] of page.entries()) {
+        const difference = await this.judge(record, record, read[i])
+        if (difference !== null) differences.push(difference)
+      }
+    }
+    return differences
+  }
+
+  /** Target keys, by their source names, that are not in the set. */
+  async surplus(seen: FingerprintSet): Promise<Difference[]> {
+    const found: Difference[] = []
+    for await (const page of this.targetPages(seen))
+      for (const key of page) found.push(this.difference('missing-source', key, 'only at the target'))
+    return found
+  }
+
+  report(compared: number, found: readonly Difference[], surplus: number): VerifyReport {
+    const count = (kind: DifferenceKind): number => found.filter((one) => one.kind === kind).length
+    const missingSource = count('missing-source')
+    const missingTarget = count('missing-target')
+    return {
+      compared,
+      matching: compared - found.length,
+      mismatched: found.length - missingSource - missingTarget,
+      missingSource,
+      missingTarget,
+      differences: found.slice(0, REPORTED),
+      equal: found.length === 0 && surplus === 0,
+    }
   }
 
   /** Looks at suspects again until they are equal or the rounds are over; gives what stays different. */
@@ -129,19 +189,22 @@ export class Verifier {
     return []
   }
 
-  private report(compared: number, found: readonly Difference[], surplus: number): VerifyReport {
-    const count = (kind: DifferenceKind): number => found.filter((one) => one.kind === kind).length
-    const missingSource = count('missing-source')
-    const missingTarget = count('missing-target')
-    return {
-      compared,
-      matching: compared - found.length,
-      mismatched: found.length - missingSource - missingTarget,
-      missingSource,
-      missingTarget,
-      differences: found.slice(0, REPORTED),
-      equal: found.length === 0 && surplus === 0,
+  /** Works on some pages at once; the order of their results does not matter. */
+  private async inParallel(pages: AsyncIterable<DirtyKey[]>, work: (page: DirtyKey[]) => Promise<void>): Promise<void> {
+    const underWay = new Set<Promise<void>>()
+    let failure: unknown
+    for await (const page of pages) {
+      while (underWay.size >= UNDER_WAY) await Promise.race(underWay)
+      if (failure !== undefined) break
+      const task: Promise<void> = work(page)
+        .catch((error: unknown) => {
+          failure ??= error
+        })
+        .finally(() => underWay.delete(task))
+      underWay.add(task)
     }
+    await Promise.all(underWay)
+    if (failure !== undefined) throw failure
   }
 
   /** Pages of one database each that pass the filter by name. */
@@ -155,80 +218,147 @@ export class Verifier {
     }
   }
 
-  /** One answer per key: null = equal, or gone on both sides, or not of this migration. */
-  private async compare(page: readonly DirtyKey[]): Promise<(Difference | null)[]> {
-    const db = page[0].db
-    const keys = page.map(({ key }) => key)
-    const [left, right] = await Promise.all([this.readAll(this.source, db, keys), this.readAll(this.target, db, keys)])
-    const now = Date.now()
-    return keys.map((key, i) => {
-      const a = left[i]
-      const b = right[i]
-      const make = (kind: DifferenceKind, detail: string): Difference => ({
-        kind,
-        db,
-        key: printableKey(key),
-        keyBase64: key.toString('base64'),
-        detail,
-      })
-      if (a instanceof Error) return make('unreadable', `source: ${a.message}`)
-      if (b instanceof Error) return make('unreadable', `target: ${b.message}`)
-      // A key whose time is over counts as gone on either side, wherever expiry is in its round.
-      const alive = (record: SnapshotRecord | null): SnapshotRecord | null =>
-        record === null || (record.expireAt > 0 && record.expireAt <= now) ? null : record
-      const from = alive(a)
-      const to = alive(b)
-      if (from === null && to === null) return null
-      if (from === null) {
-        if (this.options.filter.needsValue && !this.options.filter.takes(to!)) return null
-        return to!.expireAt > 0 && to!.expireAt - now < this.options.ttlToleranceMs
-          ? null
-          : make('missing-source', 'only at the target')
+  private async *targetPages(seen: FingerprintSet): AsyncGenerator<DirtyKey[]> {
+    for await (const keys of this.target.keys()) {
+      if (this.options.signal.aborted) return
+      const unknown: DirtyKey[] = []
+      for (const { db, key } of keys) {
+        const original = this.map.open ? { db, key } : this.map.original(db, key)
+        if (original === null || !this.options.filter.takesKey(original.db, original.key)) continue
+        if (!seen.has(original.db, original.key)) unknown.push(original)
       }
-      if (!this.options.filter.takes(from)) return null
-      if (to === null)
-        return from.expireAt > 0 && from.expireAt - now < this.options.ttlToleranceMs
-          ? null
-          : make('missing-target', 'only at the source')
-      const types = [typeOf(from.value), typeOf(to.value)]
-      if (types[0] !== types[1]) return make('type', `${types[0]} at the source, ${types[1]} at the target`)
-      if (!sameValue(from.value, to.value, this.options.digest)) return make('value', `the ${types[0]} differs`)
-      if (
-        (from.expireAt === 0) !== (to.expireAt === 0) ||
-        Math.abs(from.expireAt - to.expireAt) > this.options.ttlToleranceMs
+      for (const page of byDb(unknown)) yield page
+    }
+  }
+
+  private difference(kind: DifferenceKind, { db, key }: DirtyKey, detail: string): Difference {
+    return { kind, db, key: printableKey(key), keyBase64: key.toString('base64'), detail }
+  }
+
+  /** One answer per key: null = equal, or gone on both sides, or not of this comparison. */
+  private async compare(page: readonly DirtyKey[]): Promise<(Difference | null)[]> {
+    const { source, target } = this
+    const same = source.shapes !== undefined && source.raw !== undefined && target.raw !== undefined
+    if (!same || !this.map.open || this.options.filter.needsValue) return this.compareRead(page)
+    const { db } = page[0]
+    const keys = page.map(({ key }) => key)
+    const shapes = await source.shapes!(db, keys, LARGE_BYTES)
+    if (!shapes.includes(SLICED_SHAPE)) return this.compareRaw(page, keys, shapes)
+    const small = page.filter((_, i) => shapes[i] !== SLICED_SHAPE)
+    const found = await this.compareRaw(
+      small,
+      small.map(({ key }) => key),
+      shapes.filter((shape) => shape !== SLICED_SHAPE),
+    )
+    const results: (Difference | null)[] = []
+    let next = 0
+    for (const [i, key] of page.entries())
+      results.push(shapes[i] === SLICED_SHAPE ? await this.compareLarge(key) : found[next++])
+    return results
+  }
+
+  private async compareRaw(
+    page: readonly DirtyKey[],
+    keys: readonly Buffer[],
+    shapes: Uint8Array,
+  ): Promise<(Difference | null)[]> {
+    if (page.length === 0) return []
+    const { db } = page[0]
+    const [left, right] = await Promise.all([this.source.raw!(db, keys, shapes), this.target.raw!(db, keys, shapes)])
+    if (left === null || right === null) return this.compareRead(page)
+    if (left.bytes.equals(right.bytes)) return keys.map(() => null)
+    const [a, b] = [left.records(), right.records()]
+    return Promise.all(page.map((key, i) => this.judge(key, a[i], b[i])))
+  }
+
+  private async compareRead(page: readonly DirtyKey[]): Promise<(Difference | null)[]> {
+    const [left, right] = await Promise.all([
+      this.readAll(this.source, page, false),
+      this.readAll(this.target, page, true),
+    ])
+    return Promise.all(page.map((key, i) => this.judge(key, left[i], right[i])))
+  }
+
+  private async compareLarge(key: DirtyKey): Promise<Difference | null> {
+    const there = this.map.map({ ...key, value: NOTHING, expireAt: 0 })
+    try {
+      const [a, b] = await Promise.all([
+        this.source.readSliced!(key.db, key.key),
+        this.target.readSliced!(there.db, there.key),
+      ])
+      return await this.judge(key, a, b)
+    } catch (error) {
+      return this.difference('unreadable', key, (error as Error).message)
+    }
+  }
+
+  private async judge(key: DirtyKey, a: Read, b: Read): Promise<Difference | null> {
+    const { filter, ttlToleranceMs, digest } = this.options
+    const make = (kind: DifferenceKind, detail: string): Difference => this.difference(kind, key, detail)
+    if (a instanceof Error) return make('unreadable', `source: ${a.message}`)
+    if (b instanceof Error) return make('unreadable', `target: ${b.message}`)
+    const now = Date.now()
+    // A key whose time is over counts as gone on either side, wherever expiry is in its round.
+    const alive = (record: SnapshotRecord | null): SnapshotRecord | null =>
+      record === null || (record.expireAt > 0 && record.expireAt <= now) ? null : record
+    const from = alive(a)
+    const to = alive(b)
+    if (from === null && to === null) return null
+    if (from === null) {
+      if (filter.needsValue && !filter.takes(to!)) return null
+      return to!.expireAt > 0 && to!.expireAt - now < ttlToleranceMs
+        ? null
+        : make('missing-source', 'only at the target')
+    }
+    if (!filter.takes(from)) return null
+    if (to === null)
+      return from.expireAt > 0 && from.expireAt - now < ttlToleranceMs
+        ? null
+        : make('missing-target', 'only at the source')
+    const types = [typeOf(from.value), typeOf(to.value)]
+    if (types[0] !== types[1]) return make('type', `${types[0]} at the source, ${types[1]} at the target`)
+    const same =
+      from.value.form === 'sliced' && to.value.form === 'sliced'
+        ? await sameSliced(from.value, to.value, digest)
+        : sameValue(from.value, to.value, digest)
+    if (!same) return make('value', `the ${types[0]} differs`)
+    if ((from.expireAt === 0) !== (to.expireAt === 0) || Math.abs(from.expireAt - to.expireAt) > ttlToleranceMs)
+      return make(
+        'ttl',
+        `expires ${describeExpiry(from.expireAt)} at the source, ${describeExpiry(to.expireAt)} at the target`,
       )
-        return make(
-          'ttl',
-          `expires ${describeExpiry(from.expireAt)} at the source, ${describeExpiry(to.expireAt)} at the target`,
-        )
-      return null
-    })
+    return null
   }
 
   /** A key that cannot be read does not hide the others of its page. */
-  private async readAll(
-    reader: KeyReader,
-    db: number,
-    keys: readonly Buffer[],
-  ): Promise<readonly (SnapshotRecord | null | Error)[]> {
+  private async readAll(reader: KeyReader, page: readonly DirtyKey[], there: boolean): Promise<readonly Read[]> {
+    const named =
+      there && !this.map.open ? page.map(({ db, key }) => this.map.map({ db, key, value: NOTHING, expireAt: 0 })) : page
+    if (named.length === 0) return []
     try {
-      return await reader.read(db, keys, true)
+      return await reader.read(
+        named[0].db,
+        named.map(({ key }) => key),
+        true,
+      )
     } catch (error) {
-      if (keys.length === 1) return [error as Error]
-      const results: (SnapshotRecord | null | Error)[] = []
-      for (const key of keys) results.push((await this.readAll(reader, db, [key]))[0])
+      if (page.length === 1) return [error as Error]
+      const results: Read[] = []
+      for (const key of page) results.push((await this.readAll(reader, [key], there))[0])
       return results
     }
   }
 }
 
+const NOTHING: Value = { form: 'items', type: 'string', items: [] }
+
 function describeExpiry(at: number): string {
   return at === 0 ? 'never' : new Date(at).toISOString()
 }
 
-function byDb(keys: readonly DirtyKey[]): DirtyKey[][] {
-  const pages: DirtyKey[][] = []
-  const open = new Map<number, DirtyKey[]>()
+function byDb<T extends DirtyKey>(keys: readonly T[]): T[][] {
+  const pages: T[][] = []
+  const open = new Map<number, T[]>()
   for (const key of keys) {
     let page = open.get(key.db)
     if (page === undefined || page.length >= PAGE) {

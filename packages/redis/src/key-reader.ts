@@ -5,6 +5,8 @@ import {
   type KeyFilter,
   type KeyReader,
   MigrateError,
+  type RawPage,
+  SLICED_SHAPE,
   type SnapshotRecord,
   type Value,
 } from '@ferrite-migrate/contracts'
@@ -21,6 +23,8 @@ import { isOwnKey } from './checkpoint-key.js'
 import type { Endpoint } from './endpoint.js'
 import { keyspaceSizes, readInfo } from './info.js'
 import { RedisLink, type WireTrace } from './link.js'
+import { rawRecords, SHAPE, shapeOf, writeRead } from './raw-page.js'
+import { RawReader, splitReplies } from './raw-reader.js'
 import { readSlices, readStream } from './value-reader.js'
 
 export interface RedisKeyReaderOptions {
@@ -33,6 +37,15 @@ export interface RedisKeyReaderOptions {
 }
 
 const SCAN_COUNT = 1000
+/** Encodings that no large value has. */
+const PACKED = new Set(['int', 'embstr', 'listpack', 'ziplist', 'intset', 'listpackex'])
+const LENGTH_OF: Readonly<Record<number, string>> = {
+  [SHAPE.string]: 'STRLEN',
+  [SHAPE.hash]: 'HLEN',
+  [SHAPE.list]: 'LLEN',
+  [SHAPE.set]: 'SCARD',
+  [SHAPE.zset]: 'ZCARD',
+}
 const LENGTHS: Readonly<Record<string, string>> = {
   list: 'LLEN',
   set: 'SCARD',
@@ -56,6 +69,7 @@ export class RedisKeyReader implements KeyReader {
   private readonly links = new Map<string, Promise<RedisLink>>()
   private expireTime: boolean | undefined
   private memoryUsage = true
+  private rawReader: RawReader | null = null
 
   constructor(endpoint: Endpoint, options: RedisKeyReaderOptions = {}) {
     this.endpoint = endpoint
@@ -127,19 +141,35 @@ export class RedisKeyReader implements KeyReader {
     match: Buffer | undefined,
     start: string,
   ): AsyncGenerator<{ keys: Buffer[]; cursor: string }> {
-    let cursor = start
-    do {
-      const link = await this.link('scan')
-      const [reply] = await link.pipeline((out) => {
-        if (match === undefined) out.call('SCAN', cursor, 'COUNT', SCAN_COUNT)
-        else out.call('SCAN', cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
-        return 1
-      }, db)
-      if (reply instanceof ReplyError) throw this.refused('SCAN', reply)
-      const [next, keys] = reply as [Buffer, Buffer[]]
-      cursor = String(next)
+    // The next page is asked for while this one is worked on.
+    let page = this.page(db, match, start)
+    for (;;) {
+      const { keys, cursor } = await page
+      const last = cursor === '0'
+      if (!last) {
+        page = this.page(db, match, cursor)
+        // Whoever stops reading leaves this one unanswered.
+        page.catch(() => undefined)
+      }
       yield { keys, cursor }
-    } while (cursor !== '0')
+      if (last) return
+    }
+  }
+
+  private async page(
+    db: number,
+    match: Buffer | undefined,
+    cursor: string,
+  ): Promise<{ keys: Buffer[]; cursor: string }> {
+    const link = await this.link('scan')
+    const [reply] = await link.pipeline((out) => {
+      if (match === undefined) out.call('SCAN', cursor, 'COUNT', SCAN_COUNT)
+      else out.call('SCAN', cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
+      return 1
+    }, db)
+    if (reply instanceof ReplyError) throw this.refused('SCAN', reply)
+    const [next, keys] = reply as [Buffer, Buffer[]]
+    return { keys, cursor: String(next) }
   }
 
   /** Ferrite: only a page that holds every key is complete. Grows until it is, in pieces of 1000 keys. */
@@ -234,6 +264,81 @@ export class RedisKeyReader implements KeyReader {
         expireAt: !Number.isFinite(ttl) || ttl < 0 ? 0 : absolute ? ttl : now + ttl,
       }
     })
+  }
+
+  async shapes(db: number, keys: readonly Buffer[], limit: number): Promise<Uint8Array> {
+    const shapes = new Uint8Array(keys.length)
+    const raw = this.rawLink()
+    const bytes = await raw.call((out) => {
+      out.call('SELECT', db)
+      for (const key of keys) {
+        out.call('TYPE', key)
+        out.call('OBJECT', 'ENCODING', key)
+      }
+      return keys.length * 2 + 1
+    }, true)
+    const replies = splitReplies(bytes ?? Buffer.alloc(0))
+    const unsure: number[] = []
+    for (let i = 0; i < keys.length; i++) {
+      const type = replies[i * 2 + 1]?.toString('latin1') ?? ''
+      const encoding = replies[i * 2 + 2]?.toString('latin1') ?? ''
+      shapes[i] = shapeOf(type, encoding)
+      if (!PACKED.has(encoding)) unsure.push(i)
+    }
+    if (unsure.length > 0) await this.findLarge(db, keys, unsure, shapes, limit)
+    return shapes
+  }
+
+  /** Of the keys that may be large, finds those that are: by length, elements counting as 16 bytes. */
+  private async findLarge(
+    db: number,
+    keys: readonly Buffer[],
+    unsure: readonly number[],
+    shapes: Uint8Array,
+    limit: number,
+  ): Promise<void> {
+    const asked = unsure.filter((i) => LENGTH_OF[shapes[i]] !== undefined)
+    if (asked.length === 0) return
+    const bytes = await this.rawLink().call((out) => {
+      out.call('SELECT', db)
+      for (const i of asked) out.call(LENGTH_OF[shapes[i]], keys[i])
+      return asked.length + 1
+    }, true)
+    const replies = splitReplies(bytes ?? Buffer.alloc(0))
+    asked.forEach((i, n) => {
+      const length = Number(replies[n + 1]?.toString('latin1'))
+      if (length * (shapes[i] === SHAPE.string ? 1 : 16) > limit) shapes[i] = SLICED_SHAPE
+    })
+  }
+
+  async raw(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null> {
+    if (this.options.ferrite || keys.length === 0) return null
+    if (!(await this.hasExpireTime(await this.link('read'), db, keys[0]))) return null
+    const bytes = await this.rawLink().call((out) => {
+      // Always, so that the same pages have the same bytes.
+      out.call('SELECT', db)
+      for (const [i, key] of keys.entries()) {
+        writeRead(out, shapes[i], key)
+        out.call('PEXPIRETIME', key)
+      }
+      return keys.length * 2 + 1
+    }, false)
+    return bytes === null ? null : { bytes, records: () => rawRecords(db, keys, shapes, bytes) }
+  }
+
+  private rawLink(): RawReader {
+    this.rawReader ??= new RawReader(this.endpoint, this.options.trace ?? null)
+    return this.rawReader
+  }
+
+  async readSliced(db: number, key: Buffer): Promise<SnapshotRecord | null> {
+    const [type] = await (await this.link('read')).pipeline((out) => {
+      out.call('TYPE', key)
+      return 1
+    }, db)
+    const [expireAt] = await this.expiries(db, [key])
+    const value = expireAt === -1 ? null : await this.value(db, key, type, true)
+    return value === null ? null : { db, key, value, expireAt }
   }
 
   async exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]> {
@@ -347,6 +452,7 @@ export class RedisKeyReader implements KeyReader {
   }
 
   async close(): Promise<void> {
+    await this.rawReader?.close()
     for (const link of [...this.links.values()])
       await link.then(
         (open) => open.close(),

@@ -22,9 +22,11 @@ export function exitCodeOf(error: unknown): number {
       ? ExitCode.refused
       : error.code === 'FM_VERIFY_DIFFERENCES'
         ? ExitCode.differences
-        : USAGE.test(error.code)
-          ? ExitCode.usage
-          : ExitCode.failed
+        : error.code === 'FM_INTERRUPTED'
+          ? ExitCode.interrupted
+          : USAGE.test(error.code)
+            ? ExitCode.usage
+            : ExitCode.failed
   const { oclif } = error as { oclif?: { exit?: number } }
   // What oclif refuses while parsing is usage, whatever number it carries.
   const name = (error as Error).constructor?.name ?? ''

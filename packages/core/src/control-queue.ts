@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { currentActor } from './actor.js'
 import { openStateDatabase } from './state-database.js'
 
-export type RequestKind = 'pause' | 'resume' | 'stop' | 'cutover'
+export type RequestKind = 'pause' | 'resume' | 'stop' | 'cutover' | 'verify'
 
 /** One step that a request takes, shown to who asked as it happens. */
 export interface RequestStep {

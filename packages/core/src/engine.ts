@@ -1,6 +1,7 @@
 import {
   type ChangeBatch,
   type DirtyKey,
+  type KeyReader,
   type Logger,
   MigrateError,
   type Position,
@@ -18,7 +19,7 @@ import type { RecordFilter } from './key-filter.js'
 import { LanePool } from './lane-pool.js'
 import type { Progress } from './progress.js'
 import type { RecordMap, TargetKeys } from './record-map.js'
-import { ShardRun } from './shard-run.js'
+import { type BothEnds, ShardRun } from './shard-run.js'
 
 /** Where a migration goes on. */
 export interface Resumed {
@@ -95,6 +96,11 @@ export class Engine {
   /** From now on tells the track which keys change. */
   track(track: ChangeTrack | null): void {
     for (const run of this.runs) run.track = track
+  }
+
+  /** What both ends hold at one place of the stream; null where that cannot be had. Only for sources of one shard. */
+  async readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null> {
+    return (await this.runs[0]?.readBoth(keys, target)) ?? null
   }
 
   /** Reads keys again and writes what they are; only for sources of one shard, under state. */

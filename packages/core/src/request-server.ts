@@ -1,6 +1,7 @@
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import type { ControlQueue, ControlRequest, RequestStep } from './control-queue.js'
 import type { CutoverOptions, CutoverResult } from './cutover.js'
+import type { VerifyReport } from './verifier.js'
 
 /** What other processes can ask a running migration for. */
 export interface Served {
@@ -8,6 +9,7 @@ export interface Served {
   pause(): void
   resume(): void
   stop(): void
+  verify(): Promise<VerifyReport>
   cutover(options: Partial<CutoverOptions>, onStep?: (step: RequestStep) => void): Promise<CutoverResult>
 }
 
@@ -91,8 +93,8 @@ export class RequestServer {
   private serve(request: ControlRequest): void {
     const { served } = this
     this.hooks.event(`asked-${request.kind}`, JSON.stringify(printable(request.args)), request.actor)
-    if (request.kind === 'cutover') {
-      void this.cutOver(request)
+    if (request.kind === 'cutover' || request.kind === 'verify') {
+      void this.work(request)
       return
     }
     if (request.kind === 'pause') served.pause()
@@ -101,16 +103,20 @@ export class RequestServer {
     this.queue.answer(request.id, 'done', { steps: [] })
   }
 
-  private async cutOver(request: ControlRequest): Promise<void> {
+  /** Requests that take their time. */
+  private async work(request: ControlRequest): Promise<void> {
     const steps: RequestStep[] = []
     const answer: ControlQueue['answer'] = (id, state, text) => {
       if (!this.closed) this.queue.answer(id, state, text)
     }
     try {
-      const result = await this.served.cutover(request.args as Partial<CutoverOptions>, (step) => {
-        steps.push(step)
-        answer(request.id, 'taken', { steps })
-      })
+      const result =
+        request.kind === 'verify'
+          ? await this.served.verify()
+          : await this.served.cutover(request.args as Partial<CutoverOptions>, (step) => {
+              steps.push(step)
+              answer(request.id, 'taken', { steps })
+            })
       answer(request.id, 'done', { steps, result: { ...result } })
     } catch (error) {
       const { code, message, hint } =

@@ -30,6 +30,18 @@ import { VanishedKeys } from './vanished-keys.js'
 const READ_AT_ONCE = 1000
 const DIRTY_RETRY_MS = 1000
 
+/** The same keys at both ends, at one place of the stream. */
+export interface BothEnds {
+  readonly source: readonly (SnapshotRecord | null)[]
+  readonly target: readonly (SnapshotRecord | null)[]
+}
+
+interface StreamStop {
+  position: Position | null
+  readonly reached: PromiseWithResolvers<boolean>
+  readonly go: PromiseWithResolvers<void>
+}
+
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
 export class ShardRun {
   private readonly options: EngineOptions
@@ -57,6 +69,7 @@ export class ShardRun {
   private sweeping = false
   /** Who wants to know which keys change. */
   track: ChangeTrack | null = null
+  private stop: StreamStop | null = null
   private over = false
   private reader: KeyReader | null = null
 
@@ -398,6 +411,7 @@ export class ShardRun {
             this.heal(result)
           },
         )
+      if (this.stop !== null) await this.standStill(event.position)
       if (this.settling && this.held.keys.size > 0) await this.releaseHeld()
       if (this.dirty.size > 0 && this.handoff === null) await this.handOver(event.position)
       return true
@@ -534,6 +548,43 @@ export class ShardRun {
         await sleep(DIRTY_RETRY_MS)
       }
     }
+  }
+
+  /**
+   * What the source and the target hold at one and the same place of the stream: the stream stops there at the target for
+   * as long as it takes to read them. Null when the place was passed before it was known.
+   */
+  async readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null> {
+    if (this.shard.readAt === undefined || this.options.apply !== 'replay') return null
+    const stop: StreamStop = {
+      position: null,
+      reached: Promise.withResolvers<boolean>(),
+      go: Promise.withResolvers<void>(),
+    }
+    const { records, position } = await this.shard.readAt(keys)
+    stop.position = position
+    if (this.position !== null && this.covers(this.position, position) && !this.covers(position, this.position))
+      return null
+    this.stop = stop
+    try {
+      if (this.position !== null && this.covers(this.position, position)) await this.lanes.drain()
+      else if (!(await stop.reached.promise)) return null
+      const there: (SnapshotRecord | null)[] = []
+      for (const { db, key } of keys) there.push(...(await target.read(db, [key], true)))
+      return { source: records, target: there }
+    } finally {
+      this.stop = null
+      stop.go.resolve()
+    }
+  }
+
+  /** Stands still where somebody wants to look. */
+  private async standStill(position: Position): Promise<void> {
+    const { stop } = this
+    if (stop?.position == null || !this.covers(position, stop.position)) return
+    await this.lanes.drain()
+    stop.reached.resolve(this.covers(stop.position, position))
+    await stop.go.promise
   }
 
   /** Reads these keys again and writes what they are. */

@@ -46,6 +46,8 @@ export interface VerifyOptions {
   /** Pause before the first of these, ms; each is twice the former. */
   readonly pauseMs: number
   readonly signal: AbortSignal
+  /** Differences named in the report at most; all are counted. Default 1000. */
+  readonly reported?: number
   onProgress?(compared: number): void
 }
 
@@ -145,6 +147,16 @@ export class Verifier {
     return differences
   }
 
+  /** Judges records that were read elsewhere, at one moment of both ends. */
+  async judgeAll(
+    keys: readonly DirtyKey[],
+    source: readonly (SnapshotRecord | null)[],
+    target: readonly (SnapshotRecord | null)[],
+  ): Promise<Difference[]> {
+    const found = await Promise.all(keys.map((key, i) => this.judge(key, source[i], target[i])))
+    return found.filter((one) => one !== null)
+  }
+
   /** Target keys, by their source names, that are not in the set. */
   async surplus(seen: FingerprintSet): Promise<Difference[]> {
     const found: Difference[] = []
@@ -163,7 +175,7 @@ export class Verifier {
       mismatched: found.length - missingSource - missingTarget,
       missingSource,
       missingTarget,
-      differences: found.slice(0, REPORTED),
+      differences: found.slice(0, this.options.reported ?? REPORTED),
       equal: found.length === 0 && surplus === 0,
     }
   }

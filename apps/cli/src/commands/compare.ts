@@ -1,0 +1,121 @@
+import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
+import {
+  Comparison,
+  type ComparisonReport,
+  htmlComparison,
+  type KeyDifference,
+  openForReading,
+  redactUrl,
+} from '@ferrite-migrate/core'
+import { Flags } from '@oclif/core'
+import { BaseCommand, ExitCode } from '../base-command.js'
+import { DifferenceFile } from '../difference-file.js'
+import { readConfig, readFlags, withContext } from '../read-flags.js'
+import { comparisonLines } from '../render/comparison-view.js'
+import { formatCount } from '../render/format.js'
+import { writeWhole } from '../write-file.js'
+
+const SHOWN = 20
+const IN_HTML = 2000
+
+export default class Compare extends BaseCommand {
+  static override description =
+    'Compare values deeply: which field, element, score, entry differs; exit code 3 on differences'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --source redis://source:6379 --target ferrite://target:6379 --keys "user:*" --output diff.json',
+    '<%= config.bin %> <%= command.id %> --source redis://source:6379 --target ferrite://target:6379 --repair --dry-run',
+  ]
+  static override flags = {
+    ...readFlags,
+    keys: Flags.string({
+      char: 'k',
+      description: 'Keys to compare, as a pattern; the same as --filter',
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: '<PATTERN>',
+    }),
+    output: Flags.string({
+      char: 'o',
+      description: 'File for all differences; .ndjson = one line a key',
+      helpValue: '<FILE>',
+    }),
+    html: Flags.string({ description: 'Write the differences as one HTML page', helpValue: '<FILE>' }),
+    'ttl-tolerance': Flags.string({
+      description: 'Difference of expiries that does not count',
+      default: '1s',
+      helpValue: '<TIME>',
+    }),
+    rounds: Flags.integer({
+      description: 'How often a difference is looked at again before it counts',
+      default: 4,
+      min: 1,
+      max: 20,
+    }),
+    repair: Flags.boolean({ description: "Copy the source's value to the target, and compare again" }),
+    'delete-extra': Flags.boolean({
+      description: 'With --repair: delete keys that only the target has',
+      dependsOn: ['repair'],
+    }),
+    'dry-run': Flags.boolean({ description: 'With --repair: only say what would be repaired', dependsOn: ['repair'] }),
+  }
+
+  async run(): Promise<ComparisonReport & { differences: KeyDifference[] }> {
+    const { flags } = await this.parse(Compare)
+    const config = readConfig({ ...flags, filter: [...(flags.filter ?? []), ...(flags.keys ?? [])] })
+    const terminal = process.stderr.isTTY === true && !this.jsonEnabled()
+    const logger = await this.logger(flags, (text) => this.jsonEnabled() || process.stderr.write(`${text}\n`))
+    const registry = this.registry(flags.plugin)
+    const [source, target] = [redactUrl(config.source), redactUrl(config.target)]
+    const kept: KeyDifference[] = []
+    const most = flags.html === undefined ? SHOWN : IN_HTML
+    const repairing = flags.repair && !flags['dry-run']
+    const report = await withContext(logger, async (context) => {
+      const ends = await openForReading(config, registry, context)
+      if (ends.sourceReader === null) {
+        await ends.close()
+        throw new MigrateError(
+          'FM_VERIFY_UNSUPPORTED',
+          'a file cannot be compared key by key',
+          'Use verify, which reads it from start to end.',
+        )
+      }
+      const { sourceReader } = ends
+      const writer = repairing ? await registry.target(config.target, {}, config.targetOptions, context) : null
+      const file = flags.output === undefined ? null : new DifferenceFile(flags.output, source, target)
+      try {
+        return await new Comparison({
+          source: sourceReader,
+          target: ends.targetReader,
+          filter: ends.filter,
+          map: ends.map,
+          ttlToleranceMs: parseOption(
+            { name: 'ttl-tolerance', type: 'duration', description: 'Give a duration such as 1s.' },
+            flags['ttl-tolerance'],
+          ) as number,
+          rounds: flags.rounds,
+          signal: context.signal,
+          repair: writer,
+          deleteExtra: flags['delete-extra'],
+          onDifference: (difference) => {
+            if (kept.length < most) kept.push(difference)
+            file?.add(difference)
+          },
+          ...(terminal
+            ? { onProgress: (keys) => void process.stderr.write(`\r${formatCount(keys)} keys compared   `) }
+            : {}),
+        }).run()
+      } finally {
+        file?.close()
+        await writer?.[Symbol.asyncDispose]()
+        await ends.close()
+      }
+    })
+    if (terminal) process.stderr.write('\r\x1b[2K')
+    this.log(comparisonLines(report, kept.slice(0, SHOWN), flags.output, repairing).join('\n'))
+    if (flags['dry-run'] && report.different > 0) this.log('Nothing was repaired (--dry-run).')
+    if (flags.html !== undefined) writeWhole(flags.html, htmlComparison(source, target, report, kept))
+    const mended = repairing && report.repaired === report.different && report.stillDifferent === 0
+    if (report.different > 0 && !mended) process.exitCode = ExitCode.differences
+    return { ...report, differences: kept }
+  }
+}

@@ -1,0 +1,359 @@
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
+import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
+import { findServer, TestServer } from '@ferrite-migrate/servers'
+import { afterEach, describe, expect, it } from 'vitest'
+import { command, migration, stateDir } from './run.js'
+import { cli, Tool } from './tool.js'
+import { runWorkload } from './workload.js'
+
+const stops: (() => Promise<unknown>)[] = []
+async function start(options = {}): Promise<TestServer> {
+  const server = await TestServer.start(options)
+  stops.push(() => server.stop())
+  return server
+}
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop()
+})
+
+type Words = (string | number | Buffer)[]
+async function issue(url: string, ...commands: Words[]): Promise<void> {
+  const link = await RedisLink.open(parseEndpoint(url))
+  const replies = await link.pipeline((out) => {
+    for (const words of commands) out.call(...words)
+    return commands.length
+  })
+  link.close()
+  for (const reply of replies) if (reply instanceof Error) throw reply
+}
+
+/** What both servers hold before differences are planted. */
+const COMMON: Words[] = [
+  ['SET', 'plain', 'value'],
+  ['SET', 'ttl', 'x', 'PXAT', Date.now() + 5_000_000],
+  ['SET', Buffer.from([0, 255, 13, 10]), Buffer.from([1, 2, 3, 255])],
+  ['RPUSH', 'list', 'a', 'b', 'c'],
+  ['SADD', 'set', 'a', 'b', '7'],
+  ['HSET', 'hash', 'f', '1', 'g', '2'],
+  ['ZADD', 'zset', '3', 'm', '1.5', 'n'],
+  ['XADD', 'stream', '5-1', 'f', 'v'],
+  ['XADD', 'stream', '5-2', 'f', 'w'],
+  ['XGROUP', 'CREATE', 'stream', 'g', '0'],
+  ['XREADGROUP', 'GROUP', 'g', 'alice', 'COUNT', '1', 'STREAMS', 'stream', '>'],
+  ['SELECT', 3],
+  ['SET', 'in-three', '1'],
+  ['SELECT', 0],
+]
+
+const PLANTED: { name: string; key: string; kind: string; plant: Words[]; part?: RegExp }[] = [
+  { name: 'a missing key', key: 'plain', kind: 'missing-target', plant: [['DEL', 'plain']] },
+  { name: 'an extra key', key: 'extra', kind: 'missing-source', plant: [['SET', 'extra', '1']] },
+  {
+    name: 'another type',
+    key: 'plain',
+    kind: 'type',
+    plant: [
+      ['DEL', 'plain'],
+      ['RPUSH', 'plain', 'value'],
+    ],
+  },
+  {
+    name: 'one byte of a value',
+    key: 'plain',
+    kind: 'value',
+    plant: [['SETRANGE', 'plain', '2', 'L']],
+    part: /"part":"value","name":null,"source":\{"text":"value"/,
+  },
+  {
+    name: 'the order of a list',
+    key: 'list',
+    kind: 'value',
+    plant: [
+      ['LSET', 'list', '0', 'b'],
+      ['LSET', 'list', '1', 'a'],
+    ],
+    part: /"part":"\[0\]".*"text":"a".*"text":"b"/,
+  },
+  {
+    name: 'a member',
+    key: 'set',
+    kind: 'value',
+    plant: [
+      ['SREM', 'set', '7'],
+      ['SADD', 'set', '8'],
+    ],
+    part: /"part":"member","name":\{"text":"7"/,
+  },
+  {
+    name: 'a field',
+    key: 'hash',
+    kind: 'value',
+    plant: [['HSET', 'hash', 'g', '3']],
+    part: /"part":"field","name":\{"text":"g"/,
+  },
+  {
+    name: 'the last bit of a score',
+    key: 'zset',
+    kind: 'value',
+    plant: [['ZADD', 'zset', '3.0000000000000004', 'm']],
+    part: /"part":"score","name":\{"text":"m"/,
+  },
+  {
+    name: "a group's last id",
+    key: 'stream',
+    kind: 'value',
+    plant: [['XGROUP', 'SETID', 'stream', 'g', '5-2']],
+    part: /"part":"group","name":\{"text":"g"/,
+  },
+  {
+    name: 'a pending entry',
+    key: 'stream',
+    kind: 'value',
+    plant: [['XACK', 'stream', 'g', '5-1']],
+    part: /"part":"pending","name":\{"text":"g 5-1"/,
+  },
+  {
+    name: 'an entry',
+    key: 'stream',
+    kind: 'value',
+    plant: [['XDEL', 'stream', '5-2']],
+    part: /"part":"entry","name":\{"text":"5-2"/,
+  },
+  { name: 'an expiry by two seconds', key: 'ttl', kind: 'ttl', plant: [['PEXPIREAT', 'ttl', 0]] },
+  { name: 'an expiry that is none', key: 'ttl', kind: 'ttl', plant: [['PERSIST', 'ttl']] },
+  {
+    name: 'another database',
+    key: 'in-three',
+    kind: 'missing-target',
+    plant: [
+      ['SELECT', 3],
+      ['MOVE', 'in-three', 4],
+    ],
+  },
+]
+
+describe('planted differences', () => {
+  it('are all found, with their reason, by verify and by compare, and mended', { timeout: 180_000 }, async () => {
+    const source = await start()
+    const target = await start()
+    const folder = mkdtempSync(join(tmpdir(), 'fm-diff-'))
+    for (const { name, key, kind, plant, part } of PLANTED) {
+      await issue(source.url, ['FLUSHALL'], ...COMMON)
+      await command(target.url, 'FLUSHALL')
+      await migration({ source: source.url, target: target.url, mode: 'snapshot' }).start()
+      const at = Number(await command(source.url, 'PEXPIRETIME', 'ttl'))
+      await issue(
+        target.url,
+        ...plant.map((words) => words.map((word) => (word === 0 && words[0] === 'PEXPIREAT' ? at + 2001 : word))),
+      )
+      const verify = await cli(['verify', '--source', source.url, '--target', target.url, '--rounds', '1', '--json'])
+      const report = JSON.parse(verify.output)
+      const found = report.differences.map((one: { key: string; kind: string }) => `${one.key} ${one.kind}`)
+      expect([name, verify.code, found]).toEqual([name, 3, expect.arrayContaining([`${key} ${kind}`])])
+      const file = join(folder, 'diff.ndjson')
+      const compare = await cli([
+        'compare',
+        '--source',
+        source.url,
+        '--target',
+        target.url,
+        '--rounds',
+        '1',
+        '--output',
+        file,
+        '--repair',
+        '--delete-extra',
+      ])
+      expect([name, compare.code, compare.output]).toEqual([name, 0, expect.stringContaining('RESULT: ✅ REPAIRED')])
+      void part
+      const after = await cli(['verify', '--source', source.url, '--target', target.url, '--rounds', '1'])
+      expect([name, after.code, after.output]).toEqual([name, 0, expect.stringContaining('RESULT: ✅ VERIFIED')])
+    }
+  })
+
+  it('are told part by part, and a dry run mends nothing', { timeout: 120_000 }, async () => {
+    const source = await start()
+    const target = await start()
+    const folder = mkdtempSync(join(tmpdir(), 'fm-diff-'))
+    for (const { name, plant, part } of PLANTED) {
+      if (part === undefined) continue
+      await issue(source.url, ['FLUSHALL'], ...COMMON)
+      await command(target.url, 'FLUSHALL')
+      await migration({ source: source.url, target: target.url, mode: 'snapshot' }).start()
+      await issue(target.url, ...plant)
+      const file = join(folder, 'diff.json')
+      const run = await cli([
+        'compare',
+        '--source',
+        source.url,
+        '--target',
+        target.url,
+        '--keys',
+        '*',
+        '--rounds',
+        '1',
+        '--output',
+        file,
+        '--html',
+        join(folder, 'd.html'),
+        '--repair',
+        '--dry-run',
+      ])
+      expect([name, run.code, run.output]).toEqual([
+        name,
+        3,
+        expect.stringMatching(/Different: +1\n[\s\S]*DIFFERENCES FOUND[\s\S]*Nothing was repaired/),
+      ])
+      const text = readFileSync(file, 'utf8')
+      expect(JSON.parse(text).differences).toHaveLength(1)
+      expect([name, text]).toEqual([name, expect.stringMatching(part)])
+      expect(readFileSync(join(folder, 'd.html'), 'utf8')).toContain('<h2>Differences</h2>')
+    }
+  })
+
+  it('of hash fields that expire', async (context) => {
+    const found = await findServer('8.2')
+    if ('reason' in found) return context.skip(found.reason)
+    const source = await start({ version: '8.2' })
+    const target = await start({ version: '8.2' })
+    for (const one of [source, target]) await issue(one.url, ['HSET', 'h', 'a', '1', 'b', '2'])
+    await issue(source.url, ['HPEXPIRE', 'h', 9_000_000, 'FIELDS', 1, 'a'])
+    const run = await cli(['verify', '--source', source.url, '--target', target.url, '--rounds', '1'])
+    expect([run.code, run.output]).toEqual([3, expect.stringContaining('the hash differs')])
+    const ignored = await cli([
+      'verify',
+      '--source',
+      source.url,
+      '--target',
+      target.url,
+      '--rounds',
+      '1',
+      '--ignore-field-ttl',
+    ])
+    expect(ignored.code).toBe(0)
+    const parts = await cli(['compare', '--source', source.url, '--target', target.url, '--rounds', '1', '--json'])
+    expect(JSON.parse(parts.output).differences[0].parts[0]).toMatchObject({
+      part: 'field-expiry',
+      name: { text: 'a' },
+      target: null,
+    })
+  })
+})
+
+describe('equal data', () => {
+  it('in other encodings, of large values, and under other names is no difference', async () => {
+    const source = await start()
+    const target = await start({
+      args: [
+        '--hash-max-listpack-entries',
+        '0',
+        '--set-max-intset-entries',
+        '0',
+        '--zset-max-listpack-entries',
+        '0',
+        '--list-max-listpack-size',
+        '2',
+      ],
+    })
+    const commands: Words[] = [
+      ['HSET', 'hash', 'a', '1', 'b', '2', 'c', '3'],
+      ['SADD', 'ints', ...Array.from({ length: 100 }, (_, i) => i)],
+      ['ZADD', 'zset', ...Array.from({ length: 60 }, (_, i) => [i / 3, `m${i}`]).flat()],
+      ['RPUSH', 'list', ...Array.from({ length: 200 }, (_, i) => `element ${i}`)],
+      ['SET', 'large', 'x'.repeat(6 << 20)],
+    ]
+    for (const one of [source, target]) {
+      await issue(one.url, ...commands)
+      const link = await RedisLink.open(parseEndpoint(one.url))
+      await link.pipeline((out) => {
+        for (let i = 0; i < 300; i++)
+          out.call('HSET', 'huge', ...Array.from({ length: 2000 }, (_, j) => `f${i}:${j >> 1}${j % 2}`))
+        return 300
+      })
+      link.close()
+    }
+    const run = await cli(['verify', '--source', source.url, '--target', target.url])
+    expect([run.code, run.output]).toEqual([0, expect.stringMatching(/Keys compared: +6\n[\s\S]*VERIFIED/)])
+    await command(target.url, 'HSET', 'huge', 'f7:70', 'other')
+    const one = await cli(['verify', '--source', source.url, '--target', target.url, '--rounds', '1'])
+    expect([one.code, one.output]).toEqual([3, expect.stringContaining('huge (db 0): the hash differs')])
+    const mapped = await start()
+    await migration({
+      source: source.url,
+      target: mapped.url,
+      mode: 'snapshot',
+      keyTemplate: 'p:{key}',
+      dbMap: { 0: 2 },
+    }).start()
+    const named = await cli([
+      'verify',
+      '--source',
+      source.url,
+      '--target',
+      mapped.url,
+      '--transform-keys',
+      'p:{key}',
+      '--db-map',
+      '0:2',
+    ])
+    expect([named.code, named.output]).toEqual([0, expect.stringMatching(/Keys compared: +6\n[\s\S]*VERIFIED/)])
+    const unnamed = await cli(['verify', '--source', source.url, '--target', mapped.url, '--rounds', '1'])
+    expect(unnamed.code).toBe(3)
+  })
+
+  it('of a file and a server, and of a Ferrite', async () => {
+    const source = await start()
+    await runWorkload(parseEndpoint(source.url), 1, 17, [])
+    await command(source.url, 'SAVE')
+    const file = join(source.directory, 'dump.rdb')
+    const target = await start()
+    await cli(['import-rdb', file, '--target', target.url, '--state-dir', stateDir()])
+    const run = await cli(['verify', '--source', `rdb://${file}`, '--target', target.url])
+    expect([run.code, run.output]).toEqual([0, expect.stringContaining('VERIFIED')])
+    await command(target.url, 'SET', 'extra', '1')
+    const extra = await cli(['verify', '--source', `rdb://${file}`, '--target', target.url])
+    expect([extra.code, extra.output]).toEqual([3, expect.stringContaining('extra (db 0): only at the target')])
+    const backend = await start()
+    const emulator = await FerriteEmulator.start(parseEndpoint(backend.url))
+    stops.push(() => emulator.stop())
+    await migration({ source: source.url, target: emulator.url, mode: 'snapshot' }).start()
+    const ferrite = await cli(['verify', '--source', source.url, '--target', emulator.url])
+    expect([ferrite.code, ferrite.output]).toEqual([0, expect.stringContaining('VERIFIED')])
+  })
+
+  it('of a live migration whose keys never rest, exactly', async () => {
+    const source = await start({ args: ['--repl-backlog-size', '64mb'] })
+    const target = await start()
+    const state = ['--state-dir', stateDir()]
+    const tool = new Tool(['migrate', '--id', 'm', '-s', source.url, '-t', target.url, ...state])
+    stops.push(() => tool.kill())
+    await tool.says('LIVE_SYNC')
+    const link = await RedisLink.open(parseEndpoint(source.url))
+    let going = true
+    const writing = (async () => {
+      while (going)
+        await link.pipeline((out) => {
+          for (let i = 0; i < 20; i++) out.call('INCR', `hot:${i}`)
+          return 20
+        })
+    })()
+    try {
+      for (let round = 0; round < 3; round++) {
+        const run = await cli(['verify', '--id', 'm', ...state])
+        expect([run.code, run.output]).toEqual([0, expect.stringMatching(/Keys compared: +\d+[\s\S]*VERIFIED/)])
+      }
+      await command(target.url, 'SET', 'planted', '1')
+      const planted = await cli(['verify', '--id', 'm', ...state])
+      expect([planted.code, planted.output]).toEqual([3, expect.stringContaining('planted (db 0): only at the target')])
+    } finally {
+      going = false
+      await writing
+      link.close()
+    }
+    tool.child.kill('SIGINT')
+    await tool.over
+  })
+})

@@ -1,0 +1,125 @@
+import { type AdapterContext, type KeyReader, MigrateError, type Source } from '@ferrite-migrate/contracts'
+import type { ResolvedConfig } from './config.js'
+import { FingerprintSet } from './fingerprint-set.js'
+import { RecordFilter } from './key-filter.js'
+import { RecordMap } from './record-map.js'
+import type { Registry } from './registry.js'
+import { passwordVariable } from './stored-config.js'
+import { type Difference, Verifier, type VerifyOptions, type VerifyReport } from './verifier.js'
+
+export interface VerifyEndsOptions {
+  readonly config: ResolvedConfig
+  readonly registry: Registry
+  readonly context: Omit<AdapterContext, 'url' | 'options'>
+  readonly ttlToleranceMs: number
+  readonly rounds: number
+  readonly ignoreFieldExpiry: boolean
+  onProgress?(compared: number): void
+}
+
+/** Both ends opened for reading only. */
+export interface ReadEnds {
+  readonly source: Source
+  /** Null for files, which are read from their start to their end. */
+  readonly sourceReader: KeyReader | null
+  readonly targetReader: KeyReader
+  readonly filter: RecordFilter
+  readonly map: RecordMap
+  close(): Promise<void>
+}
+
+/**
+ * Opens two ends for comparing them; neither is written to.
+ * @throws MigrateError FM_VERIFY_UNSUPPORTED when the second one cannot be read key by key
+ */
+export async function openForReading(
+  config: ResolvedConfig,
+  registry: Registry,
+  context: Omit<AdapterContext, 'url' | 'options'>,
+): Promise<ReadEnds> {
+  const offers = (end: 'source' | 'target'): Record<string, string> => {
+    const password = process.env[passwordVariable(end)]
+    return { inspect: 'false', ...(password === undefined ? {} : { password }) }
+  }
+  const source = await registry.source(config.source, offers('source'), config.sourceOptions, context)
+  let target: Source | null = null
+  const close = async (): Promise<void> => {
+    await source[Symbol.asyncDispose]()
+    await target?.[Symbol.asyncDispose]()
+  }
+  try {
+    target = await registry.source(config.target, offers('target'), config.targetOptions, context)
+    const targetReader = target.reader?.()
+    if (targetReader === undefined)
+      throw new MigrateError(
+        'FM_VERIFY_UNSUPPORTED',
+        'the target cannot be read key by key, so nothing can be compared with it',
+        'Give a server as the target; a file may be the source.',
+      )
+    const sourceReader = source.reader?.() ?? null
+    return {
+      source,
+      sourceReader,
+      targetReader,
+      filter: new RecordFilter(config.filter),
+      map: new RecordMap(config.keyTemplate, config.dbMap),
+      close: async () => {
+        await sourceReader?.close()
+        await targetReader.close()
+        await close()
+      },
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Compares two ends both ways by value. */
+export async function verifyEnds(options: VerifyEndsOptions): Promise<VerifyReport> {
+  const { config, registry, context } = options
+  const ends = await openForReading(config, registry, context)
+  const settings: VerifyOptions = {
+    filter: ends.filter,
+    map: ends.map,
+    digest: { fieldExpiry: !options.ignoreFieldExpiry },
+    ttlToleranceMs: options.ttlToleranceMs,
+    rounds: options.rounds,
+    pauseMs: 250,
+    signal: context.signal,
+    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+  }
+  try {
+    if (ends.sourceReader !== null) return await new Verifier(ends.sourceReader, ends.targetReader, settings).run()
+    return await verifyFile(ends, settings)
+  } finally {
+    await ends.close()
+  }
+}
+
+/** A file is read once; what it names and the target lacks, and the other way round, shows at its end. */
+async function verifyFile(ends: ReadEnds, settings: VerifyOptions): Promise<VerifyReport> {
+  const verifier = new Verifier(ends.targetReader, ends.targetReader, settings)
+  const seen = new FingerprintSet()
+  const found: Difference[] = []
+  let compared = 0
+  for (const shard of ends.source.shards) {
+    for await (const event of shard.read({ signal: settings.signal, changes: false })) {
+      if (event.kind === 'changes')
+        throw new MigrateError(
+          'FM_VERIFY_UNSUPPORTED',
+          'a file of commands has no values to compare',
+          'Rebuild its state: --source-option rebuild=true.',
+        )
+      if (event.kind !== 'snapshot') continue
+      const records = event.records.filter((record) => ends.filter.takes(record))
+      for (const { db, key } of records) seen.add(db, key)
+      found.push(...(await verifier.compareRecords(records)))
+      compared += records.length
+      settings.onProgress?.(compared)
+      event.release?.()
+    }
+  }
+  const surplus = await verifier.surplus(seen)
+  return verifier.report(compared + surplus.length, [...found, ...surplus], 0)
+}

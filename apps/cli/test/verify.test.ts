@@ -357,3 +357,95 @@ describe('equal data', () => {
     await tool.over
   })
 })
+
+describe('verify-hash', () => {
+  it('chooses the same keys by the same seed, finds what differs both ways, and states its confidence', async () => {
+    const source = await start()
+    const target = await start()
+    const link = await RedisLink.open(parseEndpoint(source.url))
+    await link.pipeline((out) => {
+      for (let i = 0; i < 3000; i++) out.call('SET', `k:${i}`, i)
+      return 3000
+    })
+    link.close()
+    await migration({ source: source.url, target: target.url, mode: 'snapshot' }).start()
+    const ends = ['--source', source.url, '--target', target.url]
+    const [one, two] = [
+      await cli(['verify-hash', ...ends, '--sample-rate', '0.1', '--seed', '7', '--json']),
+      await cli(['verify-hash', ...ends, '--sample-rate', '0.1', '--seed', '7', '--json']),
+    ]
+    const report = JSON.parse(one.output)
+    expect(JSON.parse(two.output).compared).toBe(report.compared)
+    expect(report.compared).toBeGreaterThan(200)
+    expect(report.compared).toBeLessThan(400)
+    // These test servers allow DEBUG: their own digests prove to agree and are used.
+    expect(report.algorithm).toBe('server')
+    expect(report.oneIn).toBe(Math.floor(report.compared / 3))
+    await issue(target.url, ['SET', 'extra', '1'], ['DEL', 'k:5'], ['APPEND', 'k:6', 'x'])
+    for (const algorithm of ['auto', 'murmur128']) {
+      const full = await cli(['verify-hash', ...ends, '--full', '--rounds', '1', '--algorithm', algorithm])
+      expect([full.code, full.output]).toEqual([
+        3,
+        expect.stringMatching(/Mismatched: +1\nMissing source: +1\nMissing target: +1/),
+      ])
+    }
+    const bad = await cli(['verify-hash', ...ends, '--sample-rate', '7'])
+    expect([bad.code, bad.output]).toEqual([2, expect.stringContaining('no share between 0 and 1')])
+  })
+})
+
+describe('benchmark', () => {
+  it('is laid out as on the page, knows its own limit, and leaves no key', async () => {
+    const source = await start()
+    const target = await start()
+    await command(source.url, 'SET', 'mine', '1')
+    const file = join(mkdtempSync(join(tmpdir(), 'fm-bench-')), 'b.html')
+    const run = await cli([
+      'benchmark',
+      '--source',
+      source.url,
+      '--target',
+      target.url,
+      '--operations',
+      '2000',
+      '--commands',
+      'GET,SET,HSET,LPUSH,ZADD,XADD,MGET',
+      '--clients',
+      '5',
+      '--keyspace',
+      '50',
+      '--html',
+      file,
+    ])
+    expect([run.code, run.output]).toEqual([
+      0,
+      expect.stringMatching(
+        /GET Operations \(2,000\)\n─+\n +Source +Target +Diff\nThroughput +[\d,]+\/s +[\d,]+\/s +[+-]\d+%\nP50 [\s\S]*MGET Operations[\s\S]*client's own limit: [\d,]+\/s/,
+      ),
+    ])
+    expect([await command(source.url, 'DBSIZE'), await command(target.url, 'DBSIZE')]).toEqual([1, 0])
+    expect(readFileSync(file, 'utf8')).toContain('<polyline')
+    const paced = JSON.parse(
+      (
+        await cli([
+          'benchmark',
+          '--source',
+          source.url,
+          '--target',
+          target.url,
+          '--operations',
+          '1000',
+          '--rate',
+          '2000',
+          '--clients',
+          '4',
+          '--json',
+        ])
+      ).output,
+    )
+    expect(Math.abs(paced.results[0].source.perSecond - 2000)).toBeLessThan(400)
+    expect(paced.results[0].source.p50).toBeGreaterThan(0)
+    const bad = await cli(['benchmark', '--source', source.url, '--target', target.url, '--commands', 'FLUSHALL'])
+    expect([bad.code, bad.output]).toEqual([2, expect.stringContaining('cannot be measured')])
+  })
+})

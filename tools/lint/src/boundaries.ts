@@ -10,7 +10,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   core: ['contracts', 'protocol'],
   conformance: ['contracts', 'protocol'],
   plugin: ['contracts', 'protocol', 'redis', 'files', 'core'],
-  cli: ['contracts', 'protocol', 'files', 'core', 'plugin'],
+  cli: ['contracts', 'protocol', 'redis', 'files', 'core', 'plugin'],
   tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'conformance', 'plugin', 'cli', 'tool'],
 }
 

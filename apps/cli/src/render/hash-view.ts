@@ -1,0 +1,37 @@
+import type { HashReport } from '@ferrite-migrate/verify-hash'
+import { formatCount, THICK, THIN } from './format.js'
+
+export function hashLines(report: HashReport): string[] {
+  const row = (name: string, value: number, more = ''): string => `${`${name}:`.padEnd(18)}${formatCount(value)}${more}`
+  const percent = report.compared === 0 ? 100 : (report.matching / report.compared) * 100
+  return [
+    THICK,
+    'HASH VERIFICATION REPORT',
+    THICK,
+    '',
+    `Sample: ${report.rate >= 1 ? 'all keys' : `${report.rate * 100}% of keys, seed ${report.seed}`}`,
+    `Digests: ${report.algorithm === 'server' ? "the servers' own (DEBUG DIGEST-VALUE)" : 'made here (MurmurHash3, 128 bits)'}`,
+    '',
+    'SUMMARY',
+    THIN,
+    row('Keys compared', report.compared),
+    row('Matching', report.matching, ` (${percent === 100 ? '100' : percent.toFixed(2)}%)`),
+    row('Mismatched', report.mismatched),
+    row('Missing source', report.missingSource),
+    row('Missing target', report.missingTarget),
+    ...(report.differences.length > 0
+      ? [
+          '',
+          'DIFFERENCES',
+          THIN,
+          ...report.differences.slice(0, 20).map(({ db, key, kind }) => `${kind}: ${key} (db ${db})`),
+          ...(report.differences.length > 20 ? [`… ${formatCount(report.differences.length - 20)} more`] : []),
+        ]
+      : []),
+    ...(report.oneIn === null
+      ? []
+      : ['', `With 95% confidence fewer than 1 in ${formatCount(report.oneIn)} keys differ.`]),
+    '',
+    `RESULT: ${report.equal ? '✅ VERIFIED' : '❌ DIFFERENCES FOUND'}`,
+  ]
+}

@@ -1,0 +1,3 @@
+export { type HashAlgorithm, type HashReport, type HashVerificationOptions, verifyHashes } from './hash-verification.js'
+export { KeySample } from './key-sample.js'
+export { ServerDigest } from './server-digest.js'

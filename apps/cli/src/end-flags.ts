@@ -1,25 +1,15 @@
 import type { MigrationConfig } from '@ferrite-migrate/core'
 import { readConfigFile } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
-import { adapterOptions } from './migrate-flags.js'
+import { adapterOptions, migrateFlags } from './migrate-flags.js'
 
 /** For commands that open a stored migration's ends again: passwords are not stored. */
 export const endFlags = {
   config: Flags.string({ char: 'c', description: 'Configuration file with the credentials', helpValue: '<FILE>' }),
   source: Flags.string({ char: 's', description: 'Source connection string, where a password is needed' }),
   target: Flags.string({ char: 't', description: 'Target connection string, where a password is needed' }),
-  'source-option': Flags.string({
-    description: 'Option of the source adapter',
-    multiple: true,
-    multipleNonGreedy: true,
-    helpValue: '<NAME=VALUE>',
-  }),
-  'target-option': Flags.string({
-    description: 'Option of the target adapter',
-    multiple: true,
-    multipleNonGreedy: true,
-    helpValue: '<NAME=VALUE>',
-  }),
+  'source-option': migrateFlags['source-option'],
+  'target-option': migrateFlags['target-option'],
 }
 
 /** What these flags give anew. */

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type KeyReader, type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
+import { type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { ChangeTrack } from './change-track.js'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from './config.js'
 import { contentFindings } from './content-findings.js'
@@ -12,6 +12,7 @@ import { ControlQueue, type RequestStep } from './control-queue.js'
 import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } from './cutover.js'
 import { Engine, type Resumed } from './engine.js'
 import { ErrorRate } from './error-rate.js'
+import { verifyExactly } from './exact-verification.js'
 import { Gate } from './gate.js'
 import { journaled, TargetRecorder } from './journaled-target.js'
 import { RecordFilter } from './key-filter.js'
@@ -25,7 +26,8 @@ import { RecordMap, TargetKeys } from './record-map.js'
 import { redactUrl } from './redact.js'
 import type { Registry } from './registry.js'
 import { RequestServer } from './request-server.js'
-import { Rollback, type RollbackReport } from './rollback.js'
+import type { RollbackReport } from './rollback.js'
+import { rollBackFailed } from './rollback-failed.js'
 import { SourceGuard } from './source-guard.js'
 import { type RunFacts, StateStore, type StoredMigration } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
@@ -64,9 +66,6 @@ export function defaultStateDir(): string {
 }
 
 const CONTROL_MS = 100
-/** Keys read at both ends at one place of the stream. */
-const EXACT_KEYS = 1000
-const EXACT_ATTEMPTS = 50
 const TICK_MS = 1000
 const SAMPLES_THINNED_EVERY = 3600
 
@@ -351,8 +350,14 @@ export class Migration extends EventEmitter<Events> {
     }
   }
 
-  /** Compares both ends by value while the migration goes on. @throws MigrateError FM_VERIFY_UNSUPPORTED */
+  /** Compares both ends by value while the migration goes on. @throws MigrateError FM_VERIFY_UNSUPPORTED, FM_VERIFY_NOT_LIVE */
   async verify(): Promise<VerifyReport> {
+    if (this.phase !== 'LIVE_SYNC' || this.cuttingOver !== null)
+      throw new MigrateError(
+        'FM_VERIFY_NOT_LIVE',
+        `a verification is possible in LIVE_SYNC; the migration is in ${this.phase}`,
+        'Wait until status says LIVE_SYNC.',
+      )
     await this.verifyNow(this.reading.signal)
     return this.verification!
   }
@@ -606,41 +611,10 @@ export class Migration extends EventEmitter<Events> {
   private async verifyNow(signal: AbortSignal): Promise<void> {
     const phase = this.phase
     this.enter('VERIFYING')
-    this.verification = await this.withVerifier(4, signal, (verifier) => this.verifyExactly(verifier))
+    this.verification = await this.withVerifier(4, signal, (verifier) =>
+      this.engine === null ? verifier.run() : verifyExactly(verifier, this.engine, this.target!, this.reading.signal),
+    )
     if (!signal.aborted) this.enter(phase)
-  }
-
-  /**
-   * Keys that a writer never leaves alone cannot be judged by looking again: they are read at both ends at one place of
-   * the stream.
-   */
-  private async verifyExactly(verifier: Verifier): Promise<VerifyReport> {
-    const { engine } = this
-    if (engine === null) return verifier.run()
-    const track = new ChangeTrack()
-    engine.track(track)
-    let report: VerifyReport
-    try {
-      report = await verifier.run()
-    } finally {
-      engine.track(null)
-    }
-    const moving = report.differences.filter((one) => track.has(one.db, Buffer.from(one.keyBase64, 'base64')))
-    if (moving.length === 0 || moving.length > EXACT_KEYS) return report
-    const target = this.target!.reader()
-    try {
-      const keys = moving.map(({ db, keyBase64 }) => ({ db, key: Buffer.from(keyBase64, 'base64') }))
-      for (let attempt = 0; attempt < EXACT_ATTEMPTS && !this.reading.signal.aborted; attempt++) {
-        const both = await engine.readBoth(keys, target)
-        if (both === null) continue
-        const still = await verifier.judgeAll(keys, both.source, both.target)
-        const settled = report.differences.filter((one) => !moving.includes(one))
-        return verifier.report(report.compared, [...settled, ...still], 0)
-      }
-      return report
-    } finally {
-      await target.close()
-    }
   }
 
   private async withVerifier<T>(
@@ -691,46 +665,23 @@ export class Migration extends EventEmitter<Events> {
     if (!this.config.autoRollback || this.wantsStop || !started || this.target === null) return
     this.note('rollback', `rolling back after ${error.code} ${error.message}`)
     this.enter('ROLLING_BACK')
-    if (!this.facts.targetWasEmpty && this.journal === null) {
-      this.note('rollback-impossible', 'there is no undo journal, so the target cannot be put back')
-      return
-    }
-    const source: KeyReader | null = this.source?.reader?.() ?? null
-    try {
-      await this.target.reconnect?.()
-      await this.target.takeOver?.(this.id)
-      this.rollbackReport = await new Rollback({
-        target: this.target,
-        source,
-        journal: this.journal,
-        keys: this.targetKeys,
-        map: this.map,
-        completed: false,
-        force: false,
-        dryRun: false,
-        signal: new AbortController().signal,
-      }).run()
-      for (const shard of this.source?.shards ?? []) await this.target.forget(this.id, shard.id)
-      this.store?.forgetPositions(this.id)
-      this.applied.clear()
-      const { removed, restored, kept } = this.rollbackReport
-      this.note(
-        'rolled-back',
-        `${removed} keys removed, ${restored} restored, ${kept} left because others may have written them`,
-      )
-      if (this.rollbackReport.kept === 0 && this.journal !== null) {
-        this.journal.close()
-        this.journal = null
-        UndoJournal.remove(this.config.stateDir ?? defaultStateDir(), this.id)
-      }
-    } catch (failure) {
-      this.note(
-        'rollback-failed',
-        `the rollback failed: ${(failure as Error).message}; run ferrite-migrate rollback --id ${this.id}`,
-      )
-    } finally {
-      await source?.close()
-    }
+    this.rollbackReport = await rollBackFailed({
+      id: this.id,
+      source: this.source,
+      target: this.target,
+      journal: this.journal,
+      targetWasEmpty: this.facts.targetWasEmpty ?? false,
+      keys: this.targetKeys,
+      map: this.map,
+      onNote: (type, text) => this.note(type, text),
+    })
+    if (this.rollbackReport === null) return
+    this.store?.forgetPositions(this.id)
+    this.applied.clear()
+    if (this.rollbackReport.kept > 0 || this.journal === null) return
+    this.journal.close()
+    this.journal = null
+    UndoJournal.remove(this.config.stateDir ?? defaultStateDir(), this.id)
   }
 
   private enter(phase: Phase): void {

@@ -1,4 +1,5 @@
 import type { Lag, WriteResult } from '@ferrite-migrate/contracts'
+import type { MigrationStatus } from './status.js'
 
 const WINDOW_MS = 5000
 const NOT_CARRIED_EXAMPLES = 5
@@ -23,17 +24,7 @@ export class Progress {
   private samples: { at: number; done: number; lagBytes: number }[] = []
 
   /** Goes on counting where a former process was. */
-  restore(former: {
-    readonly keysDone: number
-    readonly keysTotal: number | null
-    readonly bytesDone: number
-    readonly bytesTotal: number | null
-    readonly changesApplied: number
-    readonly keysWritten: number
-    readonly keysSkipped: number
-    readonly keysDeleted: number
-    readonly keysFailed: number
-  }): void {
+  restore(former: MigrationStatus): void {
     this.keysDone = former.keysDone
     this.keysTotal = former.keysTotal
     this.bytesDone = former.bytesDone

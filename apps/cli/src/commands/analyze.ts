@@ -11,7 +11,7 @@ import {
 } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
-import { adapterOptions } from '../migrate-flags.js'
+import { adapterOptions, migrateFlags } from '../migrate-flags.js'
 import { formatBytes, formatCount } from '../render/format.js'
 import { sourceAnalysisLines } from '../render/source-analysis-view.js'
 import { writeWhole } from '../write-file.js'
@@ -35,18 +35,8 @@ export default class Analyze extends BaseCommand {
     top: Flags.integer({ description: 'How many of the largest keys to show', default: 10, min: 0, max: 10_000 }),
     'max-rate': Flags.integer({ description: 'Keys looked at per second at most', default: 20_000, min: 1 }),
     html: Flags.string({ description: 'Write a report as one HTML page', helpValue: '<FILE>' }),
-    'source-option': Flags.string({
-      description: 'Option of the source adapter',
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: '<NAME=VALUE>',
-    }),
-    'target-option': Flags.string({
-      description: 'Option of the target adapter',
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: '<NAME=VALUE>',
-    }),
+    'source-option': migrateFlags['source-option'],
+    'target-option': migrateFlags['target-option'],
   }
 
   async run(): Promise<unknown> {

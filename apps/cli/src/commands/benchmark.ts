@@ -2,7 +2,7 @@ import { type BenchmarkReport, COMMANDS, runBenchmark } from '@ferrite-migrate/b
 import { parseEndpoint } from '@ferrite-migrate/redis'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
-import { adapterOptions } from '../migrate-flags.js'
+import { adapterOptions, migrateFlags } from '../migrate-flags.js'
 import { benchmarkHtml, benchmarkLines } from '../render/benchmark-view.js'
 import { writeWhole } from '../write-file.js'
 
@@ -37,18 +37,8 @@ export default class Benchmark extends BaseCommand {
       min: 0,
     }),
     html: Flags.string({ description: 'Write the result as one HTML page with percentile plots', helpValue: '<FILE>' }),
-    'source-option': Flags.string({
-      description: 'Option of the source, such as password-env',
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: '<NAME=VALUE>',
-    }),
-    'target-option': Flags.string({
-      description: 'Option of the target',
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: '<NAME=VALUE>',
-    }),
+    'source-option': migrateFlags['source-option'],
+    'target-option': migrateFlags['target-option'],
   }
 
   async run(): Promise<BenchmarkReport> {

@@ -51,7 +51,7 @@ export interface VerifyOptions {
   onProgress?(compared: number): void
 }
 
-const PAGE = 1000
+const PAGE = 500
 /** Pages under way at once: enough to keep both servers busy while one is compared. */
 const UNDER_WAY = 4
 const REPORTED = 1000

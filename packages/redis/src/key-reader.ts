@@ -39,13 +39,6 @@ export interface RedisKeyReaderOptions {
 const SCAN_COUNT = 1000
 /** Encodings that no large value has. */
 const PACKED = new Set(['int', 'embstr', 'listpack', 'ziplist', 'intset', 'listpackex'])
-const LENGTH_OF: Readonly<Record<number, string>> = {
-  [SHAPE.string]: 'STRLEN',
-  [SHAPE.hash]: 'HLEN',
-  [SHAPE.list]: 'LLEN',
-  [SHAPE.set]: 'SCARD',
-  [SHAPE.zset]: 'ZCARD',
-}
 const LENGTHS: Readonly<Record<string, string>> = {
   list: 'LLEN',
   set: 'SCARD',
@@ -289,7 +282,7 @@ export class RedisKeyReader implements KeyReader {
     return shapes
   }
 
-  /** Of the keys that may be large, finds those that are: by length, elements counting as 16 bytes. */
+  /** Of the keys that may be large, finds those that are: strings by their length, others by their memory. */
   private async findLarge(
     db: number,
     keys: readonly Buffer[],
@@ -297,18 +290,20 @@ export class RedisKeyReader implements KeyReader {
     shapes: Uint8Array,
     limit: number,
   ): Promise<void> {
-    const asked = unsure.filter((i) => LENGTH_OF[shapes[i]] !== undefined)
-    if (asked.length === 0) return
     const bytes = await this.rawLink().call((out) => {
       out.call('SELECT', db)
-      for (const i of asked) out.call(LENGTH_OF[shapes[i]], keys[i])
-      return asked.length + 1
+      for (const i of unsure) {
+        if (shapes[i] === SHAPE.string) out.call('STRLEN', keys[i])
+        else out.call('MEMORY', 'USAGE', keys[i])
+      }
+      return unsure.length + 1
     }, true)
     const replies = splitReplies(bytes ?? Buffer.alloc(0))
-    asked.forEach((i, n) => {
-      const length = Number(replies[n + 1]?.toString('latin1'))
-      if (length * (shapes[i] === SHAPE.string ? 1 : 16) > limit) shapes[i] = SLICED_SHAPE
-    })
+    for (const [n, i] of unsure.entries()) {
+      const reply = replies[n + 1]
+      // A server that does not tell answers an error, which is no number.
+      if (Buffer.isBuffer(reply) && Number(reply.toString('latin1')) > limit) shapes[i] = SLICED_SHAPE
+    }
   }
 
   async raw(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null> {

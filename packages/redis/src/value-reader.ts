@@ -80,21 +80,40 @@ export async function* readSlices(
     default: {
       const command = type === 'hash' ? 'HSCAN' : type === 'set' ? 'SSCAN' : 'ZSCAN'
       let cursor = '0'
+      let expiring = type === 'hash' && fieldExpiry
       do {
         const [next, list] = (await ask(link, db, command, key, cursor, 'COUNT', ELEMENT_STEP)) as [Buffer, Buffer[]]
         cursor = String(next)
         if (list.length === 0) continue
-        if (type !== 'hash' || !fieldExpiry) yield { items: list }
-        else yield { items: list, fieldExpireAt: await readFieldExpiry(link, db, key, list) }
+        const fieldExpireAt = expiring ? await readFieldExpiry(link, db, key, list) : null
+        // A server without the command has no such expiries.
+        if (fieldExpireAt === null) expiring = false
+        yield fieldExpireAt === null ? { items: list } : { items: list, fieldExpireAt }
       } while (cursor !== '0')
     }
   }
 }
 
-async function readFieldExpiry(link: RedisLink, db: number, key: Buffer, list: readonly Buffer[]): Promise<number[]> {
+/** Absolute ms for each field, 0 = none; null when the server does not know the command. */
+async function readFieldExpiry(
+  link: RedisLink,
+  db: number,
+  key: Buffer,
+  list: readonly Buffer[],
+): Promise<number[] | null> {
   const names = list.filter((_, i) => i % 2 === 0)
-  const reply = (await ask(link, db, 'HPEXPIRETIME', key, 'FIELDS', names.length, ...names)) as number[]
-  return reply.map((at) => Math.max(0, Number(at)))
+  const [reply] = await link.pipeline((out) => {
+    out.call('HPEXPIRETIME', key, 'FIELDS', names.length, ...names)
+    return 1
+  }, db)
+  if (reply instanceof ReplyError && /unknown command/i.test(reply.message)) return null
+  if (reply instanceof ReplyError)
+    throw new MigrateError(
+      'FM_SERVER_REFUSED',
+      `${link.endpoint.label} answered HPEXPIRETIME with: ${reply.message.slice(0, 120)}`,
+      'See the message of the server.',
+    )
+  return (reply as number[]).map((at) => Math.max(0, Number(at)))
 }
 
 function nextId(id: string): string {

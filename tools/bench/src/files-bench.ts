@@ -1,11 +1,12 @@
 import { closeSync, copyFileSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
 import { fill } from './dataset.js'
 import { countDifferences } from './equality.js'
 import { type Measured, median, runMeasured } from './measure.js'
+import { measureTool } from './tool.js'
 
 export interface FileRow {
   readonly job: string
@@ -16,12 +17,9 @@ export interface FileRow {
   readonly checked: string
 }
 
-const BIN = resolve(import.meta.dirname, '..', '..', '..', 'apps', 'cli', 'bin', 'run.js')
 const TIMEOUT_MS = 300_000
 
-function ours(...args: string[]): Promise<Measured> {
-  return runMeasured(process.execPath, [BIN, ...args], TIMEOUT_MS)
-}
+const ours = (...args: string[]): Promise<Measured> => measureTool(args)
 
 function row(job: string, tool: string, runs: readonly Measured[], checked: string): FileRow {
   for (const run of runs) if (run.code !== 0) throw new Error(`${tool}: ${run.output}`)

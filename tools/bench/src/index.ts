@@ -14,9 +14,10 @@ import { processUse } from './measure.js'
 import { peers } from './peers.js'
 import { benchSnapshot, type Row } from './snapshot-bench.js'
 import { LiveTool } from './tool.js'
+import { benchVerify } from './verify-bench.js'
 
 /**
- * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [files] [--keys N] [--rounds N]: without names, all of them.
+ * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [files] [verify] [--keys N] [--rounds N]: without names, all of them.
  * Results are appended to docs/benchmarks.md under machine and date.
  */
 const args = process.argv.slice(2)
@@ -151,6 +152,15 @@ if (wants('snapshot') || wants('large') || wants('binary') || wants('ferrite')) 
   if (wants('large')) await snapshots('large', keys, false)
   if (wants('binary')) await snapshots('binary', Math.floor(keys / 5), false)
   if (wants('ferrite')) await ferrite()
+  say('')
+}
+if (wants('verify')) {
+  say('| job | tool | wall s | CPU s | RSS MB | checked |')
+  say('|---|---|---|---|---|---|')
+  for (const row of [...(await benchVerify('mixed', keys, rounds)), ...(await benchVerify('large', keys, 1))])
+    say(
+      `| ${row.job} | ${row.tool} | ${number(row.wallS, 2)} | ${number(row.cpuS, 2)} | ${number(row.rssMb, 0)} | ${row.checked} |`,
+    )
   say('')
 }
 if (wants('files')) {

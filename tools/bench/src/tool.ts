@@ -14,6 +14,11 @@ export function runTool(args: readonly string[], timeoutMs = 300_000): Promise<M
   return runMeasured(process.execPath, [BIN, 'migrate', ...args, ...state()], timeoutMs)
 }
 
+/** Any command to its end, measured. */
+export function measureTool(args: readonly string[], timeoutMs = 300_000): Promise<Measured> {
+  return runMeasured(process.execPath, [BIN, ...args], timeoutMs)
+}
+
 /** Any command to its end, or until `killWhen` says so: then it is killed. */
 export async function runCommand(
   args: readonly string[],

@@ -1,0 +1,51 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
+import { TestServer } from '@ferrite-migrate/servers'
+import { type DatasetName, fill } from './dataset.js'
+import type { FileRow } from './files-bench.js'
+import { type Measured, median, runMeasured } from './measure.js'
+import { measureTool, runTool } from './tool.js'
+
+/** Full two-way verification of equal servers: ours, and the peer that REDIS_FULL_CHECK_BIN names. */
+export async function benchVerify(name: DatasetName, keys: number, rounds: number): Promise<FileRow[]> {
+  const source = await TestServer.start()
+  const target = await TestServer.start()
+  const job = `verify, ${name} ${keys.toLocaleString('en-US')} keys`
+  const row = (tool: string, runs: readonly Measured[], checked: string): FileRow => ({
+    job,
+    tool,
+    wallS: median(runs.map((run) => run.wallMs)) / 1000,
+    cpuS: median(runs.map((run) => run.cpuMs)) / 1000,
+    rssMb: median(runs.map((run) => run.rssMb)),
+    checked,
+  })
+  try {
+    await fill(parseEndpoint(source.url), name, keys)
+    const copied = await runTool(['-s', source.url, '-t', target.url, '-m', 'snapshot'])
+    if (copied.code !== 0) throw new Error(copied.output)
+    const ours: Measured[] = []
+    for (let round = 0; round < rounds; round++) {
+      const run = await measureTool(['verify', '--source', source.url, '--target', target.url])
+      if (run.code !== 0) throw new Error(run.output)
+      ours.push(run)
+    }
+    const rows = [row('ferrite-migrate verify, both ways, with expiries', ours, 'equal')]
+    const peer = process.env.REDIS_FULL_CHECK_BIN
+    if (peer !== undefined) {
+      const folder = mkdtempSync(join(tmpdir(), 'fm-rfc-'))
+      const args = ['-s', `127.0.0.1:${source.port}`, '-t', `127.0.0.1:${target.port}`, '-m', '1', '--comparetimes=1']
+      rows.push(row('RedisFullCheck -m 1, one way', [await runMeasured(peer, args, 300_000, folder)], '-'))
+    }
+    const link = await RedisLink.open(parseEndpoint(target.url))
+    await link.call('SET', 'planted', '1')
+    link.close()
+    const planted = await measureTool(['verify', '--source', source.url, '--target', target.url, '--rounds', '1'])
+    if (planted.code !== 3) throw new Error(`a planted key was not found: ${planted.output}`)
+    return rows
+  } finally {
+    await source.stop()
+    await target.stop()
+  }
+}

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { currentActor } from './actor.js'
 import { openStateDatabase } from './state-database.js'
 
@@ -37,6 +37,8 @@ export interface Scheduled {
 /** What other processes ask of a running migration, and what it answers: rows of the shared state database. */
 export class ControlQueue {
   private readonly db: DatabaseSync
+  private peek: StatementSync | null = null
+  private due: StatementSync | null = null
 
   /** @throws MigrateError FM_STATE_DIR */
   constructor(directory: string) {
@@ -57,13 +59,14 @@ export class ControlQueue {
     return row === undefined ? undefined : toRequest(row)
   }
 
-  /** Takes the oldest open request. */
+  /** Takes the oldest open request. Called several times a second: looking comes before writing. */
   take(migration: string): ControlRequest | undefined {
+    this.peek ??= this.db.prepare("SELECT min(id) AS id FROM requests WHERE migration = ? AND state = 'open'")
+    const id = this.peek.get(migration)?.id
+    if (id === null || id === undefined) return undefined
     const row = this.db
-      .prepare(
-        "UPDATE requests SET state = 'taken' WHERE id = (SELECT min(id) FROM requests WHERE migration = ? AND state = 'open') RETURNING *",
-      )
-      .get(migration)
+      .prepare("UPDATE requests SET state = 'taken' WHERE id = ? AND state = 'open' RETURNING *")
+      .get(Number(id))
     return row === undefined ? undefined : toRequest(row)
   }
 
@@ -91,7 +94,8 @@ export class ControlQueue {
   }
 
   scheduled(migration: string): Scheduled | undefined {
-    const row = this.db.prepare('SELECT * FROM schedules WHERE migration = ?').get(migration)
+    this.due ??= this.db.prepare('SELECT * FROM schedules WHERE migration = ?')
+    const row = this.due.get(migration)
     return row === undefined
       ? undefined
       : { at: Number(row.at), args: JSON.parse(String(row.args)) as Record<string, unknown>, actor: String(row.actor) }

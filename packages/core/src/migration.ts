@@ -65,7 +65,7 @@ export function defaultStateDir(): string {
   )
 }
 
-const CONTROL_MS = 100
+const CONTROL_MS = 200
 const TICK_MS = 1000
 const SAMPLES_THINNED_EVERY = 3600
 

@@ -2,20 +2,10 @@ import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { TestServer } from '@ferrite-migrate/servers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { command, differences, stateDir } from './run.js'
+import { start, stops } from './servers.js'
 import { cli, Tool } from './tool.js'
-
-const stops: (() => Promise<unknown>)[] = []
-async function start(options = {}): Promise<TestServer> {
-  const server = await TestServer.start(options)
-  stops.push(() => server.stop())
-  return server
-}
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop()
-})
 
 interface Writer {
   /** Longest time that one write took, ms. */

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { findModules, findServer, type ServerVersion, TestServer } from '@ferrite-migrate/servers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { findModules, findServer, type ServerVersion, type TestServer } from '@ferrite-migrate/servers'
+import { describe, expect, it } from 'vitest'
 import {
   asciiScore,
   RdbWriter,
@@ -17,18 +17,10 @@ import {
   zipmap,
 } from '../../../packages/protocol/test/rdb-writer.js'
 import { command, differences, stateDir } from './run.js'
+import { start, stops } from './servers.js'
 import { cli, Tool } from './tool.js'
 import { runWorkload } from './workload.js'
 
-const stops: (() => Promise<unknown>)[] = []
-async function start(options = {}): Promise<TestServer> {
-  const server = await TestServer.start(options)
-  stops.push(() => server.stop())
-  return server
-}
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop()
-})
 const folder = (): string => mkdtempSync(join(tmpdir(), 'fm-files-'))
 const state = (): string[] => ['--state-dir', stateDir()]
 

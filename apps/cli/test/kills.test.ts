@@ -2,23 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Random } from '@ferrite-migrate/bench'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { TestServer } from '@ferrite-migrate/servers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { command, differences, stateDir } from './run.js'
+import { start, stops } from './servers.js'
 import { Tool } from './tool.js'
 
 /** `npm run test:faults` sets 200. */
 const KILLS = Number(process.env.FERRITE_MIGRATE_KILLS ?? 20)
-
-const stops: (() => Promise<void>)[] = []
-async function start(options = {}): Promise<TestServer> {
-  const server = await TestServer.start(options)
-  stops.push(() => server.stop())
-  return server
-}
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop()
-})
 
 /** Commands whose doubling or loss shows, on keys that meet. */
 async function write(url: string, seed: number, signal: AbortSignal, perSecond: number): Promise<number> {

@@ -7,17 +7,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { freePort, TestServer } from '@ferrite-migrate/servers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { freePort } from '@ferrite-migrate/servers'
+import { describe, expect, it } from 'vitest'
 import { caughtUp, command, differences, migration, stateDir } from './run.js'
+import { start, stops } from './servers.js'
 import { cli, Tool } from './tool.js'
 
-const stops: (() => Promise<unknown>)[] = []
-async function start(options = {}): Promise<TestServer> {
-  const server = await TestServer.start(options)
-  stops.push(() => server.stop())
-  return server
-}
 async function startEmulator(): Promise<{ url: string; redis: string }> {
   const backend = await start()
   const emulator = await FerriteEmulator.start(parseEndpoint(backend.url))
@@ -34,9 +29,6 @@ function tool(...args: string[]): Tool {
   stops.push(() => made.kill())
   return made
 }
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop()
-})
 
 async function fill(url: string, keys: number, prefix = 'k'): Promise<void> {
   const link = await RedisLink.open(parseEndpoint(url))

@@ -1,21 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { TestServer } from '@ferrite-migrate/servers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { caughtUp, command, differences, migration, stateDir } from './run.js'
+import { start, stops } from './servers.js'
 import { cli, Tool } from './tool.js'
 import { runWorkload } from './workload.js'
-
-const stops: (() => Promise<unknown>)[] = []
-async function start(options = {}): Promise<TestServer> {
-  const server = await TestServer.start(options)
-  stops.push(() => server.stop())
-  return server
-}
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop()
-})
 
 /** Every type, some with an expiry, in two databases. */
 async function fill(url: string, tag: string, keys = 300): Promise<void> {

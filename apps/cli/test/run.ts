@@ -9,6 +9,7 @@ import {
   type MigrationConfig,
   type MigrationReport,
   RecordFilter,
+  RecordMap,
   Verifier,
 } from 'ferrite-migrate'
 
@@ -38,6 +39,7 @@ export async function differences(
     const filter = new RecordFilter({ include: options.include ?? [], exclude: [], types: [], dbs: [], expiry: 'any' })
     const report = await new Verifier(a, b, {
       filter,
+      map: new RecordMap('{key}', {}),
       digest: { fieldExpiry: options.fieldExpiry ?? true },
       ttlToleranceMs: 1000,
       rounds: 2,

@@ -3,21 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { findServer, TestServer } from '@ferrite-migrate/servers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { findServer } from '@ferrite-migrate/servers'
+import { describe, expect, it } from 'vitest'
 import { command, migration, stateDir } from './run.js'
+import { start, stops } from './servers.js'
 import { cli, Tool } from './tool.js'
 import { runWorkload } from './workload.js'
-
-const stops: (() => Promise<unknown>)[] = []
-async function start(options = {}): Promise<TestServer> {
-  const server = await TestServer.start(options)
-  stops.push(() => server.stop())
-  return server
-}
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop()
-})
 
 type Words = (string | number | Buffer)[]
 async function issue(url: string, ...commands: Words[]): Promise<void> {
@@ -244,6 +235,33 @@ describe('planted differences', () => {
 })
 
 describe('equal data', () => {
+  it('that a migration renamed and moved on the way is verified as such, and its loss is seen', async () => {
+    const source = await start()
+    const target = await start()
+    await issue(source.url, ['SET', 'user:1', 'a'], ['RPUSH', 'user:2', 'a', 'b'])
+    const report = await migration({
+      source: source.url,
+      target: target.url,
+      mode: 'snapshot',
+      keyTemplate: 'new:{key}',
+      dbMap: { 0: 1 },
+      verify: true,
+    }).start()
+    expect(report.verification).toMatchObject({ equal: true, matching: 2, missingSource: 0 })
+    expect(await command(target.url, 'DBSIZE')).toBe(0)
+    const again = migration({
+      source: source.url,
+      target: target.url,
+      mode: 'snapshot',
+      keyTemplate: 'new:{key}',
+      onConflict: 'skip',
+      verify: true,
+    })
+    await issue(target.url, ['SET', 'new:user:1', 'other'])
+    const differing = await again.start()
+    expect(differing.verification).toMatchObject({ equal: false, mismatched: 1 })
+  })
+
   it('in other encodings, of large values, and under other names is no difference', async () => {
     const source = await start()
     const target = await start({

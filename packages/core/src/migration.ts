@@ -633,6 +633,7 @@ export class Migration extends EventEmitter<Events> {
     try {
       return await use(
         new Verifier(source, target, {
+          map: this.map,
           filter: this.filter,
           digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
           ttlToleranceMs: 1000,

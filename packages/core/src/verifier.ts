@@ -10,7 +10,7 @@ import { type DigestOptions, keyTypeOf } from '@ferrite-migrate/protocol'
 import { FingerprintSet } from './fingerprint-set.js'
 import type { RecordFilter } from './key-filter.js'
 import { printableKey } from './progress.js'
-import { RecordMap } from './record-map.js'
+import type { RecordMap } from './record-map.js'
 import { sameSliced, sameValue } from './value-equality.js'
 
 export type DifferenceKind = 'missing-target' | 'missing-source' | 'type' | 'value' | 'ttl' | 'unreadable'
@@ -37,8 +37,8 @@ export interface VerifyReport {
 
 export interface VerifyOptions {
   readonly filter: RecordFilter
-  /** Names and databases at the target; the same when left out. */
-  readonly map?: RecordMap
+  /** Names and databases at the target. */
+  readonly map: RecordMap
   readonly digest: DigestOptions
   readonly ttlToleranceMs: number
   /** How often a difference is looked at again before it counts. */
@@ -78,7 +78,7 @@ export class Verifier {
     this.source = source
     this.target = target
     this.options = options
-    this.map = options.map ?? new RecordMap('{key}', {})
+    this.map = options.map
   }
 
   async run(): Promise<VerifyReport> {

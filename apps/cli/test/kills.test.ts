@@ -96,6 +96,17 @@ interface Scenario {
   readonly ferrite?: boolean
 }
 
+/** In turn early, anywhere, and once live, so that a slow machine too has kills in every phase. */
+async function moment(tool: Tool, kill: number, random: Random): Promise<void> {
+  if (kill % 3 === 2) await tool.says('LIVE_SYNC')
+  const [from, to] = [
+    [100, 500],
+    [300, 1300],
+    [0, 600],
+  ][kill % 3] as [number, number]
+  await Promise.race([sleep(random.between(from, to)), tool.over])
+}
+
 /** Kills the tool again and again under a writer, lets it end, and compares. */
 async function survive(scenario: Scenario): Promise<void> {
   const { source, target, kills, seed, args = [] } = scenario
@@ -112,7 +123,7 @@ async function survive(scenario: Scenario): Promise<void> {
           ? ['migrate', '--resume', 'kills', ...common]
           : ['migrate', '--id', 'kills', '-s', source, '-t', target, '-m', 'live', ...args, ...common],
       )
-      await Promise.race([sleep(random.between(300, 1300)), tool.over])
+      await moment(tool, kill, random)
       if (tool.child.exitCode !== null) throw new Error(`ended by itself: ${tool.output}`)
       const live = tool.output.includes('LIVE_SYNC')
       const initial = tool.output.includes('INITIAL_SYNC')

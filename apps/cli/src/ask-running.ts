@@ -20,12 +20,16 @@ export async function askRunning(
   const control = new ControlQueue(directory)
   try {
     const { status } = store.get(id)
-    const notRunning = (): MigrateError =>
-      new MigrateError(
+    const notRunning = (): MigrateError => {
+      const { state } = store.get(id).status
+      return new MigrateError(
         'FM_NOT_RUNNING',
-        `the migration ${id} is ${store.get(id).status.state}: no process runs it`,
-        `Go on with it first: ferrite-migrate migrate --resume ${id}`,
+        `the migration ${id} is ${state}: no process runs it`,
+        state === 'COMPLETED' || state === 'ROLLED_BACK'
+          ? 'It is over; ferrite-migrate list shows those that run.'
+          : `Go on with it first: ferrite-migrate migrate --resume ${id}`,
       )
+    }
     if (status.state !== 'RUNNING') throw notRunning()
     const request = control.ask(id, kind, args)
     const askedAt = Date.now()

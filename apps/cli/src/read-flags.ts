@@ -2,9 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
-import type { AdapterContext, Logger } from '@ferrite-migrate/contracts'
+import { type AdapterContext, type Logger, MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from '@ferrite-migrate/core'
+import { Flags } from '@oclif/core'
 import { type MigrateFlagValues, migrateFlags, migrationConfig } from './migrate-flags.js'
+import { formatCount } from './render/format.js'
 
 /** The flags of commands that compare two ends: where they are, and which keys under which names. */
 export const readFlags = {
@@ -22,13 +24,47 @@ export const readFlags = {
   'target-option': migrateFlags['target-option'],
 }
 
+/** The flags of commands that judge two values. */
+export const comparisonFlags = {
+  ...readFlags,
+  'ttl-tolerance': Flags.string({
+    description: 'Difference of expiries that does not count',
+    default: '1s',
+    helpValue: '<TIME>',
+  }),
+  rounds: Flags.integer({
+    description: 'How often a difference is looked at again before it counts',
+    default: 4,
+    min: 1,
+    max: 20,
+  }),
+}
+
+/** The value of --ttl-tolerance, ms. @throws MigrateError FM_OPTION_VALUE */
+export function ttlToleranceMs(value: string): number {
+  const option = { name: 'ttl-tolerance', type: 'duration', description: 'Give a duration such as 1s.' } as const
+  return parseOption(option, value) as number
+}
+
+/** On a terminal, one line that counts the keys compared; `end` takes it away. */
+export function comparisonProgress(json: boolean): { onProgress?: (keys: number) => void; end: () => void } {
+  if (json || process.stderr.isTTY !== true) return { end: () => undefined }
+  return {
+    onProgress: (keys) => void process.stderr.write(`\r${formatCount(keys)} keys compared   `),
+    end: () => void process.stderr.write('\r\x1b[2K'),
+  }
+}
+
 /** The configuration that they describe. */
 export function readConfig(flags: MigrateFlagValues): ResolvedConfig {
   const config: MigrationConfig = migrationConfig(flags, () => '.', undefined)
   return resolveConfig({ ...config, mode: 'snapshot' })
 }
 
-/** Calls with what adapters need to be opened for reading; Ctrl-C aborts. */
+/**
+ * Calls with what adapters need to be opened for reading; Ctrl-C aborts, and what was found by then is no answer.
+ * @throws MigrateError FM_INTERRUPTED
+ */
 export async function withContext<T>(
   logger: Logger,
   use: (context: Omit<AdapterContext, 'url' | 'options'>) => Promise<T>,
@@ -40,7 +76,9 @@ export async function withContext<T>(
   process.once('SIGINT', abort)
   const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   try {
-    return await use({ logger, signal: stop.signal, tempDir })
+    const result = await use({ logger, signal: stop.signal, tempDir })
+    if (stop.signal.aborted) throw new MigrateError('FM_INTERRUPTED', 'interrupted before the end', 'Start it again.')
+    return result
   } finally {
     process.off('SIGINT', abort)
     rmSync(tempDir, { recursive: true, force: true })

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { findServer } from '@ferrite-migrate/servers'
@@ -465,5 +466,23 @@ describe('benchmark', () => {
     expect(paced.results[0].source.p50).toBeGreaterThan(0)
     const bad = await cli(['benchmark', '--source', source.url, '--target', target.url, '--commands', 'FLUSHALL'])
     expect([bad.code, bad.output]).toEqual([2, expect.stringContaining('cannot be measured')])
+  })
+})
+
+describe('Ctrl-C', () => {
+  it('ends every comparison as interrupted: what was found by then is no verdict', async () => {
+    const source = await start()
+    const target = await start()
+    await issue(source.url, ...Array.from({ length: 2000 }, (_, i): Words => ['SET', `k:${i}`, i]))
+    const ends = ['--source', source.url, '--target', target.url]
+    const all = [
+      ['compare', ...ends, '--rounds', '20'],
+      ['verify', ...ends, '--rounds', '20'],
+      ['analyze', '--source', source.url, '--full', '--max-rate', '200'],
+    ].map((args) => new Tool(args))
+    await sleep(2500)
+    for (const tool of all) tool.child.kill('SIGINT')
+    for (const tool of all)
+      expect([await tool.over, tool.output]).toEqual([130, expect.stringContaining('FM_INTERRUPTED')])
   })
 })

@@ -70,7 +70,7 @@ export function resumedConfig(stored: StoredMigration, given: Partial<MigrationC
       throw new MigrateError(
         'FM_RESUME_PASSWORD',
         `the password of the ${end} is not stored`,
-        `Give --${end} again, or set ${passwordVariable(end)}.`,
+        `Give --${end} or the configuration file (-c) again, or set ${passwordVariable(end)}.`,
       )
   }
   return config

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import {
   analyzeSource,
   htmlAnalysis,
@@ -12,6 +9,7 @@ import {
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
 import { adapterOptions, migrateFlags } from '../migrate-flags.js'
+import { withContext } from '../read-flags.js'
 import { formatBytes, formatCount } from '../render/format.js'
 import { sourceAnalysisLines } from '../render/source-analysis-view.js'
 import { writeWhole } from '../write-file.js'
@@ -41,53 +39,47 @@ export default class Analyze extends BaseCommand {
 
   async run(): Promise<unknown> {
     const { flags } = await this.parse(Analyze)
-    const stop = new AbortController()
-    process.once('SIGINT', () => stop.abort())
     const terminal = process.stderr.isTTY === true && !this.jsonEnabled()
-    const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
     const config = resolveConfig({
       source: flags.source,
       target: flags.target ?? flags.source,
       sourceOptions: adapterOptions(flags['source-option']),
       targetOptions: adapterOptions(flags['target-option']),
     })
-    const context = {
-      logger: await this.logger(flags, (text) => this.jsonEnabled() || process.stderr.write(`${text}\n`)),
-      signal: stop.signal,
-      tempDir,
-    }
+    const logger = await this.logger(flags, (text) => this.jsonEnabled() || process.stderr.write(`${text}\n`))
     const registry = this.registry(flags.plugin)
-    const ends =
-      flags.target === undefined
-        ? { source: await registry.source(config.source, {}, config.sourceOptions, context), target: null }
-        : await openEnds(config, registry, context)
-    try {
-      if (ends.source instanceof Error) throw ends.source
-      if (ends.target instanceof Error) throw ends.target
-      const analysis = await analyzeSource(ends.source, ends.target, {
-        sample: flags.sample,
-        full: flags.full,
-        topKeys: flags.top,
-        topPatterns: flags.html === undefined ? 10 : 60,
-        maxRate: flags['max-rate'],
-        signal: stop.signal,
-        ...(terminal
-          ? {
-              onProgress: (keys, of) =>
-                void process.stderr.write(`\r${formatCount(keys)} of ${formatCount(of)} keys   `),
-            }
-          : {}),
-      })
-      if (terminal) process.stderr.write('\r\x1b[2K')
-      const connection = redactUrl(flags.source)
-      this.log(sourceAnalysisLines(connection, analysis).join('\n'))
-      if (flags.html !== undefined) this.writeHtml(flags.html, connection, analysis)
-      return toJson(connection, analysis)
-    } finally {
-      if (!(ends.source instanceof Error)) await ends.source[Symbol.asyncDispose]()
-      if (ends.target !== null && !(ends.target instanceof Error)) await ends.target[Symbol.asyncDispose]()
-      rmSync(tempDir, { recursive: true, force: true })
-    }
+    const analysis = await withContext(logger, async (context) => {
+      const ends =
+        flags.target === undefined
+          ? { source: await registry.source(config.source, {}, config.sourceOptions, context), target: null }
+          : await openEnds(config, registry, context)
+      try {
+        if (ends.source instanceof Error) throw ends.source
+        if (ends.target instanceof Error) throw ends.target
+        return await analyzeSource(ends.source, ends.target, {
+          sample: flags.sample,
+          full: flags.full,
+          topKeys: flags.top,
+          topPatterns: flags.html === undefined ? 10 : 60,
+          maxRate: flags['max-rate'],
+          signal: context.signal,
+          ...(terminal
+            ? {
+                onProgress: (keys, of) =>
+                  void process.stderr.write(`\r${formatCount(keys)} of ${formatCount(of)} keys   `),
+              }
+            : {}),
+        })
+      } finally {
+        if (!(ends.source instanceof Error)) await ends.source[Symbol.asyncDispose]()
+        if (ends.target !== null && !(ends.target instanceof Error)) await ends.target[Symbol.asyncDispose]()
+      }
+    })
+    if (terminal) process.stderr.write('\r\x1b[2K')
+    const connection = redactUrl(flags.source)
+    this.log(sourceAnalysisLines(connection, analysis).join('\n'))
+    if (flags.html !== undefined) this.writeHtml(flags.html, connection, analysis)
+    return toJson(connection, analysis)
   }
 
   private writeHtml(file: string, connection: string, analysis: SourceAnalysis): void {

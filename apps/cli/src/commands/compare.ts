@@ -1,4 +1,4 @@
-import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
+import { MigrateError } from '@ferrite-migrate/contracts'
 import {
   Comparison,
   type ComparisonReport,
@@ -10,9 +10,8 @@ import {
 import { Flags } from '@oclif/core'
 import { BaseCommand, ExitCode } from '../base-command.js'
 import { DifferenceFile } from '../difference-file.js'
-import { readConfig, readFlags, withContext } from '../read-flags.js'
+import { comparisonFlags, comparisonProgress, readConfig, ttlToleranceMs, withContext } from '../read-flags.js'
 import { comparisonLines } from '../render/comparison-view.js'
-import { formatCount } from '../render/format.js'
 import { writeWhole } from '../write-file.js'
 
 const SHOWN = 20
@@ -26,7 +25,7 @@ export default class Compare extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --source redis://source:6379 --target ferrite://target:6379 --repair --dry-run',
   ]
   static override flags = {
-    ...readFlags,
+    ...comparisonFlags,
     keys: Flags.string({
       char: 'k',
       description: 'Keys to compare, as a pattern; the same as --filter',
@@ -40,17 +39,6 @@ export default class Compare extends BaseCommand {
       helpValue: '<FILE>',
     }),
     html: Flags.string({ description: 'Write the differences as one HTML page', helpValue: '<FILE>' }),
-    'ttl-tolerance': Flags.string({
-      description: 'Difference of expiries that does not count',
-      default: '1s',
-      helpValue: '<TIME>',
-    }),
-    rounds: Flags.integer({
-      description: 'How often a difference is looked at again before it counts',
-      default: 4,
-      min: 1,
-      max: 20,
-    }),
     repair: Flags.boolean({ description: "Copy the source's value to the target, and compare again" }),
     'delete-extra': Flags.boolean({
       description: 'With --repair: delete keys that only the target has',
@@ -62,7 +50,7 @@ export default class Compare extends BaseCommand {
   async run(): Promise<ComparisonReport & { differences: KeyDifference[] }> {
     const { flags } = await this.parse(Compare)
     const config = readConfig({ ...flags, filter: [...(flags.filter ?? []), ...(flags.keys ?? [])] })
-    const terminal = process.stderr.isTTY === true && !this.jsonEnabled()
+    const progress = comparisonProgress(this.jsonEnabled())
     const logger = await this.logger(flags, (text) => this.jsonEnabled() || process.stderr.write(`${text}\n`))
     const registry = this.registry(flags.plugin)
     const [source, target] = [redactUrl(config.source), redactUrl(config.target)]
@@ -88,10 +76,7 @@ export default class Compare extends BaseCommand {
           target: ends.targetReader,
           filter: ends.filter,
           map: ends.map,
-          ttlToleranceMs: parseOption(
-            { name: 'ttl-tolerance', type: 'duration', description: 'Give a duration such as 1s.' },
-            flags['ttl-tolerance'],
-          ) as number,
+          ttlToleranceMs: ttlToleranceMs(flags['ttl-tolerance']),
           rounds: flags.rounds,
           signal: context.signal,
           repair: writer,
@@ -100,9 +85,7 @@ export default class Compare extends BaseCommand {
             if (kept.length < most) kept.push(difference)
             file?.add(difference)
           },
-          ...(terminal
-            ? { onProgress: (keys) => void process.stderr.write(`\r${formatCount(keys)} keys compared   `) }
-            : {}),
+          ...(progress.onProgress ? { onProgress: progress.onProgress } : {}),
         }).run()
       } finally {
         file?.close()
@@ -110,7 +93,7 @@ export default class Compare extends BaseCommand {
         await ends.close()
       }
     })
-    if (terminal) process.stderr.write('\r\x1b[2K')
+    progress.end()
     this.log(comparisonLines(report, kept.slice(0, SHOWN), flags.output, repairing).join('\n'))
     if (flags['dry-run'] && report.different > 0) this.log('Nothing was repaired (--dry-run).')
     if (flags.html !== undefined) writeWhole(flags.html, htmlComparison(source, target, report, kept))

@@ -99,12 +99,12 @@ export class Comparison {
     const { source, target, map } = this.options
     const there = map.map({ db, key, value: NOTHING, expireAt: 0 })
     const read = async (reader: KeyReader, at: DirtyKey): Promise<SnapshotRecord | null> =>
-      (await reader.read(at.db, [at.key], true).catch(() => [null]))[0]
+      (await reader.read(at.db, [at.key], true))[0] ?? null
     return [await read(source, { db, key }), await read(target, there)]
   }
 
   private async describe(key: DirtyKey, difference: Difference, repaired: boolean): Promise<KeyDifference> {
-    const [a, b] = await this.readBoth(key)
+    const [a, b] = difference.kind === 'unreadable' ? [null, null] : await this.readBoth(key)
     const left = a === null ? null : decoded(a)
     const right = b === null ? null : decoded(b)
     const { parts, count } =

@@ -95,6 +95,8 @@ describe('cutover', () => {
     expect(downtime).toBeLessThan(2000)
     expect(await tool.over).toBe(0)
     expect(tool.output).toContain('COMPLETED')
+    const over = await cli(['cutover', '--id', 'm', ...state])
+    expect([over.code, over.output]).toEqual([2, expect.stringMatching(/FM_NOT_RUNNING.*COMPLETED[\s\S]*It is over/)])
     const during = writer.written
     await sleep(300)
     await writer.stop()

@@ -11,6 +11,8 @@ export function defaultRegistry(): Registry {
       '@ferrite-migrate/source-rdb',
       '@ferrite-migrate/source-aof',
       '@ferrite-migrate/target-ferrite',
+      '@ferrite-migrate/transform-jq',
+      '@ferrite-migrate/transform-script',
     ],
     import.meta.url,
   )

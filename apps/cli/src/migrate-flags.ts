@@ -44,12 +44,61 @@ export const migrateFlags = {
     description: 'Only keys with or without an expiry',
     options: ['any', 'expiring', 'persistent'],
   }),
+  'filter-regex': Flags.string({
+    description: 'Include keys matching a regular expression',
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: '<REGEX>',
+  }),
+  'exclude-regex': Flags.string({
+    description: 'Exclude keys matching a regular expression',
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: '<REGEX>',
+  }),
+  'min-size': Flags.string({ description: 'Only values of at least this size', helpValue: '<SIZE>' }),
+  'max-size': Flags.string({ description: 'Only values of at most this size, up to 4mb', helpValue: '<SIZE>' }),
+  'min-ttl': Flags.string({ description: 'Only keys that live at least this much longer', helpValue: '<TIME>' }),
+  'max-ttl': Flags.string({ description: 'Only keys that live at most this much longer', helpValue: '<TIME>' }),
+  slots: Flags.string({
+    description: 'Only keys of these cluster slots, such as 0-5460',
+    multiple: true,
+    multipleNonGreedy: true,
+    delimiter: ',',
+    helpValue: '<SLOTS>',
+  }),
+  transform: Flags.string({ description: 'File with rules for names and values', helpValue: '<FILE>' }),
+  'transform-script': Flags.string({
+    description: 'Script with functions for names and values: .js, .mjs, .ts or .py',
+    helpValue: '<FILE>',
+  }),
+  'script-memory': Flags.string({
+    description: 'Memory that the script may take [default: 256mb]',
+    helpValue: '<SIZE>',
+  }),
+  'script-timeout': Flags.string({
+    description: 'Time that the script may take for a batch [default: 10s]',
+    helpValue: '<TIME>',
+  }),
+  'script-workers': Flags.integer({ description: 'Threads that the script runs in [default: 1]', helpValue: '<N>' }),
+  'on-transform-error': Flags.string({
+    description: 'What to do with a value that cannot be transformed [default: fail]',
+    options: ['fail', 'skip', 'pass'],
+  }),
+  'errors-file': Flags.string({
+    description: 'Where such values are listed [default: errors.ndjson]',
+    helpValue: '<FILE>',
+  }),
+  'on-collision': Flags.string({
+    description: 'What to do when two keys get one name [default: fail]',
+    options: ['fail', 'last'],
+  }),
   'transform-keys': Flags.string({
-    description: 'Names of keys at the target, such as "prefix:{key}" (snapshots)',
+    description: 'Names of keys at the target, such as "prefix:{key}"',
     helpValue: '<TEMPLATE>',
   }),
   'db-map': Flags.string({
-    description: 'Database that becomes another, such as 0:1 (snapshots)',
+    description: 'Database that becomes another, such as 0:1',
     multiple: true,
     multipleNonGreedy: true,
     helpValue: '<FROM:TO>',
@@ -217,12 +266,32 @@ function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
     ...(flags.type === undefined ? {} : { types: flags.type as 'string'[] }),
     ...(flags.db === undefined ? {} : { dbs: flags.db }),
     ...(flags.expiry === undefined ? {} : { expiry: flags.expiry as 'any' }),
+    ...defined({
+      includeRegex: flags['filter-regex'],
+      excludeRegex: flags['exclude-regex'],
+      minSize: bytes('min-size', flags['min-size']),
+      maxSize: bytes('max-size', flags['max-size']),
+      minTtlMs: milliseconds('min-ttl', flags['min-ttl']),
+      maxTtlMs: milliseconds('max-ttl', flags['max-ttl']),
+      slots: flags.slots,
+    }),
   }
+  const script = defined({
+    memory: flags['script-memory'],
+    timeout: flags['script-timeout'],
+    workers: flags['script-workers'],
+  })
   const all = {
     source: flags.source,
     target: flags.target,
     mode: flags.mode as 'live' | undefined,
     id: flags.id,
+    transform: flags.transform,
+    transformScript: flags['transform-script'],
+    scriptOptions: Object.keys(script).length > 0 ? script : undefined,
+    onTransformError: flags['on-transform-error'] as 'fail' | undefined,
+    errorsFile: flags['errors-file'],
+    onCollision: flags['on-collision'] as 'fail' | undefined,
     keyTemplate: flags['transform-keys'],
     dbMap: dbMap(flags['db-map']),
     unsupported: flags.unsupported as 'fail' | undefined,
@@ -252,7 +321,14 @@ function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
     targetOptions: Object.keys(target).length > 0 ? target : undefined,
     filter: Object.keys(filter).length > 0 ? filter : undefined,
   }
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Partial<MigrationConfig>
+  return defined(all) as Partial<MigrationConfig>
+}
+
+/** What is not given stays out. */
+function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }
 }
 
 /** A configuration under another: lists and values of `over` win, groups of options and filters are joined. */

@@ -8,8 +8,8 @@ import {
   Migration,
   type MigrationConfig,
   type MigrationReport,
+  NO_TRANSFORM,
   RecordFilter,
-  RecordMap,
   Verifier,
 } from 'ferrite-migrate'
 
@@ -39,7 +39,7 @@ export async function differences(
     const filter = new RecordFilter({ include: options.include ?? [], exclude: [], types: [], dbs: [], expiry: 'any' })
     const report = await new Verifier(a, b, {
       filter,
-      map: new RecordMap('{key}', {}),
+      transform: NO_TRANSFORM,
       digest: { fieldExpiry: options.fieldExpiry ?? true },
       ttlToleranceMs: 1000,
       rounds: 2,

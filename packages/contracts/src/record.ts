@@ -11,12 +11,14 @@ export interface SnapshotRecord {
 
 /**
  * A record that is still a range of the block it was read into. The way of the data is one object per key, so key
- * and value become Buffers only where somebody asks. All offsets are valid until the block is released.
+ * and value become Buffers only where somebody asks. All offsets are valid until the block is released. A renamed key
+ * lies in another block than its value: `keyStart` and `keyEnd` are offsets of `keyData`, the others of `data`.
  */
 export class PackedRecord implements SnapshotRecord {
   readonly db: number
   readonly expireAt: number
   readonly data: Buffer
+  readonly keyData: Buffer
   readonly keyStart: number
   readonly keyEnd: number
   readonly valueStart: number
@@ -34,10 +36,12 @@ export class PackedRecord implements SnapshotRecord {
     valueEnd: number,
     type: number,
     rdbVersion: number,
+    keyData: Buffer = data,
   ) {
     this.db = db
     this.expireAt = expireAt
     this.data = data
+    this.keyData = keyData
     this.keyStart = keyStart
     this.keyEnd = keyEnd
     this.valueStart = valueStart
@@ -47,7 +51,23 @@ export class PackedRecord implements SnapshotRecord {
   }
 
   get key(): Buffer {
-    return this.data.subarray(this.keyStart, this.keyEnd)
+    return this.keyData.subarray(this.keyStart, this.keyEnd)
+  }
+
+  /** The same value under another name, in another database or with another end. */
+  moved(db: number, expireAt: number, keyData: Buffer, keyStart: number, keyEnd: number): PackedRecord {
+    return new PackedRecord(
+      db,
+      expireAt,
+      this.data,
+      keyStart,
+      keyEnd,
+      this.valueStart,
+      this.valueEnd,
+      this.type,
+      this.rdbVersion,
+      keyData,
+    )
   }
 
   get value(): RdbValue {

@@ -26,6 +26,8 @@ export interface Routed {
 export interface RouterOptions {
   readonly apply: 'replay' | 'state'
   readonly filter: RecordFilter
+  /** Keys have other names or databases at the target. */
+  readonly renames: boolean
   knows(name: string): boolean
   /** Expiries in the stream count from when they ran. */
   readonly relativeExpiry: boolean
@@ -44,6 +46,9 @@ export const HELD_KEYS = 200_000
 
 /** Scripts may touch keys that they do not name as keys; only reading those named again is certain. */
 const OPAQUE = new Set(['EVAL', 'EVALSHA', 'FCALL'])
+
+/** Commands that reach into another database, or name keys by patterns: under other names only their result can be carried. */
+const UNNAMEABLE = new Set(['SORT', 'MOVE', 'COPY'])
 
 /** A command as a record of its own. */
 export function commandRecord(db: number, argv: readonly Buffer[], receivedAt: number): ChangeRecord {
@@ -87,8 +92,14 @@ export class ChangeRouter {
     const spec = commandSpecOf(name)
     const { apply, filter, knows, relativeExpiry } = this.options
     if (spec.kind === 'link' || spec.kind === 'select' || spec.kind === 'multi' || spec.kind === 'exec') return 'drop'
-    if (apply === 'state' || !filter.open || spec.kind !== 'write' || OPAQUE.has(name) || !knows(name)) return 'inspect'
+    if (apply === 'state' || !filter.open || spec.kind !== 'write' || !this.carries(name) || !knows(name))
+      return 'inspect'
     return EXPIRING.has(name) ? 'expiry' : relativeExpiry && spec.relativeExpiry ? 'inspect' : 'forward'
+  }
+
+  /** False for commands whose effect is only known by reading their keys again. */
+  private carries(name: string): boolean {
+    return !OPAQUE.has(name) && !(this.options.renames && UNNAMEABLE.has(name))
   }
 
   /** A record that goes to the target as it is, without a look at its arguments. */
@@ -158,7 +169,7 @@ export class ChangeRouter {
         if (taken.length === 0) continue
         const replay =
           apply === 'replay' &&
-          !OPAQUE.has(record.name) &&
+          this.carries(record.name) &&
           this.options.knows(record.name) &&
           !taken.some(({ db, key }) => this.pending.has(db, key))
         if (replay && taken.length === touched.length) {
@@ -189,7 +200,7 @@ export class ChangeRouter {
       } else if (spec.kind === 'flush') {
         const dbs = record.name === 'FLUSHALL' ? [] : [record.db]
         if (dbs.length > 0 && !filter.takesDb(dbs[0])) continue
-        if (apply === 'replay' && filter.open) {
+        if (apply === 'replay' && filter.open && !this.options.renames) {
           forward.push(record)
           continue
         }
@@ -204,7 +215,7 @@ export class ChangeRouter {
         flush = flush === null ? dbs : dbs.length === 0 || flush.length === 0 ? [] : [...flush, ...dbs]
       } else if (spec.kind === 'swapdb') {
         const [, a, b] = record.argv.map((argument) => Number(argument.toString('latin1')))
-        if (apply === 'replay' && filter.open) forward.push(record)
+        if (apply === 'replay' && filter.open && !this.options.renames) forward.push(record)
         else if (filter.takesDb(a) || filter.takesDb(b)) swapped = [a, b]
       } else if (spec.kind === 'publish') {
         // Sentinels announce themselves over the stream; forwarded, they would adopt the target.

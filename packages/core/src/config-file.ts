@@ -1,16 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
-import * as v from 'valibot'
-import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar, visit } from 'yaml'
 import type { MigrationConfig } from './config.js'
 import { type FileEnd, fileSchema, type MigrationFile } from './file-schema.js'
+import { parseYaml, readText, type YamlKind } from './yaml-file.js'
 
-/** Fields that are text whatever they look like. */
-const TEXT = new Set(['password', 'username', 'user'])
-
-interface Problem {
-  readonly offset: number
-  readonly text: string
+const KIND: YamlKind = {
+  noun: 'configuration',
+  code: 'FM_CONFIG_INVALID',
+  hint: 'docs/configuration.md lists all fields; ferrite-migrate config validate checks a file without running it.',
 }
 
 /**
@@ -18,114 +14,12 @@ interface Problem {
  * @throws MigrateError FM_FILE_UNREADABLE; FM_CONFIG_INVALID naming line, column and field of everything that is wrong
  */
 export function readConfigFile(path: string, environment: NodeJS.ProcessEnv = process.env): MigrationConfig {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new MigrateError(
-      'FM_FILE_UNREADABLE',
-      `the configuration ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})`,
-      'Check the path and its permissions.',
-      { cause },
-    )
-  }
-  return parseConfig(text, path, environment)
+  return parseConfig(readText(path, KIND.noun), path, environment)
 }
 
 /** The same for a text; `name` is only for error messages. */
 export function parseConfig(text: string, name: string, environment: NodeJS.ProcessEnv = process.env): MigrationConfig {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
-  const problems: Problem[] = [...document.errors].map((error) => ({ offset: error.pos[0], text: error.message }))
-  if (problems.length === 0) problems.push(...substitute(document, environment))
-  if (problems.length === 0) {
-    const checked = v.safeParse(fileSchema, document.toJS() ?? {})
-    if (checked.success) return toConfig(checked.output)
-    problems.push(...checked.issues.flatMap((issue) => toProblems(document, issue)))
-  }
-  const where = ({ offset, text: what }: Problem): string => {
-    const { line, col } = lines.linePos(offset)
-    return `${name}, line ${line}, column ${col}: ${what}`
-  }
-  throw new MigrateError(
-    'FM_CONFIG_INVALID',
-    problems
-      .sort((a, b) => a.offset - b.offset)
-      .slice(0, 20)
-      .map(where)
-      .join('\n'),
-    'docs/configuration.md lists all fields; ferrite-migrate config validate checks a file without running it.',
-  )
-}
-
-/** Puts the environment into the scalars. A plain value that becomes a number or a boolean is one. */
-function substitute(document: Document, environment: NodeJS.ProcessEnv): Problem[] {
-  const problems: Problem[] = []
-  visit(document, {
-    Scalar(key, node, path) {
-      if (key === 'key') return
-      const parent = path.at(-1)
-      const verbatim = isPair(parent) && isScalar(parent.key) && TEXT.has(String(parent.key.value))
-      // A password of digits is text all the same, leading zeros included.
-      if (verbatim && typeof node.value === 'number') node.value = node.source ?? String(node.value)
-      if (typeof node.value !== 'string' || !node.value.includes('${')) return
-      const text = node.value.replace(
-        /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
-        (_, name: string, fallback?: string) => {
-          const value = environment[name]
-          if (value !== undefined && (value !== '' || fallback === undefined)) return value
-          if (fallback !== undefined) return fallback
-          problems.push({ offset: node.range?.[0] ?? 0, text: `the environment variable ${name} is not set` })
-          return ''
-        },
-      )
-      const plain = node.type === Scalar.PLAIN && !verbatim
-      node.value =
-        plain && /^-?\d{1,15}$/.test(text)
-          ? Number(text)
-          : plain && /^(true|false)$/.test(text)
-            ? text === 'true'
-            : text
-    },
-  })
-  return problems
-}
-
-/** Where a field stands: at its key, or the nearest thing that is there. */
-function offsetOf(document: Document, path: readonly (string | number)[]): number {
-  let node: unknown = document.contents
-  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0
-  for (const step of path) {
-    if (isMap(node)) {
-      const pair = node.items.find((item) => (isScalar(item.key) ? String(item.key.value) : '') === String(step))
-      if (pair === undefined) break
-      if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset
-      node = pair.value
-    } else if (isSeq(node)) {
-      node = node.items[Number(step)]
-      if (isNode(node)) offset = node.range?.[0] ?? offset
-    } else break
-  }
-  return offset
-}
-
-function toProblems(document: Document, issue: v.BaseIssue<unknown>): Problem[] {
-  // Of a choice between forms the branch that comes nearest tells most.
-  const deeper = (issue.issues ?? []).filter((one) => one.path !== undefined && one.type !== 'object')
-  if (deeper.length > 0)
-    return deeper.flatMap((one) =>
-      toProblems(document, { ...one, path: [...(issue.path ?? []), ...(one.path ?? [])] } as v.BaseIssue<unknown>),
-    )
-  const path = (issue.path ?? []).map((step) => (step.type === 'array' ? Number(step.key) : String(step.key)))
-  const field = path.join('.') || 'the file'
-  const offset = offsetOf(document, path)
-  if (issue.type === 'strict_object' && issue.expected === 'never')
-    return [{ offset, text: `${field}: there is no such field` }]
-  if (issue.received === 'undefined') return [{ offset, text: `${field}: is missing` }]
-  const said = /must be|such as|only|a scheme/.test(issue.message)
-    ? issue.message
-    : `must be ${issue.expected ?? 'something else'}, not ${issue.received}`
-  return [{ offset, text: `${field}: ${said.replace(/^Invalid \w+: /, '')}` }]
+  return toConfig(parseYaml(text, name, fileSchema, KIND, environment).value)
 }
 
 function bytes(value: string | number | undefined, name: string): number | undefined {
@@ -186,6 +80,11 @@ function toConfig(file: MigrationFile): MigrationConfig {
   const source = toEnd(file.source, 'source')
   const target = toEnd(file.target, 'target')
   const { options = {}, notifications = {} } = file
+  const script = defined({
+    memory: options.script_memory,
+    timeout: options.script_timeout,
+    workers: options.script_workers,
+  })
   return {
     source: source.url,
     target: target.url,
@@ -198,6 +97,12 @@ function toConfig(file: MigrationFile): MigrationConfig {
       batchSize: options.batch_size,
       syncTimeoutMs: milliseconds(options.sync_timeout, 'options.sync_timeout'),
       cutoverMaxLag: options.cutover_max_lag,
+      transform: options.transform,
+      transformScript: options.transform_script,
+      scriptOptions: Object.keys(script).length > 0 ? script : undefined,
+      onTransformError: options.on_transform_error,
+      errorsFile: options.errors_file,
+      onCollision: options.on_collision,
       keyTemplate: options.transform_keys,
       dbMap: options.db_map,
       unsupported: options.unsupported,
@@ -220,7 +125,7 @@ function toConfig(file: MigrationFile): MigrationConfig {
       schedule: options.schedule,
       once: options.once,
       stateDir: options.state_dir,
-      filter: file.filters,
+      filter: file.filters && filterOf(file.filters),
     }),
     notifications: defined({
       slack: notifications.slack || undefined,
@@ -231,4 +136,21 @@ function toConfig(file: MigrationFile): MigrationConfig {
         notifications.smtp && defined({ ...notifications.smtp, password: notifications.smtp.password || undefined }),
     }),
   }
+}
+
+function filterOf(filters: NonNullable<MigrationFile['filters']>): NonNullable<MigrationConfig['filter']> {
+  return defined({
+    include: filters.include,
+    exclude: filters.exclude,
+    types: filters.types,
+    dbs: filters.dbs,
+    expiry: filters.expiry,
+    includeRegex: filters.include_regex,
+    excludeRegex: filters.exclude_regex,
+    minSize: bytes(filters.min_size, 'filters.min_size'),
+    maxSize: bytes(filters.max_size, 'filters.max_size'),
+    minTtlMs: milliseconds(filters.min_ttl, 'filters.min_ttl'),
+    maxTtlMs: milliseconds(filters.max_ttl, 'filters.max_ttl'),
+    slots: filters.slots?.map(String),
+  })
 }

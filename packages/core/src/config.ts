@@ -6,6 +6,9 @@ const count = (least: number, most: number, fallback: number) =>
 const text = v.pipe(v.string(), v.minLength(1))
 const options = v.optional(v.record(v.string(), v.union([v.string(), v.number(), v.boolean()])), {})
 
+/** Values above this come in slices, so their size is not known when they are looked at. */
+const MOST_SIZE = 4 * 1024 * 1024
+
 /** Which keys a migration takes. Globs are Redis's, on bytes. */
 export const filterSchema = v.strictObject({
   include: v.optional(v.array(text), []),
@@ -14,6 +17,20 @@ export const filterSchema = v.strictObject({
   dbs: v.optional(v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65535))), []),
   /** Keys with an expiry only, or those without. */
   expiry: v.optional(v.picklist(['any', 'expiring', 'persistent']), 'any'),
+  /** Regular expressions for names; in linear time, so without look-around and back references. */
+  includeRegex: v.optional(v.array(text), []),
+  excludeRegex: v.optional(v.array(text), []),
+  /** Bytes of all strings of the value. */
+  minSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MOST_SIZE))),
+  maxSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MOST_SIZE))),
+  /** Time left to live, ms; keys without an expiry live for ever. */
+  minTtlMs: v.optional(v.pipe(v.number(), v.minValue(0))),
+  maxTtlMs: v.optional(v.pipe(v.number(), v.minValue(0))),
+  /** Hash slots of a cluster, such as 5 or 0-5460. */
+  slots: v.optional(
+    v.array(v.pipe(v.string(), v.regex(/^\d{1,5}(-\d{1,5})?$/, 'a slot or a range such as 0-5460'))),
+    [],
+  ),
 })
 
 /** Who is told what happens. A message that cannot be delivered never stops a migration. */
@@ -47,9 +64,21 @@ export const configSchema = v.strictObject({
   id: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only'))),
   /** Go on with the interrupted migration of this id; an error when there is none. */
   resume: v.optional(v.boolean(), false),
-  /** Names of keys at the target; `{key}` stands for the name at the source. Snapshots only. */
+  /** File with rules for names and values. */
+  transform: v.optional(text),
+  /** File with functions for names and values: .js, .mjs, .ts or .py. */
+  transformScript: v.optional(text),
+  /** Limits of the script, as options of its adapter: memory, timeout, workers. */
+  scriptOptions: options,
+  /** What becomes of a key whose value cannot be transformed. */
+  onTransformError: v.optional(v.picklist(['fail', 'skip', 'pass']), 'fail'),
+  /** Where such keys are listed, one JSON object a line. */
+  errorsFile: v.optional(text, 'errors.ndjson'),
+  /** What becomes of two keys that get one name at the target. */
+  onCollision: v.optional(v.picklist(['fail', 'last']), 'fail'),
+  /** Names of keys at the target; `{key}` stands for the name at the source. */
   keyTemplate: v.optional(text, '{key}'),
-  /** Databases that become others: source number to target number. Snapshots only. */
+  /** Databases that become others: source number to target number. */
   dbMap: v.optional(
     v.record(
       v.pipe(v.string(), v.regex(/^\d{1,5}$/)),

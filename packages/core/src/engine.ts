@@ -18,8 +18,9 @@ import type { Gate } from './gate.js'
 import type { RecordFilter } from './key-filter.js'
 import { LanePool } from './lane-pool.js'
 import type { Progress } from './progress.js'
-import type { RecordMap, TargetKeys } from './record-map.js'
 import { type BothEnds, ShardRun } from './shard-run.js'
+import type { RecordTransform } from './transform/record-transform.js'
+import type { TargetKeys } from './transform/target-keys.js'
 
 /** Where a migration goes on. */
 export interface Resumed {
@@ -39,7 +40,7 @@ export interface EngineOptions {
   readonly source: Source
   readonly target: Target
   readonly filter: RecordFilter
-  readonly map: RecordMap
+  readonly transform: RecordTransform
   /** The target's keys that may be this migration's. */
   readonly targetKeys: TargetKeys
   readonly progress: Progress

@@ -39,17 +39,7 @@ export class HeldExpiries {
       this.keys.add(record.db, record.key, record.expireAt)
       const expireAt = Date.now() + HELD_FOR_MS
       if (!(record instanceof PackedRecord)) return { db: record.db, key: record.key, value: record.value, expireAt }
-      return new PackedRecord(
-        record.db,
-        expireAt,
-        record.data,
-        record.keyStart,
-        record.keyEnd,
-        record.valueStart,
-        record.valueEnd,
-        record.type,
-        record.rdbVersion,
-      )
+      return record.moved(record.db, expireAt, record.keyData, record.keyStart, record.keyEnd)
     })
     this.note()
     return held
@@ -59,16 +49,27 @@ export class HeldExpiries {
   async find(): Promise<void> {
     const held = this.options.resumed?.held
     if (!held) return
-    const reader = this.options.target.reader()
+    const { target, transform } = this.options
+    const reader = target.reader()
+    const inside = (end: number): boolean => end >= held.from + HELD_FOR_MS && end <= held.to + HELD_FOR_MS
     try {
-      for await (const page of reader.keys()) {
-        const ends = await reader.expiries(
-          page[0].db,
-          page.map(({ key }) => key),
-        )
-        for (const [i, { db, key }] of page.entries())
-          if (ends[i] >= held.from + HELD_FOR_MS && ends[i] <= held.to + HELD_FOR_MS) this.keys.add(db, key)
+      if (!transform.renames) {
+        for await (const page of reader.keys()) {
+          const ends = await reader.expiries(
+            page[0].db,
+            page.map(({ key }) => key),
+          )
+          for (const [i, { db, key }] of page.entries()) if (inside(ends[i])) this.keys.add(db, key)
+        }
       }
+      // Names at the target do not tell those at the source: so it is asked from there.
+      else
+        for await (const page of this.source().keys())
+          for (const [i, name] of (await transform.names(page)).entries()) {
+            if (name === null) continue
+            const [end] = await reader.expiries(name.db, [name.key])
+            if (inside(end)) this.keys.add(page[i].db, page[i].key)
+          }
     } finally {
       await reader.close()
     }

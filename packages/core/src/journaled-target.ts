@@ -9,7 +9,7 @@ import type {
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf, touchedKeys } from '@ferrite-migrate/protocol'
 import { DirtySet } from './dirty-set.js'
-import type { TargetKeys } from './record-map.js'
+import type { TargetKeys } from './transform/target-keys.js'
 import type { Undo, UndoJournal } from './undo-journal.js'
 
 const READ_AT_ONCE = 500

@@ -22,7 +22,6 @@ import { openEnds } from './open-ends.js'
 import { PassSchedule } from './pass-schedule.js'
 import { makePlan, type Plan } from './plan.js'
 import { Progress } from './progress.js'
-import { RecordMap, TargetKeys } from './record-map.js'
 import { redactUrl } from './redact.js'
 import type { Registry } from './registry.js'
 import { RequestServer } from './request-server.js'
@@ -32,6 +31,10 @@ import { SourceGuard } from './source-guard.js'
 import { type RunFacts, StateStore, type StoredMigration } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
 import { hasSecret, storableConfig } from './stored-config.js'
+import { FaultFile } from './transform/fault-file.js'
+import { openTransform, transformFingerprint } from './transform/open-transform.js'
+import { NO_TRANSFORM, type RecordTransform } from './transform/record-transform.js'
+import { TargetKeys } from './transform/target-keys.js'
 import { UndoJournal } from './undo-journal.js'
 import { Verifier, type VerifyReport } from './verifier.js'
 
@@ -89,8 +92,9 @@ export class Migration extends EventEmitter<Events> {
   private readonly logger: Logger
   private readonly progress = new Progress()
   private readonly filter: RecordFilter
-  private readonly map: RecordMap
-  private readonly targetKeys: TargetKeys
+  private transform: RecordTransform = NO_TRANSFORM
+  private targetKeys: TargetKeys
+  private readonly faults: FaultFile
   private readonly gate: Gate
   private readonly notifier: Notifier
   private readonly errorRate: ErrorRate | null
@@ -134,8 +138,8 @@ export class Migration extends EventEmitter<Events> {
     this.logger = options.logger ?? silentLogger
     this.id = this.config.id ?? `mig_${randomBytes(4).toString('hex')}`
     this.filter = new RecordFilter(this.config.filter)
-    this.map = new RecordMap(this.config.keyTemplate, this.config.dbMap)
-    this.targetKeys = new TargetKeys(this.filter, this.map)
+    this.targetKeys = new TargetKeys(this.filter, this.transform)
+    this.faults = new FaultFile(this.config.errorsFile, this.id)
     this.gate = new Gate(this.config.maxRate)
     this.notifier = new Notifier(this.config.notifications, this.logger)
     this.schedule = new PassSchedule(this.config.intervalMs, this.config.schedule)
@@ -317,8 +321,12 @@ export class Migration extends EventEmitter<Events> {
         },
         untrack: () => engine.track(null),
         withVerifier: (rounds, use) => this.withVerifier(rounds, this.reading.signal, use),
-        repair: (report) =>
-          engine.repair(report.differences.map(({ db, keyBase64 }) => ({ db, key: Buffer.from(keyBase64, 'base64') }))),
+        repair: (report) => {
+          // What only the target has is known by its name there, which the source cannot be asked for.
+          const { renames } = this.transform
+          const known = report.differences.filter(({ kind }) => !(renames && kind === 'missing-source'))
+          return engine.repair(known.map(({ db, keyBase64 }) => ({ db, key: Buffer.from(keyBase64, 'base64') })))
+        },
         step: (step) => {
           this.store?.addEvent(this.id, `cutover-${step.name}`, step.text)
           this.emit('step', step)
@@ -410,6 +418,7 @@ export class Migration extends EventEmitter<Events> {
   private async enroll(plan: Plan, former: StoredMigration | null, directory: string): Promise<void> {
     const store = this.store!
     const { config } = this
+    const fingerprint = transformFingerprint(config)
     if (former === null) {
       const targetWasEmpty = await this.targetIsEmpty()
       this.facts = {
@@ -417,8 +426,15 @@ export class Migration extends EventEmitter<Events> {
         journal: config.undo && !targetWasEmpty,
         sourceSecret: hasSecret(config.source, config.sourceOptions),
         targetSecret: hasSecret(config.target, config.targetOptions),
+        ...(fingerprint === undefined ? {} : { transform: fingerprint }),
       }
     } else {
+      if (former.facts.transform !== fingerprint)
+        throw new MigrateError(
+          'FM_RESUME_TRANSFORM',
+          'the transform file or script is not the one that the migration began with',
+          'Give the same one, or start anew under another --id: what is at the target was made by the former.',
+        )
       this.facts = former.facts
       this.startedAt = former.createdAt
       this.progress.restore(former.status)
@@ -455,6 +471,12 @@ export class Migration extends EventEmitter<Events> {
   private async open(): Promise<Plan> {
     const { config } = this
     const context = { logger: this.logger, signal: this.stopping.signal, tempDir: this.tempDir, migration: this.id }
+    // A wrong rule or script is found before any server is asked.
+    this.transform = await openTransform(config, this.options.registry, context, (fault) => {
+      this.progress.leaveOut('value that could not be transformed', fault.key)
+      this.faults.add(fault)
+    })
+    this.targetKeys = new TargetKeys(this.filter, this.transform)
     const ends = await openEnds(config, this.options.registry, context)
     // Whichever opened is kept, so that it is closed when the other fails.
     if (!(ends.source instanceof Error)) this.source = ends.source
@@ -468,7 +490,7 @@ export class Migration extends EventEmitter<Events> {
       ...(contents === null ? [] : contentFindings(contents, ends.target.dialect, config)),
     ]
     const keys = contents?.keys ?? (await this.countSourceKeys())
-    this.plan = makePlan(config, ends.source, ends.target, findings, this.filter.needsValue, keys)
+    this.plan = makePlan(config, ends.source, ends.target, findings, this.filter.needsValue, this.transform, keys)
     for (const finding of this.plan.findings)
       this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
     return this.plan
@@ -545,7 +567,7 @@ export class Migration extends EventEmitter<Events> {
       source: this.source!,
       target: this.recorder === null ? target : journaled(target, this.recorder),
       filter: this.filter,
-      map: this.map,
+      transform: this.transform,
       targetKeys: this.targetKeys,
       progress: this.progress,
       logger: this.logger,
@@ -633,7 +655,7 @@ export class Migration extends EventEmitter<Events> {
     try {
       return await use(
         new Verifier(source, target, {
-          map: this.map,
+          transform: this.transform,
           filter: this.filter,
           digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
           ttlToleranceMs: 1000,
@@ -673,7 +695,7 @@ export class Migration extends EventEmitter<Events> {
       journal: this.journal,
       targetWasEmpty: this.facts.targetWasEmpty ?? false,
       keys: this.targetKeys,
-      map: this.map,
+      transform: this.transform,
       onNote: (type, text) => this.note(type, text),
     })
     if (this.rollbackReport === null) return
@@ -775,6 +797,8 @@ export class Migration extends EventEmitter<Events> {
   private async dispose(): Promise<void> {
     this.guard?.stop()
     await this.recorder?.close()
+    this.faults.close()
+    await this.transform.close()
     await this.source?.[Symbol.asyncDispose]()
     await this.target?.[Symbol.asyncDispose]()
     this.journal?.close()

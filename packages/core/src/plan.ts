@@ -1,6 +1,7 @@
 import type { Finding, Source, Target } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from './config.js'
 import { redactUrl } from './redact.js'
+import type { RecordTransform } from './transform/record-transform.js'
 
 /** What a run is going to do and why; made without writing anything but the target's probe keys. */
 export interface Plan {
@@ -29,6 +30,7 @@ export function makePlan(
   target: Target,
   findings: readonly Finding[],
   needsValue: boolean,
+  transform: RecordTransform,
   keys: number | null,
 ): Plan {
   const refusals: string[] = []
@@ -36,7 +38,7 @@ export function makePlan(
     refusals.push('the source does not give its changes as a lossless stream')
   refusals.push(...target.dialect.replayRefusals)
   if (needsValue) refusals.push('a filter by type or expiry needs each value')
-  const renames = config.keyTemplate !== '{key}' || Object.keys(config.dbMap).length > 0
+  if (transform.changesValues) refusals.push('values are transformed, and a command tells only a part of one')
   let apply: 'replay' | 'state' = refusals.length === 0 ? 'replay' : 'state'
   const reasons: string[] = []
   const all: Finding[] = [...findings]
@@ -50,12 +52,6 @@ export function makePlan(
       level: 'fail',
       code: 'FM_SOURCE_UNREADABLE',
       text: `changes have to be applied by state, and the source cannot be read key by key (for an append-only file: --rebuild): ${refusals.join('; ')}`,
-    })
-  if (renames && config.mode !== 'snapshot')
-    all.push({
-      level: 'fail',
-      code: 'FM_MAP_LIVE',
-      text: 'keys can be renamed and databases moved in snapshots only: use --mode snapshot',
     })
   if (config.apply !== 'auto' && config.apply !== apply) {
     if (config.apply === 'replay')

@@ -6,11 +6,13 @@ import {
   type AdapterSpec,
   type CreateSource,
   type CreateTarget,
+  type CreateTransform,
   MigrateError,
   parseManifest,
   parseOption,
   type Source,
   type Target,
+  type Transform,
 } from '@ferrite-migrate/contracts'
 
 /** A plugin package as found: where it is, and its package.json. */
@@ -175,5 +177,27 @@ export class Registry {
     const entry = this.find('target', url)
     const options = this.options(entry, url, offered, given)
     return (await this.load<CreateTarget>(entry, 'createTarget'))({ ...context, url, options })
+  }
+
+  /** @throws MigrateError FM_PLUGIN_MISSING, FM_OPTION_* */
+  async transform(
+    name: string,
+    url: string,
+    given: OptionValues,
+    context: Omit<AdapterContext, 'url' | 'options'>,
+  ): Promise<Transform> {
+    const entry = this.entries.find(({ spec }) => spec.kind === 'transform' && spec.name === name)
+    if (entry === undefined)
+      throw new MigrateError(
+        'FM_PLUGIN_MISSING',
+        `no installed plugin brings the transform ${name}`,
+        `Installed: ${
+          this.adapters('transform')
+            .map((spec) => spec.name)
+            .join(', ') || 'none'
+        }. Others are npm packages: install one and name it with --plugin.`,
+      )
+    const options = this.options(entry, '', {}, given)
+    return (await this.load<CreateTransform>(entry, 'createTransform'))({ ...context, url, options })
   }
 }

@@ -1,6 +1,7 @@
 import type { Source, Target } from '@ferrite-migrate/contracts'
-import type { RecordMap, TargetKeys } from './record-map.js'
 import { Rollback, type RollbackReport } from './rollback.js'
+import type { RecordTransform } from './transform/record-transform.js'
+import type { TargetKeys } from './transform/target-keys.js'
 import type { UndoJournal } from './undo-journal.js'
 
 export interface FailedRun {
@@ -10,7 +11,7 @@ export interface FailedRun {
   readonly journal: UndoJournal | null
   readonly targetWasEmpty: boolean
   readonly keys: TargetKeys
-  readonly map: RecordMap
+  readonly transform: RecordTransform
   onNote(type: string, text: string): void
 }
 
@@ -30,7 +31,7 @@ export async function rollBackFailed(run: FailedRun): Promise<RollbackReport | n
       source: reader,
       journal,
       keys: run.keys,
-      map: run.map,
+      transform: run.transform,
       completed: false,
       force: false,
       dryRun: false,

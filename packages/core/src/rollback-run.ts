@@ -8,11 +8,12 @@ import { ControlQueue } from './control-queue.js'
 import { RecordFilter } from './key-filter.js'
 import { Notifier } from './notifier.js'
 import { openEnds } from './open-ends.js'
-import { RecordMap, TargetKeys } from './record-map.js'
 import type { Registry } from './registry.js'
 import { Rollback, type RollbackReport } from './rollback.js'
 import { StateStore, type StoredMigration } from './state-store.js'
 import { resumedConfig } from './stored-config.js'
+import { openTransform } from './transform/open-transform.js'
+import { TargetKeys } from './transform/target-keys.js'
 import { UndoJournal } from './undo-journal.js'
 
 export interface RollbackRequest {
@@ -103,7 +104,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
   const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   const context = { logger, signal, tempDir, migration: id }
   let source: Source | null = null
-  const map = new RecordMap(config.keyTemplate, config.dbMap)
+  const transform = await openTransform({ ...config, onTransformError: 'skip' }, registry, context)
   const journal = facts.targetWasEmpty ? null : new UndoJournal(stateDir, id, config.undoLimit)
   try {
     const ends = await openEnds({ ...config, syncTimeoutMs: OPEN_MS }, registry, context)
@@ -123,8 +124,8 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
         target,
         source: reader,
         journal,
-        keys: new TargetKeys(new RecordFilter(config.filter), map),
-        map,
+        keys: new TargetKeys(new RecordFilter(config.filter), transform),
+        transform,
         // A rollback that was interrupted goes on as it began.
         completed: completed || store.events(id).some(({ type, text }) => type === 'phase' && text === 'COMPLETED'),
         force,
@@ -154,6 +155,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     }
   } finally {
     journal?.close()
+    await transform.close()
     await source?.[Symbol.asyncDispose]()
     rmSync(tempDir, { recursive: true, force: true })
   }

@@ -1,7 +1,9 @@
 import type { DirtyKey, KeyReader, SnapshotRecord, Target, WriteResult } from '@ferrite-migrate/contracts'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { printableKey } from './progress.js'
-import type { RecordMap, TargetKeys } from './record-map.js'
+import type { RecordTransform } from './transform/record-transform.js'
+import { SourceNames } from './transform/source-names.js'
+import type { TargetKeys } from './transform/target-keys.js'
 import type { Undo, UndoJournal } from './undo-journal.js'
 import { sameValue } from './value-equality.js'
 
@@ -12,7 +14,7 @@ export interface RollbackOptions {
   /** What was there before; null = the target was empty. */
   readonly journal: UndoJournal | null
   readonly keys: TargetKeys
-  readonly map: RecordMap
+  readonly transform: RecordTransform
   /** The migration had handed the target over to its users. */
   readonly completed: boolean
   /** Undo also what may be somebody else's. */
@@ -50,6 +52,7 @@ export class Rollback {
   private readonly counts = { removed: 0, restored: 0, unchanged: 0, kept: 0, failed: 0 }
   private readonly examples: string[] = []
   private readonly reader: KeyReader
+  private names: SourceNames | null = null
 
   constructor(options: RollbackOptions) {
     this.options = options
@@ -80,6 +83,7 @@ export class Rollback {
         interrupted: options.signal.aborted,
       }
     } finally {
+      this.names?.close()
       await this.reader.close()
     }
   }
@@ -140,23 +144,29 @@ export class Rollback {
     if (failed === 0) options.journal?.drop(settled)
   }
 
-  /** What the source has under the names that these keys have there. */
+  /** What the source has under the names that these keys have there, as the target would get it. */
   private async readSource(reader: KeyReader, page: readonly Undo[]): Promise<(SnapshotRecord | null)[]> {
-    const records: (SnapshotRecord | null)[] = []
-    const { map } = this.options
-    if (map.open)
-      return [
+    const { transform } = this.options
+    let records: (SnapshotRecord | null)[]
+    if (!transform.renames)
+      records = [
         ...(await reader.read(
           page[0].db,
           page.map(({ key }) => key),
           true,
         )),
       ]
-    for (const { db, key } of page) {
-      const original = map.original(db, key)
-      records.push(original === null ? null : (await reader.read(original.db, [original.key], true))[0])
+    else {
+      this.names ??= await SourceNames.of(reader, transform)
+      records = []
+      for (const { db, key } of page) {
+        let record: SnapshotRecord | null = null
+        for (const original of this.names.originals(db, key))
+          record ??= (await reader.read(original.db, [original.key], true))[0]
+        records.push(record)
+      }
     }
-    return records
+    return transform.values(records)
   }
 
   /**

@@ -25,6 +25,8 @@ import type { LanePool } from './lane-pool.js'
 import { PositionQueue } from './position-queue.js'
 import { printableKey } from './progress.js'
 import { SnapshotDifference } from './snapshot-difference.js'
+import { CollisionGuard } from './transform/collision-guard.js'
+import { type RenamedCommands, renameCommands } from './transform/renamed-commands.js'
 import { VanishedKeys } from './vanished-keys.js'
 
 const READ_AT_ONCE = 1000
@@ -52,6 +54,8 @@ export class ShardRun {
   /** Under replay: keys whose commands are not replayed until `handoff`. Under state: keys to read. */
   private readonly dirty = new DirtySet()
   private readonly router: ChangeRouter
+  /** Looks for keys that get one name; null = the rules keep names apart. */
+  private readonly collisions: CollisionGuard | null
   private handoff: Position | null = null
   /** The last position that is durable. */
   private position: Position | null = null
@@ -81,9 +85,17 @@ export class ShardRun {
     this.wentLive = wentLive
     this.held = new HeldExpiries(options, () => this.sourceReader())
     this.vanished = new VanishedKeys(options, lanes, lane)
+    const { transform, config } = options
+    this.collisions = transform.injective
+      ? null
+      : new CollisionGuard(transform, config.onCollision, (text, name) => {
+          options.progress.leaveOut('key whose name at the target is taken', name)
+          if (config.onCollision === 'last') options.logger.log('warn', text)
+        })
     this.router = new ChangeRouter(
       {
         apply: options.apply,
+        renames: options.transform.renames,
         filter: options.filter,
         knows: (name) => options.target.knows?.(name) ?? true,
         relativeExpiry: options.source.relativeExpiry ?? false,
@@ -268,17 +280,14 @@ export class ShardRun {
   }
 
   private async snapshot(event: SnapshotEvent): Promise<void> {
-    const { filter, progress, config } = this.options
-    const { map } = this.options
+    const { filter, progress, config, transform } = this.options
     const passed = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
-    const taken = map.open ? passed : passed.map((record) => map.map(record))
-    let records =
+    const taken =
       this.router.holding && this.options.apply === 'replay' && config.mode !== 'snapshot'
-        ? this.held.hold(taken)
-        : taken
+        ? this.held.hold(passed)
+        : passed
     const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1 || this.sweeping)
     const onConflict = overwrites ? 'replace' : config.onConflict
-    this.vanished.see(records)
     const reached = this.positions.enter(event.position)
     const done = (): void => {
       reached()
@@ -291,6 +300,7 @@ export class ShardRun {
     const sliced = event.records.find((record) => !(record instanceof PackedRecord) && record.value.form === 'sliced')
     if (sliced !== undefined) {
       // The slices come out of the stream itself: nothing else can be read before they are.
+      const records = await this.toTarget(taken)
       if (records.length === 0 && sliced.value.form === 'sliced') for await (const _ of sliced.value.slices);
       for (const record of records)
         await this.lanes.write({ kind: 'snapshot', lane: this.laneOf(record), records: [record], onConflict })
@@ -298,23 +308,29 @@ export class ShardRun {
       done()
       return
     }
-    if (records.length === 0) return done()
+    if (taken.length === 0) return done()
     const { difference } = this
-    if (difference !== null && this.options.source.capabilities.uniqueKeys) {
+    if (this.options.source.capabilities.uniqueKeys && (difference !== null || transform.changesValues)) {
       this.nextLane = (this.nextLane + 1) % this.lanes.lanes
       const lane = this.nextLane
       return this.lanes.writeMade(
         lane,
-        async () => ({ kind: 'snapshot', lane, records: await difference.of(records), onConflict }),
+        async () => {
+          const made = await this.toTarget(taken)
+          const records = difference === null ? made : await difference.of(made)
+          return { kind: 'snapshot', lane, records, onConflict }
+        },
         done,
       )
     }
+    let records: readonly SnapshotRecord[] = transform.open ? taken : await this.toTarget(taken)
+    if (transform.open) this.vanished.see(records)
     // A key that comes twice must be compared and written in order.
     if (difference !== null) {
       await this.lanes.drain()
       records = await difference.of(records)
-      if (records.length === 0) return done()
     }
+    if (records.length === 0) return done()
     if (this.options.source.capabilities.uniqueKeys || this.lanes.lanes === 1) {
       // A key that comes once is in one lane however the batches are dealt out.
       this.nextLane = (this.nextLane + 1) % this.lanes.lanes
@@ -334,6 +350,19 @@ export class ShardRun {
         })
   }
 
+  /** Records of the snapshot as the target gets them. */
+  private async toTarget(records: readonly SnapshotRecord[]): Promise<readonly SnapshotRecord[]> {
+    const { transform } = this.options
+    let made: readonly SnapshotRecord[] = records
+    if (!transform.open) {
+      const valued = (await transform.values(records)).filter((record) => record !== null)
+      made = await transform.renamed(valued)
+      if (this.collisions !== null) this.collisions.add(valued, await transform.names(valued))
+    }
+    this.vanished.see(made)
+    return made
+  }
+
   /** No expiry is held from now on; resolves when every held key has its own again. */
   async settle(): Promise<void> {
     this.settling = true
@@ -343,7 +372,8 @@ export class ShardRun {
 
   private async releaseHeld(): Promise<void> {
     for (let commands = await this.held.release(); commands.length > 0; commands = await this.held.release()) {
-      await this.lanes.write({ kind: 'changes', lane: this.lane, records: commands })
+      const { records } = await this.named(commands)
+      await this.lanes.write({ kind: 'changes', lane: this.lane, records })
       await this.lanes.drain()
     }
   }
@@ -353,8 +383,8 @@ export class ShardRun {
     if (this.lanes.lanes === 1) return 0
     let hash = 0
     if (record instanceof PackedRecord) {
-      const { data, keyStart, keyEnd } = record
-      for (let at = Math.max(keyStart, keyEnd - 8); at < keyEnd; at++) hash = (Math.imul(hash, 31) + data[at]) | 0
+      const { keyData, keyStart, keyEnd } = record
+      for (let at = Math.max(keyStart, keyEnd - 8); at < keyEnd; at++) hash = (Math.imul(hash, 31) + keyData[at]) | 0
     } else for (const byte of record.key.subarray(-8)) hash = (Math.imul(hash, 31) + byte) | 0
     return ((hash ^ (hash >>> 15)) >>> 0) % this.lanes.lanes
   }
@@ -390,11 +420,13 @@ export class ShardRun {
       return false
     }
     if (apply === 'replay') {
-      let forward: readonly ChangeRecord[] = routed.forward
-      if (routed.flush !== null) forward = [...(await this.flushCommands(routed.flush)), ...forward]
       for (const { db, key } of routed.dirty) this.dirty.add(db, key)
+      const renamed = await this.named(routed.forward)
+      for (const { db, key } of renamed.dirty) this.dirty.add(db, key)
+      let forward = renamed.records
+      if (routed.flush !== null) forward = [...(await this.flushCommands(routed.flush)), ...forward]
       const moved = this.dirty.size + this.held.keys.size > 0 && this.followMoves(forward)
-      if (moved || routed.dirty.length > 0) this.handoff = null
+      if (moved || routed.dirty.length + renamed.dirty.length > 0) this.handoff = null
       else if (this.handoff !== null && this.covers(event.position, this.handoff)) {
         this.dirty.clear()
         this.handoff = null
@@ -408,7 +440,7 @@ export class ShardRun {
             progress.changeBytes += event.byteLength
             event.release?.()
             this.durable(event.position)
-            this.heal(result)
+            this.heal(result, renamed)
           },
         )
       if (this.stop !== null) await this.standStill(event.position)
@@ -449,6 +481,13 @@ export class ShardRun {
     return moved
   }
 
+  /** Commands under their names at the target. */
+  private async named(records: readonly ChangeRecord[]): Promise<RenamedCommands> {
+    const { transform } = this.options
+    if (!transform.renames) return { records, dirty: [], original: (db, key) => ({ db, key }) }
+    return renameCommands(records, transform)
+  }
+
   /** Under replay: writes the current value of the dirty keys and remembers up to where their commands are in it. */
   private async handOver(current: Position): Promise<void> {
     if (this.shard.readAt === undefined)
@@ -483,15 +522,16 @@ export class ShardRun {
   }
 
   /** A command that failed at the target did not fail at the source: the key is read again whole. */
-  private heal(result: WriteResult): void {
+  private heal(result: WriteResult, commands: RenamedCommands): void {
     for (const { db, key, reason } of result.failed) {
-      if (key === null) continue
+      const original = key === null ? null : commands.original(db, key)
+      if (key === null || original === null) continue
       const kind = reason.slice(0, 60)
       if (!this.healed.has(kind) && this.healed.size < 100) {
         this.healed.add(kind)
         this.options.onNote('healed', `${reason} (${printableKey(key)} and others like it): such keys are read again`)
       }
-      this.dirty.add(db, key)
+      this.dirty.add(original.db, original.key)
       this.handoff = null
     }
   }
@@ -501,17 +541,29 @@ export class ShardRun {
   }
 
   private async writeValues(keys: readonly DirtyKey[], values: readonly (SnapshotRecord | null)[]): Promise<void> {
-    const { filter } = this.options
+    const { filter, transform } = this.options
+    const taken = values.map((record) => (record !== null && filter.takes(record) ? record : null))
+    const names = await transform.names(keys)
+    if (this.collisions !== null) {
+      const live = names.map((name, i) => (taken[i] === null ? null : name))
+      await this.collisions.addLive(keys, live, () => this.options.source.reader?.() ?? null)
+    }
+    const valued = await transform.values(taken)
     const records: SnapshotRecord[] = []
     const deletes: DirtyKey[] = []
-    for (const [i, key] of keys.entries()) {
-      const record = values[i]
-      if (record === null || !filter.takes(record)) deletes.push(key)
-      else if (record.value.form === 'sliced') {
+    for (const [i, record] of valued.entries()) {
+      const name = names[i]
+      if (name === null) continue
+      if (record === null) {
+        deletes.push(name)
+        continue
+      }
+      const made = transform.renames ? { ...record, db: name.db, key: name.key, value: record.value } : record
+      if (made.value.form === 'sliced') {
         // Its slices share the reader's connection: one at a time.
-        await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [record], onConflict: 'replace' })
+        await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [made], onConflict: 'replace' })
         await this.lanes.drain()
-      } else records.push(record)
+      } else records.push(made)
     }
     await this.lanes.write({ kind: 'snapshot', lane: this.lane, records, deletes, onConflict: 'replace' })
   }
@@ -534,6 +586,7 @@ export class ShardRun {
           await this.sourceReader().read(
             keys[0].db,
             keys.map(({ key }) => key),
+            this.options.filter.needsSize,
           ),
         )
       } catch (error) {
@@ -570,7 +623,8 @@ export class ShardRun {
       if (this.position !== null && this.covers(this.position, position)) await this.lanes.drain()
       else if (!(await stop.reached.promise)) return null
       const there: (SnapshotRecord | null)[] = []
-      for (const { db, key } of keys) there.push(...(await target.read(db, [key], true)))
+      for (const name of await this.options.transform.names(keys))
+        there.push(...(name === null ? [null] : await target.read(name.db, [name.key], true)))
       return { source: records, target: there }
     } finally {
       this.stop = null
@@ -594,14 +648,14 @@ export class ShardRun {
     await this.lanes.drain()
   }
 
-  /** Under replay with a filter: a FLUSHALL as deletions of what this migration may touch. */
+  /** Under replay with a filter or other names: a FLUSHALL as deletions of what this migration may touch. */
   private async flushCommands(dbs: readonly number[]): Promise<ChangeRecord[]> {
     await this.lanes.drain()
     const commands: ChangeRecord[] = []
     const reader = this.options.target.reader()
     try {
-      for await (const page of reader.keys(dbs.length > 0 ? { dbs } : {})) {
-        const keys = page.filter(({ db, key }) => this.options.filter.takesKey(db, key)).map(({ key }) => key)
+      for await (const page of reader.keys()) {
+        const keys = page.filter(({ db, key }) => this.mayFlush(db, key, dbs)).map(({ key }) => key)
         if (keys.length > 0) commands.push(commandRecord(page[0].db, [Buffer.from('DEL'), ...keys], Date.now()))
       }
     } finally {
@@ -610,17 +664,33 @@ export class ShardRun {
     return commands
   }
 
+  /** True for target keys that belong to what was flushed at the source. */
+  private mayFlush(db: number, key: Buffer, dbs: readonly number[]): boolean {
+    const { filter, transform } = this.options
+    const hit = (from: number): boolean => dbs.length === 0 || dbs.includes(from)
+    if (!transform.renames) return hit(db) && filter.takesKey(db, key)
+    const originals = transform.originals(db, key)
+    if (originals !== null) return originals.some((one) => hit(one.db) && filter.takesKey(one.db, one.key))
+    // Nobody can tell what it was called: only what this migration wrote may go.
+    return transform.cameFrom(db).some(hit) && this.vanished.mayDelete(db, key)
+  }
+
   /** Under state: after a FLUSHALL or SWAPDB every key of these databases may be another. */
   private async markAll(dbs: readonly number[], source: boolean): Promise<void> {
-    const target = this.options.target.reader()
+    const { filter, transform, target } = this.options
+    if (transform.renames) {
+      await this.lanes.drain()
+      await this.vanished.sweep(this.sourceReader())
+    }
+    const there = target.reader()
     try {
-      for (const reader of source ? [target, this.sourceReader()] : [target])
+      for (const reader of [...(transform.renames ? [] : [there]), ...(source ? [this.sourceReader()] : [])])
         for await (const page of reader.keys(dbs.length > 0 ? { dbs } : {})) {
-          for (const { db, key } of page) if (this.options.filter.takesKey(db, key)) this.dirty.add(db, key)
+          for (const { db, key } of page) if (filter.takesKey(db, key)) this.dirty.add(db, key)
           if (this.dirty.size > 50_000) await this.writeDirty()
         }
     } finally {
-      await target.close()
+      await there.close()
     }
   }
 

@@ -30,6 +30,8 @@ export interface RunFacts {
   readonly targetSecret?: boolean
   /** The undo journal holds what was there before. */
   readonly journal?: boolean
+  /** Fingerprint of the transform file and script. */
+  readonly transform?: string
 }
 
 export interface Sample {

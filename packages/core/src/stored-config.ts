@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import type { MigrationConfig, ResolvedConfig } from './config.js'
 import type { StoredMigration } from './state-store.js'
@@ -34,6 +35,10 @@ export function storableConfig(config: ResolvedConfig): string {
   const { notifications: _, stateDir: __, resume: ___, ...rest } = config
   return JSON.stringify({
     ...rest,
+    // Whoever goes on may do so from another directory.
+    ...(rest.transform === undefined ? {} : { transform: resolve(rest.transform) }),
+    ...(rest.transformScript === undefined ? {} : { transformScript: resolve(rest.transformScript) }),
+    errorsFile: resolve(rest.errorsFile),
     source: withoutPassword(config.source),
     target: withoutPassword(config.target),
     sourceOptions: withoutSecrets(config.sourceOptions),

@@ -39,15 +39,30 @@ export class VanishedKeys {
     this.lastSeen = seen
   }
 
-  /** Asks the source key by key. */
+  /** Asks the source which of the target's keys it still has. */
   async sweep(source: KeyReader): Promise<void> {
-    await this.deleteWhere(async (page) => {
-      const there = await source.exist(
-        page[0].db,
-        page.map(({ key }) => key),
-      )
-      return there.map((one) => !one)
-    })
+    const { transform, target, targetKeys } = this.options
+    if (!transform.renames) {
+      await this.deleteWhere(async (page) => {
+        const there = await source.exist(
+          page[0].db,
+          page.map(({ key }) => key),
+        )
+        return there.map((one) => !one)
+      })
+      return
+    }
+    // Names cannot be asked for: what was at the target before all names of the source were made, and is none of them, is gone.
+    const before = new FingerprintSet()
+    const reader = target.reader()
+    try {
+      for await (const page of reader.keys())
+        for (const { db, key } of page) if (targetKeys.takesKey(db, key)) before.add(db, key)
+    } finally {
+      await reader.close()
+    }
+    const now = await namesOf(source, this.options)
+    await this.deleteWhere(async (page) => page.map(({ db, key }) => before.has(db, key) && !now.has(db, key)))
   }
 
   private async deleteWhere(gone: (page: readonly DirtyKey[]) => Promise<readonly boolean[]>): Promise<void> {
@@ -81,8 +96,18 @@ export class VanishedKeys {
   }
 
   /** Only what this migration wrote may vanish with it, unless it was asked to delete everything else as well. */
-  private mayDelete(db: number, key: Buffer): boolean {
+  mayDelete(db: number, key: Buffer): boolean {
     const { targetWasEmpty, config, wrote } = this.options
     return targetWasEmpty || config.deleteExtra || (this.lastSeen?.has(db, key) ?? false) || wrote(db, key)
   }
+}
+
+/** The names that the source's keys have at the target. */
+async function namesOf(source: KeyReader, { filter, transform }: EngineOptions): Promise<FingerprintSet> {
+  const names = new FingerprintSet()
+  for await (const page of source.keys()) {
+    const taken = page.filter(({ db, key }) => filter.takesKey(db, key))
+    for (const name of await transform.names(taken)) if (name !== null) names.add(name.db, name.key)
+  }
+  return names
 }

@@ -10,7 +10,8 @@ import { type DigestOptions, keyTypeOf } from '@ferrite-migrate/protocol'
 import { FingerprintSet } from './fingerprint-set.js'
 import type { RecordFilter } from './key-filter.js'
 import { printableKey } from './progress.js'
-import type { RecordMap } from './record-map.js'
+import type { RecordTransform } from './transform/record-transform.js'
+import { TargetKeys } from './transform/target-keys.js'
 import { sameSliced, sameValue } from './value-equality.js'
 
 export type DifferenceKind = 'missing-target' | 'missing-source' | 'type' | 'value' | 'ttl' | 'unreadable'
@@ -37,8 +38,8 @@ export interface VerifyReport {
 
 export interface VerifyOptions {
   readonly filter: RecordFilter
-  /** Names and databases at the target. */
-  readonly map: RecordMap
+  /** Names, databases and values at the target. */
+  readonly transform: RecordTransform
   readonly digest: DigestOptions
   readonly ttlToleranceMs: number
   /** How often a difference is looked at again before it counts. */
@@ -71,14 +72,16 @@ export class Verifier {
   private readonly source: KeyReader
   private readonly target: KeyReader
   private readonly options: VerifyOptions
-  private readonly map: RecordMap
+  private readonly transform: RecordTransform
+  private readonly targetKeys: TargetKeys
 
-  /** Keys are named as at the source throughout; `options.map` says how the target calls them. */
+  /** Keys are named as at the source; what only the target has under other names, as there. */
   constructor(source: KeyReader, target: KeyReader, options: VerifyOptions) {
     this.source = source
     this.target = target
     this.options = options
-    this.map = options.map
+    this.transform = options.transform
+    this.targetKeys = new TargetKeys(options.filter, options.transform)
   }
 
   async run(): Promise<VerifyReport> {
@@ -95,12 +98,19 @@ export class Verifier {
       }
     }
     await this.inParallel(this.pages(this.source), async (page) => {
-      for (const { db, key } of page) seen.add(db, key)
-      for (const [i, difference] of (await this.compare(page)).entries()) if (difference) suspect(page[i], difference)
+      for (const [i, difference] of (await this.compare(page, seen)).entries())
+        if (difference) suspect(page[i], difference)
       compared += page.length
       this.options.onProgress?.(compared)
     })
-    if (!(await this.noSurplus(compared, suspects.length)))
+    if (this.transform.renames) {
+      const extras: DirtyKey[] = []
+      for await (const page of this.targetPages(seen))
+        for (const { db, key } of page) if (extras.length < SUSPECTS) extras.push({ db, key: Buffer.from(key) })
+      const settled = await this.settleExtras(extras)
+      compared += settled.length
+      found.push(...settled)
+    } else if (!(await this.noSurplus(compared, suspects.length)))
       await this.inParallel(this.targetPages(seen), async (page) => {
         const there = await this.source.exist(
           page[0].db,
@@ -119,7 +129,7 @@ export class Verifier {
 
   /** When every key of the source is equal at the target, and the target has no more keys, it has none of its own. */
   private async noSurplus(compared: number, suspects: number): Promise<boolean> {
-    if (suspects > 0 || !this.options.filter.open || !this.map.open) return false
+    if (suspects > 0 || !this.options.filter.open || !this.transform.open) return false
     let keys = 0
     for (const size of (await this.target.size()).values()) keys += size
     return keys === compared
@@ -135,16 +145,33 @@ export class Verifier {
   }
 
   /** Compares records that come from elsewhere (a file) with the target; they are valid only during the call. */
-  async compareRecords(records: readonly SnapshotRecord[]): Promise<Difference[]> {
+  async compareRecords(records: readonly SnapshotRecord[], seen: FingerprintSet): Promise<Difference[]> {
     const differences: Difference[] = []
     for (const page of byDb(records)) {
-      const read = await this.readAll(this.target, page, true)
-      for (const [i, record] of page.entries()) {
-        const difference = await this.judge(record, record, read[i])
+      const { keys, names } = await this.named(page, seen)
+      const valued = await this.transform.values(keys)
+      const read = await this.readAll(this.target, names)
+      for (const [i, record] of keys.entries()) {
+        const difference = await this.judge(record, valued[i], read[i])
         if (difference !== null) differences.push(difference)
       }
     }
     return differences
+  }
+
+  /** Keys that have a name at the target, with that name. */
+  private async named<T extends DirtyKey>(
+    page: readonly T[],
+    seen: FingerprintSet | null,
+  ): Promise<{ keys: readonly T[]; names: readonly DirtyKey[] }> {
+    if (!this.transform.renames) {
+      if (seen !== null) for (const { db, key } of page) seen.add(db, key)
+      return { keys: page, names: page }
+    }
+    const all = await this.transform.names(page)
+    const names = all.filter((name) => name !== null)
+    if (seen !== null) for (const { db, key } of names) seen.add(db, key)
+    return { keys: page.filter((_, i) => all[i] !== null), names }
   }
 
   /** Judges records that were read elsewhere, at one moment of both ends. */
@@ -153,16 +180,41 @@ export class Verifier {
     source: readonly (SnapshotRecord | null)[],
     target: readonly (SnapshotRecord | null)[],
   ): Promise<Difference[]> {
-    const found = await Promise.all(keys.map((key, i) => this.judge(key, source[i], target[i])))
+    const names = await this.transform.names(keys)
+    const wanted = keys.map((_, i) => names[i] !== null && (source[i] === null || this.options.filter.takes(source[i])))
+    const valued = await this.transform.values(source.map((record, i) => (wanted[i] ? record : null)))
+    const found = await Promise.all(keys.map((key, i) => (wanted[i] ? this.judge(key, valued[i], target[i]) : null)))
     return found.filter((one) => one !== null)
   }
 
-  /** Target keys, by their source names, that are not in the set. */
+  /** Target keys to which no key of the source comes; `seen` holds the names that there are. */
   async surplus(seen: FingerprintSet): Promise<Difference[]> {
     const found: Difference[] = []
     for await (const page of this.targetPages(seen))
       for (const key of page) found.push(this.difference('missing-source', key, 'only at the target'))
     return found
+  }
+
+  /** Target keys that no name of the source explains, looked at again until one does, they are gone, or the rounds are over. */
+  private async settleExtras(all: readonly DirtyKey[]): Promise<Difference[]> {
+    let extras = all
+    let pause = this.options.pauseMs
+    for (let round = 1; round <= this.options.rounds && extras.length > 0 && !this.options.signal.aborted; round++) {
+      await sleep(pause, undefined, { signal: this.options.signal }).catch(() => undefined)
+      pause *= 2
+      const there = new FingerprintSet()
+      for (const page of byDb(extras)) {
+        const exist = await this.target.exist(
+          page[0].db,
+          page.map(({ key }) => key),
+        )
+        for (const [i, { db, key }] of page.entries()) if (exist[i]) there.add(db, key)
+      }
+      const names = new FingerprintSet()
+      for await (const page of this.pages(this.source)) await this.named(page, names)
+      extras = extras.filter(({ db, key }) => there.has(db, key) && !names.has(db, key))
+    }
+    return extras.map((key) => this.difference('missing-source', key, 'only at the target'))
   }
 
   report(compared: number, found: readonly Difference[], surplus: number): VerifyReport {
@@ -233,12 +285,7 @@ export class Verifier {
   private async *targetPages(seen: FingerprintSet): AsyncGenerator<DirtyKey[]> {
     for await (const keys of this.target.keys()) {
       if (this.options.signal.aborted) return
-      const unknown: DirtyKey[] = []
-      for (const { db, key } of keys) {
-        const original = this.map.open ? { db, key } : this.map.original(db, key)
-        if (original === null || !this.options.filter.takesKey(original.db, original.key)) continue
-        if (!seen.has(original.db, original.key)) unknown.push(original)
-      }
+      const unknown = keys.filter(({ db, key }) => !seen.has(db, key) && this.targetKeys.takesKey(db, key))
       for (const page of byDb(unknown)) yield page
     }
   }
@@ -247,52 +294,73 @@ export class Verifier {
     return { kind, db, key: printableKey(key), keyBase64: key.toString('base64'), detail }
   }
 
-  /** One answer per key: null = equal, or gone on both sides, or not of this comparison. */
-  private async compare(page: readonly DirtyKey[]): Promise<(Difference | null)[]> {
+  /** One answer per key: null = equal, or gone on both sides, or not of this comparison. Adds the names at the target to `seen`. */
+  private async compare(page: readonly DirtyKey[], seen: FingerprintSet | null = null): Promise<(Difference | null)[]> {
+    const { keys, names } = await this.named(page, seen)
+    const found = keys.length === 0 ? [] : await this.compareNamed(keys, names)
+    if (keys.length === page.length) return found
+    let next = 0
+    return page.map((key) => (key === keys[next] ? found[next++] : null))
+  }
+
+  private async compareNamed(page: readonly DirtyKey[], names: readonly DirtyKey[]): Promise<(Difference | null)[]> {
     const { source, target } = this
     const same = source.shapes !== undefined && source.raw !== undefined && target.raw !== undefined
-    if (!same || !this.map.open || this.options.filter.needsValue) return this.compareRead(page)
-    const { db } = page[0]
-    const keys = page.map(({ key }) => key)
-    const shapes = await source.shapes!(db, keys, LARGE_BYTES)
-    if (!shapes.includes(SLICED_SHAPE)) return this.compareRaw(page, keys, shapes)
-    const small = page.filter((_, i) => shapes[i] !== SLICED_SHAPE)
+    if (!same || this.transform.changesValues || this.options.filter.needsValue) return this.compareRead(page, names)
+    const shapes = await source.shapes!(
+      page[0].db,
+      page.map(({ key }) => key),
+      LARGE_BYTES,
+    )
+    if (!shapes.includes(SLICED_SHAPE)) return this.compareRaw(page, names, shapes)
+    const small = (list: readonly DirtyKey[]): DirtyKey[] => list.filter((_, i) => shapes[i] !== SLICED_SHAPE)
     const found = await this.compareRaw(
-      small,
-      small.map(({ key }) => key),
+      small(page),
+      small(names),
       shapes.filter((shape) => shape !== SLICED_SHAPE),
     )
     const results: (Difference | null)[] = []
     let next = 0
     for (const [i, key] of page.entries())
-      results.push(shapes[i] === SLICED_SHAPE ? await this.compareLarge(key) : found[next++])
+      results.push(shapes[i] === SLICED_SHAPE ? await this.compareLarge(key, names[i]) : found[next++])
     return results
   }
 
   private async compareRaw(
     page: readonly DirtyKey[],
-    keys: readonly Buffer[],
+    names: readonly DirtyKey[],
     shapes: Uint8Array,
   ): Promise<(Difference | null)[]> {
     if (page.length === 0) return []
-    const { db } = page[0]
-    const [left, right] = await Promise.all([this.source.raw!(db, keys, shapes), this.target.raw!(db, keys, shapes)])
-    if (left === null || right === null) return this.compareRead(page)
+    const keys = page.map(({ key }) => key)
+    const there = names === page ? keys : names.map(({ key }) => key)
+    const [left, right] = await Promise.all([
+      this.source.raw!(page[0].db, keys, shapes),
+      this.target.raw!(names[0].db, there, shapes),
+    ])
+    if (left === null || right === null) return this.compareRead(page, names)
     if (left.bytes.equals(right.bytes)) return keys.map(() => null)
     const [a, b] = [left.records(), right.records()]
     return Promise.all(page.map((key, i) => this.judge(key, a[i], b[i])))
   }
 
-  private async compareRead(page: readonly DirtyKey[]): Promise<(Difference | null)[]> {
-    const [left, right] = await Promise.all([
-      this.readAll(this.source, page, false),
-      this.readAll(this.target, page, true),
-    ])
-    return Promise.all(page.map((key, i) => this.judge(key, left[i], right[i])))
+  private async compareRead(page: readonly DirtyKey[], names: readonly DirtyKey[]): Promise<(Difference | null)[]> {
+    const [left, right] = await Promise.all([this.readAll(this.source, page), this.readAll(this.target, names)])
+    const { filter } = this.options
+    const outside = left.map((read) => read !== null && !(read instanceof Error) && !filter.takes(read))
+    const valued = await this.transform.values(
+      left.map((read, i) => (read instanceof Error || outside[i] ? null : read)),
+    )
+    return Promise.all(
+      page.map((key, i) => {
+        if (outside[i]) return null
+        const read = left[i]
+        return this.judge(key, read instanceof Error ? read : valued[i], right[i])
+      }),
+    )
   }
 
-  private async compareLarge(key: DirtyKey): Promise<Difference | null> {
-    const there = this.map.map({ ...key, value: NOTHING, expireAt: 0 })
+  private async compareLarge(key: DirtyKey, there: DirtyKey): Promise<Difference | null> {
     try {
       const [a, b] = await Promise.all([
         this.source.readSliced!(key.db, key.key),
@@ -322,7 +390,6 @@ export class Verifier {
         ? null
         : make('missing-source', 'only at the target')
     }
-    if (!filter.takes(from)) return null
     if (to === null)
       return from.expireAt > 0 && from.expireAt - now < ttlToleranceMs
         ? null
@@ -343,26 +410,22 @@ export class Verifier {
   }
 
   /** A key that cannot be read does not hide the others of its page. */
-  private async readAll(reader: KeyReader, page: readonly DirtyKey[], there: boolean): Promise<readonly Read[]> {
-    const named =
-      there && !this.map.open ? page.map(({ db, key }) => this.map.map({ db, key, value: NOTHING, expireAt: 0 })) : page
-    if (named.length === 0) return []
+  private async readAll(reader: KeyReader, page: readonly DirtyKey[]): Promise<readonly Read[]> {
+    if (page.length === 0) return []
     try {
       return await reader.read(
-        named[0].db,
-        named.map(({ key }) => key),
+        page[0].db,
+        page.map(({ key }) => key),
         true,
       )
     } catch (error) {
       if (page.length === 1) return [error as Error]
       const results: Read[] = []
-      for (const key of page) results.push((await this.readAll(reader, [key], there))[0])
+      for (const key of page) results.push((await this.readAll(reader, [key]))[0])
       return results
     }
   }
 }
-
-const NOTHING: Value = { form: 'items', type: 'string', items: [] }
 
 function describeExpiry(at: number): string {
   return at === 0 ? 'never' : new Date(at).toISOString()

@@ -2,9 +2,10 @@ import { type AdapterContext, type KeyReader, MigrateError, type Source } from '
 import type { ResolvedConfig } from './config.js'
 import { FingerprintSet } from './fingerprint-set.js'
 import { RecordFilter } from './key-filter.js'
-import { RecordMap } from './record-map.js'
 import type { Registry } from './registry.js'
 import { passwordVariable } from './stored-config.js'
+import { openTransform } from './transform/open-transform.js'
+import type { RecordTransform } from './transform/record-transform.js'
 import { type Difference, Verifier, type VerifyOptions, type VerifyReport } from './verifier.js'
 
 export interface VerifyEndsOptions {
@@ -24,7 +25,7 @@ export interface ReadEnds {
   readonly sourceReader: KeyReader | null
   readonly targetReader: KeyReader
   readonly filter: RecordFilter
-  readonly map: RecordMap
+  readonly transform: RecordTransform
   close(): Promise<void>
 }
 
@@ -41,13 +42,17 @@ export async function openForReading(
     const password = process.env[passwordVariable(end)]
     return { inspect: 'false', ...(password === undefined ? {} : { password }) }
   }
-  const source = await registry.source(config.source, offers('source'), config.sourceOptions, context)
+  const transform = await openTransform(config, registry, context)
+  let source: Source | null = null
   let target: Source | null = null
   const close = async (): Promise<void> => {
-    await source[Symbol.asyncDispose]()
+    await transform.close()
+    await source?.[Symbol.asyncDispose]()
     await target?.[Symbol.asyncDispose]()
   }
   try {
+    const from = await registry.source(config.source, offers('source'), config.sourceOptions, context)
+    source = from
     target = await registry.source(config.target, offers('target'), config.targetOptions, context)
     const targetReader = target.reader?.()
     if (targetReader === undefined)
@@ -56,13 +61,13 @@ export async function openForReading(
         'the target cannot be read key by key, so nothing can be compared with it',
         'Give a server as the target; a file may be the source.',
       )
-    const sourceReader = source.reader?.() ?? null
+    const sourceReader = from.reader?.() ?? null
     return {
-      source,
+      source: from,
       sourceReader,
       targetReader,
       filter: new RecordFilter(config.filter),
-      map: new RecordMap(config.keyTemplate, config.dbMap),
+      transform,
       close: async () => {
         await sourceReader?.close()
         await targetReader.close()
@@ -81,7 +86,7 @@ export async function verifyEnds(options: VerifyEndsOptions): Promise<VerifyRepo
   const ends = await openForReading(config, registry, context)
   const settings: VerifyOptions = {
     filter: ends.filter,
-    map: ends.map,
+    transform: ends.transform,
     digest: { fieldExpiry: !options.ignoreFieldExpiry },
     ttlToleranceMs: options.ttlToleranceMs,
     rounds: options.rounds,
@@ -113,8 +118,7 @@ async function verifyFile(ends: ReadEnds, settings: VerifyOptions): Promise<Veri
         )
       if (event.kind !== 'snapshot') continue
       const records = event.records.filter((record) => ends.filter.takes(record))
-      for (const { db, key } of records) seen.add(db, key)
-      found.push(...(await verifier.compareRecords(records)))
+      found.push(...(await verifier.compareRecords(records, seen)))
       compared += records.length
       settings.onProgress?.(compared)
       event.release?.()

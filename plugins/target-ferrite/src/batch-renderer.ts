@@ -161,7 +161,7 @@ export class BatchRenderer {
       for (; from < to; from++) {
         const record = records[plain[from]] as PackedRecord
         group.push(plain[from])
-        out.range(record.data, record.keyStart, record.keyEnd)
+        out.range(record.keyData, record.keyStart, record.keyEnd)
         this.stringValue(record)
       }
       this.groups.push(group)
@@ -203,7 +203,7 @@ export class BatchRenderer {
     const unless = onConflict !== 'replace'
     out.command(3 + (record.expireAt > 0 ? 2 : 0) + (unless ? 1 : 0))
     out.text('SET')
-    out.range(record.data, record.keyStart, record.keyEnd)
+    out.range(record.keyData, record.keyStart, record.keyEnd)
     this.stringValue(record)
     if (record.expireAt > 0) {
       out.text('PXAT')
@@ -220,7 +220,7 @@ export class BatchRenderer {
     const absolute = record.expireAt > 0 && this.able.absoluteRestore
     out.command(4 + (replace ? 1 : 0) + (absolute ? 1 : 0))
     out.text('RESTORE')
-    out.range(record.data, record.keyStart, record.keyEnd)
+    out.range(record.keyData, record.keyStart, record.keyEnd)
     out.integer(record.expireAt === 0 ? 0 : absolute ? record.expireAt : record.expireAt - now)
     writeRestorePayload(out, record.type, record.data, record.valueStart, record.valueEnd, this.able.rdbVersion)
     if (replace) out.text('REPLACE')
@@ -310,7 +310,7 @@ export class BatchRenderer {
     if (type === 0) {
       out.command(3 + (ttl > 0 ? 2 : 0) + (replace ? 0 : 1))
       out.text('SET')
-      out.range(data, record.keyStart, record.keyEnd)
+      out.range(record.keyData, record.keyStart, record.keyEnd)
       const header = out.at
       this.stringValue(record)
       const value = out.data.indexOf(10, header) + 1
@@ -330,7 +330,7 @@ export class BatchRenderer {
     } else {
       out.command(4 + (replace ? 1 : 0))
       out.text('RESTORE')
-      out.range(data, record.keyStart, record.keyEnd)
+      out.range(record.keyData, record.keyStart, record.keyEnd)
       out.integer(ttl)
       if (!transcoder.write(out, type, data, valueStart, valueEnd)) {
         out.at = start

@@ -1,5 +1,5 @@
 import { parseEndpoint, RedisKeyReader } from '@ferrite-migrate/redis'
-import { RecordFilter, RecordMap, Verifier } from 'ferrite-migrate'
+import { NO_TRANSFORM, RecordFilter, Verifier } from 'ferrite-migrate'
 
 /** Compares two quiet servers value by value; gives the number of differences. */
 export async function countDifferences(source: string, target: string, ferrite = false): Promise<number> {
@@ -7,8 +7,8 @@ export async function countDifferences(source: string, target: string, ferrite =
   const b = new RedisKeyReader(parseEndpoint(target), { ferrite })
   try {
     const report = await new Verifier(a, b, {
-      filter: new RecordFilter({ include: [], exclude: [], types: [], dbs: [], expiry: 'any' }),
-      map: new RecordMap('{key}', {}),
+      filter: new RecordFilter({}),
+      transform: NO_TRANSFORM,
       digest: { fieldExpiry: !ferrite },
       ttlToleranceMs: 1000,
       rounds: 1,

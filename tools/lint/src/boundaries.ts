@@ -7,9 +7,10 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   protocol: ['contracts'],
   redis: ['contracts', 'protocol'],
   files: ['contracts', 'protocol'],
+  sandbox: ['contracts'],
   core: ['contracts', 'protocol'],
   conformance: ['contracts', 'protocol'],
-  plugin: ['contracts', 'protocol', 'redis', 'files', 'core'],
+  plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core'],
   cli: ['contracts', 'protocol', 'redis', 'files', 'core', 'plugin'],
   tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'conformance', 'plugin', 'cli', 'tool'],
 }

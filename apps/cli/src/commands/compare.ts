@@ -75,7 +75,7 @@ export default class Compare extends BaseCommand {
           source: sourceReader,
           target: ends.targetReader,
           filter: ends.filter,
-          map: ends.map,
+          transform: ends.transform,
           ttlToleranceMs: ttlToleranceMs(flags['ttl-tolerance']),
           rounds: flags.rounds,
           signal: context.signal,

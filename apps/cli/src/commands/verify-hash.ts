@@ -60,6 +60,12 @@ export default class VerifyHash extends BaseCommand {
             'a file has no digests to ask for',
             'Use verify, which reads it from start to end.',
           )
+        if (!ends.transform.open)
+          throw new MigrateError(
+            'FM_VERIFY_UNSUPPORTED',
+            'digests are compared key by key under one name, and these ends have other names or values',
+            'Use verify or compare, which apply the same rules.',
+          )
         return await verifyHashes({
           source: ends.sourceReader,
           target: ends.targetReader,

@@ -156,7 +156,7 @@ export async function analyzeRdb(feed: ByteFeed, options: RdbAnalysisOptions): P
           }
           const encoding = rdbTypeName(facts.type)
           const { db, expireAt } = record
-          const data = packed ? record.data : record.key
+          const data = packed ? record.keyData : record.key
           const start = packed ? record.keyStart : 0
           const end = packed ? record.keyEnd : record.key.length
           const bytes = facts.byteLength + end - start

@@ -1,7 +1,7 @@
 import type { DecodedValue, DirtyKey, KeyReader, SnapshotRecord, Target } from '@ferrite-migrate/contracts'
 import { decodeValue } from '@ferrite-migrate/protocol'
 import type { RecordFilter } from '../key-filter.js'
-import type { RecordMap } from '../record-map.js'
+import type { RecordTransform } from '../transform/record-transform.js'
 import { type Difference, Verifier, type VerifyReport } from '../verifier.js'
 import { deepDifference, type ElementDifference } from './deep-difference.js'
 import { type EncodedBytes, encodeBytes } from './encoded-bytes.js'
@@ -24,7 +24,7 @@ export interface ComparisonOptions {
   readonly source: KeyReader
   readonly target: KeyReader
   readonly filter: RecordFilter
-  readonly map: RecordMap
+  readonly transform: RecordTransform
   readonly ttlToleranceMs: number
   readonly rounds: number
   readonly signal: AbortSignal
@@ -81,10 +81,10 @@ export class Comparison {
   }
 
   private verifier(): Verifier {
-    const { source, target, filter, map, ttlToleranceMs, rounds, signal, onProgress } = this.options
+    const { source, target, filter, transform, ttlToleranceMs, rounds, signal, onProgress } = this.options
     return new Verifier(source, target, {
       filter,
-      map,
+      transform,
       digest: { fieldExpiry: true },
       ttlToleranceMs,
       rounds,
@@ -95,16 +95,22 @@ export class Comparison {
     })
   }
 
-  private async readBoth({ db, key }: DirtyKey): Promise<[SnapshotRecord | null, SnapshotRecord | null]> {
-    const { source, target, map } = this.options
-    const there = map.map({ db, key, value: NOTHING, expireAt: 0 })
-    const read = async (reader: KeyReader, at: DirtyKey): Promise<SnapshotRecord | null> =>
-      (await reader.read(at.db, [at.key], true))[0] ?? null
-    return [await read(source, { db, key }), await read(target, there)]
+  private async readBoth(
+    key: DirtyKey,
+    kind: Difference['kind'],
+  ): Promise<[SnapshotRecord | null, SnapshotRecord | null]> {
+    const { source, target, transform } = this.options
+    const read = async (reader: KeyReader, at: DirtyKey | null): Promise<SnapshotRecord | null> =>
+      at === null ? null : ((await reader.read(at.db, [at.key], true))[0] ?? null)
+    // What only the target has is known by its name there.
+    if (transform.renames && kind === 'missing-source') return [null, await read(target, key)]
+    const [there] = await transform.names([key])
+    const [record] = await transform.values([await read(source, key)])
+    return [record, await read(target, there)]
   }
 
   private async describe(key: DirtyKey, difference: Difference, repaired: boolean): Promise<KeyDifference> {
-    const [a, b] = difference.kind === 'unreadable' ? [null, null] : await this.readBoth(key)
+    const [a, b] = difference.kind === 'unreadable' ? [null, null] : await this.readBoth(key, difference.kind)
     const left = a === null ? null : decoded(a)
     const right = b === null ? null : decoded(b)
     const { parts, count } =
@@ -128,27 +134,22 @@ export class Comparison {
 
   /** Writes what the source has; true when the target now should have the same. */
   private async repair(key: DirtyKey, difference: Difference): Promise<boolean> {
-    const { repair, source, map, deleteExtra } = this.options
+    const { repair, source, transform, deleteExtra } = this.options
     if (repair === null || difference.kind === 'unreadable') return false
-    const [record] = await source.read(key.db, [key.key], true)
+    const extra = transform.renames && difference.kind === 'missing-source'
+    const [name] = extra ? [key] : await transform.names([key])
+    if (name === null) return false
+    const [record] = extra ? [null] : await transform.values([(await source.read(key.db, [key.key], true))[0]])
     if (record === null) {
       if (!deleteExtra) return false
-      const { db, key: name } = map.map({ ...key, value: NOTHING, expireAt: 0 })
-      await repair.write({
-        kind: 'snapshot',
-        lane: 0,
-        records: [],
-        deletes: [{ db, key: name }],
-        onConflict: 'replace',
-      })
+      await repair.write({ kind: 'snapshot', lane: 0, records: [], deletes: [name], onConflict: 'replace' })
       return true
     }
-    const result = await repair.write({ kind: 'snapshot', lane: 0, records: [map.map(record)], onConflict: 'replace' })
+    const records = [{ ...name, value: record.value, expireAt: record.expireAt }]
+    const result = await repair.write({ kind: 'snapshot', lane: 0, records, onConflict: 'replace' })
     return result.failed.length === 0
   }
 }
-
-const NOTHING = { form: 'items', type: 'string', items: [] } as const
 
 function decoded({ value }: SnapshotRecord): DecodedValue | null {
   if (value.form === 'sliced' || (value.form === 'rdb' && (value.type === 6 || value.type === 7))) return null

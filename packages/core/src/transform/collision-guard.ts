@@ -1,0 +1,92 @@
+import { type DirtyKey, type KeyReader, MigrateError } from '@ferrite-migrate/contracts'
+import { FingerprintSet } from '../fingerprint-set.js'
+import { printableKey } from '../progress.js'
+import type { RecordTransform } from './record-transform.js'
+
+/** What becomes of two source keys that get one name: end the run, or let the last one written stay. */
+export type CollisionPolicy = 'fail' | 'last'
+
+/**
+ * Finds source keys that get one and the same name at the target. It remembers names and originals as fingerprints, at
+ * most 32 bytes a key, and only where the rules can make two names one.
+ */
+export class CollisionGuard {
+  private readonly names = new FingerprintSet()
+  private readonly originals = new FingerprintSet()
+  private readonly transform: RecordTransform
+  private readonly policy: CollisionPolicy
+  private readonly onCollision: (text: string, name: Buffer) => void
+
+  constructor(transform: RecordTransform, policy: CollisionPolicy, onCollision: (text: string, name: Buffer) => void) {
+    this.transform = transform
+    this.policy = policy
+    this.onCollision = onCollision
+  }
+
+  /**
+   * Takes note of keys of a snapshot and the names they get.
+   * @throws MigrateError FM_TRANSFORM_COLLISION under the policy `fail`
+   */
+  add(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): void {
+    for (const [i, { db, key }] of keys.entries()) {
+      const name = names[i]
+      if (name === null || this.originals.has(db, key)) continue
+      this.originals.add(db, key)
+      if (this.names.has(name.db, name.key))
+        this.collide(
+          `two keys of the source become ${printableKey(name.key)}, one of them ${printableKey(key)}`,
+          name.key,
+        )
+      else this.names.add(name.db, name.key)
+    }
+  }
+
+  /**
+   * The same for keys that change while the source is followed: a name that is taken may be free again by now, so the
+   * source is asked.
+   * @throws MigrateError FM_TRANSFORM_COLLISION under the policy `fail`
+   */
+  async addLive(
+    keys: readonly DirtyKey[],
+    names: readonly (DirtyKey | null)[],
+    source: () => KeyReader | null,
+  ): Promise<void> {
+    const doubtful: { key: DirtyKey; name: DirtyKey }[] = []
+    for (const [i, key] of keys.entries()) {
+      const name = names[i]
+      if (name === null || this.originals.has(key.db, key.key)) continue
+      if (this.names.has(name.db, name.key)) doubtful.push({ key, name })
+      else {
+        this.originals.add(key.db, key.key)
+        this.names.add(name.db, name.key)
+      }
+    }
+    if (doubtful.length === 0) return
+    const reader = source()
+    if (reader === null) return
+    const wanted = new Map(doubtful.map(({ name }) => [`${name.db}:${name.key.toString('latin1')}`, [] as Buffer[]]))
+    for await (const page of reader.keys()) {
+      const named = await this.transform.names(page)
+      for (const [i, name] of named.entries()) {
+        const found = name === null ? undefined : wanted.get(`${name.db}:${name.key.toString('latin1')}`)
+        if (found !== undefined && !found.some((one) => one.equals(page[i].key))) found.push(Buffer.from(page[i].key))
+      }
+    }
+    for (const { key, name } of doubtful) {
+      this.originals.add(key.db, key.key)
+      const now = wanted.get(`${name.db}:${name.key.toString('latin1')}`)!
+      if (now.length > 1)
+        this.collide(`${now.slice(0, 3).map(printableKey).join(' and ')} become ${printableKey(name.key)}`, name.key)
+    }
+  }
+
+  private collide(text: string, name: Buffer): void {
+    this.onCollision(text, name)
+    if (this.policy === 'fail')
+      throw new MigrateError(
+        'FM_TRANSFORM_COLLISION',
+        text,
+        'Change the rules so that names stay apart, or choose --on-collision last: the key that is written last stays.',
+      )
+  }
+}

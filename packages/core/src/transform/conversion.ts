@@ -1,0 +1,156 @@
+import { isUtf8 } from 'node:buffer'
+import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib'
+import { Packr, Unpackr } from 'msgpackr'
+
+/** What a rule `convert` may name. msgpack and json hold data; the others hold bytes. */
+export const CONVERSIONS = ['msgpack', 'json', 'gzip', 'zlib', 'base64', 'hex', 'utf-8', 'latin-1', 'raw'] as const
+export type ConversionName = (typeof CONVERSIONS)[number]
+
+/** No value of a Redis is larger; a small compressed value must not become a huge one. */
+const MOST_BYTES = 512 * 1024 * 1024
+const DATA = new Set<ConversionName>(['msgpack', 'json'])
+
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: 'bigint' })
+const packr = new Packr({ useRecords: false, mapsAsObjects: false })
+
+/** Why a pair of names is no conversion; null = it is one. */
+export function conversionFault(from: ConversionName, to: ConversionName): string | null {
+  if (DATA.has(from) !== DATA.has(to))
+    return `${from} holds ${DATA.has(from) ? 'data' : 'bytes'} and ${to} holds ${DATA.has(to) ? 'data' : 'bytes'}: use two rules, for instance gzip to raw, then msgpack to json`
+  return null
+}
+
+/**
+ * Converts one value.
+ * @throws Error that says why it cannot be
+ */
+export function convert(bytes: Buffer, from: ConversionName, to: ConversionName): Buffer {
+  if (from === 'msgpack' && to === 'json') return Buffer.from(jsonText(unpack(bytes)))
+  if (from === 'json' && to === 'msgpack') return Buffer.from(packr.pack(parseJson(bytes)))
+  if (from === 'json') return Buffer.from(jsonText(parseJson(bytes)))
+  if (from === 'msgpack') return Buffer.from(packr.pack(unpack(bytes)))
+  return encode(decode(bytes, from), to)
+}
+
+function decode(bytes: Buffer, from: ConversionName): Buffer {
+  switch (from) {
+    case 'gzip':
+      return inflated('gzip', () => gunzipSync(bytes, { maxOutputLength: MOST_BYTES }))
+    case 'zlib':
+      return inflated('zlib', () => inflateSync(bytes, { maxOutputLength: MOST_BYTES }))
+    case 'base64': {
+      const text = bytes.toString('latin1').replace(/\s+/g, '')
+      if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(text) || text.replace(/=+$/, '').length % 4 === 1)
+        throw new Error('it is no base64')
+      return Buffer.from(text, 'base64')
+    }
+    case 'hex': {
+      const text = bytes.toString('latin1').trim()
+      if (text.length % 2 === 1 || !/^[0-9a-fA-F]*$/.test(text)) throw new Error('it is no hexadecimal text')
+      return Buffer.from(text, 'hex')
+    }
+    case 'utf-8':
+      if (!isUtf8(bytes)) throw new Error('it is no UTF-8')
+      return bytes
+    case 'latin-1':
+      // From here on text is UTF-8.
+      return Buffer.from(bytes.toString('latin1'))
+    default:
+      return bytes
+  }
+}
+
+function encode(bytes: Buffer, to: ConversionName): Buffer {
+  switch (to) {
+    case 'gzip':
+      return gzipSync(bytes)
+    case 'zlib':
+      return deflateSync(bytes)
+    case 'base64':
+      return Buffer.from(bytes.toString('base64'))
+    case 'hex':
+      return Buffer.from(bytes.toString('hex'))
+    case 'utf-8':
+      if (!isUtf8(bytes)) throw new Error('it is no UTF-8')
+      return bytes
+    case 'latin-1': {
+      if (!isUtf8(bytes)) throw new Error('it is no UTF-8')
+      const text = bytes.toString('utf8')
+      for (const letter of text) if (letter > '\xff') throw new Error(`latin-1 has no "${letter}"`)
+      return Buffer.from(text, 'latin1')
+    }
+    default:
+      return bytes
+  }
+}
+
+function inflated(name: string, inflate: () => Buffer): Buffer {
+  try {
+    return inflate()
+  } catch (error) {
+    throw new Error(`it is no ${name} (${(error as Error).message})`)
+  }
+}
+
+function unpack(bytes: Buffer): unknown {
+  try {
+    return unpackr.unpack(bytes)
+  } catch (error) {
+    throw new Error(`it is no msgpack (${(error as Error).message})`)
+  }
+}
+
+/** JSON as data; integers beyond 2^53 stay exact, objects become Maps so that any name is one. */
+function parseJson(bytes: Buffer): unknown {
+  if (!isUtf8(bytes)) throw new Error('it is no JSON (no UTF-8)')
+  const text = bytes.toString('utf8')
+  try {
+    const exact = (_: string, value: unknown, context?: { source?: string }): unknown => {
+      if (typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')) {
+        const whole = BigInt(context!.source!)
+        if (whole >= -(2n ** 63n) && whole < 2n ** 64n) return whole
+        throw new Error(`${context!.source!.slice(0, 40)} is too large for msgpack`)
+      }
+      return value !== null && typeof value === 'object' && !Array.isArray(value)
+        ? new Map(Object.entries(value))
+        : value
+    }
+    return JSON.parse(text, exact as Parameters<typeof JSON.parse>[1])
+  } catch (error) {
+    throw new Error(`it is no JSON (${(error as Error).message})`)
+  }
+}
+
+/** Data as compact JSON. Bytes become base64, dates ISO 8601, whole numbers keep every digit. */
+function jsonText(data: unknown): string {
+  switch (typeof data) {
+    case 'string':
+    case 'boolean':
+      return JSON.stringify(data)
+    case 'bigint':
+      return String(data)
+    case 'number':
+      if (!Number.isFinite(data)) throw new Error(`JSON has no ${data}`)
+      return Object.is(data, -0) ? '-0' : String(data)
+    case 'object': {
+      if (data === null) return 'null'
+      if (Array.isArray(data)) return `[${data.map(jsonText).join(',')}]`
+      if (data instanceof Uint8Array) return JSON.stringify(Buffer.from(data).toString('base64'))
+      if (data instanceof Date) return JSON.stringify(data.toISOString())
+      if (data instanceof Map) {
+        const fields: string[] = []
+        for (const [name, value] of data) fields.push(`${JSON.stringify(fieldName(name))}:${jsonText(value)}`)
+        return `{${fields.join(',')}}`
+      }
+      throw new Error(`JSON has nothing for a msgpack ${data.constructor?.name ?? 'extension'}`)
+    }
+    default:
+      throw new Error('JSON has nothing for one of its parts')
+  }
+}
+
+function fieldName(name: unknown): string {
+  if (typeof name === 'string') return name
+  if (typeof name === 'number' || typeof name === 'bigint' || typeof name === 'boolean') return String(name)
+  throw new Error('a name in it is no text')
+}

@@ -1,0 +1,44 @@
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { printableKey } from '../progress.js'
+import type { TransformFault } from './record-transform.js'
+
+/** errors.ndjson: one line for each key whose value could not be transformed. Made with the first of them. */
+export class FaultFile {
+  private readonly path: string
+  private readonly migration: string
+  private file: number | null = null
+
+  constructor(path: string, migration: string) {
+    this.path = path
+    this.migration = migration
+  }
+
+  /** @throws MigrateError FM_FILE_UNWRITABLE */
+  add({ db, key, reason }: TransformFault): void {
+    try {
+      this.file ??= openSync(this.path, 'a')
+      const line = {
+        at: new Date().toISOString(),
+        migration: this.migration,
+        db,
+        key: printableKey(key),
+        keyBase64: key.toString('base64'),
+        reason,
+      }
+      writeSync(this.file, `${JSON.stringify(line)}\n`)
+    } catch (cause) {
+      throw new MigrateError(
+        'FM_FILE_UNWRITABLE',
+        `${this.path} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'error'})`,
+        'Name another file with --errors-file.',
+        { cause },
+      )
+    }
+  }
+
+  close(): void {
+    if (this.file !== null) closeSync(this.file)
+    this.file = null
+  }
+}

@@ -1,0 +1,6 @@
+export * from './collision-guard.js'
+export * from './open-transform.js'
+export * from './preview.js'
+export * from './record-transform.js'
+export * from './target-keys.js'
+export * from './transform-file.js'

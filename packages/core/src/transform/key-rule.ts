@@ -1,0 +1,178 @@
+import { isUtf8 } from 'node:buffer'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { BoundedRegExp, type RegExpMatch } from './bounded-regexp.js'
+import { RuleScope } from './rule-scope.js'
+import type { KeyRuleSpec } from './transform-file.js'
+
+/** One step of renaming. Names are bytes; nothing is copied where the name stays. */
+export interface KeyRule {
+  /** The new name, or the same Buffer. `original` is the name at the source, by which a rule may be limited. */
+  apply(key: Buffer, db: number, original: Buffer): Buffer
+  /** What a key may have been called before this step; of no use where the rule is not traceable. */
+  before(key: Buffer): readonly Buffer[]
+  /** `before` tells all of them. */
+  readonly traceable: boolean
+  /** Two names never become one. */
+  readonly injective: boolean
+}
+
+/** `before` and `after` around every name: the rule prefix, and the template "prefix:{key}". */
+export class AffixRule implements KeyRule {
+  readonly injective = true
+  readonly traceable = true
+  private readonly head: Buffer
+  private readonly tail: Buffer
+
+  constructor(head: Buffer, tail: Buffer) {
+    this.head = head
+    this.tail = tail
+  }
+
+  apply(key: Buffer): Buffer {
+    const { head, tail } = this
+    const out = Buffer.allocUnsafe(head.length + key.length + tail.length)
+    head.copy(out, 0)
+    key.copy(out, head.length)
+    tail.copy(out, head.length + key.length)
+    return out
+  }
+
+  before(key: Buffer): readonly Buffer[] {
+    const { head, tail } = this
+    const end = key.length - tail.length
+    return end >= head.length && key.subarray(0, head.length).equals(head) && key.subarray(end).equals(tail)
+      ? [key.subarray(head.length, end)]
+      : []
+  }
+}
+
+class StripPrefixRule implements KeyRule {
+  readonly injective = false
+  readonly traceable = true
+  private readonly prefix: Buffer
+
+  constructor(prefix: Buffer) {
+    this.prefix = prefix
+  }
+
+  private has(key: Buffer): boolean {
+    return key.length >= this.prefix.length && this.prefix.compare(key, 0, this.prefix.length) === 0
+  }
+
+  apply(key: Buffer): Buffer {
+    return this.has(key) ? key.subarray(this.prefix.length) : key
+  }
+
+  before(key: Buffer): readonly Buffer[] {
+    const long = Buffer.concat([this.prefix, key])
+    return this.has(key) ? [long] : [key, long]
+  }
+}
+
+/** Replaces the first match. Names that are UTF-8 are matched as text, others byte by byte. */
+class RenameRule implements KeyRule {
+  readonly injective = false
+  readonly traceable = false
+  private readonly text: { readonly from: BoundedRegExp; readonly to: Replacement }
+  private readonly binary: { readonly from: BoundedRegExp; readonly to: Replacement }
+
+  constructor(from: string, to: string) {
+    this.text = { from: new BoundedRegExp(from), to: new Replacement(to) }
+    const bytes = (text: string): string => Buffer.from(text).toString('latin1')
+    this.binary = { from: new BoundedRegExp(bytes(from)), to: new Replacement(bytes(to)) }
+  }
+
+  apply(key: Buffer): Buffer {
+    const encoding = isUtf8(key) ? 'utf8' : 'latin1'
+    const { from, to } = encoding === 'utf8' ? this.text : this.binary
+    const name = key.toString(encoding)
+    const match = from.match(name)
+    if (match === null) return key
+    return Buffer.from(name.slice(0, match.start) + to.fill(match) + name.slice(match.end), encoding)
+  }
+
+  before(): readonly Buffer[] {
+    return []
+  }
+}
+
+/** `$1` to `$99` are groups, `$0` and `$&` the whole match, `$$` a dollar. */
+class Replacement {
+  private readonly parts: readonly (string | number)[]
+  /** The highest group that is used. */
+  readonly groups: number
+
+  constructor(text: string) {
+    const parts: (string | number)[] = []
+    let at = 0
+    for (const found of text.matchAll(/\$(\d{1,2}|\$|&)/g)) {
+      parts.push(text.slice(at, found.index))
+      parts.push(found[1] === '$' ? '$' : found[1] === '&' ? 0 : Number(found[1]))
+      at = found.index + found[0].length
+    }
+    parts.push(text.slice(at))
+    this.parts = parts
+    this.groups = Math.max(0, ...parts.filter((part) => typeof part === 'number'))
+  }
+
+  fill(match: RegExpMatch): string {
+    let out = ''
+    for (const part of this.parts) out += typeof part === 'string' ? part : (match.groups[part] ?? '')
+    return out
+  }
+}
+
+/** A rule for some keys only: by their name at the source, or their database. */
+class ScopedRule implements KeyRule {
+  readonly injective = false
+  readonly traceable: boolean
+  private readonly rule: KeyRule
+  private readonly scope: RuleScope
+
+  constructor(rule: KeyRule, scope: RuleScope) {
+    this.rule = rule
+    this.scope = scope
+    this.traceable = rule.traceable
+  }
+
+  apply(key: Buffer, db: number, original: Buffer): Buffer {
+    return this.scope.takesKey(db, original) ? this.rule.apply(key, db, original) : key
+  }
+
+  before(key: Buffer): readonly Buffer[] {
+    return [key, ...this.rule.before(key)]
+  }
+}
+
+/** @throws MigrateError FM_TRANSFORM_INVALID */
+export function keyRule(spec: KeyRuleSpec): KeyRule {
+  const rule = plainRule(spec)
+  const scope = new RuleScope(spec)
+  return scope.open ? rule : new ScopedRule(rule, scope)
+}
+
+function plainRule(spec: KeyRuleSpec): KeyRule {
+  switch (spec.type) {
+    case 'prefix':
+      return new AffixRule(Buffer.from(spec.value), Buffer.alloc(0))
+    case 'strip_prefix':
+      return new StripPrefixRule(Buffer.from(spec.value))
+    case 'rename': {
+      const used = new Replacement(spec.to).groups
+      const groups = countGroups(spec.from)
+      if (used > groups)
+        throw new MigrateError(
+          'FM_TRANSFORM_INVALID',
+          `"${spec.to}" uses group ${used}, and "${spec.from}" has ${groups}`,
+          'Groups are counted by their opening parentheses.',
+        )
+      return new RenameRule(spec.from, spec.to)
+    }
+  }
+}
+
+/** Groups that capture. */
+function countGroups(pattern: string): number {
+  const plain = pattern.replace(/\\[\s\S]/g, '').replace(/\[[^\]]*\]/g, '')
+  return [...plain.matchAll(/\((?!\?)|\(\?P?<(?![=!])/g)].length
+}

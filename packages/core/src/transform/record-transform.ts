@@ -1,0 +1,313 @@
+import {
+  type DecodedRecord,
+  type DecodedValue,
+  type DirtyKey,
+  MigrateError,
+  PackedRecord,
+  type SnapshotRecord,
+  type Transform,
+} from '@ferrite-migrate/contracts'
+import { decodeValue, keyTypeOf } from '@ferrite-migrate/protocol'
+import { printableKey } from '../progress.js'
+import type { KeyRule } from './key-rule.js'
+import { type ValueRule, withParts } from './value-rule.js'
+import { wholeValue } from './whole-value.js'
+
+/** What becomes of a key whose value cannot be transformed: end the run, leave the key out, or carry it as it is. */
+export type ErrorPolicy = 'fail' | 'skip' | 'pass'
+
+/** A value that could not be transformed. */
+export interface TransformFault {
+  readonly db: number
+  readonly key: Buffer
+  readonly reason: string
+}
+
+export interface RecordTransformOptions {
+  readonly keyRules: readonly KeyRule[]
+  readonly valueRules: readonly ValueRule[]
+  /** Functions of the user's own; its keys come after the rules. */
+  readonly script: Transform | null
+  /** The template around a name, after everything else. */
+  readonly template: KeyRule | null
+  /** Databases that become others. */
+  readonly dbs: ReadonlyMap<number, number>
+  readonly onError: ErrorPolicy
+  onFault?(fault: TransformFault): void
+  /** Ends whatever the rules and the script run in. */
+  close?(): Promise<void>
+}
+
+/**
+ * What happens to records between source and target: values first, under their names at the source, then names, then
+ * databases. The same for the snapshot, the stream of changes and every comparison.
+ */
+export class RecordTransform {
+  /** Nothing is renamed, moved or changed. */
+  readonly open: boolean
+  /** Keys have other names or databases at the target. */
+  readonly renames: boolean
+  readonly changesValues: boolean
+  /** Two keys never become one. */
+  readonly injective: boolean
+  private readonly options: RecordTransformOptions
+  /** `originals` tells every name that a key of the target may have at the source. */
+  readonly traceable: boolean
+  private readonly rules: readonly KeyRule[]
+
+  constructor(options: RecordTransformOptions) {
+    this.options = options
+    const { keyRules, template, dbs, script } = options
+    this.rules = template === null ? keyRules : [...keyRules, template]
+    const moves = [...dbs].some(([from, to]) => from !== to)
+    const merges = [...dbs.values()].some((to) => !dbs.has(to))
+    this.renames = this.rules.length > 0 || moves || script?.keys !== undefined
+    this.changesValues = options.valueRules.length > 0 || script?.values !== undefined
+    this.open = !this.renames && !this.changesValues
+    this.injective = script?.keys === undefined && !merges && this.rules.every((rule) => rule.injective)
+    this.traceable = script?.keys === undefined && this.rules.every((rule) => rule.traceable)
+  }
+
+  async close(): Promise<void> {
+    await this.options.close?.()
+  }
+
+  /**
+   * Names at the target; null = left out. Names are new Buffers or the given ones.
+   * @throws MigrateError FM_TRANSFORM_KEY when one cannot be named
+   */
+  async names(keys: readonly DirtyKey[]): Promise<(DirtyKey | null)[]> {
+    if (!this.renames) return [...keys]
+    const { keyRules, script, template, dbs } = this.options
+    const named = keys.map(({ db, key }) => this.ruled(keyRules, db, key))
+    let answers: readonly (Buffer | null | Error)[] = named
+    if (script?.keys !== undefined) answers = await script.keys(named.map((key, i) => ({ db: keys[i].db, key })))
+    return answers.map((answer, i) => {
+      const { db, key } = keys[i]
+      if (answer instanceof Error) throw keyFault(key, answer)
+      if (answer === null) return null
+      return { db: dbs.get(db) ?? db, key: template === null ? answer : template.apply(answer, db, key) }
+    })
+  }
+
+  private ruled(rules: readonly KeyRule[], db: number, original: Buffer): Buffer {
+    let key = original
+    for (const rule of rules) key = rule.apply(key, db, original)
+    return key
+  }
+
+  /** What a key of the target may be called at the source: none = no key of the source comes to be called so; null = cannot be told. */
+  originals(db: number, key: Buffer): readonly DirtyKey[] | null {
+    if (!this.traceable) return null
+    const from = this.cameFrom(db)
+    let candidates: readonly Buffer[] = [key]
+    for (const rule of [...this.rules].reverse()) candidates = candidates.flatMap((one) => rule.before(one))
+    // A rule may not apply to what would have become this: only those count that do.
+    return from.flatMap((one) =>
+      candidates
+        .filter((name) => this.ruled(this.rules, one, name).equals(key))
+        .map((name) => ({ db: one, key: name })),
+    )
+  }
+
+  /** The databases of the source whose keys are in this one of the target. */
+  cameFrom(db: number): readonly number[] {
+    const { dbs } = this.options
+    const from = [...dbs].filter(([, to]) => to === db).map(([one]) => one)
+    return dbs.has(db) ? from : [...from, db]
+  }
+
+  /** Records as the target gets them; those that are left out are missing. */
+  async records(records: readonly SnapshotRecord[]): Promise<SnapshotRecord[]> {
+    if (this.open) return [...records]
+    const valued = this.changesValues ? (await this.values(records)).filter((record) => record !== null) : records
+    return this.renamed(valued)
+  }
+
+  /** The same records under their names at the target. */
+  async renamed(records: readonly SnapshotRecord[]): Promise<SnapshotRecord[]> {
+    if (!this.renames) return [...records]
+    if (this.options.script?.keys === undefined) return records.map((record) => this.renamedByRules(record))
+    const names = await this.names(records)
+    const out: SnapshotRecord[] = []
+    for (const [i, record] of records.entries()) {
+      const name = names[i]
+      if (name !== null) out.push(moved(record, name.db, name.key))
+    }
+    return out
+  }
+
+  private renamedByRules(record: SnapshotRecord): SnapshotRecord {
+    const db = this.options.dbs.get(record.db) ?? record.db
+    if (this.rules.length === 0) return db === record.db ? record : moved(record, db, null)
+    return moved(record, db, this.ruled(this.rules, record.db, record.key))
+  }
+
+  /**
+   * Records with their values at the target, under their names at the source; null = left out.
+   * @throws MigrateError FM_TRANSFORM_VALUE under the policy `fail`
+   */
+  async values(records: readonly (SnapshotRecord | null)[]): Promise<(SnapshotRecord | null)[]> {
+    const out: (SnapshotRecord | null)[] = [...records]
+    if (!this.changesValues) return out
+    for (const [i, record] of out.entries())
+      if (
+        record !== null &&
+        !(record instanceof PackedRecord) &&
+        record.value.form === 'sliced' &&
+        this.takesValue(record)
+      )
+        out[i] = { ...record, value: await wholeValue(record.value) }
+    const { valueRules, script } = this.options
+    const decoded = new Map<number, DecodedValue>()
+    const changed = new Set<number>()
+    const failed = new Map<number, Error>()
+    const take = (i: number): DecodedValue | null => {
+      const known = decoded.get(i)
+      if (known !== undefined) return known
+      try {
+        const value = decodedValue(out[i]!)
+        if (value !== null) decoded.set(i, value)
+        return value
+      } catch (error) {
+        failed.set(i, error as Error)
+        return null
+      }
+    }
+    for (const rule of valueRules) {
+      const items: Buffer[] = []
+      const uses: { i: number; from: number; parts: ReturnType<ValueRule['parts']> }[] = []
+      for (const [i, record] of out.entries()) {
+        if (record === null || failed.has(i)) continue
+        const type = typeOf(record)
+        if (type === undefined || !rule.takes(record.db, record.key, type)) continue
+        const value = take(i)
+        if (value === null) continue
+        const parts = rule.parts(value)
+        uses.push({ i, from: items.length, parts })
+        for (const { entry, at } of parts)
+          items.push(value.form === 'stream' ? value.entries[entry].fields[at] : value.items[at])
+      }
+      if (items.length === 0) continue
+      const answers = await rule.apply(items)
+      for (const { i, from, parts } of uses) {
+        const strings = answers.slice(from, from + parts.length)
+        const fault = strings.find((one) => one instanceof Error)
+        if (fault !== undefined) {
+          failed.set(i, fault as Error)
+          continue
+        }
+        const value = decoded.get(i)!
+        try {
+          const next = withParts(value, parts, strings as Buffer[])
+          if (next === value) continue
+          decoded.set(i, next)
+          changed.add(i)
+        } catch (error) {
+          failed.set(i, error as Error)
+        }
+      }
+    }
+    if (script?.values !== undefined) {
+      const asked: number[] = []
+      const questions: DecodedRecord[] = []
+      for (const [i, record] of out.entries()) {
+        if (record === null || failed.has(i) || typeOf(record) === 'module') continue
+        const value = take(i)
+        if (value === null) continue
+        asked.push(i)
+        questions.push({ db: record.db, key: record.key, value, expireAt: record.expireAt })
+      }
+      const answers = questions.length === 0 ? [] : await script.values(questions)
+      for (const [n, i] of asked.entries()) {
+        const answer = answers[n]
+        if (answer instanceof Error) failed.set(i, answer)
+        else if (answer === null) out[i] = null
+        else if (answer !== decoded.get(i)) {
+          decoded.set(i, answer)
+          changed.add(i)
+        }
+      }
+    }
+    for (const [i, error] of failed) {
+      out[i] = this.judge(out[i]!, error)
+      changed.delete(i)
+    }
+    for (const i of changed) {
+      const record = out[i]
+      if (record !== null)
+        out[i] = { db: record.db, key: record.key, expireAt: record.expireAt, value: decoded.get(i)! }
+    }
+    return out
+  }
+
+  /** True when a rule or the script looks at this value. */
+  private takesValue(record: SnapshotRecord): boolean {
+    const type = typeOf(record)
+    if (type === undefined || type === 'module') return false
+    const { valueRules, script } = this.options
+    return script?.values !== undefined || valueRules.some((rule) => rule.takes(record.db, record.key, type))
+  }
+
+  /** What becomes of a record whose value cannot be transformed. */
+  private judge(record: SnapshotRecord, error: Error): SnapshotRecord | null {
+    const { db, key } = record
+    // A fault of the machinery is nobody's value.
+    if (error instanceof MigrateError && error.code === 'FM_TRANSFORM_FAILED') throw error
+    const reason = error.message
+    this.options.onFault?.({ db, key, reason })
+    if (this.options.onError === 'fail')
+      throw new MigrateError(
+        'FM_TRANSFORM_VALUE',
+        `the value of ${printableKey(key)} cannot be transformed: ${reason}`,
+        'Limit the rule by match or types, or choose --on-transform-error skip (leave such keys out) or pass (carry them as they are).',
+        { cause: error },
+      )
+    return this.options.onError === 'skip' ? null : record
+  }
+}
+
+/** A record under another name; the same record where nothing changes. */
+function moved(record: SnapshotRecord, db: number, key: Buffer | null): SnapshotRecord {
+  if (!(record instanceof PackedRecord))
+    return { db, key: key ?? record.key, value: record.value, expireAt: record.expireAt }
+  return key === null
+    ? record.moved(db, record.expireAt, record.keyData, record.keyStart, record.keyEnd)
+    : record.moved(db, record.expireAt, key, 0, key.length)
+}
+
+function keyFault(key: Buffer, error: Error): MigrateError {
+  return error instanceof MigrateError && error.code === 'FM_TRANSFORM_FAILED'
+    ? error
+    : new MigrateError(
+        'FM_TRANSFORM_KEY',
+        `the key ${printableKey(key)} cannot be renamed: ${error.message}`,
+        'Correct the script; ferrite-migrate transform test shows what it does without writing anything.',
+        { cause: error },
+      )
+}
+
+function typeOf(record: SnapshotRecord): string | undefined {
+  if (record instanceof PackedRecord) return keyTypeOf(record.type, record.rdbVersion)
+  const { value } = record
+  return value.form === 'rdb' ? keyTypeOf(value.type, value.rdbVersion) : value.type
+}
+
+/** The value to work on; null = only a module could read it. */
+function decodedValue({ value }: SnapshotRecord): DecodedValue | null {
+  if (value.form === 'sliced') return null
+  if (value.form !== 'rdb') return value
+  return keyTypeOf(value.type, value.rdbVersion) === 'module'
+    ? null
+    : decodeValue(value.type, value.body, value.rdbVersion)
+}
+
+/** Keys keep their names and values. */
+export const NO_TRANSFORM = new RecordTransform({
+  keyRules: [],
+  valueRules: [],
+  script: null,
+  template: null,
+  dbs: new Map(),
+  onError: 'fail',
+})

@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import * as v from 'valibot'
+import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar, visit } from 'yaml'
+
+/** Fields that are text whatever they look like. */
+const TEXT = new Set(['password', 'username', 'user'])
+
+/** Something wrong at one place of a text. */
+interface Problem {
+  readonly offset: number
+  readonly text: string
+}
+
+/** What kind of file is read, for messages. */
+export interface YamlKind {
+  /** As in "the configuration x.yaml cannot be read". */
+  readonly noun: string
+  readonly code: `FM_${string}`
+  readonly hint: string
+}
+
+/** A file that was read and checked. */
+export interface YamlFile<T> {
+  readonly value: T
+  /** An error at the place of a field, for what a schema cannot check. */
+  fail(path: readonly (string | number)[], text: string): MigrateError
+}
+
+/** The text of a file. @throws MigrateError FM_FILE_UNREADABLE */
+export function readText(path: string, noun: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new MigrateError(
+      'FM_FILE_UNREADABLE',
+      `the ${noun} ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})`,
+      'Check the path and its permissions.',
+      { cause },
+    )
+  }
+}
+
+/**
+ * Checks a YAML text against a schema. `${VAR}` and `${VAR:-default}` in values come from the environment, if one is given.
+ * @throws MigrateError of the kind's code naming line, column and field of everything that is wrong
+ */
+export function parseYaml<S extends v.GenericSchema>(
+  text: string,
+  name: string,
+  schema: S,
+  kind: YamlKind,
+  environment: NodeJS.ProcessEnv | null,
+): YamlFile<v.InferOutput<S>> {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
+  const problems: Problem[] = [...document.errors].map((error) => ({ offset: error.pos[0], text: error.message }))
+  const failure = (list: readonly Problem[]): MigrateError =>
+    new MigrateError(
+      kind.code,
+      [...list]
+        .sort((a, b) => a.offset - b.offset)
+        .slice(0, 20)
+        .map(({ offset, text: what }) => {
+          const { line, col } = lines.linePos(offset)
+          return `${name}, line ${line}, column ${col}: ${what}`
+        })
+        .join('\n'),
+      kind.hint,
+    )
+  if (problems.length === 0 && environment !== null) problems.push(...substitute(document, environment))
+  if (problems.length === 0) {
+    const checked = v.safeParse(schema, document.toJS() ?? {})
+    if (checked.success)
+      return {
+        value: checked.output,
+        fail: (path, what) => failure([{ offset: offsetOf(document, path), text: `${path.join('.')}: ${what}` }]),
+      }
+    problems.push(...checked.issues.flatMap((issue) => toProblems(document, issue)))
+  }
+  throw failure(problems)
+}
+
+/** Puts the environment into the scalars. A plain value that becomes a number or a boolean is one. */
+function substitute(document: Document, environment: NodeJS.ProcessEnv): Problem[] {
+  const problems: Problem[] = []
+  visit(document, {
+    Scalar(key, node, path) {
+      if (key === 'key') return
+      const parent = path.at(-1)
+      const verbatim = isPair(parent) && isScalar(parent.key) && TEXT.has(String(parent.key.value))
+      // A password of digits is text all the same, leading zeros included.
+      if (verbatim && typeof node.value === 'number') node.value = node.source ?? String(node.value)
+      if (typeof node.value !== 'string' || !node.value.includes('${')) return
+      const text = node.value.replace(
+        /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
+        (_, name: string, fallback?: string) => {
+          const value = environment[name]
+          if (value !== undefined && (value !== '' || fallback === undefined)) return value
+          if (fallback !== undefined) return fallback
+          problems.push({ offset: node.range?.[0] ?? 0, text: `the environment variable ${name} is not set` })
+          return ''
+        },
+      )
+      const plain = node.type === Scalar.PLAIN && !verbatim
+      node.value =
+        plain && /^-?\d{1,15}$/.test(text)
+          ? Number(text)
+          : plain && /^(true|false)$/.test(text)
+            ? text === 'true'
+            : text
+    },
+  })
+  return problems
+}
+
+/** Where a field stands: at its key, or the nearest thing that is there. */
+function offsetOf(document: Document, path: readonly (string | number)[]): number {
+  let node: unknown = document.contents
+  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0
+  for (const step of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => (isScalar(item.key) ? String(item.key.value) : '') === String(step))
+      if (pair === undefined) break
+      if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset
+      node = pair.value
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)]
+      if (isNode(node)) offset = node.range?.[0] ?? offset
+    } else break
+  }
+  return offset
+}
+
+function toProblems(document: Document, issue: v.BaseIssue<unknown>): Problem[] {
+  // Of a choice between forms the branch that comes nearest tells most.
+  const deeper = (issue.issues ?? []).filter((one) => one.path !== undefined && one.type !== 'object')
+  if (deeper.length > 0)
+    return deeper.flatMap((one) =>
+      toProblems(document, { ...one, path: [...(issue.path ?? []), ...(one.path ?? [])] } as v.BaseIssue<unknown>),
+    )
+  const path = (issue.path ?? []).map((step) => (step.type === 'array' ? Number(step.key) : String(step.key)))
+  const field = path.join('.') || 'the file'
+  const offset = offsetOf(document, path)
+  if (issue.type === 'strict_object' && issue.expected === 'never')
+    return [{ offset, text: `${field}: there is no such field` }]
+  if (issue.received === 'undefined') return [{ offset, text: `${field}: is missing` }]
+  const said = /must be|such as|only|a scheme/.test(issue.message)
+    ? issue.message
+    : `must be ${issue.expected ?? 'something else'}, not ${issue.received}`
+  return [{ offset, text: `${field}: ${said.replace(/^Invalid \w+: /, '')}` }]
+}

@@ -1,0 +1,191 @@
+import { Worker } from 'node:worker_threads'
+import type { Logger } from '@ferrite-migrate/contracts'
+import { SandboxError } from './sandbox-error.js'
+import type { WorkerMessage } from './serve.js'
+
+export interface WorkerPoolOptions {
+  /** The module that a worker runs; it calls `serve`. */
+  readonly module: URL
+  /** Given to it as workerData, beside `interrupt`. */
+  readonly data: Readonly<Record<string, unknown>>
+  readonly workers: number
+  /** How long one request may take, ms. */
+  readonly timeoutMs: number
+  /** How long loading may take, ms. */
+  readonly loadMs: number
+  /** Where log lines of the code go. */
+  readonly logger: Logger
+}
+
+interface Job {
+  readonly request: unknown
+  readonly transfer: readonly ArrayBuffer[]
+  readonly answer: PromiseWithResolvers<unknown>
+}
+
+/** Time between asking code to stop and ending its thread. */
+const GRACE_MS = 2000
+/** The signal number that Python knows as an interruption. */
+const INTERRUPTED = 2
+/** Heap of a worker outside its WebAssembly memory, MiB. */
+const HEAP_MB = 512
+
+/** Threads that answer requests, each one at a time; one that hangs is ended and replaced. */
+export class WorkerPool {
+  /** What the first worker told of its code. */
+  readonly facts: unknown
+  private readonly options: WorkerPoolOptions
+  private readonly slots: Slot[]
+  private readonly waiting: Job[] = []
+  private closed = false
+
+  private constructor(options: WorkerPoolOptions, first: Slot, facts: unknown) {
+    this.options = options
+    this.facts = facts
+    this.slots = [first, ...Array.from({ length: options.workers - 1 }, () => new Slot(options))]
+  }
+
+  /** Starts one worker and waits until its code is loaded. @throws Error with what is wrong with the code */
+  static async open(options: WorkerPoolOptions): Promise<WorkerPool> {
+    const first = new Slot(options)
+    const facts = await first.ready()
+    return new WorkerPool(options, first, facts)
+  }
+
+  /**
+   * Asks the next free worker.
+   * @throws SandboxError
+   */
+  run(request: unknown, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
+    const job: Job = { request, transfer, answer: Promise.withResolvers<unknown>() }
+    this.waiting.push(job)
+    this.next()
+    return job.answer.promise
+  }
+
+  private next(): void {
+    for (const slot of this.slots) {
+      if (slot.busy) continue
+      const job = this.waiting.shift()
+      if (job === undefined) return
+      void slot
+        .run(job.request, job.transfer, this.options.timeoutMs)
+        .then(job.answer.resolve, job.answer.reject)
+        .finally(() => this.next())
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    for (const job of this.waiting.splice(0)) job.answer.reject(new SandboxError('crash', 'the sandbox is closed'))
+    await Promise.all(this.slots.map((slot) => slot.end()))
+  }
+}
+
+/** A place for one worker. */
+class Slot {
+  busy = false
+  private readonly options: WorkerPoolOptions
+  private worker: Worker | null = null
+  private interrupt: Uint8Array<SharedArrayBuffer> | null = null
+  private loaded: Promise<unknown> | null = null
+  private listen: ((message: WorkerMessage) => void) | null = null
+  private fail: ((error: SandboxError) => void) | null = null
+
+  constructor(options: WorkerPoolOptions) {
+    this.options = options
+  }
+
+  /** Starts the worker where there is none; gives what its code is. */
+  ready(): Promise<unknown> {
+    this.loaded ??= this.start()
+    return this.loaded
+  }
+
+  private start(): Promise<unknown> {
+    const { module, data, loadMs, logger } = this.options
+    this.interrupt = new Uint8Array(new SharedArrayBuffer(1))
+    // No environment, no arguments: whatever gets out of the sandbox finds nothing here.
+    const worker = new Worker(module, {
+      workerData: { ...data, interrupt: this.interrupt },
+      env: {},
+      argv: [],
+      execArgv: ['--no-warnings'],
+      stdin: false,
+      stdout: true,
+      stderr: true,
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+    })
+    worker.stdout.resume()
+    worker.stderr.resume()
+    worker.unref()
+    this.worker = worker
+    const loaded = Promise.withResolvers<unknown>()
+    const timer = setTimeout(() => {
+      loaded.reject(new SandboxError('timeout', `it was not loaded within ${loadMs} ms`))
+      void this.end()
+    }, loadMs)
+    worker.on('message', (message: WorkerMessage) => {
+      if (message.kind === 'log') logger.log('info', message.text, { from: 'script' })
+      else if (message.kind === 'ready') loaded.resolve(message.facts)
+      else if (message.kind === 'failed') {
+        loaded.reject(new Error(message.message))
+        void this.end()
+      } else this.listen?.(message)
+    })
+    const over = (text: string): void => {
+      if (this.worker !== worker) return
+      this.worker = null
+      this.loaded = null
+      const error = new SandboxError('crash', text)
+      loaded.reject(error)
+      this.fail?.(error)
+    }
+    worker.on('error', (error) => over(error.message))
+    worker.on('exit', () => over('its thread ended'))
+    return loaded.promise.finally(() => clearTimeout(timer))
+  }
+
+  async run(request: unknown, transfer: readonly ArrayBuffer[], timeoutMs: number): Promise<unknown> {
+    this.busy = true
+    let soft: NodeJS.Timeout | undefined
+    let hard: NodeJS.Timeout | undefined
+    try {
+      await this.ready()
+      const answer = Promise.withResolvers<unknown>()
+      this.fail = answer.reject
+      this.listen = (message) => {
+        if (message.kind === 'result') answer.resolve(message.result)
+        else if (message.kind === 'error') {
+          answer.reject(new SandboxError(message.of, message.message))
+          if (message.of === 'crash') void this.end()
+        }
+      }
+      const { interrupt } = this
+      interrupt![0] = 0
+      soft = setTimeout(() => {
+        interrupt![0] = INTERRUPTED
+        hard = setTimeout(() => {
+          answer.reject(new SandboxError('timeout', `it took longer than ${timeoutMs} ms and could not be interrupted`))
+          void this.end()
+        }, GRACE_MS)
+      }, timeoutMs)
+      this.worker!.postMessage(request, [...transfer])
+      return await answer.promise
+    } finally {
+      clearTimeout(soft)
+      clearTimeout(hard)
+      this.listen = null
+      this.fail = null
+      this.busy = false
+    }
+  }
+
+  async end(): Promise<void> {
+    const { worker } = this
+    this.worker = null
+    this.loaded = null
+    await worker?.terminate()
+  }
+}

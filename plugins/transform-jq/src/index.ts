@@ -1,0 +1,63 @@
+import { type AdapterContext, MigrateError, type Transform } from '@ferrite-migrate/contracts'
+import { type Frame, frameTransfer, packFrame, SandboxError, unpackFrame, WorkerPool } from '@ferrite-migrate/sandbox'
+
+const LOAD_MS = 60_000
+
+/** What the worker answers: the results in order, and why some have none. */
+export interface JqAnswer {
+  readonly frame: Frame
+  readonly faults: readonly (readonly [number, string])[]
+}
+
+/** A jq filter over JSON values; it runs in a thread of its own. */
+class JqTransform implements Transform {
+  private readonly pool: WorkerPool
+
+  constructor(pool: WorkerPool) {
+    this.pool = pool
+  }
+
+  async items(items: readonly Buffer[]): Promise<readonly (Buffer | Error)[]> {
+    const frame = packFrame(items)
+    try {
+      const answer = (await this.pool.run(frame, frameTransfer(frame))) as JqAnswer
+      const results: (Buffer | Error)[] = unpackFrame(answer.frame)
+      for (const [at, message] of answer.faults) results[at] = new Error(message)
+      return results
+    } catch (error) {
+      if (!(error instanceof SandboxError)) throw error
+      // One value that the filter cannot end must not take the others with it.
+      if (items.length === 1) return [new Error(`jq: ${error.message}`)]
+      const results: (Buffer | Error)[] = []
+      for (const item of items) results.push((await this.items([item]))[0])
+      return results
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool.close()
+  }
+}
+
+/** @throws MigrateError FM_TRANSFORM_INVALID when the filter cannot be compiled */
+export async function createTransform({ options, logger }: AdapterContext): Promise<Transform> {
+  const filter = String(options.filter ?? '')
+  try {
+    const pool = await WorkerPool.open({
+      module: new URL('./jq-worker.js', import.meta.url),
+      data: { filter, memory: options.memory },
+      workers: Number(options.workers),
+      timeoutMs: Number(options.timeout),
+      loadMs: LOAD_MS,
+      logger,
+    })
+    return new JqTransform(pool)
+  } catch (cause) {
+    throw new MigrateError(
+      'FM_TRANSFORM_INVALID',
+      `the jq filter cannot be used: ${(cause as Error).message}`,
+      'Try it with ferrite-migrate transform test.',
+      { cause },
+    )
+  }
+}

@@ -13,7 +13,8 @@ import { Command, Flags } from '@oclif/core'
 /** 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 refused by preflight, 130 interrupted. */
 export const ExitCode = { done: 0, failed: 1, usage: 2, differences: 3, refused: 4, interrupted: 130 } as const
 
-const USAGE = /^FM_(URL|CONFIG|OPTION|PLUGIN|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|ROLLBACK_(DONE|RUNNING))/
+const USAGE =
+  /^FM_(URL|CONFIG|OPTION|PLUGIN|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/
 
 /** The exit code that belongs to an error. */
 export function exitCodeOf(error: unknown): number {

@@ -127,6 +127,26 @@ describe('import-rdb', () => {
     expect(String(await command(`${target.url}/1`, 'GET', one))).toBe('mine')
     const refused = await cli([...again, '--on-conflict', 'fail', ...state()])
     expect([refused.code, refused.output]).toEqual([1, expect.stringContaining('FM_TARGET_CONFLICT')])
+    await command(target.url, 'FLUSHALL')
+    const rules = `${file}.yaml`
+    writeFileSync(rules, 'transformations:\n  keys:\n    - {type: prefix, value: "by-rule:"}\n')
+    const transformed = ['--target', target.url, '--filter', 'h:*', '--transform', rules, ...state()]
+    expect((await cli(['import-rdb', file, ...transformed])).code).toBe(0)
+    expect(((await command(target.url, 'KEYS', '*')) as Buffer[]).every((key) => /^by-rule:h:/.test(String(key)))).toBe(
+      true,
+    )
+    const checked = await cli([
+      'verify',
+      '--source',
+      `rdb://${file}`,
+      '-t',
+      target.url,
+      '-f',
+      'h:*',
+      '--transform',
+      rules,
+    ])
+    expect(checked.code).toBe(0)
     const bad = await cli(['import-rdb', file, '--target', target.url, '--transform-keys', 'nothing', ...state()])
     expect([bad.code, bad.output]).toEqual([2, expect.stringContaining('must hold {key} once')])
   })

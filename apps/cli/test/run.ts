@@ -66,24 +66,25 @@ export async function command(url: string, ...argv: (string | number)[]): Promis
 export async function migrateDuring(
   config: Partial<MigrationConfig> & { source: string; target: string },
   during: () => Promise<unknown>,
+  markAt = '__mark__',
 ): Promise<MigrationReport> {
   const run = migration({ mode: 'live', ...config })
   const result = run.start()
   const live = new Promise<void>((resolve) => run.on('phase', (phase) => phase === 'LIVE_SYNC' && resolve()))
   await Promise.race([live, result])
   await during()
-  await Promise.race([caughtUp(run, config.source), result])
+  await Promise.race([caughtUp(run, config.source, markAt), result])
   run.stop()
   return result
 }
 
-/** Waits until what is at the source now is at the target. */
-export async function caughtUp(run: Migration, source: string): Promise<void> {
+/** Waits until what is at the source now is at the target, where the mark is called `markAt`. */
+export async function caughtUp(run: Migration, source: string, markAt = '__mark__'): Promise<void> {
   const mark = `mark-${Date.now()}`
   await command(source, 'SET', '__mark__', mark)
   const target = run.config.target.replace(/^ferrite/, 'redis')
   for (let i = 0; i < 600; i++) {
-    const value = await command(target, 'GET', '__mark__').catch(() => null)
+    const value = await command(target, 'GET', markAt).catch(() => null)
     if (String(value) === mark) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }

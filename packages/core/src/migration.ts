@@ -655,7 +655,7 @@ export class Migration extends EventEmitter<Events> {
     try {
       return await use(
         new Verifier(source, target, {
-          transform: this.transform,
+          transform: this.transform.quiet(),
           filter: this.filter,
           digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
           ttlToleranceMs: 1000,

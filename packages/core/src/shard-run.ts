@@ -15,7 +15,7 @@ import {
   type SyncEvent,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
-import { commandSpecOf } from '@ferrite-migrate/protocol'
+import { commandSpecOf, hashTag, keySlot } from '@ferrite-migrate/protocol'
 import { ChangeRouter, commandRecord } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
 import { DirtySet } from './dirty-set.js'
@@ -31,6 +31,7 @@ import { VanishedKeys } from './vanished-keys.js'
 
 const READ_AT_ONCE = 1000
 const DIRTY_RETRY_MS = 1000
+const TAGS_SEEN = 100_000
 
 /** The same keys at both ends, at one place of the stream. */
 export interface BothEnds {
@@ -56,6 +57,8 @@ export class ShardRun {
   private readonly router: ChangeRouter
   /** Looks for keys that get one name; null = the rules keep names apart. */
   private readonly collisions: CollisionGuard | null
+  /** Keys whose hash tags are still looked at. */
+  private tagsToSee = TAGS_SEEN
   private handoff: Position | null = null
   /** The last position that is durable. */
   private position: Position | null = null
@@ -355,12 +358,34 @@ export class ShardRun {
     const { transform } = this.options
     let made: readonly SnapshotRecord[] = records
     if (!transform.open) {
-      const valued = (await transform.values(records)).filter((record) => record !== null)
-      made = await transform.renamed(valued)
-      if (this.collisions !== null) this.collisions.add(valued, await transform.names(valued))
+      const valued = transform.changesValues
+        ? (await transform.values(records)).filter((record) => record !== null)
+        : records
+      made = await transform.renamed(valued, (names) => {
+        this.collisions?.add(valued, names)
+        this.lookAtTags(valued, names)
+      })
     }
     this.vanished.see(made)
     return made
+  }
+
+  /** Rules may take keys of one hash tag apart, which a cluster would not forgive: said once, if the first keys show it. */
+  private lookAtTags(keys: readonly SnapshotRecord[], names: readonly (DirtyKey | null)[]): void {
+    if (this.tagsToSee <= 0) return
+    this.tagsToSee -= keys.length
+    for (let i = 0; i < keys.length; i++) {
+      const { key } = keys[i]
+      const name = names[i]
+      if (name === null || key.indexOf(123) < 0 || hashTag(key).start === 0) continue
+      if (keySlot(key) === keySlot(name.key)) continue
+      this.tagsToSee = 0
+      this.options.onNote(
+        'hash-tags',
+        `${printableKey(key)} becomes ${printableKey(name.key)}, in another slot: keys of one hash tag may part`,
+      )
+      return
+    }
   }
 
   /** No expiry is held from now on; resolves when every held key has its own again. */

@@ -51,9 +51,10 @@ function matchOne(pattern: Buffer, p: number, byte: number): number {
       at++
       break
     } else if (at + 2 < pattern.length && pattern[at + 1] === 45) {
-      const low = Math.min(pattern[at], pattern[at + 2])
-      const high = Math.max(pattern[at], pattern[at + 2])
-      if (byte >= low && byte <= high) hit = true
+      // Servers compare ranges as C's `char`, which is signed on x86.
+      const low = Math.min(signed(pattern[at]), signed(pattern[at + 2]))
+      const high = Math.max(signed(pattern[at]), signed(pattern[at + 2]))
+      if (signed(byte) >= low && signed(byte) <= high) hit = true
       at += 3
     } else {
       if (pattern[at] === byte) hit = true
@@ -61,4 +62,8 @@ function matchOne(pattern: Buffer, p: number, byte: number): number {
     }
   }
   return hit !== negated ? at : -1
+}
+
+function signed(byte: number): number {
+  return (byte << 24) >> 24
 }

@@ -21,6 +21,8 @@ await serve<Frame>(async () => {
   limitMemory(memory)
   // What jq says of a value goes through its result; the rest would be printed by the engine.
   console.warn = () => undefined
+  // The engine tells its program's path to filters as an environment variable.
+  process.argv = ['jq', 'jq']
   const { raw } = await (createRequire(import.meta.url)('jq-web') as Promise<Jq>)
   const call = (input: string, program: string): string => {
     const output = raw(input, program, ['-c'])

@@ -14,10 +14,11 @@ import { processUse } from './measure.js'
 import { peers } from './peers.js'
 import { benchSnapshot, type Row } from './snapshot-bench.js'
 import { LiveTool } from './tool.js'
+import { benchEngines, benchNames } from './transform-bench.js'
 import { benchVerify } from './verify-bench.js'
 
 /**
- * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [files] [verify] [--keys N] [--rounds N]: without names, all of them.
+ * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [files] [verify] [transform] [--keys N] [--rounds N]: without names, all of them.
  * Results are appended to docs/benchmarks.md under machine and date.
  */
 const args = process.argv.slice(2)
@@ -161,6 +162,28 @@ if (wants('verify')) {
     say(
       `| ${row.job} | ${row.tool} | ${number(row.wallS, 2)} | ${number(row.cpuS, 2)} | ${number(row.rssMb, 0)} | ${row.checked} |`,
     )
+  say('')
+}
+if (wants('transform')) {
+  const source = await TestServer.start()
+  const target = await TestServer.start()
+  try {
+    await fill(parseEndpoint(source.url), 'mixed', keys)
+    say('| rules for names | wall s | of none | CPU s | verified |')
+    say('|---|---|---|---|---|')
+    const rows = await benchNames(source, target, rounds)
+    for (const row of rows)
+      say(
+        `| ${row.rules} | ${number(row.wallS, 2)} | ${number(row.wallS / rows[0].wallS, 2)} | ${number(row.cpuS, 2)} | ${row.verified ? 'yes' : 'no'} |`,
+      )
+    say('')
+  } finally {
+    await source.stop()
+    await target.stop()
+  }
+  say('| small JSON values, one thread | values a second |')
+  say('|---|---|')
+  for (const row of await benchEngines()) say(`| ${row.engine} | ${number(row.perSecond, 0)} |`)
   say('')
 }
 if (wants('files')) {

@@ -5,6 +5,21 @@ import { BaseCommand } from '../base-command.js'
 import { importFlags, migrationConfig } from '../migrate-flags.js'
 import { runMigration } from '../run-migration.js'
 
+/** What needs values and names of the state, not commands. */
+const NEED_VALUES = [
+  'after',
+  'transform',
+  'transform-script',
+  'transform-keys',
+  'db-map',
+  'type',
+  'expiry',
+  'min-size',
+  'max-size',
+  'min-ttl',
+  'max-ttl',
+] as const
+
 export default class ImportAof extends BaseCommand {
   static override description = 'Import an append-only file, an appendonlydir, or its manifest; also as of a moment'
   static override examples = [
@@ -29,13 +44,7 @@ export default class ImportAof extends BaseCommand {
     const { args, flags } = await this.parse(ImportAof)
     const { before, after, scratch } = flags
     // Commands can be replayed only where they mean the same, and under their own names.
-    const needed =
-      /^ferrites?:/i.test(flags.target ?? '') ||
-      after !== undefined ||
-      flags['transform-keys'] !== undefined ||
-      flags['db-map'] !== undefined ||
-      flags.type !== undefined ||
-      flags.expiry !== undefined
+    const needed = /^ferrites?:/i.test(flags.target ?? '') || NEED_VALUES.some((name) => flags[name] !== undefined)
     const rebuild = flags.rebuild ?? needed
     const options = [
       ...(flags['source-option'] ?? []),

@@ -1,6 +1,6 @@
 import { type DirtyKey, type KeyReader, MigrateError } from '@ferrite-migrate/contracts'
-import { FingerprintSet } from '../fingerprint-set.js'
 import { printableKey } from '../progress.js'
+import { NameTable } from './name-table.js'
 import type { RecordTransform } from './record-transform.js'
 
 /** What becomes of two source keys that get one name: end the run, or let the last one written stay. */
@@ -8,11 +8,10 @@ export type CollisionPolicy = 'fail' | 'last'
 
 /**
  * Finds source keys that get one and the same name at the target. It remembers names and originals as fingerprints, at
- * most 32 bytes a key, and only where the rules can make two names one.
+ * most 24 bytes a key, and only where the rules can make two names one.
  */
 export class CollisionGuard {
-  private readonly names = new FingerprintSet()
-  private readonly originals = new FingerprintSet()
+  private readonly table = new NameTable()
   private readonly transform: RecordTransform
   private readonly policy: CollisionPolicy
   private readonly onCollision: (text: string, name: Buffer) => void
@@ -28,16 +27,13 @@ export class CollisionGuard {
    * @throws MigrateError FM_TRANSFORM_COLLISION under the policy `fail`
    */
   add(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): void {
-    for (const [i, { db, key }] of keys.entries()) {
+    for (let i = 0; i < keys.length; i++) {
       const name = names[i]
-      if (name === null || this.originals.has(db, key)) continue
-      this.originals.add(db, key)
-      if (this.names.has(name.db, name.key))
-        this.collide(
-          `two keys of the source become ${printableKey(name.key)}, one of them ${printableKey(key)}`,
-          name.key,
-        )
-      else this.names.add(name.db, name.key)
+      if (name === null || this.table.take(name, keys[i])) continue
+      this.collide(
+        `two keys of the source become ${printableKey(name.key)}, one of them ${printableKey(keys[i].key)}`,
+        name.key,
+      )
     }
   }
 
@@ -54,12 +50,7 @@ export class CollisionGuard {
     const doubtful: { key: DirtyKey; name: DirtyKey }[] = []
     for (const [i, key] of keys.entries()) {
       const name = names[i]
-      if (name === null || this.originals.has(key.db, key.key)) continue
-      if (this.names.has(name.db, name.key)) doubtful.push({ key, name })
-      else {
-        this.originals.add(key.db, key.key)
-        this.names.add(name.db, name.key)
-      }
+      if (name !== null && !this.table.take(name, key)) doubtful.push({ key, name })
     }
     if (doubtful.length === 0) return
     const reader = source()
@@ -73,7 +64,7 @@ export class CollisionGuard {
       }
     }
     for (const { key, name } of doubtful) {
-      this.originals.add(key.db, key.key)
+      this.table.replace(name, key)
       const now = wanted.get(`${name.db}:${name.key.toString('latin1')}`)!
       if (now.length > 1)
         this.collide(`${now.slice(0, 3).map(printableKey).join(' and ')} become ${printableKey(name.key)}`, name.key)

@@ -109,6 +109,8 @@ function parseJson(bytes: Buffer): unknown {
       if (typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')) {
         const whole = BigInt(context!.source!)
         if (whole >= -(2n ** 63n) && whole < 2n ** 64n) return whole
+        // What a double is printed as is that double.
+        if (String(value) === context!.source) return value
         throw new Error(`${context!.source!.slice(0, 40)} is too large for msgpack`)
       }
       return value !== null && typeof value === 'object' && !Array.isArray(value)

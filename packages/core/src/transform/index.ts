@@ -1,4 +1,7 @@
+export * from './bounded-regexp.js'
 export * from './collision-guard.js'
+export * from './conversion.js'
+export * from './key-rule.js'
 export * from './open-transform.js'
 export * from './preview.js'
 export * from './record-transform.js'

@@ -54,9 +54,11 @@ export class RecordTransform {
   /** `originals` tells every name that a key of the target may have at the source. */
   readonly traceable: boolean
   private readonly rules: readonly KeyRule[]
+  private readonly dbs: ReadonlyMap<number, number>
 
   constructor(options: RecordTransformOptions) {
     this.options = options
+    this.dbs = options.dbs
     const { keyRules, template, dbs, script } = options
     this.rules = template === null ? keyRules : [...keyRules, template]
     const moves = [...dbs].some(([from, to]) => from !== to)
@@ -66,6 +68,12 @@ export class RecordTransform {
     this.open = !this.renames && !this.changesValues
     this.injective = script?.keys === undefined && !merges && this.rules.every((rule) => rule.injective)
     this.traceable = script?.keys === undefined && this.rules.every((rule) => rule.traceable)
+  }
+
+  /** The same, which tells nobody of faults: for comparisons, which meet those that were told before. */
+  quiet(): RecordTransform {
+    const { onFault: _, ...options } = this.options
+    return new RecordTransform(options)
   }
 
   async close(): Promise<void> {
@@ -78,16 +86,24 @@ export class RecordTransform {
    */
   async names(keys: readonly DirtyKey[]): Promise<(DirtyKey | null)[]> {
     if (!this.renames) return [...keys]
-    const { keyRules, script, template, dbs } = this.options
-    const named = keys.map(({ db, key }) => this.ruled(keyRules, db, key))
-    let answers: readonly (Buffer | null | Error)[] = named
-    if (script?.keys !== undefined) answers = await script.keys(named.map((key, i) => ({ db: keys[i].db, key })))
-    return answers.map((answer, i) => {
+    const { script } = this.options
+    const out: (DirtyKey | null)[] = []
+    if (script?.keys === undefined) {
+      for (const { db, key } of keys) out.push({ db: this.dbs.get(db) ?? db, key: this.ruled(this.rules, db, key) })
+      return out
+    }
+    const { keyRules, template } = this.options
+    const ruled = keys.map(({ db, key }) => ({ db, key: this.ruled(keyRules, db, key) }))
+    for (const [i, answer] of (await script.keys(ruled)).entries()) {
       const { db, key } = keys[i]
       if (answer instanceof Error) throw keyFault(key, answer)
-      if (answer === null) return null
-      return { db: dbs.get(db) ?? db, key: template === null ? answer : template.apply(answer, db, key) }
-    })
+      out.push(
+        answer === null
+          ? null
+          : { db: this.dbs.get(db) ?? db, key: template === null ? answer : template.apply(answer, db, key) },
+      )
+    }
+    return out
   }
 
   private ruled(rules: readonly KeyRule[], db: number, original: Buffer): Buffer {
@@ -124,23 +140,23 @@ export class RecordTransform {
     return this.renamed(valued)
   }
 
-  /** The same records under their names at the target. */
-  async renamed(records: readonly SnapshotRecord[]): Promise<SnapshotRecord[]> {
+  /**
+   * The same records under their names at the target.
+   * @param named told the names of all records (null = left out) before anything else happens with them
+   */
+  async renamed(
+    records: readonly SnapshotRecord[],
+    named?: (names: readonly (DirtyKey | null)[]) => void,
+  ): Promise<SnapshotRecord[]> {
     if (!this.renames) return [...records]
-    if (this.options.script?.keys === undefined) return records.map((record) => this.renamedByRules(record))
     const names = await this.names(records)
+    named?.(names)
     const out: SnapshotRecord[] = []
-    for (const [i, record] of records.entries()) {
+    for (let i = 0; i < records.length; i++) {
       const name = names[i]
-      if (name !== null) out.push(moved(record, name.db, name.key))
+      if (name !== null) out.push(moved(records[i], name.db, name.key))
     }
     return out
-  }
-
-  private renamedByRules(record: SnapshotRecord): SnapshotRecord {
-    const db = this.options.dbs.get(record.db) ?? record.db
-    if (this.rules.length === 0) return db === record.db ? record : moved(record, db, null)
-    return moved(record, db, this.ruled(this.rules, record.db, record.key))
   }
 
   /**
@@ -267,13 +283,11 @@ export class RecordTransform {
   }
 }
 
-/** A record under another name; the same record where nothing changes. */
-function moved(record: SnapshotRecord, db: number, key: Buffer | null): SnapshotRecord {
-  if (!(record instanceof PackedRecord))
-    return { db, key: key ?? record.key, value: record.value, expireAt: record.expireAt }
-  return key === null
-    ? record.moved(db, record.expireAt, record.keyData, record.keyStart, record.keyEnd)
-    : record.moved(db, record.expireAt, key, 0, key.length)
+/** A record under another name. */
+function moved(record: SnapshotRecord, db: number, key: Buffer): SnapshotRecord {
+  return record instanceof PackedRecord
+    ? record.moved(db, record.expireAt, key, 0, key.length)
+    : { db, key, value: record.value, expireAt: record.expireAt }
 }
 
 function keyFault(key: Buffer, error: Error): MigrateError {

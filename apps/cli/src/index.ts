@@ -10,6 +10,7 @@ export function defaultRegistry(): Registry {
       '@ferrite-migrate/source-redis',
       '@ferrite-migrate/source-rdb',
       '@ferrite-migrate/source-aof',
+      '@ferrite-migrate/source-memcached',
       '@ferrite-migrate/target-ferrite',
       '@ferrite-migrate/transform-jq',
       '@ferrite-migrate/transform-script',

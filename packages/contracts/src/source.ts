@@ -12,6 +12,7 @@ export type SourceEvent =
   | { readonly kind: 'snapshot-end'; readonly position?: Position }
   | ChangesEvent
   | DirtyEvent
+  | LeftOutEvent
   /** What the source holds and no record can carry (a function library, a module's global data). */
   | { readonly kind: 'aside'; readonly what: 'function' | 'module-aux' | 'script'; readonly payload: Buffer }
 
@@ -51,6 +52,14 @@ export interface DirtyEvent {
   readonly position?: Position
   /** Keys may have vanished without an event: look for target keys that the source no longer has. */
   readonly sweep?: boolean
+}
+
+/** Something that does not come, for a reason that the report must tell: counted by kind, with some keys as examples. */
+export interface LeftOutEvent {
+  readonly kind: 'left-out'
+  readonly what: string
+  readonly count: number
+  readonly examples: readonly Buffer[]
 }
 
 /** What the source is behind, each in its unit; a missing number is unknown. */

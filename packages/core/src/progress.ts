@@ -49,9 +49,14 @@ export class Progress {
   }
 
   leaveOut(what: string, key: Buffer | null): void {
+    this.leaveOutMany(what, 1, key === null ? [] : [key])
+  }
+
+  leaveOutMany(what: string, count: number, examples: readonly Buffer[]): void {
     const entry = this.notCarried.get(what) ?? { count: 0, examples: [] }
-    entry.count++
-    if (key !== null && entry.examples.length < NOT_CARRIED_EXAMPLES) entry.examples.push(printableKey(key))
+    entry.count += count
+    for (const key of examples)
+      if (entry.examples.length < NOT_CARRIED_EXAMPLES) entry.examples.push(printableKey(key))
     this.notCarried.set(what, entry)
   }
 

@@ -227,6 +227,9 @@ export class ShardRun {
         if (event.sweep) await this.vanished.sweep(this.sourceReader())
         this.options.progress.changesApplied += event.keys.length
         return true
+      case 'left-out':
+        this.options.progress.leaveOutMany(event.what, event.count, event.examples)
+        return true
       case 'aside':
         if (!(await this.options.target.takeAside?.(event.what, event.payload)))
           this.options.progress.leaveOut(event.what, null)

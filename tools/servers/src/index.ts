@@ -1,2 +1,3 @@
+export * from './memcached.js'
 export * from './server.js'
 export * from './versions.js'

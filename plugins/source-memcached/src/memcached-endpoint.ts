@@ -1,0 +1,42 @@
+import { type AdapterContext, MigrateError } from '@ferrite-migrate/contracts'
+
+export interface MemcachedEndpoint {
+  readonly host: string
+  readonly port: number
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly connectTimeoutMs: number
+}
+
+const FORM = 'Write memcached://host:port, or several with commas: memcached://a:11211,b:11211.'
+
+/**
+ * The servers of `memcached://[user:password@]host[:port][,host[:port]…]`.
+ * @throws MigrateError FM_URL_INVALID, FM_ENV_MISSING
+ */
+export function parseEndpoints({ url, options }: AdapterContext): MemcachedEndpoint[] {
+  const match = /^memcached:\/\/(?:([^@/]*)@)?([^/?]+)\/?(?:\?.*)?$/i.exec(url)
+  if (match === null) throw new MigrateError('FM_URL_INVALID', 'this is no address of a Memcached', FORM)
+  const [user, secret] = match[1] === undefined ? [] : match[1].split(':').map(decodeURIComponent)
+  const variable = options['password-env'] as string | undefined
+  if (variable !== undefined && process.env[variable] === undefined)
+    throw new MigrateError(
+      'FM_ENV_MISSING',
+      `the environment variable ${variable} is not set`,
+      'Set it to the password.',
+    )
+  const password = secret ?? (options.password as string | undefined) ?? (variable && process.env[variable])
+  return match[2].split(',').map((place) => {
+    const at = /^(\[[^\]]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(place)
+    const port = Number(at?.[2] ?? 11211)
+    if (at === null || port < 1 || port > 65535)
+      throw new MigrateError('FM_URL_INVALID', `"${place.slice(0, 80)}" is no host and port`, FORM)
+    return {
+      host: at[1].replace(/^\[|\]$/g, ''),
+      port,
+      username: user ?? (options.username as string | undefined),
+      password,
+      connectTimeoutMs: Number(options['connect-timeout']),
+    }
+  })
+}

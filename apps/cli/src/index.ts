@@ -11,6 +11,7 @@ export function defaultRegistry(): Registry {
       '@ferrite-migrate/source-rdb',
       '@ferrite-migrate/source-aof',
       '@ferrite-migrate/source-memcached',
+      '@ferrite-migrate/source-jsoncsv',
       '@ferrite-migrate/target-ferrite',
       '@ferrite-migrate/transform-jq',
       '@ferrite-migrate/transform-script',

@@ -126,6 +126,8 @@ export interface SourceCapabilities {
   readonly resume: 'none' | 'snapshot' | 'changes' | 'both'
   /** No key comes twice in one snapshot (a replication snapshot or a file; not a scan). */
   readonly uniqueKeys?: boolean
+  /** Its data comes only once (standard input): it cannot be read again to verify. */
+  readonly readOnce?: boolean
 }
 
 /** One finding of a preflight check. `fail` refuses the run. */

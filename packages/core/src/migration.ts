@@ -36,7 +36,8 @@ import { openTransform, transformFingerprint } from './transform/open-transform.
 import { NO_TRANSFORM, type RecordTransform } from './transform/record-transform.js'
 import { TargetKeys } from './transform/target-keys.js'
 import { UndoJournal } from './undo-journal.js'
-import { Verifier, type VerifyReport } from './verifier.js'
+import { Verifier, type VerifyOptions, type VerifyReport } from './verifier.js'
+import { verifyFile } from './verify-ends.js'
 
 export interface MigrationOptions {
   /** The adapters to choose from. */
@@ -633,10 +634,38 @@ export class Migration extends EventEmitter<Events> {
   private async verifyNow(signal: AbortSignal): Promise<void> {
     const phase = this.phase
     this.enter('VERIFYING')
-    this.verification = await this.withVerifier(4, signal, (verifier) =>
-      this.engine === null ? verifier.run() : verifyExactly(verifier, this.engine, this.target!, this.reading.signal),
-    )
+    if (this.source!.reader === undefined && this.engine === null) this.verification = await this.verifyWhole(signal)
+    else
+      this.verification = await this.withVerifier(4, signal, (verifier) =>
+        this.engine === null ? verifier.run() : verifyExactly(verifier, this.engine, this.target!, this.reading.signal),
+      )
     if (!signal.aborted) this.enter(phase)
+  }
+
+  private verifySettings(rounds: number, signal: AbortSignal): VerifyOptions {
+    return {
+      transform: this.transform.quiet(),
+      filter: this.filter,
+      digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
+      ttlToleranceMs: 1000,
+      rounds,
+      pauseMs: rounds > 2 ? 250 : 50,
+      signal,
+      onProgress: (compared) => this.emit('verify', compared),
+    }
+  }
+
+  /** A source without single keys is read once more from its start. */
+  private async verifyWhole(signal: AbortSignal): Promise<VerifyReport> {
+    const targetReader = this.target!.reader()
+    try {
+      return await verifyFile(
+        { source: this.source!, targetReader, filter: this.filter },
+        this.verifySettings(1, signal),
+      )
+    } finally {
+      await targetReader.close()
+    }
   }
 
   private async withVerifier<T>(
@@ -648,23 +677,12 @@ export class Migration extends EventEmitter<Events> {
     if (source === undefined)
       throw new MigrateError(
         'FM_VERIFY_UNSUPPORTED',
-        'the source cannot be read key by key, so it cannot be verified',
-        'Leave --verify out.',
+        'the source cannot be read key by key, so it cannot be verified while it is followed',
+        'Leave --verify out, and verify at the end.',
       )
     const target = this.target!.reader()
     try {
-      return await use(
-        new Verifier(source, target, {
-          transform: this.transform.quiet(),
-          filter: this.filter,
-          digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
-          ttlToleranceMs: 1000,
-          rounds,
-          pauseMs: rounds > 2 ? 250 : 50,
-          signal,
-          onProgress: (compared) => this.emit('verify', compared),
-        }),
-      )
+      return await use(new Verifier(source, target, this.verifySettings(rounds, signal)))
     } finally {
       await source.close()
       await target.close()

@@ -55,8 +55,7 @@ export class Progress {
   leaveOutMany(what: string, count: number, examples: readonly Buffer[]): void {
     const entry = this.notCarried.get(what) ?? { count: 0, examples: [] }
     entry.count += count
-    for (const key of examples)
-      if (entry.examples.length < NOT_CARRIED_EXAMPLES) entry.examples.push(printableKey(key))
+    for (const key of examples) if (entry.examples.length < NOT_CARRIED_EXAMPLES) entry.examples.push(printableKey(key))
     this.notCarried.set(what, entry)
   }
 

@@ -1,6 +1,6 @@
 import type { DirtyKey, KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
+import { FingerprintSet } from '@ferrite-migrate/protocol'
 import type { EngineOptions } from './engine.js'
-import { FingerprintSet } from './fingerprint-set.js'
 import type { LanePool } from './lane-pool.js'
 
 /** Finds and deletes target keys that the source no longer has, where nothing told of their end. */

@@ -6,8 +6,7 @@ import {
   type SnapshotRecord,
   type Value,
 } from '@ferrite-migrate/contracts'
-import { type DigestOptions, keyTypeOf } from '@ferrite-migrate/protocol'
-import { FingerprintSet } from './fingerprint-set.js'
+import { type DigestOptions, FingerprintSet, keyTypeOf } from '@ferrite-migrate/protocol'
 import type { RecordFilter } from './key-filter.js'
 import { printableKey } from './progress.js'
 import type { RecordTransform } from './transform/record-transform.js'

@@ -1,6 +1,6 @@
 import { type AdapterContext, type KeyReader, MigrateError, type Source } from '@ferrite-migrate/contracts'
+import { FingerprintSet } from '@ferrite-migrate/protocol'
 import type { ResolvedConfig } from './config.js'
-import { FingerprintSet } from './fingerprint-set.js'
 import { RecordFilter } from './key-filter.js'
 import type { Registry } from './registry.js'
 import { passwordVariable } from './stored-config.js'
@@ -102,13 +102,25 @@ export async function verifyEnds(options: VerifyEndsOptions): Promise<VerifyRepo
   }
 }
 
-/** A file is read once; what it names and the target lacks, and the other way round, shows at its end. */
-async function verifyFile(ends: ReadEnds, settings: VerifyOptions): Promise<VerifyReport> {
-  const verifier = new Verifier(ends.targetReader, ends.targetReader, settings)
+/**
+ * Compares a source that can only be read from its start to its end. What it names and the target lacks, and the other way
+ * round, shows at its end. @throws MigrateError FM_VERIFY_UNSUPPORTED
+ */
+export async function verifyFile(
+  { source, targetReader, filter }: Pick<ReadEnds, 'source' | 'targetReader' | 'filter'>,
+  settings: VerifyOptions,
+): Promise<VerifyReport> {
+  if (source.capabilities.readOnce)
+    throw new MigrateError(
+      'FM_VERIFY_UNSUPPORTED',
+      'standard input comes only once, so it cannot be verified',
+      'Keep it in a file.',
+    )
+  const verifier = new Verifier(targetReader, targetReader, settings)
   const seen = new FingerprintSet()
   const found: Difference[] = []
   let compared = 0
-  for (const shard of ends.source.shards) {
+  for (const shard of source.shards) {
     for await (const event of shard.read({ signal: settings.signal, changes: false })) {
       if (event.kind === 'changes')
         throw new MigrateError(
@@ -117,7 +129,7 @@ async function verifyFile(ends: ReadEnds, settings: VerifyOptions): Promise<Veri
           'Rebuild its state: --source-option rebuild=true.',
         )
       if (event.kind !== 'snapshot') continue
-      const records = event.records.filter((record) => ends.filter.takes(record))
+      const records = event.records.filter((record) => filter.takes(record))
       found.push(...(await verifier.compareRecords(records, seen)))
       compared += records.length
       settings.onProgress?.(compared)

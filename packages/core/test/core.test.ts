@@ -2,11 +2,11 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChangeRecord } from '@ferrite-migrate/contracts'
+import { FingerprintSet } from '@ferrite-migrate/protocol'
 import { describe, expect, it } from 'vitest'
 import { ChangeRouter, commandRecord } from '../dist/change-router.js'
 import { DirtySet } from '../dist/dirty-set.js'
 import { ErrorRate } from '../dist/error-rate.js'
-import { FingerprintSet } from '../dist/fingerprint-set.js'
 import { Gate } from '../dist/gate.js'
 import {
   hasSecret,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { MigrateError, type ReadRequest, type Shard, type SourceEvent } from '@ferrite-migrate/contracts'
-import { PackedStrings } from '@ferrite-migrate/protocol'
+import { PackedValues } from '@ferrite-migrate/protocol'
 import type { FlagForm } from './flag-form.js'
 import type { MemcachedEndpoint } from './memcached-endpoint.js'
 
@@ -42,7 +42,7 @@ export class BinaryShard implements Shard {
       retries: 2,
       timeout: 5,
     })
-    const packed = new PackedStrings()
+    const packed = new PackedValues()
     let missed = 0
     try {
       yield { kind: 'sync', mode: 'full', keys: keys.length }

@@ -8,7 +8,7 @@ import {
   type Shard,
   type SourceEvent,
 } from '@ferrite-migrate/contracts'
-import { PackedStrings } from '@ferrite-migrate/protocol'
+import { PackedValues } from '@ferrite-migrate/protocol'
 import { type FlagForm, SIDECAR } from './flag-form.js'
 import { ItemTable } from './item-table.js'
 import { type DumpedKey, KeyDump } from './key-dump.js'
@@ -144,7 +144,7 @@ export class MemcachedShard implements Shard {
     const objects: Buffer[] = []
     const counts = { expired: 0, gone: 0, objects: 0 }
     const note = (list: Buffer[], key: Buffer): number => (list.length < EXAMPLES ? list.push(Buffer.from(key)) : 0)
-    const packed = new PackedStrings()
+    const packed = new PackedValues()
     const number = this.dumps
     const startedAt = Date.now()
     let read = 0

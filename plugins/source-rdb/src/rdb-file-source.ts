@@ -18,7 +18,12 @@ export class RdbFileSource implements Source {
     this.inspects = options.inspect === true
     this.found = contents
     this.description = { product: 'RDB file', ...facts, capture: 'file' }
-    this.capabilities = { changes: 'none', resume: path === '-' ? 'none' : 'snapshot', uniqueKeys: true }
+    this.capabilities = {
+      changes: 'none',
+      resume: path === '-' ? 'none' : 'snapshot',
+      uniqueKeys: true,
+      readOnce: path === '-',
+    }
     this.shards = [
       new RdbFileShard('0', {
         path,

@@ -1,0 +1,1 @@
+export { type ExportFormat, type ExportOptions, type ExportReport, exportFormatOf, runExport } from './export-run.js'

@@ -662,6 +662,8 @@ export class Migration extends EventEmitter<Events> {
       return await verifyFile(
         { source: this.source!, targetReader, filter: this.filter },
         this.verifySettings(1, signal),
+        // What a target held before is not of the file.
+        this.facts.targetWasEmpty === true || this.config.deleteExtra,
       )
     } finally {
       await targetReader.close()

@@ -108,9 +108,9 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
 function likelyDelimiter(head: Buffer): string {
   const lines = head
     .toString('utf8', 0, Math.min(head.length, 64 << 10))
+    .replace(/"(?:[^"]|"")*"/g, '')
     .split(/\r?\n/)
     .slice(0, 10)
-    .map((line) => line.replace(/"(?:[^"]|"")*"/g, ''))
     .filter((line) => line !== '')
   let best = ','
   let most = 0

@@ -14,6 +14,8 @@ export interface Plan {
   readonly batchSize: number
   readonly onConflict: string
   readonly filter: ResolvedConfig['filter']
+  /** What changes names and values, in words. */
+  readonly transforms: readonly string[]
   readonly sourceFacts: Readonly<Record<string, string>>
   readonly targetFacts: Readonly<Record<string, string>>
   readonly findings: readonly Finding[]
@@ -75,9 +77,19 @@ export function makePlan(
     batchSize: config.batchSize,
     onConflict: config.onConflict,
     filter: config.filter,
+    transforms: transformsOf(config),
     sourceFacts: source.description,
     targetFacts: target.dialect.facts,
     findings: all,
     keys,
   }
+}
+
+function transformsOf({ transform, transformScript, keyTemplate, dbMap }: ResolvedConfig): string[] {
+  return [
+    ...(transform === undefined ? [] : [`rules of ${transform}`]),
+    ...(transformScript === undefined ? [] : [`script ${transformScript}`]),
+    ...(keyTemplate === '{key}' ? [] : [`names ${keyTemplate}`]),
+    ...Object.entries(dbMap).map(([from, to]) => `database ${from} to ${to}`),
+  ]
 }

@@ -1,0 +1,49 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { Migration, type MigrationConfig, type MigrationReport, type Plan } from '@ferrite-migrate/core'
+import { BaseCommand, ExitCode } from '../base-command.js'
+import { withContext } from '../read-flags.js'
+import { planLines } from '../render/plan-view.js'
+import { runMigration } from '../run-migration.js'
+import { isExit } from '../wizard/prompts.js'
+import { runWizard } from '../wizard/wizard.js'
+
+export default class Wizard extends BaseCommand {
+  static override description = 'Answer some questions, see the plan, and watch it run'
+  static override examples = ['<%= config.bin %> <%= command.id %>']
+
+  async run(): Promise<MigrationReport | Plan | null> {
+    const { flags } = await this.parse(Wizard)
+    if (process.stdin.isTTY !== true || process.stdout.isTTY !== true || this.jsonEnabled())
+      throw new MigrateError(
+        'FM_CONFIG_INVALID',
+        'the wizard needs a terminal',
+        'In scripts use migrate, with -c FILE.',
+      )
+    const registry = this.registry(flags.plugin)
+    const say = (text: string): void => this.log(text)
+    const logger = await this.logger(flags, () => undefined)
+    const showPlan = async (config: MigrationConfig): Promise<boolean> => {
+      const plan = await new Migration(config, { registry, logger }).dryRun()
+      say(planLines(plan).join('\n'))
+      return !plan.findings.some(({ level }) => level === 'fail')
+    }
+    try {
+      const config = await withContext(logger, (context) => runWizard({ registry, context, say, showPlan }))
+      if (config === null) return null
+      const stateDir = this.stateDir(flags['state-dir'])
+      return await runMigration({
+        config: { ...config, stateDir },
+        registry,
+        dryRun: false,
+        json: false,
+        logger: (warn) => this.logger(flags, warn),
+        log: say,
+      })
+    } catch (error) {
+      if (!isExit(error)) throw error
+      say('Nothing was changed.')
+      process.exitCode = ExitCode.interrupted
+      return null
+    }
+  }
+}

@@ -651,6 +651,10 @@ export class Migration extends EventEmitter<Events> {
       rounds,
       pauseMs: rounds > 2 ? 250 : 50,
       signal,
+      // What the target held before, and this migration never wrote, is not its.
+      ...(this.facts.targetWasEmpty || this.config.deleteExtra
+        ? {}
+        : { foreign: (db: number, key: Buffer) => !(this.journal?.has(db, key) ?? false) }),
       onProgress: (compared) => this.emit('verify', compared),
     }
   }
@@ -662,8 +666,6 @@ export class Migration extends EventEmitter<Events> {
       return await verifyFile(
         { source: this.source!, targetReader, filter: this.filter },
         this.verifySettings(1, signal),
-        // What a target held before is not of the file.
-        this.facts.targetWasEmpty === true || this.config.deleteExtra,
       )
     } finally {
       await targetReader.close()

@@ -46,6 +46,8 @@ export interface VerifyOptions {
   /** Pause before the first of these, ms; each is twice the former. */
   readonly pauseMs: number
   readonly signal: AbortSignal
+  /** True for keys of the target that are nobody's business here, though the source has none of that name. */
+  foreign?(db: number, key: Buffer): boolean
   /** Differences named in the report at most; all are counted. Default 1000. */
   readonly reported?: number
   onProgress?(compared: number): void
@@ -284,7 +286,10 @@ export class Verifier {
   private async *targetPages(seen: FingerprintSet): AsyncGenerator<DirtyKey[]> {
     for await (const keys of this.target.keys()) {
       if (this.options.signal.aborted) return
-      const unknown = keys.filter(({ db, key }) => !seen.has(db, key) && this.targetKeys.takesKey(db, key))
+      const unknown = keys.filter(
+        ({ db, key }) =>
+          !seen.has(db, key) && this.targetKeys.takesKey(db, key) && !(this.options.foreign?.(db, key) ?? false),
+      )
       for (const page of byDb(unknown)) yield page
     }
   }

@@ -105,13 +105,11 @@ export async function verifyEnds(options: VerifyEndsOptions): Promise<VerifyRepo
 /**
  * Compares a source that can only be read from its start to its end. What it names and the target lacks, and the other way
  * round, shows at its end.
- * @param bothWays false = keys that only the target has are nobody's business
  * @throws MigrateError FM_VERIFY_UNSUPPORTED
  */
 export async function verifyFile(
   { source, targetReader, filter }: Pick<ReadEnds, 'source' | 'targetReader' | 'filter'>,
   settings: VerifyOptions,
-  bothWays = true,
 ): Promise<VerifyReport> {
   if (source.capabilities.readOnce)
     throw new MigrateError(
@@ -139,6 +137,6 @@ export async function verifyFile(
       event.release?.()
     }
   }
-  const surplus = bothWays ? await verifier.surplus(seen) : []
+  const surplus = await verifier.surplus(seen)
   return verifier.report(compared + surplus.length, [...found, ...surplus], 0)
 }

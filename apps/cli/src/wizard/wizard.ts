@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
-import type { AdapterContext, Source } from '@ferrite-migrate/contracts'
-import { analyzeSource, type MigrationConfig, type Registry } from '@ferrite-migrate/core'
+import type { AdapterContext } from '@ferrite-migrate/contracts'
+import { analyzeSource, type MigrationConfig, type Registry, type SourceAnalysis } from '@ferrite-migrate/core'
 import { fileUrlOf } from '@ferrite-migrate/files'
 import { schemeOf } from '@ferrite-migrate/source-jsoncsv'
-import { formatCount } from '../render/format.js'
+import { formatCount, formatDuration } from '../render/format.js'
 import { writeWhole } from '../write-file.js'
 import { askSource, askTarget, type EndAnswer } from './end-question.js'
 import { ask } from './prompts.js'
@@ -45,11 +45,15 @@ export async function runWizard({ registry, context, say, showPlan }: WizardTool
   const mode = kind === 'redis' || kind === 'memcached' ? await askMode() : 'snapshot'
   if (kind !== 'redis' && kind !== 'memcached') say('  A file is imported once, as a snapshot.')
   const interval = mode === 'incremental' ? await ask.text('Time between two syncs:', '15m') : undefined
-  const exclude = kind === 'redis' ? await askFilters(source, registry, context, say) : []
+  const look = kind === 'redis' ? await quickLook(source, target, registry, context, say) : null
+  const exclude = look === null ? [] : await askFilters(look, say)
   const verify = await ask.yes('Verify at the end?', mode !== 'live')
   const answers: WizardAnswers = { source, target, mode, interval, include: [], exclude, verify }
   const config = wizardConfig(answers)
   const ready = await showPlan(config)
+  const estimate = look?.estimate ?? null
+  if (estimate !== null)
+    say(`The first copy takes about ${formatDuration(estimate.leastMs)} to ${formatDuration(estimate.mostMs)}.`)
   if (await ask.yes('Write these answers to a file?', true)) {
     const path = await ask.text('File:', 'migration.yaml', (text) =>
       existsSync(text) ? `${text} exists: choose another name.` : true,
@@ -100,34 +104,39 @@ async function sourceOf(
   return askSource({ message: 'Source file:', fallback: undefined, toUrl, options }, registry, context, say)
 }
 
-/** Patterns of names that the source holds, to leave some of them out. */
-async function askFilters(
-  { url, password, options }: EndAnswer,
+/** Some of the source's keys, and how fast the target takes them. */
+async function quickLook(
+  source: EndAnswer,
+  target: EndAnswer,
   registry: Registry,
   context: Context,
   say: (text: string) => void,
-): Promise<string[]> {
-  const known = { ...options, ...(password === undefined ? {} : { password }) }
-  const source: Source = await registry.source(url, {}, known, context)
-  try {
-    const analysis = await analyzeSource(source, null, {
-      sample: SAMPLE,
-      full: false,
-      topKeys: 0,
-      topPatterns: PATTERNS,
-      maxRate: SAMPLE,
-      signal: context.signal,
-    })
-    const patterns = analysis.summary.patterns.filter(({ pattern }) => pattern.includes('*') && pattern !== '*')
-    if (patterns.length === 0) {
-      say('  No groups of names were found to leave out.')
-      return []
-    }
-    return await ask.several(
+): Promise<SourceAnalysis> {
+  say('  Looking at some keys ...')
+  const options = ({ options: given, password }: EndAnswer): Record<string, string> => ({
+    ...given,
+    ...(password === undefined ? {} : { password }),
+  })
+  await using from = await registry.source(source.url, {}, options(source), context)
+  await using to = await registry.target(target.url, {}, options(target), context)
+  return await analyzeSource(from, to, {
+    sample: SAMPLE,
+    full: false,
+    topKeys: 0,
+    topPatterns: PATTERNS,
+    maxRate: SAMPLE,
+    signal: context.signal,
+  })
+}
+
+/** Groups of names that the source holds, to leave some of them out. */
+async function askFilters({ summary }: SourceAnalysis, say: (text: string) => void): Promise<string[]> {
+  const patterns = summary.patterns.filter(({ pattern }) => pattern.includes('*') && pattern !== '*')
+  if (patterns.length > 0)
+    return ask.several(
       'Keys to leave out (space marks, enter goes on):',
       patterns.map(({ pattern, keys }) => ({ name: `${pattern}  about ${formatCount(keys)} keys`, value: pattern })),
     )
-  } finally {
-    await source[Symbol.asyncDispose]()
-  }
+  say('  No groups of names were found to leave out.')
+  return []
 }

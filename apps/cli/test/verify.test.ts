@@ -145,6 +145,9 @@ describe('planted differences', () => {
       const report = JSON.parse(verify.output)
       const found = report.differences.map((one: { key: string; kind: string }) => `${one.key} ${one.kind}`)
       expect([name, verify.code, found]).toEqual([name, 3, expect.arrayContaining([`${key} ${kind}`])])
+      const args = ['verify', '-s', source.url, '-t', target.url, '--rounds', '1', '--read', 'snapshots', '--json']
+      const bySnapshots = await cli(args)
+      expect([name, JSON.parse(bySnapshots.output)]).toEqual([name, report])
       const file = join(folder, 'diff.ndjson')
       const compare = await cli([
         'compare',
@@ -296,6 +299,8 @@ describe('equal data', () => {
     }
     const run = await cli(['verify', '--source', source.url, '--target', target.url])
     expect([run.code, run.output]).toEqual([0, expect.stringMatching(/Keys compared: +6\n[\s\S]*VERIFIED/)])
+    const bySnapshots = await cli(['verify', '-s', source.url, '-t', target.url, '--read', 'snapshots'])
+    expect(bySnapshots.output).toMatch(/Keys compared: +6\n[\s\S]*VERIFIED/)
     await command(target.url, 'HSET', 'huge', 'f7:70', 'other')
     const one = await cli(['verify', '--source', source.url, '--target', target.url, '--rounds', '1'])
     expect([one.code, one.output]).toEqual([3, expect.stringContaining('huge (db 0): the hash differs')])
@@ -321,6 +326,42 @@ describe('equal data', () => {
     expect([named.code, named.output]).toEqual([0, expect.stringMatching(/Keys compared: +6\n[\s\S]*VERIFIED/)])
     const unnamed = await cli(['verify', '--source', source.url, '--target', mapped.url, '--rounds', '1'])
     expect(unnamed.code).toBe(3)
+  })
+
+  it('of many keys under a writer is told from what only moves, by snapshots', { timeout: 120_000 }, async () => {
+    const [source, target] = [await start(), await start()]
+    await runWorkload(parseEndpoint(source.url), 1, 81, [])
+    for (let from = 0; from < 150_000; from += 5000)
+      await issue(source.url, ['MSET', ...Array.from({ length: 5000 }, (_, i) => [`many:${from + i}`, `v${i}`]).flat()])
+    const run = migration({ source: source.url, target: target.url, mode: 'live' })
+    const over = run.start()
+    await new Promise<void>((resolve) => run.on('phase', (phase) => phase === 'LIVE_SYNC' && resolve()))
+    let writing = true
+    const writer = (async () => {
+      for (let i = 0; writing; i++) {
+        await issue(
+          source.url,
+          ['SET', `many:${i % 500}`, `w${i}`],
+          ['RPUSH', `log:${i % 50}`, i],
+          ['DEL', `many:${1000 + i}`],
+        )
+        await sleep(3)
+      }
+    })()
+    const equal = await cli(['verify', '-s', source.url, '-t', target.url, '--rounds', '6'])
+    writing = false
+    await writer
+    expect([equal.code, equal.output]).toEqual([0, expect.stringContaining('VERIFIED')])
+    run.stop()
+    await over
+    await command(target.url, 'SET', 'many:77', 'other')
+    await command(target.url, 'DEL', 'many:78')
+    await command(target.url, 'SET', 'extra', '1')
+    const different = await cli(['verify', '-s', source.url, '-t', target.url, '--rounds', '1', '--json'])
+    expect([different.code, JSON.parse(different.output)]).toMatchObject([
+      3,
+      { mismatched: 1, missingTarget: 1, missingSource: 1 },
+    ])
   })
 
   it('of a file and a server, and of a Ferrite', async () => {

@@ -651,8 +651,8 @@ export class Migration extends EventEmitter<Events> {
       rounds,
       pauseMs: rounds > 2 ? 250 : 50,
       signal,
-      // What the target held before, and this migration never wrote, is not its.
-      ...(this.facts.targetWasEmpty || this.config.deleteExtra
+      // What the target held before, and the import of a file never wrote, is not of the file.
+      ...(this.facts.targetWasEmpty || this.config.deleteExtra || !this.source!.description.capture?.startsWith('file')
         ? {}
         : { foreign: (db: number, key: Buffer) => !(this.journal?.has(db, key) ?? false) }),
       onProgress: (compared) => this.emit('verify', compared),

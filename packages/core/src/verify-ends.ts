@@ -3,10 +3,14 @@ import { FingerprintSet } from '@ferrite-migrate/protocol'
 import type { ResolvedConfig } from './config.js'
 import { RecordFilter } from './key-filter.js'
 import type { Registry } from './registry.js'
+import { verifySnapshots } from './snapshot-pair.js'
 import { passwordVariable } from './stored-config.js'
 import { openTransform } from './transform/open-transform.js'
 import type { RecordTransform } from './transform/record-transform.js'
 import { type Difference, Verifier, type VerifyOptions, type VerifyReport } from './verifier.js'
+
+/** Fewer keys than this are read sooner than two servers fork. */
+const WORTH_KEYS = 100_000
 
 export interface VerifyEndsOptions {
   readonly config: ResolvedConfig
@@ -15,12 +19,15 @@ export interface VerifyEndsOptions {
   readonly ttlToleranceMs: number
   readonly rounds: number
   readonly ignoreFieldExpiry: boolean
+  /** `snapshots`: compare replication snapshots first; `auto`: where both servers give one, and hold enough for it to be worth it. */
+  readonly read: 'auto' | 'snapshots' | 'keys'
   onProgress?(compared: number): void
 }
 
 /** Both ends opened for reading only. */
 export interface ReadEnds {
   readonly source: Source
+  readonly target: Source
   /** Null for files, which are read from their start to their end. */
   readonly sourceReader: KeyReader | null
   readonly targetReader: KeyReader
@@ -38,9 +45,9 @@ export async function openForReading(
   registry: Registry,
   context: Omit<AdapterContext, 'url' | 'options'>,
 ): Promise<ReadEnds> {
-  const offers = (end: 'source' | 'target'): Record<string, string> => {
+  const offers = (end: 'source' | 'target'): Record<string, string | number> => {
     const password = process.env[passwordVariable(end)]
-    return { inspect: 'false', ...(password === undefined ? {} : { password }) }
+    return { inspect: 'false', 'spool-memory': '2mb', ...(password === undefined ? {} : { password }) }
   }
   const transform = await openTransform(config, registry, context)
   let source: Source | null = null
@@ -64,6 +71,7 @@ export async function openForReading(
     const sourceReader = from.reader?.() ?? null
     return {
       source: from,
+      target,
       sourceReader,
       targetReader,
       filter: new RecordFilter(config.filter),
@@ -84,6 +92,7 @@ export async function openForReading(
 export async function verifyEnds(options: VerifyEndsOptions): Promise<VerifyReport> {
   const { config, registry, context } = options
   const ends = await openForReading(config, registry, context)
+  const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress }
   const settings: VerifyOptions = {
     filter: ends.filter,
     transform: ends.transform,
@@ -92,14 +101,42 @@ export async function verifyEnds(options: VerifyEndsOptions): Promise<VerifyRepo
     rounds: options.rounds,
     pauseMs: 250,
     signal: context.signal,
-    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    ...progress,
   }
   try {
-    if (ends.sourceReader !== null) return await new Verifier(ends.sourceReader, ends.targetReader, settings).run()
+    if (ends.sourceReader !== null) {
+      const verifier = new Verifier(ends.sourceReader, ends.targetReader, settings)
+      const report = (await readsSnapshots(ends, options.read))
+        ? await verifySnapshots(
+            { ...ends, readers: [ends.sourceReader, ends.targetReader], signal: context.signal, ...progress },
+            verifier,
+          )
+        : null
+      return report ?? (await verifier.run())
+    }
     return await verifyFile(ends, settings)
   } finally {
     await ends.close()
   }
+}
+
+/** Both are servers that replicate, under one name for every key, and a snapshot is worth its fork. */
+async function readsSnapshots(
+  { source, target, sourceReader, transform }: ReadEnds,
+  read: VerifyEndsOptions['read'],
+): Promise<boolean> {
+  const replicates = (end: Source): boolean => end.description.capture === 'psync'
+  const able = transform.open && replicates(source) && replicates(target)
+  if (read === 'snapshots' && !able)
+    throw new MigrateError(
+      'FM_VERIFY_UNSUPPORTED',
+      'snapshots can be compared where both servers allow PSYNC, and nothing is renamed or transformed',
+      'Leave --read out, or give --read keys.',
+    )
+  if (read !== 'auto' || !able) return read === 'snapshots'
+  let keys = 0
+  for (const size of (await sourceReader!.size()).values()) keys += size
+  return keys >= WORTH_KEYS
 }
 
 /**

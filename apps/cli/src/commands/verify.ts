@@ -18,6 +18,11 @@ export default class Verify extends BaseCommand {
       description: 'Verify a running live migration, exactly, while it goes on',
       exclusive: ['source', 'target', 'config'],
     }),
+    read: Flags.string({
+      description: 'How both are read: by replication snapshots, which make the servers fork, or key by key',
+      options: ['auto', 'snapshots', 'keys'],
+      default: 'auto',
+    }),
     'ignore-field-ttl': Flags.boolean({
       description: 'Leave out expiries of hash fields, which a target may not have',
     }),
@@ -41,6 +46,7 @@ export default class Verify extends BaseCommand {
       'ttl-tolerance': string
       rounds: number
       'ignore-field-ttl': boolean
+      read: 'auto' | 'snapshots' | 'keys'
       plugin?: string[]
     }
     const config = readConfig(values)
@@ -56,6 +62,7 @@ export default class Verify extends BaseCommand {
         context,
         ttlToleranceMs: ttlToleranceMs(values['ttl-tolerance']),
         rounds: values.rounds,
+        read: values.read,
         ignoreFieldExpiry: values['ignore-field-ttl'] === true,
         ...(progress.onProgress ? { onProgress: progress.onProgress } : {}),
       }),

@@ -330,7 +330,7 @@ describe('equal data', () => {
 
   it('of many keys under a writer is told from what only moves, by snapshots', { timeout: 120_000 }, async () => {
     const [source, target] = [await start(), await start()]
-    await runWorkload(parseEndpoint(source.url), 1, 81, [])
+    await issue(source.url, ...COMMON)
     for (let from = 0; from < 150_000; from += 5000)
       await issue(source.url, ['MSET', ...Array.from({ length: 5000 }, (_, i) => [`many:${from + i}`, `v${i}`]).flat()])
     const run = migration({ source: source.url, target: target.url, mode: 'live' })

@@ -163,6 +163,14 @@ export const migrateFlags = {
     description: 'Slow down while the source takes longer to answer',
     helpValue: '<TIME>',
   }),
+  flags: Flags.string({
+    description: 'Memcached: what becomes of the flags of items [default: drop]',
+    options: ['drop', 'sidecar', 'prefix', 'decode'],
+  }),
+  client: Flags.string({
+    description: 'Memcached: the client whose values --flags decode reads',
+    options: ['php', 'python', 'java', 'dalli'],
+  }),
   'source-option': Flags.string({
     description: 'Option of the source adapter',
     multiple: true,
@@ -192,6 +200,8 @@ const LIVE_ONLY = [
   'spool-limit',
   'max-source-cpu',
   'max-source-latency',
+  'flags',
+  'client',
 ] as const
 
 /** The flags of commands that import a file. */
@@ -259,6 +269,7 @@ function dbMap(pairs: readonly string[] | undefined): Record<string, number> | u
 /** What the flags say, and nothing of what they do not. */
 function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
   const target = adapterOptions(flags['target-option'])
+  const source = { ...adapterOptions(flags['source-option']), ...defined({ flags: flags.flags, client: flags.client }) }
   if (flags['allow-eviction']) target['allow-eviction'] = 'true'
   const filter = {
     ...(flags.filter === undefined ? {} : { include: flags.filter }),
@@ -317,7 +328,7 @@ function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
     maxRate: flags['max-rate'],
     maxSourceCpu: flags['max-source-cpu'],
     maxSourceLatencyMs: milliseconds('max-source-latency', flags['max-source-latency']),
-    sourceOptions: flags['source-option'] && adapterOptions(flags['source-option']),
+    sourceOptions: Object.keys(source).length > 0 ? source : undefined,
     targetOptions: Object.keys(target).length > 0 ? target : undefined,
     filter: Object.keys(filter).length > 0 ? filter : undefined,
   }

@@ -33,6 +33,8 @@ export const readFlags = {
   'on-transform-error': migrateFlags['on-transform-error'],
   'transform-keys': migrateFlags['transform-keys'],
   'db-map': migrateFlags['db-map'],
+  flags: migrateFlags.flags,
+  client: migrateFlags.client,
   'source-option': migrateFlags['source-option'],
   'target-option': migrateFlags['target-option'],
 }

@@ -12,13 +12,14 @@ import { benchCutover, benchResume } from './lifecycle-bench.js'
 import { benchWrites, type Follower, type LiveRow } from './live-bench.js'
 import { processUse } from './measure.js'
 import { peers } from './peers.js'
+import { benchMemcached, benchRows } from './rows-bench.js'
 import { benchSnapshot, type Row } from './snapshot-bench.js'
 import { LiveTool } from './tool.js'
 import { benchEngines, benchNames } from './transform-bench.js'
 import { benchVerify } from './verify-bench.js'
 
 /**
- * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [files] [verify] [transform] [--keys N] [--rounds N]: without names, all of them.
+ * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [files] [verify] [transform] [rows] [--keys N] [--rounds N]: without names, all of them.
  * Results are appended to docs/benchmarks.md under machine and date.
  */
 const args = process.argv.slice(2)
@@ -184,6 +185,16 @@ if (wants('transform')) {
   say('| small JSON values, one thread | values a second |')
   say('|---|---|')
   for (const row of await benchEngines()) say(`| ${row.engine} | ${number(row.perSecond, 0)} |`)
+  say('')
+}
+if (wants('rows')) {
+  say('| job | wall s | a second | RSS MB | checked |')
+  say('|---|---|---|---|---|')
+  for (const row of [...(await benchRows(keys)), await benchMemcached(keys)])
+    if (row !== null)
+      say(
+        `| ${row.job} | ${number(row.wallS, 2)} | ${number(row.perSecond, 0)} | ${number(row.rssMb, 0)} | ${row.checked} |`,
+      )
   say('')
 }
 if (wants('files')) {

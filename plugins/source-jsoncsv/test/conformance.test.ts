@@ -1,0 +1,54 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sampleRecords, testSource } from '@ferrite-migrate/conformance'
+import { createSource } from '@ferrite-migrate/source-jsoncsv'
+import { describe, it } from 'vitest'
+import type { ByteSink } from '../../export/dist/byte-sink.js'
+import { NdjsonWriter } from '../../export/dist/ndjson-writer.js'
+
+testSource({ describe, it }, 'export of every type, as NDJSON', async () => {
+  const expected = sampleRecords()
+  const lines: string[] = []
+  const writer = new NdjsonWriter({ write: (text: string) => void lines.push(text) } as unknown as ByteSink)
+  for (const record of expected) writer.record(record)
+  const file = join(mkdtempSync(join(tmpdir(), 'fm-kit-')), 'data.ndjson')
+  writeFileSync(file, lines.join(''))
+  return { source: await open(`ndjson://${file}`, {}), expected }
+})
+
+testSource({ describe, it }, 'CSV', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'fm-kit-')), 'data.csv')
+  writeFileSync(file, 'id,text\n1,"a, ""b"""\n2,é\n')
+  const hash = (id: string, text: string) => ({
+    db: 0,
+    key: Buffer.from(`k:${id}`),
+    value: {
+      form: 'items' as const,
+      type: 'hash' as const,
+      items: ['id', id, 'text', text].map((item) => Buffer.from(item)),
+    },
+    expireAt: 0,
+  })
+  return { source: await open(`csv://${file}`, { key: 'k:{id}' }), expected: [hash('1', 'a, "b"'), hash('2', 'é')] }
+})
+
+function open(url: string, options: Record<string, string>): ReturnType<typeof createSource> {
+  return createSource({
+    url,
+    options: {
+      nested: 'flatten',
+      'into-db': 0,
+      'on-error': 'fail',
+      rejects: 'rejects.ndjson',
+      'on-duplicate': 'last',
+      header: 'auto',
+      encoding: 'utf-8',
+      'batch-size': 2,
+      ...options,
+    },
+    logger: { log: () => undefined, enabled: () => false },
+    signal: new AbortController().signal,
+    tempDir: tmpdir(),
+  })
+}

@@ -647,7 +647,7 @@ export class Migration extends EventEmitter<Events> {
       transform: this.transform.quiet(),
       filter: this.filter,
       digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
-      ttlToleranceMs: 1000,
+      ttlToleranceMs: Math.max(1000, this.source!.capabilities.expiryPrecisionMs ?? 0),
       rounds,
       pauseMs: rounds > 2 ? 250 : 50,
       signal,

@@ -40,7 +40,9 @@ export interface BothEnds {
 }
 
 interface StreamStop {
+  /** Null = not known yet: the stream waits where it is. */
   position: Position | null
+  readonly known: PromiseWithResolvers<void>
   readonly reached: PromiseWithResolvers<boolean>
   readonly go: PromiseWithResolvers<void>
 }
@@ -639,15 +641,18 @@ export class ShardRun {
     if (this.shard.readAt === undefined || this.options.apply !== 'replay') return null
     const stop: StreamStop = {
       position: null,
+      known: Promise.withResolvers<void>(),
       reached: Promise.withResolvers<boolean>(),
       go: Promise.withResolvers<void>(),
     }
-    const { records, position } = await this.shard.readAt(keys)
-    stop.position = position
-    if (this.position !== null && this.covers(this.position, position) && !this.covers(position, this.position))
-      return null
+    // The stream stands until the place is known, so that it cannot run past it.
     this.stop = stop
     try {
+      const { records, position } = await this.shard.readAt(keys)
+      stop.position = position
+      stop.known.resolve()
+      if (this.position !== null && this.covers(this.position, position) && !this.covers(position, this.position))
+        return null
       if (this.position !== null && this.covers(this.position, position)) await this.lanes.drain()
       else if (!(await stop.reached.promise)) return null
       const there: (SnapshotRecord | null)[] = []
@@ -656,6 +661,7 @@ export class ShardRun {
       return { source: records, target: there }
     } finally {
       this.stop = null
+      stop.known.resolve()
       stop.go.resolve()
     }
   }
@@ -663,7 +669,9 @@ export class ShardRun {
   /** Stands still where somebody wants to look. */
   private async standStill(position: Position): Promise<void> {
     const { stop } = this
-    if (stop?.position == null || !this.covers(position, stop.position)) return
+    if (stop === null) return
+    await stop.known.promise
+    if (stop.position === null || !this.covers(position, stop.position)) return
     await this.lanes.drain()
     stop.reached.resolve(this.covers(stop.position, position))
     await stop.go.promise

@@ -97,7 +97,7 @@ export async function verifyEnds(options: VerifyEndsOptions): Promise<VerifyRepo
     filter: ends.filter,
     transform: ends.transform,
     digest: { fieldExpiry: !options.ignoreFieldExpiry },
-    ttlToleranceMs: options.ttlToleranceMs,
+    ttlToleranceMs: Math.max(options.ttlToleranceMs, ends.source.capabilities.expiryPrecisionMs ?? 0),
     rounds: options.rounds,
     pauseMs: 250,
     signal: context.signal,

@@ -89,7 +89,8 @@ export async function createSource(context: AdapterContext): Promise<Source> {
       }),
   )
   return {
-    capabilities: { changes: 'lossy', resume: 'none' },
+    // Whole seconds of a clock that ticks once a second, taken at two times.
+    capabilities: { changes: 'lossy', resume: 'none', expiryPrecisionMs: 2000 },
     shards,
     description: {
       product: 'Memcached',

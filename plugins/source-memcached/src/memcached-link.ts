@@ -160,6 +160,11 @@ export class MemcachedLink {
     }
   }
 
+  /** What the server takes for now, unix s. */
+  async time(): Promise<number> {
+    return Number((await this.stats()).get('time') ?? Math.floor(Date.now() / 1000))
+  }
+
   private async authenticate(username: string, password: string): Promise<void> {
     const secret = `${username} ${password}`
     // ASCII authentication: a "set" of any key with user and password is the login.

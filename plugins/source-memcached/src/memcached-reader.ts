@@ -8,9 +8,17 @@ import type { Item, MemcachedLink } from './memcached-link.js'
 const PAGE = 1000
 let serial = 0
 
-/** Absolute ms of an item that has so many seconds left; 0 = never. Servers count in whole seconds. */
-export function expiryOf(ttl: number): number {
-  return ttl < 0 ? 0 : (Math.floor(Date.now() / 1000) + ttl) * 1000
+/**
+ * Absolute ms of an item that has so many seconds left by a server's own clock; 0 = never. That clock ticks once a second, and
+ * may lag on a busy machine: what is left counts from what it shows.
+ */
+export function expiryOf(ttl: number, serverTime: number): number {
+  return ttl < 0 ? 0 : (serverTime + ttl) * 1000
+}
+
+interface FoundItem extends Item {
+  /** The clock of the server that has it, unix s. */
+  readonly serverTime: number
 }
 
 /** Reads items of one or more servers as keys of database 0; each key is asked of all servers, in order. */
@@ -66,21 +74,26 @@ export class MemcachedReader implements KeyReader {
   }
 
   /** A connection answers one request after the other, whoever asks. */
-  private items(keys: readonly Buffer[]): Promise<(Item | null)[]> {
+  private items(keys: readonly Buffer[]): Promise<(FoundItem | null)[]> {
     const answer = this.turn.then(() => this.ask(keys))
     this.turn = answer.catch(() => undefined)
     return answer
   }
 
-  private async ask(keys: readonly Buffer[]): Promise<(Item | null)[]> {
-    const found: (Item | null)[] = keys.map(() => null)
+  private async ask(keys: readonly Buffer[]): Promise<(FoundItem | null)[]> {
+    const found: (FoundItem | null)[] = keys.map(() => null)
     for (let server = 0; server < this.open.length; server++) {
       const missing = keys.flatMap((_, i) => (found[i] === null ? [i] : []))
       for (let from = 0; from < missing.length; from += PAGE) {
         const part = missing.slice(from, from + PAGE)
         try {
-          const items = await (await this.link(server)).items(part.map((i) => keys[i]))
-          for (const [n, i] of part.entries()) found[i] = items[n]
+          const link = await this.link(server)
+          const serverTime = await link.time()
+          const items = await link.items(part.map((i) => keys[i]))
+          for (const [n, i] of part.entries()) {
+            const item = items[n]
+            found[i] = item === null ? null : { ...item, serverTime }
+          }
         } catch (error) {
           this.links.get(server)?.close()
           this.links.delete(server)
@@ -109,7 +122,7 @@ export class MemcachedReader implements KeyReader {
         db,
         key: keys[i],
         value: { form: 'items', type: 'string', items: [value] },
-        expireAt: expiryOf(item.ttl),
+        expireAt: expiryOf(item.ttl, item.serverTime),
       }
     })
   }

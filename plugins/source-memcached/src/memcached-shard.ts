@@ -184,7 +184,9 @@ export class MemcachedShard implements Shard {
               continue
             }
             const carried = form.carry(item)
-            const expireAt = expiryOf(item.ttl)
+            // The dump tells the end itself; an item that was stored anew since comes once more.
+            const end = part[i].expireAt
+            const expireAt = item.ttl < 0 ? 0 : end > 0 ? end * 1000 : expiryOf(item.ttl, Math.floor(Date.now() / 1000))
             packed.add(0, key, carried.value, expireAt, carried.prefix)
             if (carried.sidecar !== null) packed.add(0, Buffer.concat([key, SIDECAR]), carried.sidecar, expireAt)
             if (!carried.opaque) continue

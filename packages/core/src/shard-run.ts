@@ -31,7 +31,7 @@ import { VanishedKeys } from './vanished-keys.js'
 
 const READ_AT_ONCE = 1000
 const DIRTY_RETRY_MS = 1000
-const TAGS_SEEN = 100_000
+const TAGS_SEEN = 10_000
 
 /** The same keys at both ends, at one place of the stream. */
 export interface BothEnds {
@@ -366,23 +366,23 @@ export class ShardRun {
       const valued = transform.changesValues
         ? (await transform.values(records)).filter((record) => record !== null)
         : records
-      made = await transform.renamed(valued, (names) => {
-        this.collisions?.add(valued, names)
-        this.lookAtTags(valued, names)
-      })
+      const pairs = await transform.renamedPairs(valued)
+      made = pairs.renamed
+      this.collisions?.add(pairs.originals, made)
+      this.lookAtTags(pairs.originals, made)
     }
     this.vanished.see(made)
     return made
   }
 
   /** Rules may take keys of one hash tag apart, which a cluster would not forgive: said once, if the first keys show it. */
-  private lookAtTags(keys: readonly SnapshotRecord[], names: readonly (DirtyKey | null)[]): void {
+  private lookAtTags(keys: readonly SnapshotRecord[], names: readonly SnapshotRecord[]): void {
     if (this.tagsToSee <= 0) return
     this.tagsToSee -= keys.length
     for (let i = 0; i < keys.length; i++) {
       const { key } = keys[i]
+      if (key.indexOf(123) < 0 || hashTag(key).start === 0) continue
       const name = names[i]
-      if (name === null || key.indexOf(123) < 0 || hashTag(key).start === 0) continue
       if (keySlot(key) === keySlot(name.key)) continue
       this.tagsToSee = 0
       this.options.onNote(

@@ -56,6 +56,10 @@ describe('names', () => {
           const back = one.originals(there!.db, there!.key)!
           expect(back.some((original) => original.db === db && original.key.equals(key))).toBe(true)
           for (const original of back) expect((await one.names([original]))[0]).toEqual(there)
+          // Records are named in a block, by the same rules.
+          const value = { form: 'items', type: 'string', items: [] } as const
+          const [record] = await one.renamed([{ db, key, value, expireAt: 0 }])
+          expect([record.db, record.key]).toEqual([there!.db, there!.key])
         },
       ),
       { seed: 7, numRuns: 500 },
@@ -79,7 +83,10 @@ describe('names', () => {
     const met: string[] = []
     const guard = new CollisionGuard(one, 'last', (text) => void met.push(text))
     const keys = ['a:1', 'b', 'a:1', '1'].map((text) => ({ db: 0, key: Buffer.from(text) }))
-    guard.add(keys, await one.names(keys))
+    guard.add(
+      keys,
+      (await one.names(keys)).map((name) => name!),
+    )
     expect(met).toHaveLength(1)
   })
 })

@@ -23,16 +23,16 @@ export class CollisionGuard {
   }
 
   /**
-   * Takes note of keys of a snapshot and the names they get.
+   * Takes note of keys of a snapshot and the names they get; the two lists go together.
    * @throws MigrateError FM_TRANSFORM_COLLISION under the policy `fail`
    */
-  add(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): void {
+  add(keys: readonly DirtyKey[], names: readonly DirtyKey[]): void {
     for (let i = 0; i < keys.length; i++) {
-      const name = names[i]
-      if (name === null || this.table.take(name, keys[i])) continue
+      if (this.table.take(names[i], keys[i])) continue
+      const name = names[i].key
       this.collide(
-        `two keys of the source become ${printableKey(name.key)}, one of them ${printableKey(keys[i].key)}`,
-        name.key,
+        `two keys of the source become ${printableKey(name)}, one of them ${printableKey(keys[i].key)}`,
+        name,
       )
     }
   }

@@ -8,6 +8,8 @@ import type { KeyRuleSpec } from './transform-file.js'
 export interface KeyRule {
   /** The new name, or the same Buffer. `original` is the name at the source, by which a rule may be limited. */
   apply(key: Buffer, db: number, original: Buffer): Buffer
+  /** The same for a name that is valid UTF-8, as text. */
+  applyText(name: string, db: number, original: Buffer): string
   /** What a key may have been called before this step; of no use where the rule is not traceable. */
   before(key: Buffer): readonly Buffer[]
   /** `before` tells all of them. */
@@ -22,10 +24,18 @@ export class AffixRule implements KeyRule {
   readonly traceable = true
   private readonly head: Buffer
   private readonly tail: Buffer
+  private readonly headText: string
+  private readonly tailText: string
 
-  constructor(head: Buffer, tail: Buffer) {
-    this.head = head
-    this.tail = tail
+  constructor(head: string, tail: string) {
+    this.head = Buffer.from(head)
+    this.tail = Buffer.from(tail)
+    this.headText = head
+    this.tailText = tail
+  }
+
+  applyText(name: string): string {
+    return this.headText + name + this.tailText
   }
 
   apply(key: Buffer): Buffer {
@@ -50,9 +60,15 @@ class StripPrefixRule implements KeyRule {
   readonly injective = false
   readonly traceable = true
   private readonly prefix: Buffer
+  private readonly text: string
 
-  constructor(prefix: Buffer) {
-    this.prefix = prefix
+  constructor(prefix: string) {
+    this.prefix = Buffer.from(prefix)
+    this.text = prefix
+  }
+
+  applyText(name: string): string {
+    return name.startsWith(this.text) ? name.slice(this.text.length) : name
   }
 
   private has(key: Buffer): boolean {
@@ -83,17 +99,28 @@ class RenameRule implements KeyRule {
   }
 
   apply(key: Buffer): Buffer {
-    const encoding = isUtf8(key) ? 'utf8' : 'latin1'
-    const { from, to } = encoding === 'utf8' ? this.text : this.binary
-    const name = key.toString(encoding)
-    const match = from.match(name)
-    if (match === null) return key
-    return Buffer.from(name.slice(0, match.start) + to.fill(match) + name.slice(match.end), encoding)
+    if (isUtf8(key)) {
+      const name = key.toString('utf8')
+      const renamed = this.applyText(name)
+      return renamed === name ? key : Buffer.from(renamed)
+    }
+    const name = key.toString('latin1')
+    const renamed = replaced(name, this.binary.from, this.binary.to)
+    return renamed === name ? key : Buffer.from(renamed, 'latin1')
+  }
+
+  applyText(name: string): string {
+    return replaced(name, this.text.from, this.text.to)
   }
 
   before(): readonly Buffer[] {
     return []
   }
+}
+
+function replaced(name: string, from: BoundedRegExp, to: Replacement): string {
+  const match = from.match(name)
+  return match === null ? name : name.slice(0, match.start) + to.fill(match) + name.slice(match.end)
 }
 
 /** `$1` to `$99` are groups, `$0` and `$&` the whole match, `$$` a dollar. */
@@ -139,6 +166,10 @@ class ScopedRule implements KeyRule {
     return this.scope.takesKey(db, original) ? this.rule.apply(key, db, original) : key
   }
 
+  applyText(name: string, db: number, original: Buffer): string {
+    return this.scope.takesKey(db, original) ? this.rule.applyText(name, db, original) : name
+  }
+
   before(key: Buffer): readonly Buffer[] {
     return [key, ...this.rule.before(key)]
   }
@@ -154,9 +185,9 @@ export function keyRule(spec: KeyRuleSpec): KeyRule {
 function plainRule(spec: KeyRuleSpec): KeyRule {
   switch (spec.type) {
     case 'prefix':
-      return new AffixRule(Buffer.from(spec.value), Buffer.alloc(0))
+      return new AffixRule(spec.value, '')
     case 'strip_prefix':
-      return new StripPrefixRule(Buffer.from(spec.value))
+      return new StripPrefixRule(spec.value)
     case 'rename': {
       const used = new Replacement(spec.to).groups
       const groups = countGroups(spec.from)

@@ -131,9 +131,7 @@ function templateRule(template: string): KeyRule | null {
       `the key template "${template.slice(0, 60)}" must hold {key} once`,
       'Write for instance "prefix:{key}".',
     )
-  return template === PLACE
-    ? null
-    : new AffixRule(Buffer.from(template.slice(0, at)), Buffer.from(template.slice(at + PLACE.length)))
+  return template === PLACE ? null : new AffixRule(template.slice(0, at), template.slice(at + PLACE.length))
 }
 
 function databases(dbMap: Readonly<Record<string, number>>): Map<number, number> {

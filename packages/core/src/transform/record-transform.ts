@@ -10,6 +10,7 @@ import {
 import { decodeValue, keyTypeOf } from '@ferrite-migrate/protocol'
 import { printableKey } from '../progress.js'
 import type { KeyRule } from './key-rule.js'
+import { NameBlock } from './name-block.js'
 import { type ValueRule, withParts } from './value-rule.js'
 import { wholeValue } from './whole-value.js'
 
@@ -140,23 +141,31 @@ export class RecordTransform {
     return this.renamed(valued)
   }
 
-  /**
-   * The same records under their names at the target.
-   * @param named told the names of all records (null = left out) before anything else happens with them
-   */
-  async renamed(
+  /** The same records under their names at the target. */
+  async renamed(records: readonly SnapshotRecord[]): Promise<SnapshotRecord[]> {
+    return (await this.renamedPairs(records)).renamed
+  }
+
+  /** The records that have a name at the target, before and after; the two lists go together. */
+  async renamedPairs(
     records: readonly SnapshotRecord[],
-    named?: (names: readonly (DirtyKey | null)[]) => void,
-  ): Promise<SnapshotRecord[]> {
-    if (!this.renames) return [...records]
+  ): Promise<{ readonly originals: readonly SnapshotRecord[]; readonly renamed: SnapshotRecord[] }> {
+    if (!this.renames) return { originals: records, renamed: [...records] }
+    const renamed: SnapshotRecord[] = []
+    if (this.options.script?.keys === undefined) {
+      const block = new NameBlock(this.rules, this.dbs)
+      for (const record of records) renamed.push(block.renamed(record))
+      return { originals: records, renamed }
+    }
+    const originals: SnapshotRecord[] = []
     const names = await this.names(records)
-    named?.(names)
-    const out: SnapshotRecord[] = []
     for (let i = 0; i < records.length; i++) {
       const name = names[i]
-      if (name !== null) out.push(moved(records[i], name.db, name.key))
+      if (name === null) continue
+      originals.push(records[i])
+      renamed.push(moved(records[i], name.db, name.key))
     }
-    return out
+    return { originals, renamed }
   }
 
   /**

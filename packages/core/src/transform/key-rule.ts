@@ -22,8 +22,8 @@ export interface KeyRule {
 export class AffixRule implements KeyRule {
   readonly injective = true
   readonly traceable = true
-  private readonly head: Buffer
-  private readonly tail: Buffer
+  readonly head: Buffer
+  readonly tail: Buffer
   private readonly headText: string
   private readonly tailText: string
 

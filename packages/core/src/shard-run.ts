@@ -282,6 +282,7 @@ export class ShardRun {
       this.dirty.clear()
       this.held.keys.clear()
     }
+    if (keys !== undefined) this.collisions?.expect(keys)
     if (keys !== undefined) progress.keysTotal = (again ? 0 : (progress.keysTotal ?? 0)) + keys
     if (bytes !== undefined) progress.bytesTotal = (again ? 0 : (progress.bytesTotal ?? 0)) + bytes
     this.options.onPhase('INITIAL_SYNC')

@@ -22,6 +22,11 @@ export class CollisionGuard {
     this.onCollision = onCollision
   }
 
+  /** How many keys will come, where the source tells. */
+  expect(keys: number): void {
+    this.table.expect(keys)
+  }
+
   /**
    * Takes note of keys of a snapshot and the names they get; the two lists go together.
    * @throws MigrateError FM_TRANSFORM_COLLISION under the policy `fail`

@@ -1,6 +1,8 @@
 import type { DirtyKey } from '@ferrite-migrate/contracts'
 
 const WORDS = 3
+/** Words that are reserved on somebody's word at most. */
+const MOST_AT_ONCE = WORDS << 24
 
 /**
  * Names with the keys that got them, as fingerprints: 64 bits of a name, 32 of its key, at most 24 bytes for each. A name
@@ -11,6 +13,11 @@ export class NameTable {
   private used = 0
   private a = 0
   private b = 0
+
+  /** Makes room for so many names at once, where it is known beforehand. */
+  expect(names: number): void {
+    while (names * 2 * WORDS > this.slots.length && this.slots.length < MOST_AT_ONCE) this.grow()
+  }
 
   /** True when the name is new, or this key has it already. */
   take(name: DirtyKey, key: DirtyKey): boolean {

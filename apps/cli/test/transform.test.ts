@@ -149,8 +149,12 @@ describe('names', () => {
     })
     expect(quiet.status.state).toBe('INTERRUPTED')
     expect(await get('GET', 'c:1')).toBe('z')
-    const live = migrateDuring({ ...ends(), transform, apply: 'state' }, () => set('SET', 'a:1', 'again'))
-    await expect(live).rejects.toMatchObject({ code: 'FM_TRANSFORM_COLLISION' })
+    for (const apply of ['replay', 'state'] as const) {
+      await command(target.url, 'FLUSHALL')
+      await set('DEL', 'a:1')
+      const live = migrateDuring({ ...ends(), transform, apply }, () => set('SET', 'a:1', 'again'))
+      await expect(live).rejects.toMatchObject({ code: 'FM_TRANSFORM_COLLISION' })
+    }
   })
 
   it('FLUSHALL, FLUSHDB and vanished keys take only what came from the source', async () => {

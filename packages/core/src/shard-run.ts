@@ -245,6 +245,7 @@ export class ShardRun {
       await this.lanes.drain()
       await this.difference?.close()
       this.difference = new SnapshotDifference(this.options.target)
+      this.collisions?.restart()
       this.vanished.begin()
       this.sweeping = true
       return
@@ -263,6 +264,7 @@ export class ShardRun {
       return
     }
     this.positions.clear()
+    this.collisions?.restart()
     // Nobody may go on from an older checkpoint once newer values are written.
     if (this.options.apply === 'replay') await this.options.target.forget(this.options.id, this.shard.id)
     if (this.options.config.deleteExtra || this.options.source.capabilities.changes === 'lossy') this.vanished.begin()
@@ -515,8 +517,11 @@ export class ShardRun {
   /** Commands under their names at the target. */
   private async named(records: readonly ChangeRecord[]): Promise<RenamedCommands> {
     const { transform } = this.options
-    if (!transform.renames) return { records, dirty: [], original: (db, key) => ({ db, key }) }
-    return renameCommands(records, transform)
+    if (!transform.renames)
+      return { records, dirty: [], written: { keys: [], names: [] }, original: (db, key) => ({ db, key }) }
+    const renamed = await renameCommands(records, transform)
+    await this.lookForCollisions(renamed.written.keys, renamed.written.names)
+    return renamed
   }
 
   /** Under replay: writes the current value of the dirty keys and remembers up to where their commands are in it. */
@@ -575,10 +580,10 @@ export class ShardRun {
     const { filter, transform } = this.options
     const taken = values.map((record) => (record !== null && filter.takes(record) ? record : null))
     const names = await transform.names(keys)
-    if (this.collisions !== null) {
-      const live = names.map((name, i) => (taken[i] === null ? null : name))
-      await this.collisions.addLive(keys, live, () => this.options.source.reader?.() ?? null)
-    }
+    await this.lookForCollisions(
+      keys,
+      names.map((name, i) => (taken[i] === null ? null : name)),
+    )
     const valued = await transform.values(taken)
     const records: SnapshotRecord[] = []
     const deletes: DirtyKey[] = []
@@ -597,6 +602,10 @@ export class ShardRun {
       } else records.push(made)
     }
     await this.lanes.write({ kind: 'snapshot', lane: this.lane, records, deletes, onConflict: 'replace' })
+  }
+
+  private async lookForCollisions(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): Promise<void> {
+    await this.collisions?.addLive(keys, names, () => this.options.source.reader?.() ?? null)
   }
 
   private sourceReader(): KeyReader {

@@ -11,7 +11,7 @@ export type CollisionPolicy = 'fail' | 'last'
  * most 24 bytes a key, and only where the rules can make two names one.
  */
 export class CollisionGuard {
-  private readonly table = new NameTable()
+  private table = new NameTable()
   private readonly transform: RecordTransform
   private readonly policy: CollisionPolicy
   private readonly onCollision: (text: string, name: Buffer) => void
@@ -20,6 +20,11 @@ export class CollisionGuard {
     this.transform = transform
     this.policy = policy
     this.onCollision = onCollision
+  }
+
+  /** Everything comes anew: names that were taken may be free by now. */
+  restart(): void {
+    this.table = new NameTable()
   }
 
   /** How many keys will come, where the source tells. */
@@ -61,12 +66,16 @@ export class CollisionGuard {
     const reader = source()
     if (reader === null) return
     const wanted = new Map(doubtful.map(({ name }) => [`${name.db}:${name.key.toString('latin1')}`, [] as Buffer[]]))
-    for await (const page of reader.keys()) {
-      const named = await this.transform.names(page)
-      for (const [i, name] of named.entries()) {
-        const found = name === null ? undefined : wanted.get(`${name.db}:${name.key.toString('latin1')}`)
-        if (found !== undefined && !found.some((one) => one.equals(page[i].key))) found.push(Buffer.from(page[i].key))
+    try {
+      for await (const page of reader.keys()) {
+        const named = await this.transform.names(page)
+        for (const [i, name] of named.entries()) {
+          const found = name === null ? undefined : wanted.get(`${name.db}:${name.key.toString('latin1')}`)
+          if (found !== undefined && !found.some((one) => one.equals(page[i].key))) found.push(Buffer.from(page[i].key))
+        }
       }
+    } finally {
+      await reader.close()
     }
     for (const { key, name } of doubtful) {
       this.table.replace(name, key)

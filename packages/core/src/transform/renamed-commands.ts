@@ -9,6 +9,8 @@ export interface RenamedCommands {
   readonly records: readonly ChangeRecord[]
   /** Keys of commands that cannot be renamed as a whole: to be read again. */
   readonly dirty: readonly DirtyKey[]
+  /** Keys that these commands write to, and the names they get; the two lists go together. */
+  readonly written: { readonly keys: readonly DirtyKey[]; readonly names: readonly (DirtyKey | null)[] }
   /** What a key of the target that one of these commands names is called at the source. */
   original(db: number, key: Buffer): DirtyKey | null
 }
@@ -49,7 +51,15 @@ export async function renameCommands(
     for (const [n, at] of positions.entries()) changed[at] = kept[n].key
     renamed.push(commandRecord(kept[0]?.db ?? record.db, changed, record.receivedAt))
   }
-  return { records: renamed, dirty, original: (db, key) => originalOf(keys, names, db, key) }
+  const written = { keys: [] as DirtyKey[], names: [] as (DirtyKey | null)[] }
+  for (const plan of plans) {
+    if (plan === null || plan.spec.name === 'DEL' || plan.spec.name === 'UNLINK') continue
+    for (let at = plan.first; at < plan.first + plan.positions.length; at++) {
+      written.keys.push(keys[at])
+      written.names.push(names[at])
+    }
+  }
+  return { records: renamed, dirty, written, original: (db, key) => originalOf(keys, names, db, key) }
 }
 
 function originalOf(

@@ -1,12 +1,10 @@
-/**
- * A set of keys as 64-bit fingerprints, for the one case in which a run must remember which keys it has seen (a second
- * full sync). Sixteen bytes a key at most; two different keys count as one with a chance of about n^2 / 2^65.
- */
-export class FingerprintSet {
-  private slots = new Int32Array(2 << 16)
-  private used = 0
+/** 63 bits that stand for a key of a database, in two numbers; `b` is never 0, which marks a free slot of a table. */
+export class KeyFingerprint {
+  a = 0
+  b = 0
 
-  private static hash(db: number, key: Buffer): [number, number] {
+  /** Leaves the fingerprint in `a` and `b`. */
+  of(db: number, key: Uint8Array): void {
     let a = 0x811c9dc5 ^ db
     let b = 0x9747b28c ^ key.length
     for (let i = 0; i < key.length; i++) {
@@ -15,9 +13,19 @@ export class FingerprintSet {
       b ^= b >>> 15
     }
     a = Math.imul(a ^ (a >>> 16), 0x85ebca6b)
-    // 0,0 marks a free slot.
-    return [a ^ (a >>> 13), b | 1]
+    this.a = a ^ (a >>> 13)
+    this.b = b | 1
   }
+}
+
+/**
+ * A set of keys as 64-bit fingerprints, for the one case in which a run must remember which keys it has seen (a second
+ * full sync). Sixteen bytes a key at most; two different keys count as one with a chance of about n^2 / 2^65.
+ */
+export class FingerprintSet {
+  private slots = new Int32Array(2 << 16)
+  private used = 0
+  private readonly print = new KeyFingerprint()
 
   private static place(slots: Int32Array, a: number, b: number): number {
     const mask = slots.length / 2 - 1
@@ -37,7 +45,8 @@ export class FingerprintSet {
       }
       this.slots = larger
     }
-    const [a, b] = FingerprintSet.hash(db, key)
+    this.print.of(db, key)
+    const { a, b } = this.print
     const at = FingerprintSet.place(this.slots, a, b)
     if (this.slots[at + 1] === 0) this.used++
     this.slots[at] = a
@@ -45,7 +54,8 @@ export class FingerprintSet {
   }
 
   has(db: number, key: Buffer): boolean {
-    const [a, b] = FingerprintSet.hash(db, key)
+    this.print.of(db, key)
+    const { a, b } = this.print
     return this.slots[FingerprintSet.place(this.slots, a, b) + 1] !== 0
   }
 }

@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises'
 import { type AdapterContext, type Finding, MigrateError, type Source } from '@ferrite-migrate/contracts'
 import { FileFeed, filePathOf } from '@ferrite-migrate/files'
 import { type Format, JsonCsvShard } from './jsoncsv-shard.js'
@@ -45,7 +44,6 @@ export async function createSource({ url, options }: AdapterContext): Promise<So
     // A wrong path is told before anything is written.
     const feed = await FileFeed.open(path)
     await feed.close()
-    await (await open(path)).close()
   }
   const delimiter = text('delimiter')?.replace(/^\\t$/, '\t')
   const shard = new JsonCsvShard({

@@ -1,3 +1,5 @@
+import { KeyFingerprint } from '@ferrite-migrate/protocol'
+
 const WORDS = 4
 
 /**
@@ -8,19 +10,19 @@ export class ItemTable {
   private slots = new Int32Array(WORDS << 16)
   /** Keys that are known. */
   size = 0
-  private a = 0
-  private b = 0
+  private readonly print = new KeyFingerprint()
 
   /** Notes a key; false = it is known with the same stamp already. */
   note(key: Uint8Array, stamp: number, dump: number): boolean {
     if (this.size * 2 * WORDS > this.slots.length) this.grow()
-    this.hash(key)
-    const at = this.place(this.slots)
+    this.print.of(0, key)
+    const { a, b } = this.print
+    const at = this.place(a, b)
     const fresh = this.slots[at + 1] === 0
     const changed = fresh || this.slots[at + 2] !== stamp
     if (fresh) this.size++
-    this.slots[at] = this.a
-    this.slots[at + 1] = this.b
+    this.slots[at] = a
+    this.slots[at + 1] = b
     this.slots[at + 2] = stamp
     this.slots[at + 3] = dump
     return changed
@@ -41,9 +43,7 @@ export class ItemTable {
   }
 
   private insert(from: Int32Array, i: number): void {
-    this.a = from[i]
-    this.b = from[i + 1]
-    const at = this.place(this.slots)
+    const at = this.place(from[i], from[i + 1])
     for (let word = 0; word < WORDS; word++) this.slots[at + word] = from[i + word]
   }
 
@@ -53,23 +53,10 @@ export class ItemTable {
     for (let i = 0; i < former.length; i += WORDS) if (former[i + 1] !== 0) this.insert(former, i)
   }
 
-  private hash(key: Uint8Array): void {
-    let a = 0x811c9dc5
-    let b = 0x9747b28c ^ key.length
-    for (let i = 0; i < key.length; i++) {
-      a = Math.imul(a ^ key[i], 0x01000193)
-      b = Math.imul(b ^ key[i], 0x5bd1e995)
-      b ^= b >>> 15
-    }
-    a = Math.imul(a ^ (a >>> 16), 0x85ebca6b)
-    this.a = a ^ (a >>> 13)
-    // 0 marks a free slot.
-    this.b = b | 1
-  }
-
-  private place(slots: Int32Array): number {
+  private place(a: number, b: number): number {
+    const { slots } = this
     const count = slots.length / WORDS
-    for (let at = ((this.a ^ this.b) & (count - 1)) * WORDS; ; at = at + WORDS === slots.length ? 0 : at + WORDS)
-      if (slots[at + 1] === 0 || (slots[at] === this.a && slots[at + 1] === this.b)) return at
+    for (let at = ((a ^ b) & (count - 1)) * WORDS; ; at = at + WORDS === slots.length ? 0 : at + WORDS)
+      if (slots[at + 1] === 0 || (slots[at] === a && slots[at + 1] === b)) return at
   }
 }

@@ -1,18 +1,18 @@
 import type { DirtyKey } from '@ferrite-migrate/contracts'
+import { KeyFingerprint } from '@ferrite-migrate/protocol'
 
 const WORDS = 3
 /** Words that are reserved on somebody's word at most. */
 const MOST_AT_ONCE = WORDS << 24
 
 /**
- * Names with the keys that got them, as fingerprints: 64 bits of a name, 32 of its key, at most 24 bytes for each. A name
+ * Names with the keys that got them, as fingerprints: 63 bits of a name, 32 of its key, at most 24 bytes for each. A name
  * that two keys get goes unseen with a chance of 2^-32.
  */
 export class NameTable {
   private slots = new Int32Array(WORDS << 16)
   private used = 0
-  private a = 0
-  private b = 0
+  private readonly print = new KeyFingerprint()
 
   /** Makes room for so many names at once, where it is known beforehand. */
   expect(names: number): void {
@@ -25,8 +25,8 @@ export class NameTable {
     const at = this.find(name)
     const owner = hash(key) | 1
     if (this.slots[at + 1] === 0) {
-      this.slots[at] = this.a
-      this.slots[at + 1] = this.b
+      this.slots[at] = this.print.a
+      this.slots[at + 1] = this.print.b
       this.slots[at + 2] = owner
       this.used++
       return true
@@ -40,18 +40,8 @@ export class NameTable {
   }
 
   private find({ db, key }: DirtyKey): number {
-    let a = 0x811c9dc5 ^ db
-    let b = 0x9747b28c ^ key.length
-    for (let i = 0; i < key.length; i++) {
-      a = Math.imul(a ^ key[i], 0x01000193)
-      b = Math.imul(b ^ key[i], 0x5bd1e995)
-      b ^= b >>> 15
-    }
-    a = Math.imul(a ^ (a >>> 16), 0x85ebca6b)
-    this.a = a ^ (a >>> 13)
-    // 0 marks a free slot.
-    this.b = b | 1
-    return this.place(this.slots, this.a, this.b)
+    this.print.of(db, key)
+    return this.place(this.slots, this.print.a, this.print.b)
   }
 
   private place(slots: Int32Array, a: number, b: number): number {

@@ -81,6 +81,29 @@ describe('names', () => {
     }
   })
 
+  it('follow a writer of every write command where rules hide what a key was called', {
+    timeout: 120_000,
+  }, async () => {
+    const transform = rules(
+      '    - {type: strip_prefix, value: "s:"}\n    - {type: rename, from: "^(n|h|l):(.*)$", to: "$2@$1"}\n',
+    )
+    for (const [apply, seed] of [
+      ['replay', 60],
+      ['state', 62],
+    ] as const) {
+      for (const { url } of [source, target]) await command(url, 'FLUSHALL')
+      await runWorkload(parseEndpoint(source.url), 1, seed)
+      const workload = runWorkload(parseEndpoint(source.url), 5, seed + 1)
+      const report = await migrateDuring({ ...ends(), apply, transform }, () => workload)
+      expect(report.status.apply).toBe(apply)
+      expect(report.failures).toEqual([])
+      const verified = await cli(['verify', '-s', source.url, '-t', target.url, '--transform', transform])
+      expect([apply, verified.code]).toEqual([apply, 0])
+      await renameAll(target.url, (key) => key.replace(/^(\d+)$/, 's:$1').replace(/^(.*)@([nhl])$/, '$2:$1'))
+      expect([apply, await differences(source.url, target.url)]).toEqual([apply, []])
+    }
+  })
+
   it('follow a script by replay, and databases move', async () => {
     const script = file('mjs', `export const transformKey = (key) => key === '__mark__' ? key : key + ':x'`)
     await runWorkload(parseEndpoint(source.url), 1, 41)

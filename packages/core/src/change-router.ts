@@ -9,6 +9,7 @@ import {
 } from '@ferrite-migrate/protocol'
 import type { DirtySet } from './dirty-set.js'
 import type { RecordFilter } from './key-filter.js'
+import { POSTPONE_BELOW_MS, POSTPONED_MS } from './postponed-ends.js'
 
 export interface Routed {
   /** To be replayed, in order. */
@@ -40,6 +41,8 @@ type Route = 'forward' | 'expiry' | 'inspect' | 'drop'
 const EXPIRING = new Set(['SET', 'GETEX', 'RESTORE', 'EXPIRE', 'PEXPIRE', 'EXPIREAT', 'PEXPIREAT', 'SETEX', 'PSETEX'])
 /** Keys that end sooner than this could end at a slow target before the command arrives that renews them. */
 const HOLD_BELOW_MS = 60_000
+/** With nothing held, a key that ends sooner than this may have ended before its command arrives. */
+const SOON_MS = 1000
 export const HELD_FOR_MS = 24 * 3_600_000
 /** Keys held at most; more would cost too much memory, and end when they end. */
 export const HELD_KEYS = 200_000
@@ -68,8 +71,8 @@ export class ChangeRouter {
   private readonly routes = new Map<string, Route>()
   private readonly pending: DirtySet
   private readonly held: DirtySet
-  /** Whether expiries are held back at all. */
-  holding = true
+  /** What becomes of near ends: held until the run settles, their keys read again, put off to the end of a file, or kept. */
+  ends: 'hold' | 'read' | 'postpone' | 'keep' = 'hold'
 
   /** `pending` holds the keys whose commands must not be replayed until their value has been read; `held` gets
    * those whose expiry at the target is later than at the source. */
@@ -113,21 +116,28 @@ export class ChangeRouter {
 
   /**
    * Under replay: a source tells when a key expired, a target must not decide it before. Keys with little time left get
-   * more, and their own when the migration settles.
+   * more, and their own when the migration settles. NX, XX, GT and LT are taken off: that the source passed the command on
+   * says that they held there, and at the target they would be held against another expiry. Null = the key must be read.
    */
-  private hold(record: ChangeRecord, argv: readonly Buffer[]): ChangeRecord {
-    if (!this.holding || this.held.size >= HELD_KEYS) return record
+  private hold(record: ChangeRecord, argv: readonly Buffer[]): ChangeRecord | null {
     const found = expiryArgument(record.name, argv)
     if (found === null) return record
+    const conditional = /^P?EXPIREAT$/.test(record.name) && argv.length > 3
     const deadline = Number(argv[found.at].toString('latin1')) * found.unit
-    if (!(deadline < Date.now() + HOLD_BELOW_MS)) return record
-    this.held.add(record.db, argv[1], deadline)
-    const longer = Math.round((Date.now() + HELD_FOR_MS) / found.unit)
-    return commandRecord(
-      record.db,
-      [...argv.slice(0, found.at), Buffer.from(String(longer)), ...argv.slice(found.at + 1)],
-      record.receivedAt,
-    )
+    const end = this.laterEnd(record.db, argv[1], deadline)
+    if (end === null) return null
+    if (end === deadline && !conditional) return record
+    const words = [...argv.slice(0, found.at), Buffer.from(String(Math.round(end / found.unit)))]
+    return commandRecord(record.db, conditional ? words : [...words, ...argv.slice(found.at + 1)], record.receivedAt)
+  }
+
+  private laterEnd(db: number, key: Buffer, deadline: number): number | null {
+    const now = Date.now()
+    if (this.ends === 'postpone') return deadline < now + POSTPONE_BELOW_MS ? deadline + POSTPONED_MS : deadline
+    if (this.ends === 'read') return deadline < now + SOON_MS ? null : deadline
+    if (!(deadline < now + HOLD_BELOW_MS) || this.held.size >= HELD_KEYS) return deadline
+    this.held.add(db, key)
+    return now + HELD_FOR_MS
   }
 
   /** A held expiry goes where RENAME, COPY and their like take it, and ends with DEL. */
@@ -136,10 +146,13 @@ export class ChangeRouter {
     if (spec.kind !== 'write' || (spec.find === undefined && spec.first === spec.last && record.name !== 'MOVE')) return
     const touched = touchedKeys(spec, record.argv, record.db)
     if (record.name === 'DEL' || record.name === 'UNLINK') for (const { db, key } of touched) this.held.delete(db, key)
-    else {
-      const ends = touched.flatMap(({ db, key }) => this.held.get(db, key)?.endsAt ?? [])
-      if (ends.length > 0) for (const { db, key } of touched) this.held.add(db, key, Math.max(...ends))
-    }
+    else if (touched.some(({ db, key }) => this.held.has(db, key)))
+      for (const { db, key } of touched) this.held.add(db, key)
+  }
+
+  private mark(dirty: DirtyKey[], db: number, key: Buffer): void {
+    dirty.push({ db, key })
+    if (this.options.apply === 'replay') this.pending.add(db, key)
   }
 
   route(records: readonly ChangeRecord[]): Routed {
@@ -175,12 +188,10 @@ export class ChangeRouter {
         if (replay && taken.length === touched.length) {
           if (this.held.size > 0) this.follow(record)
           const rewritten = this.options.relativeExpiry ? absoluteExpiry(record.name, argv, record.receivedAt) : null
-          if (rewritten === null) forward.push(this.hold(record, argv))
-          else
-            for (const command of rewritten) {
-              const made = commandRecord(record.db, command, record.receivedAt)
-              forward.push(this.hold(made, made.argv))
-            }
+          const commands = rewritten?.map((command) => commandRecord(record.db, command, record.receivedAt)) ?? [record]
+          const later = commands.map((command) => this.hold(command, command.argv))
+          if (later.every((command) => command !== null)) forward.push(...later)
+          else for (const { db, key } of taken) this.mark(dirty, db, key)
         } else if (replay && (record.name === 'DEL' || record.name === 'UNLINK'))
           forward.push(commandRecord(record.db, [argv[0], ...taken.map(({ key }) => key)], record.receivedAt))
         else if (replay && record.name === 'MSET') {
@@ -192,11 +203,7 @@ export class ChangeRouter {
               record.receivedAt,
             ),
           )
-        } else
-          for (const { db, key } of taken) {
-            dirty.push({ db, key })
-            if (apply === 'replay') this.pending.add(db, key)
-          }
+        } else for (const { db, key } of taken) this.mark(dirty, db, key)
       } else if (spec.kind === 'flush') {
         const dbs = record.name === 'FLUSHALL' ? [] : [record.db]
         if (dbs.length > 0 && !filter.takesDb(dbs[0])) continue

@@ -1,15 +1,10 @@
 import type { DirtyKey } from '@ferrite-migrate/contracts'
 
-/** A key, and when it ends at the source as far as is known: absolute ms, 0 = unknown. */
-export interface MarkedKey extends DirtyKey {
-  readonly endsAt: number
-}
-
 /** Keys whose value must be read again. Names are Latin-1 text inside, so that any byte is kept. */
 export class DirtySet {
-  private readonly keys = new Map<string, MarkedKey>()
+  protected readonly keys = new Map<string, DirtyKey>()
 
-  private static name(db: number, key: Buffer): string {
+  protected static name(db: number, key: Buffer): string {
     return `${db}:${key.toString('latin1')}`
   }
 
@@ -17,20 +12,14 @@ export class DirtySet {
     return this.keys.size
   }
 
-  /** Copies the key, which may be a view. A later end replaces an earlier one. */
-  add(db: number, key: Buffer, endsAt = 0): void {
+  /** Copies the key, which may be a view. */
+  add(db: number, key: Buffer): void {
     const name = DirtySet.name(db, key)
-    const known = this.keys.get(name)
-    if (known === undefined) this.keys.set(name, { db, key: Buffer.from(key), endsAt })
-    else if (endsAt !== 0) this.keys.set(name, { ...known, endsAt })
+    if (!this.keys.has(name)) this.keys.set(name, { db, key: Buffer.from(key) })
   }
 
   has(db: number, key: Buffer): boolean {
     return this.keys.size > 0 && this.keys.has(DirtySet.name(db, key))
-  }
-
-  get(db: number, key: Buffer): MarkedKey | undefined {
-    return this.keys.size === 0 ? undefined : this.keys.get(DirtySet.name(db, key))
   }
 
   delete(db: number, key: Buffer): void {
@@ -42,8 +31,8 @@ export class DirtySet {
   }
 
   /** Takes up to `most` keys of one database out. */
-  take(most: number): MarkedKey[] {
-    const taken: MarkedKey[] = []
+  take(most: number): DirtyKey[] {
+    const taken: DirtyKey[] = []
     for (const [name, entry] of this.keys) {
       if (taken.length >= most) break
       if (taken.length > 0 && entry.db !== taken[0].db) continue
@@ -53,7 +42,7 @@ export class DirtySet {
     return taken
   }
 
-  [Symbol.iterator](): IterableIterator<MarkedKey> {
+  [Symbol.iterator](): IterableIterator<DirtyKey> {
     return this.keys.values()
   }
 }

@@ -1,13 +1,18 @@
-import { type ChangeRecord, type KeyReader, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import type { ChangeRecord, DirtyKey, KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
 import { commandRecord, HELD_FOR_MS, HELD_KEYS } from './change-router.js'
 import { DirtySet } from './dirty-set.js'
 import type { EngineOptions } from './engine.js'
+import { withEnd } from './postponed-ends.js'
 
 /** Keys that end sooner than this are held during the initial sync. */
 const HOLD_BELOW_MS = 15 * 60_000
 const RELEASED_AT_ONCE = 1000
-/** A key that is gone at the source has its deletion on the way; should the stream end before, it ends by itself. */
-const GONE_MS = 500
+
+export interface Released {
+  readonly commands: readonly ChangeRecord[]
+  /** Held keys that the source has no more. */
+  readonly gone: readonly DirtyKey[]
+}
 
 /**
  * Keys written with a later expiry than their own. A target expires keys by itself while the source's later EXPIRE still
@@ -31,15 +36,18 @@ export class HeldExpiries {
     this.options.onHeld()
   }
 
+  /** Whether no key can have ended at the target for want of more time while a snapshot of this length was copied. */
+  cover(ms: number): boolean {
+    return ms < HOLD_BELOW_MS && this.keys.size < HELD_KEYS
+  }
+
   hold(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
     const limit = Date.now() + HOLD_BELOW_MS
     if (!records.some((record) => record.expireAt > 0 && record.expireAt < limit)) return records
     const held = records.map((record) => {
       if (record.expireAt === 0 || record.expireAt >= limit || this.keys.size >= HELD_KEYS) return record
-      this.keys.add(record.db, record.key, record.expireAt)
-      const expireAt = Date.now() + HELD_FOR_MS
-      if (!(record instanceof PackedRecord)) return { db: record.db, key: record.key, value: record.value, expireAt }
-      return record.moved(record.db, expireAt, record.keyData, record.keyStart, record.keyEnd)
+      this.keys.add(record.db, record.key)
+      return withEnd(record, Date.now() + HELD_FOR_MS)
     })
     this.note()
     return held
@@ -78,20 +86,27 @@ export class HeldExpiries {
 
   /**
    * Takes some held keys out and gives the commands for the expiry that they have at the source by now. Their values are
-   * right already; changes of expiry that still wait in the stream come after and say the same.
+   * right already; changes of expiry that still wait in the stream come after and say the same. What is gone at the source
+   * by now may be gone at once only where commands that used it have passed: the caller reads it at a position.
    */
-  async release(): Promise<ChangeRecord[]> {
+  async release(): Promise<Released> {
     const keys = this.keys.take(RELEASED_AT_ONCE)
-    if (keys.length === 0) return []
+    if (keys.length === 0) return { commands: [], gone: [] }
     const ends = await this.source().expiries(
       keys[0].db,
       keys.map(({ key }) => key),
     )
-    return keys.map(({ db, key, endsAt }, i): ChangeRecord => {
-      const expireAt = ends[i] === -1 ? endsAt || Date.now() + GONE_MS : ends[i]
-      const argv =
-        expireAt === 0 ? [Buffer.from('PERSIST'), key] : [Buffer.from('PEXPIREAT'), key, Buffer.from(String(expireAt))]
-      return commandRecord(db, argv, 0)
-    })
+    const commands: ChangeRecord[] = []
+    const gone: DirtyKey[] = []
+    for (const [i, { db, key }] of keys.entries())
+      if (ends[i] === -1) gone.push({ db, key })
+      else commands.push(endCommand(db, key, ends[i]))
+    return { commands, gone }
   }
+}
+
+/** Gives a key an end, 0 = none. */
+export function endCommand(db: number, key: Buffer, end: number): ChangeRecord {
+  const argv = end === 0 ? [Buffer.from('PERSIST'), key] : [Buffer.from('PEXPIREAT'), key, Buffer.from(String(end))]
+  return commandRecord(db, argv, 0)
 }

@@ -18,11 +18,13 @@ import {
 import { commandSpecOf, hashTag, keySlot } from '@ferrite-migrate/protocol'
 import { ChangeRouter, commandRecord } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
-import { DirtySet } from './dirty-set.js'
 import type { EngineOptions } from './engine.js'
-import { HeldExpiries } from './held-expiries.js'
+import { ExpiryGuard } from './expiry-guard.js'
+import { endCommand, HeldExpiries } from './held-expiries.js'
 import type { LanePool } from './lane-pool.js'
+import { PendingKeys } from './pending-keys.js'
 import { PositionQueue } from './position-queue.js'
+import { PostponedEnds } from './postponed-ends.js'
 import { printableKey } from './progress.js'
 import { SnapshotDifference } from './snapshot-difference.js'
 import { CollisionGuard } from './transform/collision-guard.js'
@@ -30,6 +32,8 @@ import { type RenamedCommands, renameCommands } from './transform/renamed-comman
 import { VanishedKeys } from './vanished-keys.js'
 
 const READ_AT_ONCE = 1000
+/** What the source no longer has may still be used by commands on their way. */
+const GONE_MS = 500
 const DIRTY_RETRY_MS = 1000
 const TAGS_SEEN = 10_000
 
@@ -54,23 +58,25 @@ export class ShardRun {
   private readonly shard: Shard
   private readonly lane: number
   private readonly wentLive: () => void
-  /** Under replay: keys whose commands are not replayed until `handoff`. Under state: keys to read. */
-  private readonly dirty = new DirtySet()
+  /** Under replay: keys whose commands are not replayed. Under state: keys to read. */
+  private readonly dirty = new PendingKeys()
   private readonly router: ChangeRouter
   /** Looks for keys that get one name; null = the rules keep names apart. */
   private readonly collisions: CollisionGuard | null
   /** Keys whose hash tags are still looked at. */
   private tagsToSee = TAGS_SEEN
-  private handoff: Position | null = null
   /** The last position that is durable. */
   private position: Position | null = null
   private syncs = 0
+  private syncedAt = 0
   /** Where reading was asked to go on. */
   private from: Position | undefined
   private readonly vanished: VanishedKeys
   private difference: SnapshotDifference | null = null
   private readonly positions = new PositionQueue((position) => this.durable(position))
   private readonly held: HeldExpiries
+  private readonly postponed: PostponedEnds
+  private readonly guard: ExpiryGuard
   private nextLane = 0
   private readonly healed = new Set<string>()
   private settling = false
@@ -89,6 +95,7 @@ export class ShardRun {
     this.lane = lane
     this.wentLive = wentLive
     this.held = new HeldExpiries(options, () => this.sourceReader())
+    this.postponed = new PostponedEnds(options)
     this.vanished = new VanishedKeys(options, lanes, lane)
     const { transform, config } = options
     this.collisions = transform.injective
@@ -109,7 +116,8 @@ export class ShardRun {
       this.held.keys,
     )
     // An expiry is held only where the source can be asked for it later.
-    this.router.holding = options.source.reader !== undefined
+    this.router.ends = options.source.reader !== undefined ? 'hold' : 'postpone'
+    this.guard = new ExpiryGuard(options, shard, this.dirty)
   }
 
   async run(): Promise<void> {
@@ -126,10 +134,12 @@ export class ShardRun {
         }
       }
       await this.lanes.drain()
-      await this.finishDirty()
       await this.releaseHeld()
+      await this.finishDirty()
+      await this.restoreEnds()
     } finally {
       this.over = true
+      await this.guard.close()
       await this.reader?.close()
       await this.difference?.close()
     }
@@ -176,7 +186,6 @@ export class ShardRun {
   private async afterTargetLoss(error: MigrateError): Promise<Position | undefined> {
     const { target, id, apply, onNote, config, signal } = this.options
     await this.lanes.recover()
-    this.handoff = null
     const deadline = Date.now() + config.syncTimeoutMs
     for (;;) {
       try {
@@ -188,6 +197,7 @@ export class ShardRun {
           `${error.message}: ${checkpoint ? 'going on from the checkpoint at the target' : 'copying again'}`,
         )
         if (checkpoint === undefined) return undefined
+        this.guard.begin()
         this.dirty.clear()
         for (const { db, key } of checkpoint.dirty) this.dirty.add(db, key)
         return checkpoint.position
@@ -218,6 +228,8 @@ export class ShardRun {
           return true
         }
         if (event.position !== undefined) await this.checkpointOnly(event.position)
+        if (this.held.cover(Date.now() - this.syncedAt)) this.guard.fresh()
+        else this.guard.begin()
         this.wentLive()
         return true
       case 'changes':
@@ -251,6 +263,7 @@ export class ShardRun {
       return
     }
     this.syncs++
+    this.syncedAt = Date.now()
     this.sweeping = false
     this.options.onSync(mode)
     if (mode === 'partial') {
@@ -259,6 +272,7 @@ export class ShardRun {
       if (this.options.config.mode === 'snapshot') this.options.onPhase('INITIAL_SYNC')
       else {
         await this.held.find()
+        this.guard.begin()
         this.wentLive()
       }
       return
@@ -293,10 +307,7 @@ export class ShardRun {
   private async snapshot(event: SnapshotEvent): Promise<void> {
     const { filter, progress, config, transform } = this.options
     const passed = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
-    const taken =
-      this.router.holding && this.options.apply === 'replay' && config.mode !== 'snapshot'
-        ? this.held.hold(passed)
-        : passed
+    const taken = this.withLaterEnds(passed)
     const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1 || this.sweeping)
     const onConflict = overwrites ? 'replace' : config.onConflict
     const reached = this.positions.enter(event.position)
@@ -361,6 +372,20 @@ export class ShardRun {
         })
   }
 
+  /** A target must not end keys that commands still to come will renew. */
+  private withLaterEnds(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
+    const { apply, config } = this.options
+    if (apply !== 'replay' || config.mode === 'snapshot') return records
+    switch (this.router.ends) {
+      case 'hold':
+        return this.held.hold(records)
+      case 'postpone':
+        return this.postponed.postpone(records)
+      default:
+        return records
+    }
+  }
+
   /** Records of the snapshot as the target gets them. */
   private async toTarget(records: readonly SnapshotRecord[]): Promise<readonly SnapshotRecord[]> {
     const { transform } = this.options
@@ -399,16 +424,38 @@ export class ShardRun {
   /** No expiry is held from now on; resolves when every held key has its own again. */
   async settle(): Promise<void> {
     this.settling = true
-    this.router.holding = false
+    if (this.router.ends === 'hold') this.router.ends = this.shard.readAt === undefined ? 'keep' : 'read'
     while (this.held.keys.size > 0 && !this.over) await sleep(10)
   }
 
   private async releaseHeld(): Promise<void> {
-    for (let commands = await this.held.release(); commands.length > 0; commands = await this.held.release()) {
-      const { records } = await this.named(commands)
-      await this.lanes.write({ kind: 'changes', lane: this.lane, records })
-      await this.lanes.drain()
+    while (this.held.keys.size > 0) {
+      const { commands, gone } = await this.held.release()
+      if (this.shard.readAt === undefined) {
+        const soon = Date.now() + GONE_MS
+        await this.writeEnds([...commands, ...gone.map(({ db, key }) => endCommand(db, key, soon))])
+        continue
+      }
+      await this.writeEnds(commands)
+      if (gone.length === 0) continue
+      for (const { db, key } of gone) this.dirty.again(db, key)
     }
+  }
+
+  /** The whole file is replayed: what was put off comes back. */
+  private async restoreEnds(): Promise<void> {
+    if (this.router.ends !== 'postpone' || this.options.apply !== 'replay' || this.options.signal.aborted) return
+    for await (const commands of this.postponed.restore())
+      await this.lanes.write({ kind: 'changes', lane: this.lane, records: commands })
+    await this.lanes.drain()
+  }
+
+  /** @param commands by the names of the source */
+  private async writeEnds(commands: readonly ChangeRecord[]): Promise<void> {
+    if (commands.length === 0) return
+    const { records } = await this.named(commands)
+    await this.lanes.write({ kind: 'changes', lane: this.lane, records })
+    await this.lanes.drain()
   }
 
   /** One key always goes through one lane. */
@@ -444,6 +491,14 @@ export class ShardRun {
   private async changes(event: ChangesEvent): Promise<boolean> {
     const { apply, progress, onNote } = this.options
     if (this.track !== null) for (const record of event.records) this.track.add(record)
+    if (apply === 'replay' && !(await this.guard.look(event))) {
+      onNote(
+        'resync',
+        'too many keys may have ended at the target meanwhile: full resync, of which only what differs is written',
+      )
+      event.release?.()
+      return false
+    }
     const routed = this.router.route(event.records)
     this.held.note()
     for (const name of routed.ignored) progress.leaveOut(`command ${name}`, null)
@@ -458,12 +513,8 @@ export class ShardRun {
       for (const { db, key } of renamed.dirty) this.dirty.add(db, key)
       let forward = renamed.records
       if (routed.flush !== null) forward = [...(await this.flushCommands(routed.flush)), ...forward]
-      const moved = this.dirty.size + this.held.keys.size > 0 && this.followMoves(forward)
-      if (moved || routed.dirty.length + renamed.dirty.length > 0) this.handoff = null
-      else if (this.handoff !== null && this.covers(event.position, this.handoff)) {
-        this.dirty.clear()
-        this.handoff = null
-      }
+      if (this.dirty.size + this.held.keys.size > 0 && this.followMoves(forward)) this.dirty.allAgain()
+      if (this.dirty.size > 0) this.dirty.reached((place) => this.covers(event.position, place))
       if (event.byteLength === 0 && forward.length === 0) event.release?.()
       else
         await this.lanes.write(
@@ -478,7 +529,7 @@ export class ShardRun {
         )
       if (this.stop !== null) await this.standStill(event.position)
       if (this.settling && this.held.keys.size > 0) await this.releaseHeld()
-      if (this.dirty.size > 0 && this.handoff === null) await this.handOver(event.position)
+      if (!this.dirty.allRead) await this.handOver(event.position)
       return true
     }
     for (const { db, key } of routed.dirty) this.dirty.add(db, key)
@@ -506,9 +557,9 @@ export class ShardRun {
       if (kind === 'flush') continue
       const [a, b] = record.argv.slice(1).map((argument) => Number(argument.toString('latin1')))
       for (const set of [this.dirty, this.held.keys])
-        for (const { db, key, endsAt } of [...set]) {
-          if (db === a) set.add(b, key, endsAt)
-          else if (db === b) set.add(a, key, endsAt)
+        for (const { db, key } of [...set]) {
+          if (db === a) set.add(b, key)
+          else if (db === b) set.add(a, key)
         }
     }
     return moved
@@ -524,7 +575,7 @@ export class ShardRun {
     return renamed
   }
 
-  /** Under replay: writes the current value of the dirty keys and remembers up to where their commands are in it. */
+  /** Under replay: writes the current value of dirty keys and remembers up to where their commands are in it. */
   private async handOver(current: Position): Promise<void> {
     if (this.shard.readAt === undefined)
       throw new MigrateError(
@@ -534,17 +585,17 @@ export class ShardRun {
       )
     // What is under way may still fail and make more keys dirty: they belong to this reading.
     await this.lanes.drain()
-    const keys = [...this.dirty]
+    const keys = this.dirty.unread()
     const result = await this.shard.readAt(keys)
     await this.writeValues(keys, result.records)
-    if (this.covers(current, result.position)) this.dirty.clear()
-    else this.handoff = result.position
+    this.dirty.read(result.position, keys)
+    this.dirty.reached((place) => this.covers(current, place))
   }
 
   /** The stream ended while keys still wait for their reading (a command of the last batch failed): reads them now. */
   private async finishDirty(): Promise<void> {
-    if (this.options.apply !== 'replay' || this.dirty.size === 0 || this.handoff !== null) return
-    const keys = [...this.dirty]
+    if (this.options.apply !== 'replay' || this.dirty.allRead) return
+    const keys = this.dirty.unread()
     await this.writeValues(keys, await this.readDirty(keys))
     // Their values are newer than the position now: whoever goes on from there must read them again.
     if (this.position !== null) await this.checkpointOnly(this.position)
@@ -567,8 +618,7 @@ export class ShardRun {
         this.healed.add(kind)
         this.options.onNote('healed', `${reason} (${printableKey(key)} and others like it): such keys are read again`)
       }
-      this.dirty.add(original.db, original.key)
-      this.handoff = null
+      this.dirty.again(original.db, original.key)
     }
   }
 

@@ -124,8 +124,26 @@ describe('change router', () => {
     expect(held.has(0, Buffer.from('k2'))).toBe(true)
     router.route([command('DEL', 'k2')])
     expect(held.has(0, Buffer.from('k2'))).toBe(false)
-    router.holding = false
+    router.ends = 'read'
     expect(words(router.route([command('PEXPIREAT', 'k', soon)]).forward[0])).toBe(`PEXPIREAT k ${soon}`)
+    const atOnce = router.route([command('PEXPIREAT', 'k', String(Date.now() + 10))])
+    expect([atOnce.forward.length, atOnce.dirty.map(({ key }) => String(key))]).toEqual([0, ['k']])
+  })
+  it('takes conditions off an expiry: at the target they would be held against another one', () => {
+    const { router } = make()
+    const later = String(Date.now() + 3_600_000)
+    const routed = router.route([command('PEXPIREAT', 'k', later, 'GT'), command('PEXPIREAT', 'k', later)])
+    expect(routed.forward.map(words)).toEqual([`PEXPIREAT k ${later}`, `PEXPIREAT k ${later}`])
+  })
+  it('puts ends of a file off that have passed or are near', () => {
+    const { router } = make()
+    router.ends = 'postpone'
+    const far = String(Date.now() + 90 * 3_600_000)
+    const routed = router.route([
+      command('SET', 'k', 'v', 'PXAT', '1700000000000'),
+      command('PEXPIREAT', 'k', far, 'NX'),
+    ])
+    expect(routed.forward.map(words)).toEqual(['SET k v PXAT 101700000000000', `PEXPIREAT k ${far}`])
   })
   it('turns relative expiries into absolute ones', () => {
     const { router } = make({ relativeExpiry: true })

@@ -1,10 +1,11 @@
 /**
  * Rewrites a command whose time to live counts from now into commands with absolute times, for streams of servers before
  * Redis 7, which send EXPIRE, SETEX and SET … EX as the client wrote them.
- * @param receivedAt ms of the source's clock
+ * @param receivedAt ms of the source's clock; 0 = unknown
  * @returns the commands to write instead, or null when the command holds no relative expiry
  */
 export function absoluteExpiry(name: string, argv: readonly Buffer[], receivedAt: number): Buffer[][] | null {
+  if (receivedAt === 0) return null
   const number = (at: number): number => Number(argv[at]?.toString('latin1'))
   const text = (value: string | number): Buffer => Buffer.from(String(value), 'latin1')
   const deadline = (key: Buffer, ms: number): Buffer[] => [text('PEXPIREAT'), key, text(Math.round(receivedAt + ms))]
@@ -17,7 +18,7 @@ export function absoluteExpiry(name: string, argv: readonly Buffer[], receivedAt
       return [[text('SET'), argv[1], argv[3]], deadline(argv[1], number(2) * (name === 'SETEX' ? 1000 : 1))]
     case 'SET':
     case 'GETEX': {
-      const at = argv.findIndex((word, i) => i >= (name === 'SET' ? 3 : 2) && /^p?ex$/i.test(word.toString('latin1')))
+      const at = argv.findIndex((word, i) => i >= (name === 'SET' ? 3 : 2) && /^[ep]x$/i.test(word.toString('latin1')))
       if (at < 0 || at + 1 >= argv.length) return null
       const ms = number(at + 1) * (argv[at].length === 2 && /^ex$/i.test(argv[at].toString('latin1')) ? 1000 : 1)
       const rest = [...argv.slice(0, at), ...argv.slice(at + 2)]
@@ -46,7 +47,9 @@ export function expiryArgument(name: string, argv: readonly Buffer[]): { at: num
         : null
     case 'SET':
     case 'GETEX': {
-      const at = argv.findIndex((word, i) => i >= (name === 'SET' ? 3 : 2) && /^p?exat$/i.test(word.toString('latin1')))
+      const at = argv.findIndex(
+        (word, i) => i >= (name === 'SET' ? 3 : 2) && /^[ep]xat$/i.test(word.toString('latin1')),
+      )
       return at < 0 || at + 1 >= argv.length
         ? null
         : { at: at + 1, unit: /^p/i.test(argv[at].toString('latin1')) ? 1 : 1000 }

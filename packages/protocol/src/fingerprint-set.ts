@@ -27,6 +27,11 @@ export class FingerprintSet {
   private used = 0
   private readonly print = new KeyFingerprint()
 
+  /** Keys in it. */
+  get size(): number {
+    return this.used
+  }
+
   private static place(slots: Int32Array, a: number, b: number): number {
     const mask = slots.length / 2 - 1
     for (let at = (a ^ b) & mask; ; at = (at + 1) & mask) {

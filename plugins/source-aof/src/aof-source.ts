@@ -14,6 +14,9 @@ import { AofShard } from './aof-shard.js'
 import { RebuiltShard } from './rebuilt-shard.js'
 import { RebuiltState } from './rebuilt-state.js'
 
+/** Commands whose time to live counts from when they run; servers write them with absolute times, other tools may not. */
+const RELATIVE = new Set(['EXPIRE', 'PEXPIRE', 'SETEX', 'PSETEX'])
+
 /** An append-only file as a source: its commands as changes, or the state they lead to as a snapshot. */
 export class AofSource implements Source {
   readonly capabilities: SourceCapabilities
@@ -21,6 +24,8 @@ export class AofSource implements Source {
   readonly description: Readonly<Record<string, string>>
   /** Only a rebuilt state can be read key by key. */
   readonly reader?: () => KeyReader
+  /** Where there are time marks, they tell when a command ran. */
+  readonly relativeExpiry: boolean
   private readonly inspection: AofInspection
   private readonly state: RebuiltState | null
 
@@ -29,6 +34,7 @@ export class AofSource implements Source {
     const batchSize = Number(options['batch-size'])
     this.inspection = inspection
     this.state = state
+    this.relativeExpiry = inspection.firstMark !== null
     if (state !== null) this.reader = () => state.reader()
     this.capabilities =
       state === null
@@ -84,13 +90,23 @@ export class AofSource implements Source {
   }
 
   async preflight(): Promise<readonly Finding[]> {
-    const { truncatedBytes, unfinishedMulti, firstMark, lastMark, commands, rdbKeys } = this.inspection
+    const { truncatedBytes, unfinishedMulti, firstMark, lastMark, commands, rdbKeys, byName } = this.inspection
+    const relative = byName.reduce((sum, { name, count }) => sum + (RELATIVE.has(name) ? count : 0), 0)
     const marks =
       firstMark === null || lastMark === null
         ? 'no time marks'
         : `written from ${new Date(firstMark).toISOString()} to ${new Date(lastMark).toISOString()}`
     return [
       { level: 'info', code: 'source-aof', text: `${commands} commands after ${rdbKeys} keys of an RDB, ${marks}` },
+      ...(relative === 0 || firstMark !== null
+        ? []
+        : [
+            {
+              level: 'warn' as const,
+              code: 'source-relative-expiry',
+              text: `${relative} commands set times to live that count from when they ran, which a file without time marks does not tell: they count from now`,
+            },
+          ]),
       ...(truncatedBytes === 0
         ? []
         : [

@@ -1,11 +1,13 @@
-import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { MigrateError, type PackedChange } from '@ferrite-migrate/contracts'
 import { FileFeed } from '@ferrite-migrate/files'
-import { AofReader, commandSpecOf, RdbReader, ReplyCounter, RespWriter, touchedKeys } from '@ferrite-migrate/protocol'
-import { type Endpoint, RedisKeyReader, RedisLink } from '@ferrite-migrate/redis'
+import { AofReader, absoluteExpiry, commandSpecOf, RdbReader, RespWriter, touchedKeys } from '@ferrite-migrate/protocol'
+import { RedisKeyReader } from '@ferrite-migrate/redis'
 import type { AofFile } from './aof-files.js'
 import { openPart } from './aof-part.js'
-import { ScratchServer } from './scratch-server.js'
+import { SCRATCH_FILE, ScratchServer } from './scratch-server.js'
 
 export interface RebuildOptions {
   readonly files: readonly AofFile[]
@@ -39,15 +41,10 @@ export class RebuiltState {
     const { files, scratch, directory, after } = options
     const first = files[0]
     const rdbBytes = first === undefined ? 0 : await rdbLength(first)
-    const server = await ScratchServer.start(scratch, directory, rdbBytes === 0 ? null : head(first.path, rdbBytes))
     const touched = after === undefined ? null : new Set<string>()
-    try {
-      await replay(server.endpoint, options, rdbBytes, touched)
-      return new RebuiltState(server, touched)
-    } catch (error) {
-      await server.stop()
-      throw error
-    }
+    const path = join(directory, SCRATCH_FILE)
+    await pipeline(loadable(options, rdbBytes, touched), createWriteStream(path))
+    return new RebuiltState(await ScratchServer.start(scratch, directory), touched)
   }
 
   reader(): RedisKeyReader {
@@ -88,78 +85,42 @@ async function* head(path: string, length: number): AsyncGenerator<Buffer> {
   }
 }
 
-async function replay(
-  endpoint: Endpoint,
+/** Writes what the state is rebuilt from as one file: the RDB, and all commands up to the moment. */
+async function* loadable(
   options: RebuildOptions,
   rdbBytes: number,
   touched: Set<string> | null,
-): Promise<void> {
-  const link = await RedisLink.open(endpoint)
+): AsyncGenerator<Buffer> {
+  if (rdbBytes > 0) yield* head(options.files[0].path, rdbBytes)
   const out = new RespWriter(1 << 20)
-  const refused: string[] = []
-  let sent = 0
-  let answered = 0
-  let wake: (() => void) | null = null
-  const counter = new ReplyCounter(
-    (_index, _inner, text) => {
-      if (refused.length < 3) refused.push(text)
-    },
-    () => undefined,
-    () => {
-      answered++
-      wake?.()
-    },
-  )
-  link.takeOver((data) => counter.push(data))
   let db = 0
-  const send = async (records: readonly PackedChange[]): Promise<void> => {
-    for (const record of records) {
-      if (record.db !== db) {
-        out.call('SELECT', record.db)
-        db = record.db
-        sent++
-      }
-      out.raw(record.data, record.start, record.end)
-      sent++
-    }
-    if (!link.send(out.take())) await Promise.race([once(link.socket, 'drain'), link.closed])
-  }
-  try {
-    for (const [index, file] of options.files.entries()) {
-      const skip = index === 0 ? rdbBytes : 0
-      const { feed, window } = await openPart(file, skip)
-      try {
-        const reader = new AofReader(window, {
-          offset: skip,
-          ...(options.before === undefined ? {} : { before: options.before }),
-        })
-        for await (const batch of reader.read()) {
-          await send(batch.records)
-          if (touched !== null && batch.time > options.after!) for (const record of batch.records) note(record, touched)
-          batch.release()
-          if (options.signal.aborted) return
-        }
-        if (reader.end?.stopped) break
-      } finally {
-        await feed.close()
-      }
-    }
-    while (answered < sent) {
-      const more = new Promise<void>((resolve) => {
-        wake = resolve
+  for (const [index, file] of options.files.entries()) {
+    const skip = index === 0 ? rdbBytes : 0
+    const { feed, window } = await openPart(file, skip)
+    try {
+      const reader = new AofReader(window, {
+        offset: skip,
+        ...(options.before === undefined ? {} : { before: options.before }),
       })
-      const gone = await Promise.race([more.then(() => false), link.closed.then(() => true)])
-      if (gone)
-        throw new MigrateError('FM_AOF_SCRATCH', 'the server that rebuilds the state ended', 'It may lack memory.')
+      for await (const batch of reader.read()) {
+        for (const record of batch.records) {
+          if (record.db !== db || out.at === 0) out.call('SELECT', record.db)
+          db = record.db
+          const absolute = commandSpecOf(record.name).relativeExpiry
+            ? absoluteExpiry(record.name, record.argv, batch.time)
+            : null
+          if (absolute === null) out.raw(record.data, record.start, record.end)
+          else for (const argv of absolute) out.call(...argv)
+        }
+        if (touched !== null && batch.time > options.after!) for (const record of batch.records) note(record, touched)
+        batch.release()
+        if (options.signal.aborted) return
+        yield out.take()
+      }
+      if (reader.end?.stopped) break
+    } finally {
+      await feed.close()
     }
-    if (refused.length > 0)
-      throw new MigrateError(
-        'FM_AOF_SCRATCH',
-        `the server that rebuilds the state refused a command: ${refused[0].slice(0, 160)}`,
-        'Give one that is as new as the server that wrote the file: --source-option scratch=/path/redis-server.',
-      )
-  } finally {
-    link.close()
   }
 }
 

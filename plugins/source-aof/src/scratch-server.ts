@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { type Endpoint, parseEndpoint, RedisLink, retrying } from '@ferrite-migrate/redis'
+import { type Endpoint, parseEndpoint, RedisLink, readInfo, retrying } from '@ferrite-migrate/redis'
 
 const PROGRAMS = ['redis-server', 'valkey-server']
 const STARTS_WITHIN_MS = 10 * 60_000
+/** What the server loads: while it does, it ends no key, as the one that wrote the file did not. */
+export const SCRATCH_FILE = 'scratch.aof'
 
 /**
  * A server of our own, on a socket in a directory of our own, in which a state is rebuilt by those whose commands they
@@ -25,15 +25,10 @@ export class ScratchServer {
   }
 
   /**
-   * @param rdb bytes of an RDB that it starts with, null = empty
-   * @throws MigrateError FM_AOF_SCRATCH when there is no such program, or it cannot load the RDB
+   * @param directory that holds `SCRATCH_FILE`, an append-only file (with or without an RDB at its start), to load
+   * @throws MigrateError FM_AOF_SCRATCH when there is no such program, or it cannot load the file
    */
-  static async start(
-    program: string | undefined,
-    directory: string,
-    rdb: AsyncIterable<Buffer> | null,
-  ): Promise<ScratchServer> {
-    if (rdb !== null) await pipeline(rdb, createWriteStream(join(directory, 'scratch.rdb')))
+  static async start(program: string | undefined, directory: string): Promise<ScratchServer> {
     for (const name of program === undefined ? PROGRAMS : [program]) {
       const server = await ScratchServer.launch(name, directory)
       if (server !== null) return server
@@ -57,12 +52,16 @@ export class ScratchServer {
         socket,
         '--dir',
         directory,
-        '--dbfilename',
-        'scratch.rdb',
+        '--appendfilename',
+        SCRATCH_FILE,
         '--save',
         '',
         '--appendonly',
+        'yes',
+        '--appendfsync',
         'no',
+        '--auto-aof-rewrite-percentage',
+        '0',
         '--databases',
         '256',
       ],
@@ -85,10 +84,15 @@ export class ScratchServer {
     child.once('exit', () => gone.abort())
     try {
       const link = await retrying(() => RedisLink.open(endpoint), { timeoutMs: STARTS_WITHIN_MS, signal: gone.signal })
-      link.close()
+      try {
+        await server.refuseErrors(link)
+      } finally {
+        link.close()
+      }
       return server
     } catch (cause) {
       await server.stop()
+      if (cause instanceof MigrateError && cause.code === 'FM_AOF_SCRATCH') throw cause
       throw new MigrateError(
         'FM_AOF_SCRATCH',
         `the server to rebuild the state in did not start: ${server.output().trim().split('\n').slice(-2).join(' ').slice(-300)}`,
@@ -98,10 +102,22 @@ export class ScratchServer {
     }
   }
 
+  /** A command that fails while it is loaded does not keep a server from starting. */
+  private async refuseErrors(link: RedisLink): Promise<void> {
+    const errors = [...(await readInfo(link, 'errorstats'))].filter(([name]) => name !== 'errorstat_LOADING')
+    if (errors.length === 0) return
+    const told = /CRITICAL[^\n]*/.exec(this.output())?.[0] ?? errors.map(([name]) => name).join(', ')
+    throw new MigrateError(
+      'FM_AOF_SCRATCH',
+      `the server that rebuilds the state refused a command: ${told.slice(0, 200)}`,
+      'Give one that is as new as the server that wrote the file: --source-option scratch=/path/redis-server.',
+    )
+  }
+
   async stop(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const gone = new Promise((resolve) => this.child.once('exit', resolve))
     this.child.kill('SIGKILL')
-    await Promise.race([gone, sleep(5000)])
+    await Promise.race([gone, sleep(5000, undefined, { ref: false })])
   }
 }

@@ -1,0 +1,267 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
+import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
+import { TestServer } from '@ferrite-migrate/servers'
+import { afterEach, describe, expect, it } from 'vitest'
+import { caughtUp, command, differences, migrateLive, migration, stateDir } from './run.js'
+import { cli } from './tool.js'
+
+const stops: (() => Promise<void>)[] = []
+async function start(options = {}): Promise<TestServer> {
+  const server = await TestServer.start(options)
+  stops.push(() => server.stop())
+  return server
+}
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop()
+})
+
+const KEYS = 40
+const TTL_MS = 1500
+
+/** Counters, lists and hashes that end soon and whose source keeps renewing them, after they were counted up. */
+async function renew(url: string, until: () => boolean): Promise<void> {
+  const link = await RedisLink.open(parseEndpoint(url))
+  try {
+    for (let round = 0; !until(); round++) {
+      await link.pipeline((out) => {
+        for (let i = 0; i < KEYS; i++) {
+          // Counted before renewed: a target on which the key has ended would start again from one.
+          out.call('INCR', `count:${i}`)
+          out.call('RPUSH', `list:${i}`, round)
+          out.call('HSET', `hash:${i}`, `f${round}`, 'v')
+          for (const type of ['count', 'list', 'hash']) out.call('PEXPIRE', `${type}:${i}`, TTL_MS)
+          out.call('PEXPIRE', `silent:${i}`, TTL_MS)
+        }
+        return KEYS * 7
+      })
+      await sleep(TTL_MS / 5)
+    }
+    // So that their ends cannot hide a difference.
+    await link.pipeline((out) => {
+      for (let i = 0; i < KEYS; i++)
+        for (const type of ['count', 'list', 'hash', 'silent']) out.call('PERSIST', `${type}:${i}`)
+      return KEYS * 4
+    })
+  } finally {
+    link.close()
+  }
+}
+
+async function fill(url: string): Promise<void> {
+  for (let i = 0; i < KEYS; i++) await command(url, 'SET', `silent:${i}`, 'v', 'PX', TTL_MS)
+}
+
+describe('keys that the source renews', () => {
+  it('outlive a stop that is longer than they live', async () => {
+    const source = await start({ args: ['--repl-backlog-size', '64mb'] })
+    const target = await start()
+    const state = stateDir()
+    await fill(source.url)
+    let over = false
+    const renewing = renew(source.url, () => over)
+    const first = migration({ source: source.url, target: target.url, stateDir: state, id: 'm' })
+    const done = first.start()
+    await caughtUp(first, source.url)
+    first.stop()
+    await done
+    await sleep(TTL_MS * 2)
+    const second = migration({ source: source.url, target: target.url, stateDir: state, id: 'm', resume: true })
+    const again = second.start()
+    await caughtUp(second, source.url)
+    over = true
+    await renewing
+    await caughtUp(second, source.url)
+    second.stop()
+    expect((await again).notes.filter(({ type }) => type === 'resync')).toEqual([])
+    expect(await command(source.url, 'DBSIZE')).toBe(KEYS * 4 + 1)
+    expect(await differences(source.url, target.url)).toEqual([])
+  })
+
+  it('outlive it by a full resync where they are many', async () => {
+    const source = await start({ args: ['--repl-backlog-size', '64mb'] })
+    const target = await start()
+    const state = stateDir()
+    const link = await RedisLink.open(parseEndpoint(source.url))
+    const many = async (name: 'SET' | 'PEXPIRE'): Promise<void> => {
+      await link.pipeline((out) => {
+        for (let i = 0; i < 6000; i++)
+          if (name === 'SET') out.call('SET', `session:${i}`, 'v', 'PX', TTL_MS)
+          else out.call('PEXPIRE', `session:${i}`, TTL_MS)
+        return 6000
+      })
+    }
+    await many('SET')
+    let over = false
+    const renewing = (async () => {
+      for (; !over; await sleep(TTL_MS / 5)) await many('PEXPIRE')
+    })()
+    const first = migration({ source: source.url, target: target.url, stateDir: state, id: 'm' })
+    const done = first.start()
+    await caughtUp(first, source.url)
+    first.stop()
+    await done
+    await sleep(TTL_MS * 2)
+    const second = migration({ source: source.url, target: target.url, stateDir: state, id: 'm', resume: true })
+    const again = second.start()
+    await caughtUp(second, source.url)
+    over = true
+    await renewing
+    for (let i = 0; i < 6000; i++) await link.call('PERSIST', `session:${i}`)
+    link.close()
+    await caughtUp(second, source.url)
+    second.stop()
+    expect((await again).notes.map(({ type }) => type)).toContain('resync')
+    expect(await command(source.url, 'DBSIZE')).toBe(6001)
+    expect(await differences(source.url, target.url)).toEqual([])
+  })
+
+  it('outlive a target that is away for longer than they live', async () => {
+    const source = await start({ args: ['--repl-backlog-size', '64mb'] })
+    const target = await start({ persistent: true })
+    await fill(source.url)
+    let over = false
+    const renewing = renew(source.url, () => over)
+    const run = migration({ source: source.url, target: target.url })
+    const done = run.start()
+    await caughtUp(run, source.url)
+    await target.kill()
+    await sleep(TTL_MS * 2)
+    await target.launch()
+    await sleep(500)
+    over = true
+    await renewing
+    await caughtUp(run, source.url)
+    run.stop()
+    await done
+    expect(await differences(source.url, target.url)).toEqual([])
+  })
+
+  it('that ended at the source without a word yet are not left behind', async () => {
+    const source = await start({ args: ['--enable-debug-command', 'yes'] })
+    const target = await start()
+    // Nothing tells of an end but the source's own sweep, which is kept from running.
+    await command(source.url, 'DEBUG', 'SET-ACTIVE-EXPIRE', '0')
+    for (let i = 0; i < 20; i++) await command(source.url, 'SET', `long:${i}`, 'v', 'EX', 600)
+    const run = migration({ source: source.url, target: target.url })
+    const done = run.start()
+    await caughtUp(run, source.url)
+    for (let i = 0; i < 20; i++) {
+      await command(source.url, 'SET', `short:${i}`, 'v')
+      await command(source.url, 'PEXPIRE', `short:${i}`, 200)
+      await command(source.url, 'COPY', `short:${i}`, `long:${i}`, 'REPLACE')
+    }
+    await caughtUp(run, source.url)
+    await sleep(300)
+    run.stop()
+    await done
+    expect(await differences(source.url, target.url)).toEqual([])
+    const left = ((await command(target.url, 'KEYS', '*:*')) as Buffer[]).map(String)
+    expect(left.filter((key) => !key.startsWith('__'))).toEqual([])
+  })
+})
+
+const resp = (...argv: (string | number)[]): string =>
+  `*${argv.length}\r\n${argv.map((word) => `$${Buffer.byteLength(String(word))}\r\n${word}\r\n`).join('')}`
+
+/** What a server wrote an hour ago: keys that would have ended by now, and were renewed. */
+function oldFile(): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'fm-aof-')), 'appendonly.aof')
+  const now = Date.now()
+  const ago = now - 3_600_000
+  const later = now + 3_600_000
+  const mark = (at: number): string => `#TS:${Math.floor(at / 1000)}\r\n`
+  writeFileSync(
+    path,
+    mark(ago) +
+      resp('SELECT', 0) +
+      resp('SET', 'renewed', 'v', 'PXAT', ago + 1000) +
+      resp('PEXPIREAT', 'renewed', later) +
+      resp('SET', 'kept', 'v', 'PXAT', ago + 1000) +
+      resp('PERSIST', 'kept') +
+      resp('HSET', 'hash', 'a', '1') +
+      resp('PEXPIREAT', 'hash', ago + 5000) +
+      resp('HSET', 'hash', 'b', '2') +
+      resp('PEXPIREAT', 'hash', later, 'GT') +
+      resp('SET', 'moved', 'v', 'PXAT', ago + 1000) +
+      resp('RENAME', 'moved', 'stays') +
+      resp('PERSIST', 'stays') +
+      resp('SET', 'ended', 'v', 'PXAT', ago + 2000) +
+      resp('SET', 'ends', 'v', 'PXAT', later) +
+      resp('SETEX', 'counted', 7200, 'v') +
+      mark(now - 1_800_000) +
+      resp('SET', 'late', 'v'),
+  )
+  return path
+}
+
+describe('an append-only file with ends that have passed', () => {
+  const state = (): string[] => ['--state-dir', stateDir()]
+  const expected = ['counted', 'ends', 'hash', 'kept', 'late', 'renewed', 'stays']
+
+  async function check(url: string, names: readonly string[]): Promise<void> {
+    const keys = ((await command(url, 'KEYS', '*')) as Buffer[]).map(String).sort()
+    expect(keys).toEqual(names)
+    expect(((await command(url, 'HGETALL', 'hash')) as Buffer[]).map(String)).toEqual(['a', '1', 'b', '2'])
+    for (const [key, least] of Object.entries({
+      renewed: 3_500_000,
+      hash: 3_500_000,
+      ends: 3_500_000,
+      counted: 3_500_000,
+    })) {
+      const left = Number(await command(url, 'PTTL', key))
+      expect([key, left > least && left <= 3_600_000]).toEqual([key, true])
+    }
+    for (const key of ['kept', 'stays']) expect([key, await command(url, 'PTTL', key)]).toEqual([key, -1])
+  }
+
+  it('is replayed as it was', async () => {
+    const target = await start()
+    await command(target.url, 'SET', 'other', 'of somebody else', 'EX', 100)
+    const run = await cli(['import-aof', oldFile(), '--target', target.url, ...state()])
+    expect([run.code, run.output]).toEqual([0, expect.any(String)])
+    expect(Number(await command(target.url, 'TTL', 'other'))).toBeLessThanOrEqual(100)
+    await command(target.url, 'DEL', 'other')
+    await check(target.url, expected)
+  })
+
+  it('is rebuilt as it was', async () => {
+    const target = await start()
+    const emulator = await FerriteEmulator.start(parseEndpoint(target.url))
+    stops.push(() => emulator.stop())
+    const run = await cli(['import-aof', oldFile(), '--target', emulator.url, ...state()])
+    expect([run.code, run.output]).toEqual([0, expect.stringContaining('rebuilt in a server of our own')])
+    await check(target.url, expected)
+  })
+
+  it('is rebuilt for a moment of its past', async () => {
+    const target = await start()
+    const moment = new Date(Date.now() - 2_700_000).toISOString()
+    const run = await cli([
+      'import-aof',
+      oldFile(),
+      '--target',
+      target.url,
+      '--before',
+      moment,
+      '--rebuild',
+      ...state(),
+    ])
+    expect([run.code, run.output]).toEqual([0, expect.any(String)])
+    await check(
+      target.url,
+      expected.filter((key) => key !== 'late'),
+    )
+  })
+})
+
+it('a live run ends with the ends that its source has', async () => {
+  const source = await start()
+  const target = await start()
+  for (let i = 0; i < 200; i++) await command(source.url, 'SET', `k${i}`, 'v', 'EX', 30 + i)
+  await migrateLive({ source: source.url, target: target.url })
+  expect(await differences(source.url, target.url)).toEqual([])
+})

@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Random } from '@ferrite-migrate/bench'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
@@ -55,7 +56,68 @@ async function fill(url: string): Promise<void> {
   for (let i = 0; i < KEYS; i++) await command(url, 'SET', `silent:${i}`, 'v', 'PX', TTL_MS)
 }
 
+/** Short ends given, renewed, taken off and built upon at random. */
+async function writeShortLived(url: string, seed: number, seconds: number): Promise<void> {
+  const link = await RedisLink.open(parseEndpoint(url))
+  const random = new Random(seed)
+  const over = Date.now() + seconds * 1000
+  try {
+    for (let n = 0; Date.now() < over; n++) {
+      await link.pipeline((out) => {
+        for (let i = 0; i < 40; i++) {
+          const id = random.below(60)
+          const ms = [30, 200, 800, 2000, 4000][random.below(5)]
+          const commands = [
+            ['DEL', `n:${id}`],
+            ['SET', `t:${id}`, n, 'PX', ms],
+            ['SET', `t:${id}`, n, 'KEEPTTL'],
+            ['PERSIST', `n:${id}`],
+            ['INCR', `n:${id}`],
+            ['PEXPIRE', `n:${id}`, ms],
+            ['PEXPIRE', `t:${id}`, ms, 'GT'],
+            ['RPUSH', `l:${id}`, n],
+            ['PEXPIRE', `l:${id}`, ms],
+            ['RENAME', `l:${id}`, `l:${random.below(60)}`],
+          ]
+          out.call(...commands[random.below(commands.length)])
+        }
+        return 40
+      })
+      await sleep(15)
+    }
+  } finally {
+    link.close()
+  }
+}
+
 describe('keys that the source renews', () => {
+  it('are equal after stops at random under a writer of short ends', async () => {
+    const source = await start({ args: ['--repl-backlog-size', '64mb'] })
+    const target = await start()
+    const state = stateDir()
+    const random = new Random(7)
+    const writer = writeShortLived(source.url, 8, 9)
+    let over = false
+    void writer.then(() => {
+      over = true
+    })
+    for (let round = 0; !over; round++) {
+      const run = migration({ source: source.url, target: target.url, stateDir: state, id: 'm', resume: round > 0 })
+      const done = run.start()
+      await sleep(random.between(900, 1800))
+      run.stop()
+      await done
+      await sleep(random.between(0, 2500))
+    }
+    await writer
+    const last = migration({ source: source.url, target: target.url, stateDir: state, id: 'm', resume: true })
+    const done = last.start()
+    await caughtUp(last, source.url)
+    last.stop()
+    expect((await done).failures).toEqual([])
+    expect(await differences(source.url, target.url)).toEqual([])
+  })
+
   it('outlive a stop that is longer than they live', async () => {
     const source = await start({ args: ['--repl-backlog-size', '64mb'] })
     const target = await start()

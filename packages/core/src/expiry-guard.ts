@@ -8,6 +8,7 @@ import {
   type Shard,
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf, FingerprintSet, touchedKeys } from '@ferrite-migrate/protocol'
+import { DirtySet } from './dirty-set.js'
 import type { EngineOptions } from './engine.js'
 import type { PendingKeys } from './pending-keys.js'
 
@@ -22,6 +23,7 @@ const SOON_MS = 2000
 /** More keys that must be read than this, or made by commands than that, and reading everything again is less work. */
 const MOST_DIRTY = 4096
 const MOST_MADE = 4_000_000
+const MOST_UNSETTLED = 100_000
 
 /** Commands that give their keys a new value whatever was there. */
 const OVERWRITING = new Set(['DEL', 'UNLINK', 'MSET', 'SETEX', 'PSETEX', 'GETSET', 'RESTORE'])
@@ -47,10 +49,13 @@ export class ExpiryGuard {
   /** When changes last were up to date, or came at all. */
   private cameAt = Date.now()
   private reader: KeyReader | null = null
+  private sourceReader: KeyReader | null = null
   /** Keys found lately that end at no time. */
   private staying = new FingerprintSet()
   /** Keys that commands made while the guard stood. */
   private made = new FingerprintSet()
+  /** Made keys that the source had no more: their deletion may come late. */
+  private readonly unsettled = new DirtySet()
 
   constructor(options: EngineOptions, shard: Shard, dirty: PendingKeys) {
     this.options = options
@@ -74,10 +79,17 @@ export class ExpiryGuard {
     this.made = new FingerprintSet()
   }
 
+  /** The guard ends, or the stream does: what is still unsettled is read. */
+  settle(): void {
+    for (const { db, key } of this.unsettled) this.dirty.again(db, key)
+    this.unsettled.clear()
+  }
+
   async close(): Promise<void> {
-    const { reader } = this
+    const readers = [this.reader, this.sourceReader]
     this.reader = null
-    await reader?.close()
+    this.sourceReader = null
+    for (const reader of readers) await reader?.close()
   }
 
   /**
@@ -97,9 +109,10 @@ export class ExpiryGuard {
     } catch (error) {
       await this.close()
       if (!(error instanceof MigrateError) || !error.retryable) throw error
+      // Whichever end was lost: going on from the checkpoint waits for both.
       throw new MigrateError('FM_TARGET_LOST', error.message, error.hint, { retryable: true, cause: error })
     }
-    return this.dirty.size <= MOST_DIRTY && this.made.size <= MOST_MADE
+    return this.dirty.size <= MOST_DIRTY && this.made.size <= MOST_MADE && this.unsettled.size <= MOST_UNSETTLED
   }
 
   /** Finds out how late the stream is. */
@@ -115,6 +128,7 @@ export class ExpiryGuard {
     if (mark !== null && this.guarding && now - mark.at < CLOSE_MS) {
       this.guarding = false
       this.made = new FingerprintSet()
+      this.settle()
       await this.close()
     }
     try {
@@ -129,6 +143,7 @@ export class ExpiryGuard {
     const commands = records.flatMap((record) => this.commandOf(record) ?? [])
     const missing = await this.missing(commands)
     for (const { name, keys } of commands) {
+      if (name === 'DEL' || name === 'UNLINK') for (const { db, key } of keys) this.unsettled.delete(db, key)
       const absent = keys.filter(({ db, key }) => missing.has(db, key))
       const made = keys.some(({ db, key }) => this.made.has(db, key))
       const renews = RENEWING.has(name) && (made || absent.length > 0)
@@ -161,13 +176,33 @@ export class ExpiryGuard {
         indexes.map((i) => names[i]!.key),
       )
       const soon = Date.now() + SOON_MS
+      const absent: DirtyKey[] = []
       for (const [j, i] of indexes.entries()) {
         const { db: at, key } = keys[i]
         if (ends[j] === 0) this.staying.add(at, key)
-        else if (ends[j] < soon) missing.add(at, key)
+        else if (ends[j] < soon) {
+          missing.add(at, key)
+          absent.push(keys[i])
+        }
       }
+      await this.findUnsettled(absent)
     }
     return missing
+  }
+
+  /** What has ended at the source too is deleted there when it gets round to it. */
+  private async findUnsettled(keys: readonly DirtyKey[]): Promise<void> {
+    const reader = (this.sourceReader ??= this.options.source.reader?.() ?? null)
+    if (reader === null) return
+    const soon = Date.now() + SOON_MS
+    for (const db of new Set(keys.map((key) => key.db))) {
+      const here = keys.filter((key) => key.db === db)
+      const ends = await reader.expiries(
+        db,
+        here.map(({ key }) => key),
+      )
+      for (const [i, { key }] of here.entries()) if (ends[i] !== 0 && ends[i] < soon) this.unsettled.add(db, key)
+    }
   }
 
   /** A command and those of its keys that are not read anyway. */

@@ -135,6 +135,7 @@ export class ShardRun {
       }
       await this.lanes.drain()
       await this.releaseHeld()
+      this.guard.settle()
       await this.finishDirty()
       await this.restoreEnds()
     } finally {
@@ -585,10 +586,13 @@ export class ShardRun {
       )
     // What is under way may still fail and make more keys dirty: they belong to this reading.
     await this.lanes.drain()
-    const keys = this.dirty.unread()
-    const result = await this.shard.readAt(keys)
-    await this.writeValues(keys, result.records)
-    this.dirty.read(result.position, keys)
+    const unread = this.dirty.unread()
+    for (let at = 0; at < unread.length; at += READ_AT_ONCE) {
+      const keys = unread.slice(at, at + READ_AT_ONCE)
+      const { records, position } = await this.shard.readAt(keys)
+      await this.writeValues(keys, records)
+      this.dirty.read(position, keys)
+    }
     this.dirty.reached((place) => this.covers(current, place))
   }
 

@@ -203,7 +203,7 @@ describe('keys that the source renews', () => {
   })
 
   it('that ended at the source without a word yet are not left behind', async () => {
-    const source = await start({ args: ['--enable-debug-command', 'yes'] })
+    const source = await start()
     const target = await start()
     // Nothing tells of an end but the source's own sweep, which is kept from running.
     await command(source.url, 'DEBUG', 'SET-ACTIVE-EXPIRE', '0')

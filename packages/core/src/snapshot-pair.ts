@@ -5,6 +5,7 @@ import {
   type SnapshotRecord,
   type Source,
 } from '@ferrite-migrate/contracts'
+import { BucketSums } from './bucket-sums.js'
 import { DirtySet } from './dirty-set.js'
 import type { RecordFilter } from './key-filter.js'
 import { PairTable } from './pair-table.js'
@@ -12,7 +13,10 @@ import { RangeHash } from './range-hash.js'
 import type { Verifier, VerifyReport } from './verifier.js'
 
 /** Keys that must be looked at by value; more of them than this are better read all together. */
-const MOST_SUSPECTS = 200_000
+const MOST_SUSPECTS = 300_000
+/** One key of this number and one is sampled, by the low bits of its hash. */
+const SAMPLED = 255
+const ENOUGH_SAMPLES = 200
 
 export interface SnapshotPairOptions {
   readonly source: Source
@@ -31,24 +35,24 @@ export interface SnapshotPairOptions {
  */
 export async function verifySnapshots(options: SnapshotPairOptions, verifier: Verifier): Promise<VerifyReport | null> {
   const { source, target, readers, signal } = options
-  const pair = new SnapshotPair(options)
+  const sizes = await Promise.all(readers.map((reader) => reader.size()))
+  const pair = new SnapshotPair(
+    options,
+    Math.max(...sizes.map((size) => [...size.values()].reduce((a, b) => a + b, 0))),
+  )
   const stop = new AbortController()
   const both = AbortSignal.any([signal, stop.signal])
   try {
     await Promise.all([pair.read(source, 0, both), pair.read(target, 1, both)])
+    if (signal.aborted) return verifier.report(0, [], 0)
+    await pair.nameSuspects(readers)
   } catch (error) {
     stop.abort()
     if (error instanceof TooMany) return null
     throw error
   }
-  if (signal.aborted) return verifier.report(0, [], 0)
-  for (const side of [0, 1] as const) {
-    const { alone } = pair.table
-    if (alone[side] > MOST_SUSPECTS) return null
-    if (alone[side] > 0) await pair.nameAlone(readers[side], side)
-  }
   const report = await verifier.compareKeys([...pair.suspects])
-  const compared = pair.table.met + pair.table.alone[0] + pair.table.alone[1] + pair.outside
+  const compared = pair.seen[0] + report.missingSource
   const different = report.mismatched + report.missingSource + report.missingTarget
   return { ...report, compared, matching: compared - different }
 }
@@ -56,16 +60,19 @@ export async function verifySnapshots(options: SnapshotPairOptions, verifier: Ve
 class TooMany extends Error {}
 
 class SnapshotPair {
-  readonly table = new PairTable()
   readonly suspects = new DirtySet()
-  /** Keys that are not in the table, but among the suspects. */
-  outside = 0
+  /** Keys of each side. */
+  readonly seen: [number, number] = [0, 0]
   private readonly options: SnapshotPairOptions
+  private readonly sums: BucketSums
+  /** Some of the keys, to see early that too much differs. */
+  private readonly sample = new PairTable()
+  private differing = 0
   private readonly hash = new RangeHash()
-  private seen = 0
 
-  constructor(options: SnapshotPairOptions) {
+  constructor(options: SnapshotPairOptions, keys: number) {
     this.options = options
+    this.sums = new BucketSums(keys)
   }
 
   async read(end: Source, side: 0 | 1, signal: AbortSignal): Promise<void> {
@@ -77,26 +84,31 @@ class SnapshotPair {
           if (draining !== undefined) await draining
         }
         event.release?.()
-        if (side === 0) {
-          this.seen += event.records.length
-          this.options.onProgress?.(this.seen)
-        }
+        if (side === 0) this.options.onProgress?.(this.seen[0])
       }
   }
 
   private take(record: SnapshotRecord, side: 0 | 1): Promise<void> | undefined {
     if (!this.options.filter.takes(record)) return this.drain(record)
+    this.seen[side]++
     const { hash } = this
     if (!(record instanceof PackedRecord)) {
-      this.suspect(record.db, record.key, true)
+      this.suspect(record.db, record.key)
       return this.drain(record)
     }
     const { db, expireAt, type } = record
     hash.of(record.keyData, record.keyStart, record.keyEnd, db, 0)
     const { a, b } = hash
     hash.of(record.data, record.valueStart, record.valueEnd, type ^ (expireAt | 0), Math.floor(expireAt / 2 ** 32))
-    if (this.table.meet(a, b, hash.a, hash.b, side) === 'different') this.suspect(db, record.key, false)
+    this.sums.add(a, b, hash.a, hash.b, side === 0 ? 1 : -1)
+    if ((a & SAMPLED) === 0 && this.sample.meet(a, b, hash.a, hash.b, side) === 'different') this.tooMany()
     return undefined
+  }
+
+  private tooMany(): void {
+    this.differing++
+    const { met } = this.sample
+    if (met >= ENOUGH_SAMPLES && this.differing > met / 2) throw new TooMany()
   }
 
   /** Slices must be read to their end. */
@@ -104,18 +116,26 @@ class SnapshotPair {
     if (value.form === 'sliced') for await (const _ of value.slices);
   }
 
-  private suspect(db: number, key: Buffer, outside: boolean): void {
-    if (outside && !this.suspects.has(db, key)) this.outside++
+  private suspect(db: number, key: Buffer): void {
     this.suspects.add(db, key)
     if (this.suspects.size > MOST_SUSPECTS) throw new TooMany()
   }
 
-  /** Fingerprints do not tell names: the side's keys are listed to find those that only it has. */
-  async nameAlone(reader: KeyReader, side: 0 | 1): Promise<void> {
+  /** Sums do not tell names: the keys of both sides are listed to find those in buckets that differ. */
+  async nameSuspects(readers: readonly KeyReader[]): Promise<void> {
+    const different = this.sums.different()
+    if (different === 0) return
+    const inEach = Math.max(1, this.seen[0], this.seen[1]) / this.sums.buckets
+    if (different * Math.max(1, inEach) > MOST_SUSPECTS) throw new TooMany()
+    await Promise.all(readers.map((reader) => this.nameThose(reader)))
+  }
+
+  private async nameThose(reader: KeyReader): Promise<void> {
+    const hash = new RangeHash()
     for await (const page of reader.keys())
       for (const { db, key } of page as readonly DirtyKey[]) {
-        this.hash.of(key, 0, key.length, db, 0)
-        if (this.table.isAlone(this.hash.a, this.hash.b, side)) this.suspects.add(db, key)
+        hash.of(key, 0, key.length, db, 0)
+        if (this.sums.differs(hash.a, hash.b)) this.suspect(db, key)
       }
   }
 }

@@ -1,6 +1,6 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
 
-/** A reply in RESP2 (and the RESP3 types that map onto it). Bulk strings are copies. */
+/** A reply in RESP2 (and the RESP3 types that map onto it). Bulk strings stay valid; large ones are views of what arrived. */
 export type Reply = Buffer | string | number | bigint | null | ReplyError | Reply[]
 
 /** An error reply; nested ones stay values, so that one failed command of many does not hide the rest. */
@@ -13,6 +13,10 @@ export class ReplyError extends Error {
 
 const MAX_BULK = 4 * 1024 ** 3
 const MAX_ELEMENTS = 1 << 28
+/** Strings of up to this many bytes are copied out of what arrived. */
+const COPIED = 1024
+/** Digits of which any number is exact. */
+const EXACT_DIGITS = 15
 
 function damaged(detail: string): MigrateError {
   return new MigrateError(
@@ -23,7 +27,7 @@ function damaged(detail: string): MigrateError {
 }
 
 /**
- * A push parser for replies: `push` takes any piece of the input and calls `onReply` for each complete reply.
+ * A push parser for replies: `push` takes any piece of the input, which must not be written to afterwards, and calls `onReply` for each complete reply.
  * Announced sizes allocate nothing before the bytes are there.
  */
 export class RespReader {
@@ -79,6 +83,8 @@ export class RespReader {
         return this.done(lineEnd + 1, new ReplyError(data.toString('latin1', start, end)))
       case 58: // :
       case 40: {
+        const short = this.digits(start, end)
+        if (short >= 0) return this.done(lineEnd + 1, short)
         const text = data.toString('latin1', start, end)
         if (!/^[+-]?\d{1,40}$/.test(text)) throw damaged('a number that is none')
         const value = Number(text)
@@ -94,7 +100,9 @@ export class RespReader {
           return false
         }
         if (data[stop] !== 13 || data[stop + 1] !== 10) throw damaged('a string without end')
-        const value = Buffer.allocUnsafeSlow(size)
+        // A view of a large one keeps little alive that is not its own; small ones share a block of Node's.
+        if (size > COPIED) return this.done(stop + 2, data.subarray(lineEnd + 1, stop))
+        const value = Buffer.allocUnsafe(size)
         data.copy(value, 0, lineEnd + 1, stop)
         return this.done(stop + 2, value)
       }
@@ -122,10 +130,24 @@ export class RespReader {
   }
 
   private size(start: number, end: number, most: number): number {
-    const text = this.data.toString('latin1', start, end)
-    if (!/^-?\d{1,12}$/.test(text)) throw damaged('a size that is no number')
-    const value = Number(text)
+    const value = this.digits(start, end)
+    if (value < 0) {
+      if (!/^-\d{1,12}$/.test(this.data.toString('latin1', start, end))) throw damaged('a size that is no number')
+      return -1
+    }
     if (value > most) throw damaged(`a size of ${value}`)
+    return value
+  }
+
+  /** The number of a line that is nothing but a few digits, else -1. */
+  private digits(start: number, end: number): number {
+    if (end === start || end - start > EXACT_DIGITS) return -1
+    let value = 0
+    for (let at = start; at < end; at++) {
+      const digit = this.data[at] - 48
+      if (digit < 0 || digit > 9) return -1
+      value = value * 10 + digit
+    }
     return value
   }
 

@@ -11,9 +11,18 @@ import {
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import type { RedisLink } from './link.js'
 
-/** Bytes and elements read per command of a value above the size limit. */
+/** Bytes read per command of a string above the size limit, and about that many of other values. */
 const STRING_STEP = 1 << 20
-const ELEMENT_STEP = 1000
+/** Elements read per command at first, and at most. */
+const FIRST_STEP = 64
+const LONGEST_STEP = 1000
+
+/** How many elements to read next, after a slice of these. */
+function nextStep(items: readonly Buffer[], elements: number): number {
+  let bytes = 0
+  for (const item of items) bytes += item.length
+  return Math.max(1, Math.min(LONGEST_STEP, Math.floor((STRING_STEP * elements) / Math.max(1, bytes))))
+}
 
 type Type = SlicedValue['type']
 
@@ -60,19 +69,33 @@ export async function* readSlices(
         if (piece.length > 0) yield { items: [piece] }
         if (piece.length < STRING_STEP) return
       }
-    case 'list':
-      for (let from = 0; ; from += ELEMENT_STEP) {
-        const items = flat(await ask(link, db, 'LRANGE', key, from, from + ELEMENT_STEP - 1))
-        if (items.length > 0) yield { items }
-        if (items.length < ELEMENT_STEP) return
+    case 'list': {
+      let step = FIRST_STEP
+      for (let from = 0; ; ) {
+        const items = flat(await ask(link, db, 'LRANGE', key, from, from + step - 1))
+        const { length } = items
+        if (length === 0) return
+        from += length
+        const next = nextStep(items, length)
+        yield { items }
+        if (length < step) return
+        step = next
       }
+    }
     case 'stream': {
       let after = '-'
-      for (;;) {
-        const entries = parseEntries(await ask(link, db, 'XRANGE', key, after, '+', 'COUNT', ELEMENT_STEP))
-        if (entries.length > 0) yield { items: [], entries }
-        if (entries.length < ELEMENT_STEP) break
-        after = nextId(entries[entries.length - 1].id)
+      for (let step = FIRST_STEP; ; ) {
+        const entries = parseEntries(await ask(link, db, 'XRANGE', key, after, '+', 'COUNT', step))
+        const { length } = entries
+        if (length === 0) break
+        after = nextId(entries[length - 1].id)
+        const next = nextStep(
+          entries.flatMap(({ fields }) => fields),
+          length,
+        )
+        yield { items: [], entries }
+        if (length < step) break
+        step = next
       }
       yield { items: [], stream: await readStreamState(link, db, key) }
       return
@@ -81,10 +104,12 @@ export async function* readSlices(
       const command = type === 'hash' ? 'HSCAN' : type === 'set' ? 'SSCAN' : 'ZSCAN'
       let cursor = '0'
       let expiring = type === 'hash' && fieldExpiry
+      let step = FIRST_STEP
       do {
-        const [next, list] = (await ask(link, db, command, key, cursor, 'COUNT', ELEMENT_STEP)) as [Buffer, Buffer[]]
+        const [next, list] = (await ask(link, db, command, key, cursor, 'COUNT', step)) as [Buffer, Buffer[]]
         cursor = String(next)
         if (list.length === 0) continue
+        step = nextStep(list, type === 'set' ? list.length : list.length / 2)
         const fieldExpireAt = expiring ? await readFieldExpiry(link, db, key, list) : null
         // A server without the command has no such expiries.
         if (fieldExpireAt === null) expiring = false
@@ -150,7 +175,7 @@ export async function readStreamState(link: RedisLink, db: number, key: Buffer):
     }
     const pending: StreamPending[] = []
     for (let from = '-'; ; ) {
-      const rows = (await ask(link, db, 'XPENDING', key, name, from, '+', ELEMENT_STEP)) as [
+      const rows = (await ask(link, db, 'XPENDING', key, name, from, '+', LONGEST_STEP)) as [
         Buffer,
         Buffer,
         number,
@@ -160,7 +185,7 @@ export async function readStreamState(link: RedisLink, db: number, key: Buffer):
         pending.push({ id: String(id), deliveredAt: now - Number(idle), deliveryCount: Number(count) })
         consumers.get(owner.toString('latin1'))?.pending.push(String(id))
       }
-      if (rows.length < ELEMENT_STEP) break
+      if (rows.length < LONGEST_STEP) break
       from = nextId(String(rows[rows.length - 1][0]))
     }
     groups.push({

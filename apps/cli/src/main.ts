@@ -1,4 +1,6 @@
+import { fileURLToPath } from 'node:url'
 import { execute, settings } from '@oclif/core'
+import { manifestIsStale } from './manifest.js'
 
 /** Runs the CLI. Without a command name, flags mean `migrate`, as on the product page. */
 export async function run(argv: readonly string[], from: string): Promise<void> {
@@ -10,5 +12,8 @@ export async function run(argv: readonly string[], from: string): Promise<void> 
   settings.performanceEnabled = false
   const first = argv[0]
   const bare = first?.startsWith('-') && !['-h', '--help', '--version'].includes(first)
-  await execute({ args: bare ? ['migrate', ...argv] : [...argv], dir: from })
+  await execute({
+    args: bare ? ['migrate', ...argv] : [...argv],
+    loadOptions: { root: fileURLToPath(from), ignoreManifest: manifestIsStale() },
+  })
 }

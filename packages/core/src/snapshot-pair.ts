@@ -17,6 +17,8 @@ const MOST_SUSPECTS = 300_000
 /** One key of this number and one is sampled, by the low bits of its hash. */
 const SAMPLED = 255
 const ENOUGH_SAMPLES = 200
+/** Keys that go into the sums together. */
+const AT_ONCE = 512
 
 export interface SnapshotPairOptions {
   readonly source: Source
@@ -68,6 +70,8 @@ class SnapshotPair {
   /** Some of the keys, to see early that too much differs. */
   private readonly sample = new PairTable()
   private differing = 0
+  /** Hashes of keys that are not in the sums yet, of each side. */
+  private readonly waiting = [0, 1].map(() => ({ hashes: new Int32Array(AT_ONCE * 4), keys: 0 }))
   private readonly hash = new RangeHash()
 
   constructor(options: SnapshotPairOptions, keys: number) {
@@ -83,13 +87,14 @@ class SnapshotPair {
           const draining = this.take(record, side)
           if (draining !== undefined) await draining
         }
+        this.flush(side)
         event.release?.()
         if (side === 0) this.options.onProgress?.(this.seen[0])
       }
   }
 
   private take(record: SnapshotRecord, side: 0 | 1): Promise<void> | undefined {
-    if (!this.options.filter.takes(record)) return this.drain(record)
+    if (!this.options.filter.open && !this.options.filter.takes(record)) return this.drain(record)
     this.seen[side]++
     const { hash } = this
     if (!(record instanceof PackedRecord)) {
@@ -100,9 +105,21 @@ class SnapshotPair {
     hash.of(record.keyData, record.keyStart, record.keyEnd, db, 0)
     const { a, b } = hash
     hash.of(record.data, record.valueStart, record.valueEnd, type ^ (expireAt | 0), Math.floor(expireAt / 2 ** 32))
-    this.sums.add(a, b, hash.a, hash.b, side === 0 ? 1 : -1)
+    const waiting = this.waiting[side]
+    const at = waiting.keys++ * 4
+    waiting.hashes[at] = a
+    waiting.hashes[at + 1] = b
+    waiting.hashes[at + 2] = hash.a
+    waiting.hashes[at + 3] = hash.b
+    if (waiting.keys === AT_ONCE) this.flush(side)
     if ((a & SAMPLED) === 0 && this.sample.meet(a, b, hash.a, hash.b, side) === 'different') this.tooMany()
     return undefined
+  }
+
+  private flush(side: 0 | 1): void {
+    const waiting = this.waiting[side]
+    this.sums.add(waiting.hashes, waiting.keys, side === 0 ? 1 : -1)
+    waiting.keys = 0
   }
 
   private tooMany(): void {

@@ -1,10 +1,11 @@
 import { type ChangeRecord, type DirtyKey, PackedChange } from '@ferrite-migrate/contracts'
 import {
   absoluteExpiry,
+  commandBytes,
   commandSpecOf,
   expiryArgument,
   keyPositions,
-  RespWriter,
+  PackedExpiry,
   touchedKeys,
 } from '@ferrite-migrate/protocol'
 import type { DirtySet } from './dirty-set.js'
@@ -55,9 +56,7 @@ const UNNAMEABLE = new Set(['SORT', 'MOVE', 'COPY'])
 
 /** A command as a record of its own. */
 export function commandRecord(db: number, argv: readonly Buffer[], receivedAt: number): ChangeRecord {
-  const out = new RespWriter(64)
-  out.call(...argv)
-  return { db, name: argv[0].toString('latin1').toUpperCase(), argv, resp: out.take(), receivedAt }
+  return { db, name: argv[0].toString('latin1').toUpperCase(), argv, resp: commandBytes(argv), receivedAt }
 }
 
 /** `*3\r`: SET with nothing but key and value. */
@@ -69,6 +68,7 @@ function isThreeArguments({ data, start }: PackedChange): boolean {
 export class ChangeRouter {
   private readonly options: RouterOptions
   private readonly routes = new Map<string, Route>()
+  private readonly packed = new PackedExpiry()
   private readonly pending: DirtySet
   private readonly held: DirtySet
   /** What becomes of near ends: held until the run settles, their keys read again, put off to the end of a file, or kept. */
@@ -124,20 +124,42 @@ export class ChangeRouter {
     if (found === null) return record
     const conditional = /^P?EXPIREAT$/.test(record.name) && argv.length > 3
     const deadline = Number(argv[found.at].toString('latin1')) * found.unit
-    const end = this.laterEnd(record.db, argv[1], deadline)
+    const end = this.laterEnd(deadline)
     if (end === null) return null
-    if (end === deadline && !conditional) return record
+    if (end !== deadline) this.noteHeld(record.db, argv[1])
+    else if (!conditional) return record
     const words = [...argv.slice(0, found.at), Buffer.from(String(Math.round(end / found.unit)))]
     return commandRecord(record.db, conditional ? words : [...words, ...argv.slice(found.at + 1)], record.receivedAt)
   }
 
-  private laterEnd(db: number, key: Buffer, deadline: number): number | null {
+  /** The same in the bytes that the command came in, where that can be; false = nothing was done. */
+  private holdInPlace(record: PackedChange): boolean {
+    const { packed } = this
+    if (!packed.find(record)) return false
+    const deadline = packed.value * packed.unit
+    const end = this.laterEnd(deadline)
+    if (end === deadline) return true
+    if (end === null || !packed.write(record, Math.round(end / packed.unit))) return false
+    this.noteHeld(record.db, record.data.subarray(packed.keyStart, packed.keyEnd))
+    return true
+  }
+
+  private laterEnd(deadline: number): number | null {
     const now = Date.now()
-    if (this.ends === 'postpone') return deadline < now + POSTPONE_BELOW_MS ? deadline + POSTPONED_MS : deadline
-    if (this.ends === 'read') return deadline < now + SOON_MS ? null : deadline
-    if (!(deadline < now + HOLD_BELOW_MS) || this.held.size >= HELD_KEYS) return deadline
-    this.held.add(db, key)
-    return now + HELD_FOR_MS
+    switch (this.ends) {
+      case 'postpone':
+        return deadline < now + POSTPONE_BELOW_MS ? deadline + POSTPONED_MS : deadline
+      case 'read':
+        return deadline < now + SOON_MS ? null : deadline
+      case 'keep':
+        return deadline
+      case 'hold':
+        return deadline < now + HOLD_BELOW_MS && this.held.size < HELD_KEYS ? now + HELD_FOR_MS : deadline
+    }
+  }
+
+  private noteHeld(db: number, key: Buffer): void {
+    if (this.ends === 'hold') this.held.add(db, key)
   }
 
   /** A held expiry goes where RENAME, COPY and their like take it, and ends with DEL. */
@@ -171,6 +193,17 @@ export class ChangeRouter {
       if (route === 'drop') continue
       if (free && this.pending.size === 0 && this.plain(record)) {
         if (this.held.size > 0) this.follow(record)
+        forward.push(record)
+        continue
+      }
+      if (
+        free &&
+        this.pending.size === 0 &&
+        route === 'expiry' &&
+        !this.options.relativeExpiry &&
+        record instanceof PackedChange &&
+        this.holdInPlace(record)
+      ) {
         forward.push(record)
         continue
       }

@@ -3,8 +3,8 @@ import { PackedRecord } from '@ferrite-migrate/contracts'
 import { commandRecord } from './change-router.js'
 import type { EngineOptions } from './engine.js'
 
-/** Added to an end that is put off, in ms: so long that no other key has an end there. */
-export const POSTPONED_MS = 1e14
+/** Added to an end that is put off, in ms: no other key ends in the year 2260 or after, and it keeps its 13 digits. */
+export const POSTPONED_MS = 8e12
 /** Ends sooner than this are put off: the import of a file may take as long. */
 export const POSTPONE_BELOW_MS = 24 * 3_600_000
 /** No Redis is older than this (2009), and no end that one wrote. */

@@ -446,8 +446,7 @@ export class ShardRun {
   /** The whole file is replayed: what was put off comes back. */
   private async restoreEnds(): Promise<void> {
     if (this.router.ends !== 'postpone' || this.options.apply !== 'replay' || this.options.signal.aborted) return
-    for await (const commands of this.postponed.restore())
-      await this.lanes.write({ kind: 'changes', lane: this.lane, records: commands })
+    for await (const commands of this.postponed.restore()) await this.giveBack(commands)
     await this.lanes.drain()
   }
 
@@ -455,8 +454,17 @@ export class ShardRun {
   private async writeEnds(commands: readonly ChangeRecord[]): Promise<void> {
     if (commands.length === 0) return
     const { records } = await this.named(commands)
-    await this.lanes.write({ kind: 'changes', lane: this.lane, records })
+    await this.giveBack(records)
     await this.lanes.drain()
+  }
+
+  /** Ends that come back to their keys are no changes of the source. */
+  private async giveBack(records: readonly ChangeRecord[]): Promise<void> {
+    const { progress } = this.options
+    await this.lanes.write({ kind: 'changes', lane: this.lane, records }, undefined, ({ written }) => {
+      progress.changesApplied -= records.length
+      progress.written -= written
+    })
   }
 
   /** One key always goes through one lane. */

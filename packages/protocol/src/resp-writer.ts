@@ -102,5 +102,21 @@ export class RespWriter {
   }
 }
 
+/** One command in protocol form, in memory of its own. */
+export function commandBytes(argv: readonly Buffer[]): Buffer {
+  const head = `*${argv.length}\r\n`
+  let size = head.length
+  for (const { length } of argv) size += length + 5 + String(length).length
+  const out = Buffer.allocUnsafe(size)
+  let at = out.write(head, 0, 'latin1')
+  for (const argument of argv) {
+    at += out.write(`$${argument.length}\r\n`, at, 'latin1')
+    at += argument.copy(out, at)
+    out[at++] = 13
+    out[at++] = 10
+  }
+  return out
+}
+
 const SPARE = 2
 const SPARE_BYTES = 4 << 20

@@ -239,7 +239,7 @@ export class ShardRun {
         this.track?.addKeys(event.keys)
         for (const { db, key } of event.keys) if (this.options.filter.takesKey(db, key)) this.dirty.add(db, key)
         await this.writeDirty()
-        if (event.sweep) await this.vanished.sweep(this.sourceReader())
+        if (event.sweep) await this.persisting(() => this.vanished.sweep(this.sourceReader()))
         this.options.progress.changesApplied += event.keys.length
         return true
       case 'left-out':
@@ -679,30 +679,42 @@ export class ShardRun {
 
   /** Under state: reads every dirty key and writes it whole; a lost source is tried again, the keys stay dirty. */
   private async writeDirty(): Promise<void> {
+    while (this.dirty.size > 0)
+      await this.persisting(async () => {
+        const keys = this.dirty.take(READ_AT_ONCE)
+        try {
+          await this.writeValues(
+            keys,
+            await this.sourceReader().read(
+              keys[0].db,
+              keys.map(({ key }) => key),
+              this.options.filter.needsSize,
+            ),
+          )
+        } catch (error) {
+          for (const { db, key } of keys) this.dirty.add(db, key)
+          throw error
+        }
+      })
+  }
+
+  /** Does what needs the source again and again, for as long as it may be away. */
+  private async persisting(task: () => Promise<void>): Promise<void> {
     const deadline = Date.now() + this.options.config.syncTimeoutMs
-    while (this.dirty.size > 0) {
-      const keys = this.dirty.take(READ_AT_ONCE)
+    for (;;)
       try {
-        await this.writeValues(
-          keys,
-          await this.sourceReader().read(
-            keys[0].db,
-            keys.map(({ key }) => key),
-            this.options.filter.needsSize,
-          ),
-        )
+        return await task()
       } catch (error) {
-        for (const { db, key } of keys) this.dirty.add(db, key)
         if (
           !(error instanceof MigrateError) ||
           !error.retryable ||
+          error.code === 'FM_TARGET_LOST' ||
           Date.now() > deadline ||
           this.options.signal.aborted
         )
           throw error
         await sleep(DIRTY_RETRY_MS)
       }
-    }
   }
 
   /**

@@ -144,15 +144,19 @@ class SnapshotPair {
     if (different === 0) return
     const inEach = Math.max(1, this.seen[0], this.seen[1]) / this.sums.buckets
     if (different * Math.max(1, inEach) > MOST_SUSPECTS) throw new TooMany()
-    await Promise.all(readers.map((reader) => this.nameThose(reader)))
+    // The source's come first, so that a report is the same each time.
+    for (const keys of await Promise.all(readers.map((reader) => this.inDifferent(reader))))
+      for (const { db, key } of keys) this.suspect(db, key)
   }
 
-  private async nameThose(reader: KeyReader): Promise<void> {
+  private async inDifferent(reader: KeyReader): Promise<DirtyKey[]> {
     const hash = new RangeHash()
+    const found: DirtyKey[] = []
     for await (const page of reader.keys())
-      for (const { db, key } of page as readonly DirtyKey[]) {
-        hash.of(key, 0, key.length, db, 0)
-        if (this.sums.differs(hash.a, hash.b)) this.suspect(db, key)
+      for (const one of page) {
+        hash.of(one.key, 0, one.key.length, one.db, 0)
+        if (this.sums.differs(hash.a, hash.b)) found.push(one)
       }
+    return found
   }
 }

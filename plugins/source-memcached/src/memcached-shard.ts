@@ -55,7 +55,7 @@ export class MemcachedShard implements Shard {
     const { signal, changes } = request
     try {
       // Watched before it is dumped, so that no change falls between.
-      if (changes) await this.watch()
+      if (changes) await this.watch(signal)
       let startedAt = Date.now()
       const first = await this.dump(signal)
       try {
@@ -76,7 +76,7 @@ export class MemcachedShard implements Shard {
         else await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined)
         const missed = feed?.takeMissed() ?? false
         if (signal.aborted || (!missed && Date.now() - startedAt < this.options.pollIntervalMs)) continue
-        if (missed) await this.watch()
+        if (missed) await this.watch(signal)
         startedAt = Date.now()
         yield* this.compare(request, 'dirty')
         this.comparedAt = startedAt
@@ -89,9 +89,9 @@ export class MemcachedShard implements Shard {
     }
   }
 
-  private async watch(): Promise<void> {
+  private async watch(signal: AbortSignal): Promise<void> {
     this.feed?.close()
-    this.feed = await WatchFeed.start(this.options.open)
+    this.feed = await this.retrying(() => WatchFeed.start(this.options.open), signal)
   }
 
   /** What is read again when an item changed. */

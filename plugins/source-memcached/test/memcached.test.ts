@@ -210,6 +210,8 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     const over = run.start()
     await new Promise<void>((resolve) => run.on('phase', (phase) => phase === 'LIVE_SYNC' && resolve()))
     await server.kill()
+    // Long enough for it to be looked for in vain.
+    await sleep(1500)
     await server.launch()
     await server.set('b', '2')
     for (let i = 0; i < 200 && (await call('EXISTS', 'b')) !== 1; i++) await sleep(50)

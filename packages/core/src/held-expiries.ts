@@ -7,6 +7,7 @@ import { withEnd } from './postponed-ends.js'
 /** Keys that end sooner than this are held during the initial sync. */
 const HOLD_BELOW_MS = 15 * 60_000
 const RELEASED_AT_ONCE = 1000
+const MOMENT_MS = 2000
 
 export interface Released {
   readonly commands: readonly ChangeRecord[]
@@ -51,6 +52,19 @@ export class HeldExpiries {
     })
     this.note()
     return held
+  }
+
+  /**
+   * Values that were read while the stream goes on: commands on their way may renew keys that end soon, so that these get
+   * more time as well, or, when nothing is held any more, a moment. The source's deletion ends them.
+   */
+  stretch(records: readonly (SnapshotRecord | null)[], how: 'hold' | 'for a moment'): (SnapshotRecord | null)[] {
+    const least = Date.now() + MOMENT_MS
+    return records.map((record) => {
+      if (record === null || record.expireAt === 0) return record
+      if (how === 'hold') return this.hold([record])[0]
+      return record.expireAt < least ? withEnd(record, least) : record
+    })
   }
 
   /** A process that died knew which expiries it had held back; whatever ends about a day after it did may be one. */

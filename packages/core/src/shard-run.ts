@@ -199,7 +199,8 @@ export class ShardRun {
         )
         if (checkpoint === undefined) return undefined
         this.guard.begin()
-        this.dirty.clear()
+        // What was dirty here and not yet there is read again as well: that is never wrong.
+        this.dirty.allAgain()
         for (const { db, key } of checkpoint.dirty) this.dirty.add(db, key)
         return checkpoint.position
       } catch (failure) {
@@ -595,10 +596,14 @@ export class ShardRun {
     // What is under way may still fail and make more keys dirty: they belong to this reading.
     await this.lanes.drain()
     const unread = this.dirty.unread()
+    // Values are ahead of the stream: whoever goes on from here must know of which keys.
+    await this.checkpointOnly(current)
     for (let at = 0; at < unread.length; at += READ_AT_ONCE) {
       const keys = unread.slice(at, at + READ_AT_ONCE)
       const { records, position } = await this.shard.readAt(keys)
-      await this.writeValues(keys, records)
+      await this.writeValues(keys, this.held.stretch(records, this.router.ends === 'hold' ? 'hold' : 'for a moment'))
+      // A value that is sent once more after a loss must not come after commands that build upon it.
+      await this.lanes.drain()
       this.dirty.read(position, keys)
     }
     this.dirty.reached((place) => this.covers(current, place))

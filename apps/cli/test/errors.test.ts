@@ -57,6 +57,11 @@ function expectError(outcome: Outcome, code: number, name: string): void {
 describe('errors that people make', () => {
   it('wrong URL', async () =>
     expectError(await cli('migrate', '-s', 'source:6379', '-t', target.url), 2, 'FM_URL_INVALID'))
+  it('a word too many, and no such command', async () => {
+    expectError(await cli('verify', 'redis://a', '-t', target.url), 2, 'verify takes no such argument: redis://a')
+    expectError(await cli('transform', 'test', 'x'), 2, 'transform test takes no such argument: x')
+    expectError(await cli('migrat'), 2, 'there is no command migrat')
+  })
   it('unknown scheme', async () =>
     expectError(await cli('migrate', '-s', 'mysql://x', '-t', target.url), 2, 'FM_PLUGIN_MISSING'))
   it('bad database', async () =>

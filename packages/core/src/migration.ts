@@ -167,6 +167,7 @@ export class Migration extends EventEmitter<Events> {
       bytesDone: progress.bytesDone,
       bytesTotal: progress.bytesTotal,
       changesApplied: progress.changesApplied,
+      changeBytes: progress.changeBytes,
       keysWritten: progress.written,
       keysSkipped: progress.skipped,
       keysDeleted: progress.deleted,

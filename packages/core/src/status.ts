@@ -28,6 +28,8 @@ export interface MigrationStatus {
   readonly bytesDone: number
   readonly bytesTotal: number | null
   readonly changesApplied: number
+  /** Bytes of the change stream that are applied; `bytesDone` are those of the snapshot. */
+  readonly changeBytes: number
   readonly keysWritten: number
   readonly keysSkipped: number
   readonly keysDeleted: number

@@ -53,7 +53,7 @@ export function reportLines(report: MigrationReport): string[] {
     ...(status.keysDeleted > 0 ? [row('Keys deleted', formatCount(status.keysDeleted))] : []),
     ...(status.keysSkipped > 0 ? [row('Keys skipped', formatCount(status.keysSkipped))] : []),
     row('Keys failed', formatCount(status.keysFailed)),
-    row('Bytes read', formatBytes(status.bytesDone)),
+    row('Bytes read', formatBytes(status.bytesDone + status.changeBytes)),
     row('Elapsed', formatDuration(elapsed)),
     ...(report.failures.length > 0
       ? [

@@ -1,5 +1,5 @@
-import { MigrateError } from '@ferrite-migrate/contracts'
-import { AofReader, RdbReader } from '@ferrite-migrate/protocol'
+import { MigrateError, type PackedChange } from '@ferrite-migrate/contracts'
+import { AofReader, absoluteExpiry, commandSpecOf, RdbReader } from '@ferrite-migrate/protocol'
 import type { AofFile } from './aof-files.js'
 import { openPart } from './aof-part.js'
 
@@ -16,6 +16,8 @@ export interface AofInspection {
   /** First and last time mark, ms; null = the files have none. */
   readonly firstMark: number | null
   readonly lastMark: number | null
+  /** Commands whose time to live counts from when they ran, which nothing tells; servers write absolute times, other tools may not. */
+  readonly relativeExpiries: number
   readonly truncatedBytes: number
   readonly unfinishedMulti: boolean
 }
@@ -33,6 +35,7 @@ export async function inspectAof(
   const databases = new Set<number>()
   const seen: (AofFile & { rdb: boolean; commands: number })[] = []
   let rdbKeys = 0
+  let relativeExpiries = 0
   let firstMark: number | null = null
   let lastMark: number | null = null
   let truncatedBytes = 0
@@ -54,9 +57,11 @@ export async function inspectAof(
       let commands = 0
       const reader = new AofReader(window, { offset: window.offset() })
       for await (const batch of reader.read()) {
-        for (const { name, db } of batch.records) {
+        for (const record of batch.records) {
+          const { name, db } = record
           counts.set(name, (counts.get(name) ?? 0) + 1)
           databases.add(db)
+          if (countsFromUnknown(record)) relativeExpiries++
         }
         commands += batch.records.length
         if (batch.time > 0) {
@@ -90,7 +95,16 @@ export async function inspectAof(
     rdbKeys,
     firstMark,
     lastMark,
+    relativeExpiries,
     truncatedBytes,
     unfinishedMulti,
   }
+}
+
+function countsFromUnknown(record: PackedChange): boolean {
+  const { name, data, start, receivedAt } = record
+  if (receivedAt > 0 || !commandSpecOf(name).relativeExpiry) return false
+  // `*3`: the most common SET has none.
+  if (name === 'SET' && data[start + 1] === 51 && data[start + 2] === 13) return false
+  return absoluteExpiry(name, record.argv, 1) !== null
 }

@@ -14,9 +14,6 @@ import { AofShard } from './aof-shard.js'
 import { RebuiltShard } from './rebuilt-shard.js'
 import { RebuiltState } from './rebuilt-state.js'
 
-/** Commands whose time to live counts from when they run; servers write them with absolute times, other tools may not. */
-const RELATIVE = new Set(['EXPIRE', 'PEXPIRE', 'SETEX', 'PSETEX'])
-
 /** An append-only file as a source: its commands as changes, or the state they lead to as a snapshot. */
 export class AofSource implements Source {
   readonly capabilities: SourceCapabilities
@@ -90,21 +87,21 @@ export class AofSource implements Source {
   }
 
   async preflight(): Promise<readonly Finding[]> {
-    const { truncatedBytes, unfinishedMulti, firstMark, lastMark, commands, rdbKeys, byName } = this.inspection
-    const relative = byName.reduce((sum, { name, count }) => sum + (RELATIVE.has(name) ? count : 0), 0)
+    const { truncatedBytes, unfinishedMulti, firstMark, lastMark, commands, rdbKeys, relativeExpiries } =
+      this.inspection
     const marks =
       firstMark === null || lastMark === null
         ? 'no time marks'
         : `written from ${new Date(firstMark).toISOString()} to ${new Date(lastMark).toISOString()}`
     return [
       { level: 'info', code: 'source-aof', text: `${commands} commands after ${rdbKeys} keys of an RDB, ${marks}` },
-      ...(relative === 0 || firstMark !== null
+      ...(relativeExpiries === 0
         ? []
         : [
             {
               level: 'warn' as const,
               code: 'source-relative-expiry',
-              text: `${relative} commands set times to live that count from when they ran, which a file without time marks does not tell: they count from now`,
+              text: `${relativeExpiries} commands set times to live that count from when they ran, and stand before any time mark: they count from now`,
             },
           ]),
       ...(truncatedBytes === 0

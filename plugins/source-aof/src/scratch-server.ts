@@ -104,6 +104,12 @@ export class ScratchServer {
 
   /** A command that fails while it is loaded does not keep a server from starting. */
   private async refuseErrors(link: RedisLink): Promise<void> {
+    if (!(await readInfo(link, 'stats')).has('total_error_replies'))
+      throw new MigrateError(
+        'FM_AOF_SCRATCH',
+        'the server to rebuild the state in does not count refused commands: it is older than Redis 6.2',
+        'Give a newer one: --source-option scratch=/path/redis-server.',
+      )
     const errors = [...(await readInfo(link, 'errorstats'))].filter(([name]) => name !== 'errorstat_LOADING')
     if (errors.length === 0) return
     const told = /CRITICAL[^\n]*/.exec(this.output())?.[0] ?? errors.map(([name]) => name).join(', ')

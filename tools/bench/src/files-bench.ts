@@ -5,7 +5,7 @@ import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
 import { fill } from './dataset.js'
 import { countDifferences } from './equality.js'
-import { type Measured, median, runMeasured } from './measure.js'
+import { inTurn, type Measured, median, runMeasured } from './measure.js'
 import { measureTool } from './tool.js'
 
 export interface FileRow {
@@ -68,22 +68,14 @@ export async function benchFiles(keys: number, rounds: number): Promise<FileRow[
     const file = join(folder, 'mixed.rdb')
     copyFileSync(join(source.directory, 'dump.rdb'), file)
     const job = `RDB of ${keys.toLocaleString('en-US')} keys, ${Math.round(statSync(file).size / 2 ** 20)} MB`
-    const repeat = async (run: () => Promise<Measured>): Promise<Measured[]> => {
-      const runs: Measured[] = []
-      for (let i = 0; i < rounds; i++) runs.push(await run())
-      return runs
-    }
-    rows.push(row(`analyze, ${job}`, 'ferrite-migrate analyze-rdb', await repeat(() => ours('analyze-rdb', file)), '-'))
     const hdt = process.env.HDT_RDB_BIN
-    if (hdt !== undefined)
-      rows.push(
-        row(
-          `analyze, ${job}`,
-          'HDT3213/rdb -c memory',
-          await repeat(() => runMeasured(hdt, ['-c', 'memory', '-o', join(folder, 'memory.csv'), file], TIMEOUT_MS)),
-          '-',
-        ),
-      )
+    const memory = ['-c', 'memory', '-o', join(folder, 'memory.csv'), file]
+    const [analyses, peers] = await inTurn(rounds, [
+      () => ours('analyze-rdb', file),
+      ...(hdt === undefined ? [] : [() => runMeasured(hdt, memory, TIMEOUT_MS)]),
+    ])
+    rows.push(row(`analyze, ${job}`, 'ferrite-migrate analyze-rdb', analyses, '-'))
+    if (peers !== undefined) rows.push(row(`analyze, ${job}`, 'HDT3213/rdb -c memory', peers, '-'))
     const empty = async (): Promise<void> => {
       const to = await RedisLink.open(parseEndpoint(target.url))
       await to.call('FLUSHALL')
@@ -94,7 +86,9 @@ export async function benchFiles(keys: number, rounds: number): Promise<FileRow[
       return run()
     }
     const state = ['--state-dir', folder]
-    const runs = await repeat(() => importing(() => ours('import-rdb', file, '--target', target.url, ...state)))
+    const [runs] = await inTurn(rounds, [
+      () => importing(() => ours('import-rdb', file, '--target', target.url, ...state)),
+    ])
     rows.push(
       row(
         `import, ${job}`,

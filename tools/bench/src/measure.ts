@@ -56,6 +56,14 @@ export function runMeasured(
   })
 }
 
+/** Runs programs in turn, round by round, so that a machine whose speed drifts is as fast for one as for the other. */
+export async function inTurn(rounds: number, programs: readonly (() => Promise<Measured>)[]): Promise<Measured[][]> {
+  const runs: Measured[][] = programs.map(() => [])
+  for (let round = 0; round < rounds; round++)
+    for (const [i, program] of programs.entries()) runs[i].push(await program())
+  return runs
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN

@@ -5,7 +5,7 @@ import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
 import { type DatasetName, fill } from './dataset.js'
 import type { FileRow } from './files-bench.js'
-import { type Measured, median, runMeasured } from './measure.js'
+import { inTurn, type Measured, median, runMeasured } from './measure.js'
 import { measureTool, runTool } from './tool.js'
 
 /** Full two-way verification of equal servers: ours, and the peer that REDIS_FULL_CHECK_BIN names. */
@@ -25,19 +25,16 @@ export async function benchVerify(name: DatasetName, keys: number, rounds: numbe
     await fill(parseEndpoint(source.url), name, keys)
     const copied = await runTool(['-s', source.url, '-t', target.url, '-m', 'snapshot'])
     if (copied.code !== 0) throw new Error(copied.output)
-    const ours: Measured[] = []
-    for (let round = 0; round < rounds; round++) {
-      const run = await measureTool(['verify', '--source', source.url, '--target', target.url])
-      if (run.code !== 0) throw new Error(run.output)
-      ours.push(run)
-    }
-    const rows = [row('ferrite-migrate verify, both ways, with expiries', ours, 'equal')]
     const peer = process.env.REDIS_FULL_CHECK_BIN
-    if (peer !== undefined) {
-      const folder = mkdtempSync(join(tmpdir(), 'fm-rfc-'))
-      const args = ['-s', `127.0.0.1:${source.port}`, '-t', `127.0.0.1:${target.port}`, '-m', '1', '--comparetimes=1']
-      rows.push(row('RedisFullCheck -m 1, one way', [await runMeasured(peer, args, 300_000, folder)], '-'))
-    }
+    const folder = mkdtempSync(join(tmpdir(), 'fm-rfc-'))
+    const args = ['-s', `127.0.0.1:${source.port}`, '-t', `127.0.0.1:${target.port}`, '-m', '1', '--comparetimes=1']
+    const [ours, peers] = await inTurn(rounds, [
+      () => measureTool(['verify', '--source', source.url, '--target', target.url]),
+      ...(peer === undefined ? [] : [() => runMeasured(peer, args, 300_000, folder)]),
+    ])
+    for (const run of ours) if (run.code !== 0) throw new Error(run.output)
+    const rows = [row('ferrite-migrate verify, both ways, with expiries', ours, 'equal')]
+    if (peers !== undefined) rows.push(row('RedisFullCheck -m 1, one way', peers, '-'))
     const link = await RedisLink.open(parseEndpoint(target.url))
     await link.call('SET', 'planted', '1')
     link.close()

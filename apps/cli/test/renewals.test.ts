@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Random } from '@ferrite-migrate/bench'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { TestServer } from '@ferrite-migrate/servers'
+import { findServer, TestServer } from '@ferrite-migrate/servers'
+import type { MigrationReport } from 'ferrite-migrate'
 import { afterEach, describe, expect, it } from 'vitest'
 import { caughtUp, command, differences, migrateLive, migration, stateDir } from './run.js'
 import { cli } from './tool.js'
@@ -52,8 +53,44 @@ async function renew(url: string, until: () => boolean): Promise<void> {
   }
 }
 
-async function fill(url: string): Promise<void> {
-  for (let i = 0; i < KEYS; i++) await command(url, 'SET', `silent:${i}`, 'v', 'PX', TTL_MS)
+const fill = (url: string): Promise<void> => each(url, KEYS, (i) => ['SET', `silent:${i}`, 'v', 'PX', TTL_MS])
+
+async function each(url: string, count: number, make: (i: number) => (string | number)[]): Promise<void> {
+  const link = await RedisLink.open(parseEndpoint(url))
+  try {
+    await link.pipeline((out) => {
+      for (let i = 0; i < count; i++) out.call(...make(i))
+      return count
+    })
+  } finally {
+    link.close()
+  }
+}
+
+/** Follows a source, stops for a while, goes on until the writer is over and everything is at the target. */
+async function stoppedFor(
+  ms: number,
+  source: TestServer,
+  target: TestServer,
+  write: (over: () => boolean) => Promise<void>,
+): Promise<MigrationReport> {
+  const config = { source: source.url, target: target.url, stateDir: stateDir(), id: 'm' }
+  let over = false
+  const writing = write(() => over)
+  const first = migration(config)
+  const stopped = first.start()
+  await caughtUp(first, source.url)
+  first.stop()
+  await stopped
+  await sleep(ms)
+  const second = migration({ ...config, resume: true })
+  const done = second.start()
+  await caughtUp(second, source.url)
+  over = true
+  await writing
+  await caughtUp(second, source.url)
+  second.stop()
+  return done
 }
 
 /** Short ends given, renewed, taken off and built upon at random. */
@@ -121,24 +158,9 @@ describe('keys that the source renews', () => {
   it('outlive a stop that is longer than they live', async () => {
     const source = await start({ args: ['--repl-backlog-size', '64mb'] })
     const target = await start()
-    const state = stateDir()
     await fill(source.url)
-    let over = false
-    const renewing = renew(source.url, () => over)
-    const first = migration({ source: source.url, target: target.url, stateDir: state, id: 'm' })
-    const done = first.start()
-    await caughtUp(first, source.url)
-    first.stop()
-    await done
-    await sleep(TTL_MS * 2)
-    const second = migration({ source: source.url, target: target.url, stateDir: state, id: 'm', resume: true })
-    const again = second.start()
-    await caughtUp(second, source.url)
-    over = true
-    await renewing
-    await caughtUp(second, source.url)
-    second.stop()
-    expect((await again).notes.filter(({ type }) => type === 'resync')).toEqual([])
+    const report = await stoppedFor(TTL_MS * 2, source, target, (over) => renew(source.url, over))
+    expect(report.notes.filter(({ type }) => type === 'resync')).toEqual([])
     expect(await command(source.url, 'DBSIZE')).toBe(KEYS * 4 + 1)
     expect(await differences(source.url, target.url)).toEqual([])
   })
@@ -146,38 +168,30 @@ describe('keys that the source renews', () => {
   it('outlive it by a full resync where they are many', async () => {
     const source = await start({ args: ['--repl-backlog-size', '64mb'] })
     const target = await start()
-    const state = stateDir()
-    const link = await RedisLink.open(parseEndpoint(source.url))
-    const many = async (name: 'SET' | 'PEXPIRE'): Promise<void> => {
-      await link.pipeline((out) => {
-        for (let i = 0; i < 6000; i++)
-          if (name === 'SET') out.call('SET', `session:${i}`, 'v', 'PX', TTL_MS)
-          else out.call('PEXPIRE', `session:${i}`, TTL_MS)
-        return 6000
-      })
-    }
-    await many('SET')
-    let over = false
-    const renewing = (async () => {
-      for (; !over; await sleep(TTL_MS / 5)) await many('PEXPIRE')
-    })()
-    const first = migration({ source: source.url, target: target.url, stateDir: state, id: 'm' })
-    const done = first.start()
-    await caughtUp(first, source.url)
-    first.stop()
-    await done
-    await sleep(TTL_MS * 2)
-    const second = migration({ source: source.url, target: target.url, stateDir: state, id: 'm', resume: true })
-    const again = second.start()
-    await caughtUp(second, source.url)
-    over = true
-    await renewing
-    for (let i = 0; i < 6000; i++) await link.call('PERSIST', `session:${i}`)
-    link.close()
-    await caughtUp(second, source.url)
-    second.stop()
-    expect((await again).notes.map(({ type }) => type)).toContain('resync')
+    await each(source.url, 6000, (i) => ['SET', `session:${i}`, 'v', 'PX', TTL_MS])
+    const report = await stoppedFor(TTL_MS * 2, source, target, async (over) => {
+      for (; !over(); await sleep(TTL_MS / 5)) await each(source.url, 6000, (i) => ['PEXPIRE', `session:${i}`, TTL_MS])
+      await each(source.url, 6000, (i) => ['PERSIST', `session:${i}`])
+    })
+    expect(report.notes.map(({ type }) => type)).toContain('resync')
     expect(await command(source.url, 'DBSIZE')).toBe(6001)
+    expect(await differences(source.url, target.url)).toEqual([])
+  })
+
+  it('outlive it as fields of a hash', async (context) => {
+    const found = await findServer('8.2')
+    if (!('program' in found)) return context.skip(found.reason)
+    const source = await start({ version: '8.2', args: ['--repl-backlog-size', '64mb'] })
+    const target = await start({ version: '8.2' })
+    const field = ['FIELDS', 1, 'f'] as const
+    await each(source.url, KEYS, (i) => ['HSET', `hash:${i}`, 'f', 'v', 'stays', 'v'])
+    await each(source.url, KEYS, (i) => ['HPEXPIRE', `hash:${i}`, TTL_MS, ...field])
+    await stoppedFor(TTL_MS * 2, source, target, async (over) => {
+      for (; !over(); await sleep(TTL_MS / 5))
+        await each(source.url, KEYS, (i) => ['HPEXPIRE', `hash:${i}`, TTL_MS, ...field])
+      await each(source.url, KEYS, (i) => ['HPERSIST', `hash:${i}`, ...field])
+    })
+    expect(await command(source.url, 'HLEN', 'hash:0')).toBe(2)
     expect(await differences(source.url, target.url)).toEqual([])
   })
 
@@ -318,6 +332,14 @@ describe('an append-only file with ends that have passed', () => {
       expected.filter((key) => key !== 'late'),
     )
   })
+})
+
+it('times to live that count from when nobody knows are told', async () => {
+  const target = await start()
+  const path = join(mkdtempSync(join(tmpdir(), 'fm-aof-')), 'appendonly.aof')
+  writeFileSync(path, resp('SETEX', 'a', 99, 'v') + resp('SET', 'b', 'v', 'EX', 99) + resp('SET', 'c', 'v'))
+  const run = await cli(['import-aof', path, '--target', target.url, '--state-dir', stateDir()])
+  expect([run.code, run.output]).toEqual([0, expect.stringContaining('2 commands set times to live that count from')])
 })
 
 it('a live run ends with the ends that its source has', async () => {

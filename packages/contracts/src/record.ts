@@ -91,7 +91,10 @@ export interface ChangeRecord {
   readonly receivedAt: number
 }
 
-/** A command that is still a range of the block it was read into; see PackedRecord. */
+/**
+ * A command that is still a range of the block it was read into; see PackedRecord. Whoever takes it may write over its bytes:
+ * a source hands out blocks that nobody else reads.
+ */
 export class PackedChange implements ChangeRecord {
   readonly db: number
   readonly name: string

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fence, MigrateError, type Position, type Source } from '@ferrite-migrate/contracts'
 import type { ChangeTrack } from './change-track.js'
 import type { RequestStep } from './control-queue.js'
+import { covers } from './position-queue.js'
 import type { MigrationStatus } from './status.js'
 import type { Verifier, VerifyReport } from './verifier.js'
 
@@ -246,7 +247,7 @@ export class Cutover {
         if (mark === undefined) continue
         for (;;) {
           const applied = subject.applied(shard.id)
-          if (applied !== undefined && (shard.covers?.(applied, mark) ?? applied === mark)) break
+          if (applied !== undefined && covers(shard, applied, mark)) break
           if (Date.now() > deadline || subject.signal.aborted) late()
           await sleep(LOOK_MS)
         }
@@ -256,7 +257,7 @@ export class Cutover {
       const still = subject.source.shards.every((shard) => {
         const mark = marks.get(shard.id)
         const position = now.get(shard.id)
-        return mark === undefined || position === undefined || (shard.covers?.(mark, position) ?? mark === position)
+        return mark === undefined || position === undefined || covers(shard, mark, position)
       })
       if (still) break
       if (moved >= 50)

@@ -11,6 +11,7 @@ import { commandSpecOf, FingerprintSet, touchedKeys } from '@ferrite-migrate/pro
 import { DirtySet } from './dirty-set.js'
 import type { EngineOptions } from './engine.js'
 import type { PendingKeys } from './pending-keys.js'
+import { covers } from './position-queue.js'
 
 /** The stream being later than this, keys may have ended at the target whose renewal still waits in it. */
 const LATE_MS = 45_000
@@ -121,7 +122,7 @@ export class ExpiryGuard {
     const now = Date.now()
     this.lookAt = now + LOOK_EVERY_MS
     this.staying = new FingerprintSet()
-    if (mark !== null && !(this.shard.covers?.(position, mark.position) ?? position === mark.position)) {
+    if (mark !== null && !covers(this.shard, position, mark.position)) {
       if (now - mark.at > LATE_MS && !this.guarding) this.begin()
       return
     }
@@ -210,9 +211,11 @@ export class ExpiryGuard {
     const { filter } = this.options
     const spec = commandSpecOf(record.name)
     if (spec.kind !== 'write') return null
-    const touched = touchedKeys(spec, record.argv, record.db)
-    const keys = touched.filter(({ db, key }) => filter.takesKey(db, key) && !this.dirty.has(db, key))
-    return { name: record.name, whole: overwrites(record), keys }
+    const { name, argv, db } = record
+    const keys = touchedKeys(spec, argv, db).filter(
+      (one) => filter.takesKey(one.db, one.key) && !this.dirty.has(one.db, one.key),
+    )
+    return { name, whole: overwrites(name, argv), keys }
   }
 }
 
@@ -223,7 +226,7 @@ interface Command {
   readonly keys: readonly DirtyKey[]
 }
 
-function overwrites({ name, argv }: ChangeRecord): boolean {
+function overwrites(name: string, argv: readonly Buffer[]): boolean {
   if (name !== 'SET') return OVERWRITING.has(name)
   return !argv.slice(3).some((word) => /^(keepttl|nx|xx|get)$/i.test(word.toString('latin1')))
 }

@@ -1,4 +1,9 @@
-import type { Position } from '@ferrite-migrate/contracts'
+import type { Position, Shard } from '@ferrite-migrate/contracts'
+
+/** True when `position` of the shard is not before `mark`. */
+export function covers(shard: Shard, position: Position, mark: Position): boolean {
+  return shard.covers?.(position, mark) ?? position === mark
+}
 
 /** Batches become durable in any order; a position only when everything before it is. */
 export class PositionQueue {

@@ -16,40 +16,28 @@ import {
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf, hashTag, keySlot } from '@ferrite-migrate/protocol'
-import { ChangeRouter, commandRecord } from './change-router.js'
+import { ChangeRouter } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
 import type { EngineOptions } from './engine.js'
 import { ExpiryGuard } from './expiry-guard.js'
+import { flushCommands } from './flushed-keys.js'
 import { endCommand, HeldExpiries } from './held-expiries.js'
+import { KeyValues } from './key-values.js'
 import type { LanePool } from './lane-pool.js'
 import { PendingKeys } from './pending-keys.js'
-import { PositionQueue } from './position-queue.js'
+import { covers, PositionQueue } from './position-queue.js'
 import { PostponedEnds } from './postponed-ends.js'
 import { printableKey } from './progress.js'
 import { SnapshotDifference } from './snapshot-difference.js'
+import { type BothEnds, StreamStop } from './stream-stop.js'
 import { CollisionGuard } from './transform/collision-guard.js'
-import { type RenamedCommands, renameCommands } from './transform/renamed-commands.js'
+import type { RenamedCommands } from './transform/renamed-commands.js'
 import { VanishedKeys } from './vanished-keys.js'
 
 const READ_AT_ONCE = 1000
 /** What the source no longer has may still be used by commands on their way. */
 const GONE_MS = 500
-const DIRTY_RETRY_MS = 1000
 const TAGS_SEEN = 10_000
-
-/** The same keys at both ends, at one place of the stream. */
-export interface BothEnds {
-  readonly source: readonly (SnapshotRecord | null)[]
-  readonly target: readonly (SnapshotRecord | null)[]
-}
-
-interface StreamStop {
-  /** Null = not known yet: the stream waits where it is. */
-  position: Position | null
-  readonly known: PromiseWithResolvers<void>
-  readonly reached: PromiseWithResolvers<boolean>
-  readonly go: PromiseWithResolvers<void>
-}
 
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
 export class ShardRun {
@@ -61,6 +49,7 @@ export class ShardRun {
   /** Under replay: keys whose commands are not replayed. Under state: keys to read. */
   private readonly dirty = new PendingKeys()
   private readonly router: ChangeRouter
+  private readonly values: KeyValues
   /** Looks for keys that get one name; null = the rules keep names apart. */
   private readonly collisions: CollisionGuard | null
   /** Keys whose hash tags are still looked at. */
@@ -84,9 +73,8 @@ export class ShardRun {
   private sweeping = false
   /** Who wants to know which keys change. */
   track: ChangeTrack | null = null
-  private stop: StreamStop | null = null
+  private readonly stop: StreamStop
   private over = false
-  private reader: KeyReader | null = null
 
   constructor(options: EngineOptions, lanes: LanePool, shard: Shard, lane: number, wentLive: () => void) {
     this.options = options
@@ -94,7 +82,7 @@ export class ShardRun {
     this.shard = shard
     this.lane = lane
     this.wentLive = wentLive
-    this.held = new HeldExpiries(options, () => this.sourceReader())
+    this.held = new HeldExpiries(options, () => this.values.source())
     this.postponed = new PostponedEnds(options)
     this.vanished = new VanishedKeys(options, lanes, lane)
     const { transform, config } = options
@@ -104,6 +92,8 @@ export class ShardRun {
           options.progress.leaveOut('key whose name at the target is taken', name)
           if (config.onCollision === 'last') options.logger.log('warn', text)
         })
+    this.values = new KeyValues(options, lanes, lane, this.collisions)
+    this.stop = new StreamStop(options, lanes, shard)
     this.router = new ChangeRouter(
       {
         apply: options.apply,
@@ -141,7 +131,7 @@ export class ShardRun {
     } finally {
       this.over = true
       await this.guard.close()
-      await this.reader?.close()
+      await this.values.close()
       await this.difference?.close()
     }
   }
@@ -240,7 +230,7 @@ export class ShardRun {
         this.track?.addKeys(event.keys)
         for (const { db, key } of event.keys) if (this.options.filter.takesKey(db, key)) this.dirty.add(db, key)
         await this.writeDirty()
-        if (event.sweep) await this.persisting(() => this.vanished.sweep(this.sourceReader()))
+        if (event.sweep) await this.values.persisting(() => this.vanished.sweep(this.values.source()))
         this.options.progress.changesApplied += event.keys.length
         return true
       case 'left-out':
@@ -454,7 +444,7 @@ export class ShardRun {
   /** @param commands by the names of the source */
   private async writeEnds(commands: readonly ChangeRecord[]): Promise<void> {
     if (commands.length === 0) return
-    const { records } = await this.named(commands)
+    const { records } = await this.values.named(commands)
     await this.giveBack(records)
     await this.lanes.drain()
   }
@@ -519,12 +509,12 @@ export class ShardRun {
     }
     if (apply === 'replay') {
       for (const { db, key } of routed.dirty) this.dirty.add(db, key)
-      const renamed = await this.named(routed.forward)
+      const renamed = await this.values.named(routed.forward)
       for (const { db, key } of renamed.dirty) this.dirty.add(db, key)
       let forward = renamed.records
-      if (routed.flush !== null) forward = [...(await this.flushCommands(routed.flush)), ...forward]
+      if (routed.flush !== null) forward = [...(await this.flushed(routed.flush)), ...forward]
       if (this.dirty.size + this.held.keys.size > 0 && this.followMoves(forward)) this.dirty.allAgain()
-      if (this.dirty.size > 0) this.dirty.reached((place) => this.covers(event.position, place))
+      if (this.dirty.size > 0) this.dirty.reached((place) => covers(this.shard, event.position, place))
       if (event.byteLength === 0 && forward.length === 0) event.release?.()
       else
         await this.lanes.write(
@@ -537,7 +527,7 @@ export class ShardRun {
             this.heal(result, renamed)
           },
         )
-      if (this.stop !== null) await this.standStill(event.position)
+      await this.stop.pass(event.position)
       if (this.settling && this.held.keys.size > 0) await this.releaseHeld()
       if (!this.dirty.allRead) await this.handOver(event.position)
       return true
@@ -575,16 +565,6 @@ export class ShardRun {
     return moved
   }
 
-  /** Commands under their names at the target. */
-  private async named(records: readonly ChangeRecord[]): Promise<RenamedCommands> {
-    const { transform } = this.options
-    if (!transform.renames)
-      return { records, dirty: [], written: { keys: [], names: [] }, original: (db, key) => ({ db, key }) }
-    const renamed = await renameCommands(records, transform)
-    await this.lookForCollisions(renamed.written.keys, renamed.written.names)
-    return renamed
-  }
-
   /** Under replay: writes the current value of dirty keys and remembers up to where their commands are in it. */
   private async handOver(current: Position): Promise<void> {
     if (this.shard.readAt === undefined)
@@ -601,28 +581,22 @@ export class ShardRun {
     for (let at = 0; at < unread.length; at += READ_AT_ONCE) {
       const keys = unread.slice(at, at + READ_AT_ONCE)
       const { records, position } = await this.shard.readAt(keys)
-      await this.writeValues(keys, this.held.stretch(records, this.router.ends === 'hold' ? 'hold' : 'for a moment'))
+      await this.values.write(keys, this.held.stretch(records, this.router.ends === 'hold' ? 'hold' : 'for a moment'))
       // A value that is sent once more after a loss must not come after commands that build upon it.
       await this.lanes.drain()
       this.dirty.read(position, keys)
     }
-    this.dirty.reached((place) => this.covers(current, place))
+    this.dirty.reached((place) => covers(this.shard, current, place))
   }
 
   /** The stream ended while keys still wait for their reading (a command of the last batch failed): reads them now. */
   private async finishDirty(): Promise<void> {
     if (this.options.apply !== 'replay' || this.dirty.allRead) return
     const keys = this.dirty.unread()
-    await this.writeValues(keys, await this.readDirty(keys))
+    await this.values.write(keys, await this.values.read(keys))
     // Their values are newer than the position now: whoever goes on from there must read them again.
     if (this.position !== null) await this.checkpointOnly(this.position)
     await this.lanes.drain()
-  }
-
-  private async readDirty(keys: readonly DirtyKey[]): Promise<readonly (SnapshotRecord | null)[]> {
-    const records: (SnapshotRecord | null)[] = []
-    for (const { db, key } of keys) records.push(...(await this.sourceReader().read(db, [key], true)))
-    return records
   }
 
   /** A command that failed at the target did not fail at the source: the key is read again whole. */
@@ -639,58 +613,15 @@ export class ShardRun {
     }
   }
 
-  private covers(position: Position, mark: Position): boolean {
-    return this.shard.covers?.(position, mark) ?? position === mark
-  }
-
-  private async writeValues(keys: readonly DirtyKey[], values: readonly (SnapshotRecord | null)[]): Promise<void> {
-    const { filter, transform } = this.options
-    const taken = values.map((record) => (record !== null && filter.takes(record) ? record : null))
-    const names = await transform.names(keys)
-    await this.lookForCollisions(
-      keys,
-      names.map((name, i) => (taken[i] === null ? null : name)),
-    )
-    const valued = await transform.values(taken)
-    const records: SnapshotRecord[] = []
-    const deletes: DirtyKey[] = []
-    for (const [i, record] of valued.entries()) {
-      const name = names[i]
-      if (name === null) continue
-      if (record === null) {
-        deletes.push(name)
-        continue
-      }
-      const made = transform.renames ? { ...record, db: name.db, key: name.key, value: record.value } : record
-      if (made.value.form === 'sliced') {
-        // Its slices share the reader's connection: one at a time.
-        await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [made], onConflict: 'replace' })
-        await this.lanes.drain()
-      } else records.push(made)
-    }
-    await this.lanes.write({ kind: 'snapshot', lane: this.lane, records, deletes, onConflict: 'replace' })
-  }
-
-  private async lookForCollisions(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): Promise<void> {
-    await this.collisions?.addLive(keys, names, () => this.options.source.reader?.() ?? null)
-  }
-
-  private sourceReader(): KeyReader {
-    this.reader ??= this.options.source.reader?.() ?? null
-    if (this.reader === null)
-      throw new MigrateError('FM_CONTRACT', 'the source cannot read single keys', 'Use --apply replay.')
-    return this.reader
-  }
-
   /** Under state: reads every dirty key and writes it whole; a lost source is tried again, the keys stay dirty. */
   private async writeDirty(): Promise<void> {
     while (this.dirty.size > 0)
-      await this.persisting(async () => {
+      await this.values.persisting(async () => {
         const keys = this.dirty.take(READ_AT_ONCE)
         try {
-          await this.writeValues(
+          await this.values.write(
             keys,
-            await this.sourceReader().read(
+            await this.values.source().read(
               keys[0].db,
               keys.map(({ key }) => key),
               this.options.filter.needsSize,
@@ -703,67 +634,9 @@ export class ShardRun {
       })
   }
 
-  /** Does what needs the source again and again, for as long as it may be away. */
-  private async persisting(task: () => Promise<void>): Promise<void> {
-    const deadline = Date.now() + this.options.config.syncTimeoutMs
-    for (;;)
-      try {
-        return await task()
-      } catch (error) {
-        if (
-          !(error instanceof MigrateError) ||
-          !error.retryable ||
-          error.code === 'FM_TARGET_LOST' ||
-          Date.now() > deadline ||
-          this.options.signal.aborted
-        )
-          throw error
-        await sleep(DIRTY_RETRY_MS)
-      }
-  }
-
-  /**
-   * What the source and the target hold at one and the same place of the stream: the stream stops there at the target for
-   * as long as it takes to read them. Null when the place was passed before it was known.
-   */
-  async readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null> {
-    if (this.shard.readAt === undefined || this.options.apply !== 'replay') return null
-    const stop: StreamStop = {
-      position: null,
-      known: Promise.withResolvers<void>(),
-      reached: Promise.withResolvers<boolean>(),
-      go: Promise.withResolvers<void>(),
-    }
-    // The stream stands until the place is known, so that it cannot run past it.
-    this.stop = stop
-    try {
-      const { records, position } = await this.shard.readAt(keys)
-      stop.position = position
-      stop.known.resolve()
-      if (this.position !== null && this.covers(this.position, position) && !this.covers(position, this.position))
-        return null
-      if (this.position !== null && this.covers(this.position, position)) await this.lanes.drain()
-      else if (!(await stop.reached.promise)) return null
-      const there: (SnapshotRecord | null)[] = []
-      for (const name of await this.options.transform.names(keys))
-        there.push(...(name === null ? [null] : await target.read(name.db, [name.key], true)))
-      return { source: records, target: there }
-    } finally {
-      this.stop = null
-      stop.known.resolve()
-      stop.go.resolve()
-    }
-  }
-
-  /** Stands still where somebody wants to look. */
-  private async standStill(position: Position): Promise<void> {
-    const { stop } = this
-    if (stop === null) return
-    await stop.known.promise
-    if (stop.position === null || !this.covers(position, stop.position)) return
-    await this.lanes.drain()
-    stop.reached.resolve(this.covers(stop.position, position))
-    await stop.go.promise
+  /** What both ends hold at one place of the stream; null where that cannot be had. */
+  readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null> {
+    return this.stop.readBoth(keys, target, () => this.position)
   }
 
   /** Reads these keys again and writes what they are. */
@@ -773,31 +646,9 @@ export class ShardRun {
     await this.lanes.drain()
   }
 
-  /** Under replay with a filter or other names: a FLUSHALL as deletions of what this migration may touch. */
-  private async flushCommands(dbs: readonly number[]): Promise<ChangeRecord[]> {
+  private async flushed(dbs: readonly number[]): Promise<ChangeRecord[]> {
     await this.lanes.drain()
-    const commands: ChangeRecord[] = []
-    const reader = this.options.target.reader()
-    try {
-      for await (const page of reader.keys()) {
-        const keys = page.filter(({ db, key }) => this.mayFlush(db, key, dbs)).map(({ key }) => key)
-        if (keys.length > 0) commands.push(commandRecord(page[0].db, [Buffer.from('DEL'), ...keys], Date.now()))
-      }
-    } finally {
-      await reader.close()
-    }
-    return commands
-  }
-
-  /** True for target keys that belong to what was flushed at the source. */
-  private mayFlush(db: number, key: Buffer, dbs: readonly number[]): boolean {
-    const { filter, transform } = this.options
-    const hit = (from: number): boolean => dbs.length === 0 || dbs.includes(from)
-    if (!transform.renames) return hit(db) && filter.takesKey(db, key)
-    const originals = transform.originals(db, key)
-    if (originals !== null) return originals.some((one) => hit(one.db) && filter.takesKey(one.db, one.key))
-    // Nobody can tell what it was called: only what this migration wrote may go.
-    return transform.cameFrom(db).some(hit) && this.vanished.mayDelete(db, key)
+    return flushCommands(this.options, this.vanished, dbs)
   }
 
   /** Under state: after a FLUSHALL or SWAPDB every key of these databases may be another. */
@@ -805,11 +656,11 @@ export class ShardRun {
     const { filter, transform, target } = this.options
     if (transform.renames) {
       await this.lanes.drain()
-      await this.vanished.sweep(this.sourceReader())
+      await this.vanished.sweep(this.values.source())
     }
     const there = target.reader()
     try {
-      for (const reader of [...(transform.renames ? [] : [there]), ...(source ? [this.sourceReader()] : [])])
+      for (const reader of [...(transform.renames ? [] : [there]), ...(source ? [this.values.source()] : [])])
         for await (const page of reader.keys(dbs.length > 0 ? { dbs } : {})) {
           for (const { db, key } of page) if (filter.takesKey(db, key)) this.dirty.add(db, key)
           if (this.dirty.size > 50_000) await this.writeDirty()

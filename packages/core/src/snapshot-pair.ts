@@ -8,12 +8,11 @@ import {
 import { BucketSums } from './bucket-sums.js'
 import { DirtySet } from './dirty-set.js'
 import type { RecordFilter } from './key-filter.js'
-import { PairTable } from './pair-table.js'
 import { RangeHash } from './range-hash.js'
 import type { Verifier, VerifyReport } from './verifier.js'
 
 /** Keys that must be looked at by value; more of them than this are better read all together. */
-const MOST_SUSPECTS = 300_000
+const MOST_SUSPECTS = 200_000
 /** One key of this number and one is sampled, by the low bits of its hash. */
 const SAMPLED = 255
 const ENOUGH_SAMPLES = 200
@@ -67,9 +66,9 @@ class SnapshotPair {
   readonly seen: [number, number] = [0, 0]
   private readonly options: SnapshotPairOptions
   private readonly sums: BucketSums
-  /** Some of the keys, to see early that too much differs. */
-  private readonly sample = new PairTable()
-  private differing = 0
+  /** Some of the keys that one side told, with their values, to see early that too much differs. */
+  private readonly sample = new Map<number, number>()
+  private readonly sampled = { met: 0, different: 0 }
   /** Hashes of keys that are not in the sums yet, of each side. */
   private readonly waiting = [0, 1].map(() => ({ hashes: new Int32Array(AT_ONCE * 4), keys: 0 }))
   private readonly hash = new RangeHash()
@@ -112,7 +111,8 @@ class SnapshotPair {
     waiting.hashes[at + 2] = hash.a
     waiting.hashes[at + 3] = hash.b
     if (waiting.keys === AT_ONCE) this.flush(side)
-    if ((a & SAMPLED) === 0 && this.sample.meet(a, b, hash.a, hash.b, side) === 'different') this.tooMany()
+    // 24 and 29 bits of the name in one exact number.
+    if ((a & SAMPLED) === 0) this.meet((a >>> 8) * 2 ** 29 + (b >>> 3), hash.a)
     return undefined
   }
 
@@ -122,10 +122,18 @@ class SnapshotPair {
     waiting.keys = 0
   }
 
-  private tooMany(): void {
-    this.differing++
-    const { met } = this.sample
-    if (met >= ENOUGH_SAMPLES && this.differing > met / 2) throw new TooMany()
+  /** Whoever tells a sampled key second is compared with the first. */
+  private meet(name: number, value: number): void {
+    const { sample, sampled } = this
+    const first = sample.get(name)
+    if (first === undefined) {
+      sample.set(name, value)
+      return
+    }
+    sample.delete(name)
+    sampled.met++
+    if (first !== value) sampled.different++
+    if (sampled.met >= ENOUGH_SAMPLES && sampled.different > sampled.met / 2) throw new TooMany()
   }
 
   /** Slices must be read to their end. */

@@ -19,8 +19,8 @@ export class KeyFingerprint {
 }
 
 /**
- * A set of keys as 64-bit fingerprints, for the one case in which a run must remember which keys it has seen (a second
- * full sync). Sixteen bytes a key at most; two different keys count as one with a chance of about n^2 / 2^65.
+ * A set of keys as 63-bit fingerprints, for the few cases in which a run must remember which keys it has seen (a second
+ * full sync, changes that come late). Sixteen bytes a key at most; two different keys count as one with a chance of about n^2 / 2^64.
  */
 export class FingerprintSet {
   private slots = new Int32Array(2 << 16)

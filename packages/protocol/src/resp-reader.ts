@@ -27,7 +27,8 @@ function damaged(detail: string): MigrateError {
 }
 
 /**
- * A push parser for replies: `push` takes any piece of the input, which must not be written to afterwards, and calls `onReply` for each complete reply.
+ * A push parser for replies: `push` takes any piece of the input, which must not be written to afterwards, and calls
+ * `onReply` for each complete reply.
  * Announced sizes allocate nothing before the bytes are there.
  */
 export class RespReader {

@@ -1,0 +1,43 @@
+import type { ChangeRecord } from '@ferrite-migrate/contracts'
+import { commandRecord } from './change-router.js'
+import type { EngineOptions } from './engine.js'
+import type { VanishedKeys } from './vanished-keys.js'
+
+/**
+ * A FLUSHALL or FLUSHDB of the source under a filter or other names: deletions of those target keys that this migration may
+ * touch. What was written before must be durable.
+ * @param dbs databases of the source, [] = all
+ */
+export async function flushCommands(
+  options: EngineOptions,
+  vanished: VanishedKeys,
+  dbs: readonly number[],
+): Promise<ChangeRecord[]> {
+  const commands: ChangeRecord[] = []
+  const reader = options.target.reader()
+  try {
+    for await (const page of reader.keys()) {
+      const keys = page.filter(({ db, key }) => belongs(options, vanished, db, key, dbs)).map(({ key }) => key)
+      if (keys.length > 0) commands.push(commandRecord(page[0].db, [Buffer.from('DEL'), ...keys], Date.now()))
+    }
+  } finally {
+    await reader.close()
+  }
+  return commands
+}
+
+/** True for target keys that belong to what was flushed at the source. */
+function belongs(
+  { filter, transform }: EngineOptions,
+  vanished: VanishedKeys,
+  db: number,
+  key: Buffer,
+  dbs: readonly number[],
+): boolean {
+  const hit = (from: number): boolean => dbs.length === 0 || dbs.includes(from)
+  if (!transform.renames) return hit(db) && filter.takesKey(db, key)
+  const originals = transform.originals(db, key)
+  if (originals !== null) return originals.some((one) => hit(one.db) && filter.takesKey(one.db, one.key))
+  // Nobody can tell what it was called: only what this migration wrote may go.
+  return transform.cameFrom(db).some(hit) && vanished.mayDelete(db, key)
+}

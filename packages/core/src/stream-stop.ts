@@ -1,0 +1,82 @@
+import type { DirtyKey, KeyReader, Position, Shard, SnapshotRecord } from '@ferrite-migrate/contracts'
+import type { EngineOptions } from './engine.js'
+import type { LanePool } from './lane-pool.js'
+import { covers } from './position-queue.js'
+
+/** The same keys at both ends, at one place of the stream. */
+export interface BothEnds {
+  readonly source: readonly (SnapshotRecord | null)[]
+  readonly target: readonly (SnapshotRecord | null)[]
+}
+
+interface Stop {
+  /** Null = not known yet: the stream waits where it is. */
+  position: Position | null
+  readonly known: PromiseWithResolvers<void>
+  readonly reached: PromiseWithResolvers<boolean>
+  readonly go: PromiseWithResolvers<void>
+}
+
+/** Stops a stream under replay at one place, so that both ends can be looked at there. */
+export class StreamStop {
+  private readonly options: EngineOptions
+  private readonly lanes: LanePool
+  private readonly shard: Shard
+  private stop: Stop | null = null
+
+  constructor(options: EngineOptions, lanes: LanePool, shard: Shard) {
+    this.options = options
+    this.lanes = lanes
+    this.shard = shard
+  }
+
+  /**
+   * What the source and the target hold at one and the same place of the stream: the stream stops there at the target for
+   * as long as it takes to read them. Null when the place was passed before it was known.
+   * @param durable where the target is
+   */
+  async readBoth(
+    keys: readonly DirtyKey[],
+    target: KeyReader,
+    durable: () => Position | null,
+  ): Promise<BothEnds | null> {
+    if (this.shard.readAt === undefined || this.options.apply !== 'replay') return null
+    const stop: Stop = {
+      position: null,
+      known: Promise.withResolvers<void>(),
+      reached: Promise.withResolvers<boolean>(),
+      go: Promise.withResolvers<void>(),
+    }
+    // The stream stands until the place is known, so that it cannot run past it.
+    this.stop = stop
+    try {
+      const { records, position } = await this.shard.readAt(keys)
+      stop.position = position
+      stop.known.resolve()
+      const at = durable()
+      const there = at !== null && covers(this.shard, at, position)
+      if (there && !covers(this.shard, position, at)) return null
+      if (there) await this.lanes.drain()
+      else if (!(await stop.reached.promise)) return null
+      const held: (SnapshotRecord | null)[] = []
+      for (const name of await this.options.transform.names(keys))
+        held.push(...(name === null ? [null] : await target.read(name.db, [name.key], true)))
+      return { source: records, target: held }
+    } finally {
+      this.stop = null
+      stop.known.resolve()
+      stop.go.resolve()
+    }
+  }
+
+  /** Stands still where somebody wants to look. */
+  async pass(position: Position): Promise<void> {
+    const { stop } = this
+    if (stop === null) return
+    await stop.known.promise
+    if (stop.position === null || !covers(this.shard, position, stop.position)) return
+    await this.lanes.drain()
+    stop.reached.resolve(covers(this.shard, stop.position, position))
+    await stop.go.promise
+  }
+}

@@ -14,6 +14,8 @@ export interface SourceFacts {
   /** Why PSYNC cannot be used; empty = it can. */
   readonly psyncRefusal: string
   readonly clockSkewMs: number
+  /** Shortest of a few round trips. */
+  readonly roundTripMs: number
   readonly modules: readonly string[]
   readonly functions: number
   readonly config: ReadonlyMap<string, string>
@@ -33,7 +35,13 @@ const SETTINGS = [
   'maxmemory-policy',
   'repl-timeout',
   'notify-keyspace-events',
+  'rdbcompression',
+  'repl-diskless-sync',
 ]
+
+const PINGS = 3
+/** A source within this round trip stands in the same room: bytes are cheaper there than packing them. */
+const NEAR_MS = 1
 
 /** Asks the source what it is; writes nothing. */
 export async function examineSource(link: RedisLink): Promise<SourceFacts> {
@@ -86,6 +94,7 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
     usedMemory: Number(info.get('used_memory') ?? 0),
     psyncRefusal,
     clockSkewMs,
+    roundTripMs: await shortestRoundTrip(link),
     modules: Array.isArray(modules)
       ? modules.map((entry) => pairs(entry).get('name') ?? '?').filter((name) => name !== '?')
       : [],
@@ -93,6 +102,27 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
     config,
     cluster: info.get('cluster_enabled') === '1',
   }
+}
+
+async function shortestRoundTrip(link: RedisLink): Promise<number> {
+  let shortest = Number.POSITIVE_INFINITY
+  for (let i = 0; i < PINGS; i++) {
+    const askedAt = performance.now()
+    await link.call('PING').catch((error: unknown) => {
+      if (!(error instanceof ReplyError)) throw error
+    })
+    shortest = Math.min(shortest, performance.now() - askedAt)
+  }
+  return shortest
+}
+
+/** Whether a snapshot had better travel uncompressed: a near source that compresses, and streams instead of writing a file. */
+export function sparesCompression(facts: SourceFacts): boolean {
+  return (
+    facts.roundTripMs < NEAR_MS &&
+    facts.config.get('rdbcompression') === 'yes' &&
+    facts.config.get('repl-diskless-sync') === 'yes'
+  )
 }
 
 function countFunctions(stats: Reply[]): number {
@@ -126,6 +156,8 @@ export function sourceFindings(facts: SourceFacts, capture: string): Finding[] {
   if (policy !== undefined && policy !== 'noeviction')
     info('source-eviction', `the source may evict keys (${policy}); evictions are followed`)
   if (capture === 'psync') {
+    if (facts.config.get('rdbcompression') === 'no')
+      info('source-uncompressed', 'rdbcompression is "no" at the source: snapshots travel, and are saved, uncompressed')
     const backlog = Number(facts.config.get('repl-backlog-size') ?? 0)
     if (backlog > 0 && backlog < 16 << 20)
       warn(

@@ -21,10 +21,11 @@ import {
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
-import { examineSource, type SourceFacts, sourceFindings } from './preflight.js'
+import { examineSource, type SourceFacts, sourceFindings, sparesCompression } from './preflight.js'
 import { PsyncShard } from './psync-shard.js'
 import { putUpFence } from './redis-fence.js'
 import { ScanShard } from './scan-shard.js'
+import { SnapshotCompression } from './snapshot-compression.js'
 import { surveySource } from './survey.js'
 
 /** How changes are learned; `polling` compares everything again and again. */
@@ -58,6 +59,7 @@ export class RedisSource implements Source {
     this.makeReader = () =>
       new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
     this.relativeExpiry = facts.major < 7
+    const uncompressed = options['snapshot-compression'] === 'auto' && sparesCompression(facts)
     this.capabilities =
       capture === 'psync'
         ? { changes: 'lossless', resume: 'changes', uniqueKeys: true }
@@ -70,6 +72,9 @@ export class RedisSource implements Source {
       'capture chosen because':
         capture === 'psync' ? 'the source allows PSYNC' : facts.psyncRefusal || 'it was asked for',
       keys: String(facts.keys),
+      ...(capture === 'psync' && uncompressed
+        ? { compression: 'off until the snapshot has begun, since the source is near' }
+        : {}),
     }
     this.shards = [
       capture === 'psync'
@@ -82,6 +87,7 @@ export class RedisSource implements Source {
             trace,
             keys: facts.keys,
             clockSkewMs: facts.clockSkewMs,
+            compression: uncompressed ? new SnapshotCompression(endpoint, trace, logger) : null,
             spool: {
               directory: tempDir,
               memoryLimit: Number(options['spool-memory']),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import { RespWriter } from '@ferrite-migrate/protocol'
 import { type Endpoint, handshakeError, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
+import type { SnapshotCompression } from './snapshot-compression.js'
 import { Spool, type SpoolOptions } from './spool.js'
 
 export interface ReceiverOptions {
@@ -12,6 +13,8 @@ export interface ReceiverOptions {
   /** How long a lost source is tried again. */
   readonly retryMs: number
   readonly trace: WireTrace | null
+  /** Switches compression off for the start of a snapshot; null = it stays as the source has it. */
+  readonly compression: SnapshotCompression | null
   /** How long to rest now before more of a snapshot is read, ms. */
   pace(): number
 }
@@ -137,6 +140,7 @@ export class ReplicationReceiver {
   async close(): Promise<void> {
     this.stop()
     await this.running
+    await this.options.compression?.restore()
     await this.spool?.close()
   }
 
@@ -203,7 +207,12 @@ export class ReplicationReceiver {
       this.options.logger.log('debug', `REPLCONF: ${reply.message}`)
     }
     const resumable = this.ready && this.stage === 'stream' && this.replid !== '?'
-    await this.psync(link, resumable ? this.replid : '?', resumable ? this.received + 1 : -1)
+    if (!resumable) await this.options.compression?.off()
+    try {
+      await this.psync(link, resumable ? this.replid : '?', resumable ? this.received + 1 : -1)
+    } finally {
+      void this.options.compression?.restore()
+    }
   }
 
   private psync(link: RedisLink, replid: string, offset: number): Promise<void> {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { execute, settings } from '@oclif/core'
 import { manifestIsStale } from './manifest.js'
+import { capYoungGeneration } from './young-generation.js'
 
 /** Runs the CLI. Without a command name, flags mean `migrate`, as on the product page. */
 export async function run(argv: readonly string[], from: string): Promise<void> {
@@ -10,6 +11,7 @@ export async function run(argv: readonly string[], from: string): Promise<void> 
     if (warning.name !== 'ExperimentalWarning') console.error(`${warning.name}: ${warning.message}`)
   })
   settings.performanceEnabled = false
+  capYoungGeneration()
   const first = argv[0]
   const bare = first?.startsWith('-') && !['-h', '--help', '--version'].includes(first)
   await execute({

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import { type AdapterContext, type Logger, MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
@@ -84,8 +83,6 @@ export async function withContext<T>(
   logger: Logger,
   use: (context: Omit<AdapterContext, 'url' | 'options'>) => Promise<T>,
 ): Promise<T> {
-  // Replies die young: a young generation that grows to its maximum only makes the process larger.
-  setFlagsFromString('--semi-space-growth-factor=1')
   const stop = new AbortController()
   const abort = (): void => stop.abort()
   process.once('SIGINT', abort)

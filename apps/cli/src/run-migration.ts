@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
 import type { Logger } from '@ferrite-migrate/contracts'
 import { Migration, type MigrationConfig, type MigrationReport, type Plan, type Registry } from '@ferrite-migrate/core'
 import { ExitCode } from './base-command.js'
@@ -51,8 +50,6 @@ export async function runMigration(options: RunOptions): Promise<MigrationReport
     return plan
   }
   if (!json) display.attach(migration)
-  // Records die young: a young generation that grows to its maximum only makes the process larger.
-  migration.once('phase', () => setFlagsFromString('--semi-space-growth-factor=1'))
   const release = stopOnSignal(migration, display)
   const report = await migration.start().finally(release)
   display.erase()

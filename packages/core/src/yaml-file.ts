@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import * as v from 'valibot'
-import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar, visit } from 'yaml'
+import type { Document } from 'yaml'
+
+const load = createRequire(import.meta.url)
+/** 10 MB of memory that a run without a file does not need. */
+const yaml = (): typeof import('yaml') => load('yaml') as typeof import('yaml')
 
 /** Fields that are text whatever they look like. */
 const TEXT = new Set(['password', 'username', 'user'])
@@ -52,6 +57,7 @@ export function parseYaml<S extends v.GenericSchema>(
   kind: YamlKind,
   environment: NodeJS.ProcessEnv | null,
 ): YamlFile<v.InferOutput<S>> {
+  const { LineCounter, parseDocument } = yaml()
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
   const problems: Problem[] = [...document.errors].map((error) => ({ offset: error.pos[0], text: error.message }))
@@ -83,6 +89,7 @@ export function parseYaml<S extends v.GenericSchema>(
 
 /** Puts the environment into the scalars. A plain value that becomes a number or a boolean is one. */
 function substitute(document: Document, environment: NodeJS.ProcessEnv): Problem[] {
+  const { isPair, isScalar, Scalar, visit } = yaml()
   const problems: Problem[] = []
   visit(document, {
     Scalar(key, node, path) {
@@ -116,6 +123,7 @@ function substitute(document: Document, environment: NodeJS.ProcessEnv): Problem
 
 /** Where a field stands: at its key, or the nearest thing that is there. */
 function offsetOf(document: Document, path: readonly (string | number)[]): number {
+  const { isMap, isNode, isScalar, isSeq } = yaml()
   let node: unknown = document.contents
   let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0
   for (const step of path) {

@@ -38,7 +38,8 @@ const HURRY_TIMES = 40
 const SILENCE_MS = 15_000
 /** A server that accepts PSYNC and sends not even a newline for so long never will. */
 const MUTE_MS = 6000
-const PAUSE_UNFLUSHED = 64 << 20
+const PAUSE_UNFLUSHED = 8 << 20
+const PAUSE_MS = 10
 const MARK_BYTES = 40
 /** The newest Valkey whose RDB is understood here. */
 const VALKEY_VERSION = '9.1.0'
@@ -338,7 +339,7 @@ export class ReplicationReceiver {
       const rest = this.options.pace()
       if (rest > 0) this.link!.rest(rest)
     } else this.takePreamble(chunk)
-    if (this.spool !== null && this.spool.unflushed > PAUSE_UNFLUSHED) this.link!.rest(50)
+    if (this.spool !== null && this.spool.unflushed > PAUSE_UNFLUSHED) this.link!.rest(PAUSE_MS)
   }
 
   private takePreamble(chunk: Buffer): void {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
+import { createRequire } from 'node:module'
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib'
-import { Packr, Unpackr } from 'msgpackr'
+import type { Packr, Unpackr } from 'msgpackr'
 
 /** What a rule `convert` may name. msgpack and json hold data; the others hold bytes. */
 export const CONVERSIONS = ['msgpack', 'json', 'gzip', 'zlib', 'base64', 'hex', 'utf-8', 'latin-1', 'raw'] as const
@@ -10,8 +11,19 @@ export type ConversionName = (typeof CONVERSIONS)[number]
 const MOST_BYTES = 512 * 1024 * 1024
 const DATA = new Set<ConversionName>(['msgpack', 'json'])
 
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: 'bigint' })
-const packr = new Packr({ useRecords: false, mapsAsObjects: false })
+const load = createRequire(import.meta.url)
+let codec: { readonly packr: Packr; readonly unpackr: Unpackr } | null = null
+
+/** Loaded when a rule needs it: most runs do not. */
+function msgpack(): { readonly packr: Packr; readonly unpackr: Unpackr } {
+  if (codec !== null) return codec
+  const { Packr, Unpackr } = load('msgpackr') as typeof import('msgpackr')
+  codec = {
+    packr: new Packr({ useRecords: false, mapsAsObjects: false }),
+    unpackr: new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: 'bigint' }),
+  }
+  return codec
+}
 
 /** Why a pair of names is no conversion; null = it is one. */
 export function conversionFault(from: ConversionName, to: ConversionName): string | null {
@@ -26,9 +38,9 @@ export function conversionFault(from: ConversionName, to: ConversionName): strin
  */
 export function convert(bytes: Buffer, from: ConversionName, to: ConversionName): Buffer {
   if (from === 'msgpack' && to === 'json') return Buffer.from(jsonText(unpack(bytes)))
-  if (from === 'json' && to === 'msgpack') return Buffer.from(packr.pack(parseJson(bytes)))
+  if (from === 'json' && to === 'msgpack') return Buffer.from(msgpack().packr.pack(parseJson(bytes)))
   if (from === 'json') return Buffer.from(jsonText(parseJson(bytes)))
-  if (from === 'msgpack') return Buffer.from(packr.pack(unpack(bytes)))
+  if (from === 'msgpack') return Buffer.from(msgpack().packr.pack(unpack(bytes)))
   return encode(decode(bytes, from), to)
 }
 
@@ -94,7 +106,7 @@ function inflated(name: string, inflate: () => Buffer): Buffer {
 
 function unpack(bytes: Buffer): unknown {
   try {
-    return unpackr.unpack(bytes)
+    return msgpack().unpackr.unpack(bytes)
   } catch (error) {
     throw new Error(`it is no msgpack (${(error as Error).message})`)
   }

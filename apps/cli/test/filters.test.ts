@@ -1,10 +1,11 @@
 import { Random } from '@ferrite-migrate/bench'
+import { resumedConfig, StateStore } from '@ferrite-migrate/core'
 import { globMatch, keySlot } from '@ferrite-migrate/protocol'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import type { TestServer } from '@ferrite-migrate/servers'
 import type { MigrationConfig } from 'ferrite-migrate'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { command, differences, migrateDuring, migration } from './run.js'
+import { command, differences, migrateDuring, migration, stateDir } from './run.js'
 import { start } from './servers.js'
 import { cli } from './tool.js'
 import { runWorkload } from './workload.js'
@@ -102,6 +103,36 @@ describe('a filter', () => {
       const { code, output } = await cli([...args, ...wrong])
       expect([wrong, code, output.includes('    at ')]).toEqual([wrong, 2, false])
     }
+  })
+
+  it('stays the same when a migration is resumed, and one flag changes one part of it', async () => {
+    await set('SET', 'user:1', 'x')
+    await set('SET', 'other', 'x')
+    await set('RPUSH', 'user:list', 'x')
+    const state = stateDir()
+    const run = migration({
+      source: source.url,
+      target: target.url,
+      mode: 'live',
+      filter: { include: ['user:*'], types: ['string'] },
+      id: 'f1',
+      stateDir: state,
+    })
+    const over = run.start()
+    await new Promise<void>((live) => run.on('phase', (phase) => phase === 'LIVE_SYNC' && live()))
+    run.stop()
+    await over
+    await set('SET', 'user:2', 'x')
+    await set('SET', 'other:2', 'x')
+    await set('RPUSH', 'user:list:2', 'x')
+    const go = ['migrate', '--resume', 'f1', '--exit', '--state-dir', state]
+    expect((await cli(go)).code).toBe(0)
+    expect(await keysOf(target.url)).toEqual(['user:1', 'user:2'])
+    const config = JSON.parse(String(new StateStore(state).get('f1').config)) as MigrationConfig
+    expect(resumedConfig(new StateStore(state).get('f1'), { filter: { types: ['list'] } }).filter).toEqual({
+      ...config.filter,
+      types: ['list'],
+    })
   })
 
   it('holds in the live stream: commands over its edge become writes and deletes of the right keys', async () => {

@@ -20,6 +20,7 @@ import { LanePool } from './lane-pool.js'
 import type { Progress } from './progress.js'
 import { ShardRun } from './shard-run.js'
 import type { BothEnds } from './stream-stop.js'
+import { CollisionGuard } from './transform/collision-guard.js'
 import type { RecordTransform } from './transform/record-transform.js'
 import type { TargetKeys } from './transform/target-keys.js'
 
@@ -80,8 +81,9 @@ export class Engine {
     this.lanes = new LanePool(options.target, Math.max(options.lanes, options.source.shards.length), (result, batch) =>
       this.account(result, batch),
     )
+    const collisions = options.transform.injective ? null : collisionGuard(options)
     this.runs = options.source.shards.map(
-      (shard, lane) => new ShardRun(options, this.lanes, shard, lane, () => this.wentLive(shard)),
+      (shard, lane) => new ShardRun(options, this.lanes, shard, lane, collisions, () => this.wentLive(shard)),
     )
   }
 
@@ -136,4 +138,18 @@ export class Engine {
         'Empty the target, or choose --on-conflict replace or skip.',
       )
   }
+}
+
+/** One for all shards: keys of two shards may get one name as well. */
+function collisionGuard({ transform, filter, config, source, progress, logger }: EngineOptions): CollisionGuard {
+  return new CollisionGuard({
+    transform,
+    filter,
+    policy: config.onCollision,
+    source: () => source.reader?.() ?? null,
+    onCollision: (text, name) => {
+      progress.leaveOut('key whose name at the target is taken', name)
+      if (config.onCollision === 'last') logger.log('warn', text)
+    },
+  })
 }

@@ -106,6 +106,6 @@ export class KeyValues {
   }
 
   private async lookForCollisions(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): Promise<void> {
-    await this.collisions?.addLive(keys, names, () => this.options.source.reader?.() ?? null)
+    await this.collisions?.addLive(keys, names)
   }
 }

@@ -30,7 +30,7 @@ import { PostponedEnds } from './postponed-ends.js'
 import { printableKey } from './progress.js'
 import { SnapshotDifference } from './snapshot-difference.js'
 import { type BothEnds, StreamStop } from './stream-stop.js'
-import { CollisionGuard } from './transform/collision-guard.js'
+import type { CollisionGuard } from './transform/collision-guard.js'
 import type { RenamedCommands } from './transform/renamed-commands.js'
 import { VanishedKeys } from './vanished-keys.js'
 
@@ -75,8 +75,17 @@ export class ShardRun {
   track: ChangeTrack | null = null
   private readonly stop: StreamStop
   private over = false
+  private remembering: Promise<void> | null = null
+  private rememberFailure: Error | null = null
 
-  constructor(options: EngineOptions, lanes: LanePool, shard: Shard, lane: number, wentLive: () => void) {
+  constructor(
+    options: EngineOptions,
+    lanes: LanePool,
+    shard: Shard,
+    lane: number,
+    collisions: CollisionGuard | null,
+    wentLive: () => void,
+  ) {
     this.options = options
     this.lanes = lanes
     this.shard = shard
@@ -85,13 +94,7 @@ export class ShardRun {
     this.held = new HeldExpiries(options, () => this.values.source())
     this.postponed = new PostponedEnds(options)
     this.vanished = new VanishedKeys(options, lanes, lane)
-    const { transform, config } = options
-    this.collisions = transform.injective
-      ? null
-      : new CollisionGuard(transform, config.onCollision, (text, name) => {
-          options.progress.leaveOut('key whose name at the target is taken', name)
-          if (config.onCollision === 'last') options.logger.log('warn', text)
-        })
+    this.collisions = collisions
     this.values = new KeyValues(options, lanes, lane, this.collisions)
     this.stop = new StreamStop(options, lanes, shard)
     this.router = new ChangeRouter(
@@ -124,6 +127,8 @@ export class ShardRun {
         }
       }
       await this.lanes.drain()
+      await this.remembering
+      if (this.rememberFailure !== null) throw this.rememberFailure
       await this.releaseHeld()
       this.guard.settle()
       await this.finishDirty()
@@ -145,9 +150,12 @@ export class ShardRun {
     if (checkpoint !== undefined) for (const { db, key } of checkpoint.dirty) this.dirty.add(db, key)
     const saved = apply === 'replay' && config.mode !== 'snapshot' ? undefined : resumed.positions.get(this.shard.id)
     const { resume } = source.capabilities
-    const position =
-      checkpoint?.position ??
-      (resume === 'both' || resume === (resumed.inSnapshot ? 'snapshot' : 'changes') ? saved : undefined)
+    // Which names are taken is learned from the source again: from a reader of it, or by reading everything once more.
+    const unknowable = this.collisions !== null && source.reader === undefined
+    const position = unknowable
+      ? undefined
+      : (checkpoint?.position ??
+        (resume === 'both' || resume === (resumed.inSnapshot ? 'snapshot' : 'changes') ? saved : undefined))
     onNote(
       'resumed',
       position === undefined
@@ -203,6 +211,7 @@ export class ShardRun {
 
   /** False = the source must be read again from the start. */
   private async take(event: SourceEvent): Promise<boolean> {
+    if (this.rememberFailure !== null) throw this.rememberFailure
     if (event.kind === 'snapshot' || event.kind === 'changes') await this.options.gate.pass(event.records.length)
     switch (event.kind) {
       case 'sync':
@@ -249,7 +258,7 @@ export class ShardRun {
       await this.lanes.drain()
       await this.difference?.close()
       this.difference = new SnapshotDifference(this.options.target)
-      this.collisions?.restart()
+      this.collisions?.restart(this.options.source.shards.length === 1)
       this.vanished.begin()
       this.sweeping = true
       return
@@ -261,6 +270,7 @@ export class ShardRun {
     if (mode === 'partial') {
       if (this.from !== undefined) this.durable(this.from)
       if (this.syncs > 1) return
+      if (this.options.resumed !== null) this.remembering = this.rememberNames()
       if (this.options.config.mode === 'snapshot') this.options.onPhase('INITIAL_SYNC')
       else {
         await this.held.find()
@@ -270,7 +280,7 @@ export class ShardRun {
       return
     }
     this.positions.clear()
-    this.collisions?.restart()
+    this.collisions?.restart(this.options.source.shards.length === 1)
     // Nobody may go on from an older checkpoint once newer values are written.
     if (this.options.apply === 'replay') await this.options.target.forget(this.options.id, this.shard.id)
     if (this.options.config.deleteExtra || this.options.source.capabilities.changes === 'lossy') this.vanished.begin()
@@ -294,6 +304,17 @@ export class ShardRun {
     if (keys !== undefined) progress.keysTotal = (again ? 0 : (progress.keysTotal ?? 0)) + keys
     if (bytes !== undefined) progress.bytesTotal = (again ? 0 : (progress.bytesTotal ?? 0)) + bytes
     this.options.onPhase('INITIAL_SYNC')
+  }
+
+  /** Learns in the background which names are taken; what is found ends the run at its next step. */
+  private async rememberNames(): Promise<void> {
+    const { collisions, options } = this
+    if (collisions === null) return
+    try {
+      await this.values.persisting(() => collisions.remember(options.signal))
+    } catch (error) {
+      this.rememberFailure = error as Error
+    }
   }
 
   private async snapshot(event: SnapshotEvent): Promise<void> {
@@ -388,7 +409,7 @@ export class ShardRun {
         : records
       const pairs = await transform.renamedPairs(valued)
       made = pairs.renamed
-      this.collisions?.add(pairs.originals, made)
+      await this.collisions?.add(pairs.originals, made)
       this.lookAtTags(pairs.originals, made)
     }
     this.vanished.see(made)

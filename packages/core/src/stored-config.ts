@@ -47,7 +47,7 @@ export function storableConfig(config: ResolvedConfig): string {
 }
 
 /**
- * The configuration of a stored migration under what is given anew. Passwords come from `given`, or from the
+ * The configuration of a stored migration under what is given anew; options and filters are joined one by one. Passwords come from `given`, or from the
  * environment (FERRITE_MIGRATE_SOURCE_PASSWORD, FERRITE_MIGRATE_TARGET_PASSWORD).
  * @throws MigrateError FM_RESUME_PASSWORD when one is missing
  */
@@ -62,6 +62,7 @@ export function resumedConfig(stored: StoredMigration, given: Partial<MigrationC
   const config: MigrationConfig = {
     ...saved,
     ...given,
+    filter: { ...saved.filter, ...given.filter },
     sourceOptions: { ...saved.sourceOptions, ...given.sourceOptions },
     targetOptions: { ...saved.targetOptions, ...given.targetOptions },
     id: stored.id,

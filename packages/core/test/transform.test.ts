@@ -4,6 +4,7 @@ import {
   convert,
   type KeyRuleSpec,
   keyRule,
+  RecordFilter,
   RecordTransform,
 } from '@ferrite-migrate/core'
 import fc from 'fast-check'
@@ -81,9 +82,15 @@ describe('names', () => {
     ).toBe(true)
     const one = transform([{ type: 'strip_prefix', value: 'a:' }])
     const met: string[] = []
-    const guard = new CollisionGuard(one, 'last', (text) => void met.push(text))
+    const guard = new CollisionGuard({
+      transform: one,
+      filter: new RecordFilter({}),
+      policy: 'last',
+      source: () => null,
+      onCollision: (text) => void met.push(text),
+    })
     const keys = ['a:1', 'b', 'a:1', '1'].map((text) => ({ db: 0, key: Buffer.from(text) }))
-    guard.add(
+    await guard.add(
       keys,
       (await one.names(keys)).map((name) => name!),
     )

@@ -3,13 +3,13 @@ export class KeyFingerprint {
   a = 0
   b = 0
 
-  /** Leaves the fingerprint in `a` and `b`. */
-  of(db: number, key: Uint8Array): void {
+  /** Leaves the fingerprint of a key, or of a range that is one, in `a` and `b`. */
+  of(db: number, data: Uint8Array, start = 0, end = data.length): void {
     let a = 0x811c9dc5 ^ db
-    let b = 0x9747b28c ^ key.length
-    for (let i = 0; i < key.length; i++) {
-      a = Math.imul(a ^ key[i], 0x01000193)
-      b = Math.imul(b ^ key[i], 0x5bd1e995)
+    let b = 0x9747b28c ^ (end - start)
+    for (let i = start; i < end; i++) {
+      a = Math.imul(a ^ data[i], 0x01000193)
+      b = Math.imul(b ^ data[i], 0x5bd1e995)
       b ^= b >>> 15
     }
     a = Math.imul(a ^ (a >>> 16), 0x85ebca6b)

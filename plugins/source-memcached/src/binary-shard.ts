@@ -41,6 +41,8 @@ export class BinaryShard implements Shard {
       ...(password === undefined ? {} : { username: username ?? '', password }),
       retries: 2,
       timeout: 5,
+      // It would write to the screen.
+      logger: { log: () => undefined },
     })
     const packed = new PackedValues()
     let missed = 0
@@ -51,8 +53,8 @@ export class BinaryShard implements Shard {
         const answers = await Promise.all(part.map((key) => client.get(key))).catch((cause: unknown) => {
           throw new MigrateError(
             'FM_CONNECT_LOST',
-            `the Memcached refused or broke off: ${(cause as Error).message}`,
-            'Check address, user and password.',
+            `the Memcached broke off: ${(cause as Error | undefined)?.message ?? 'no answer'}`,
+            'Start again once it answers.',
             { cause },
           )
         })

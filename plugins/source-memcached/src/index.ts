@@ -1,4 +1,5 @@
 import { type AdapterContext, type Finding, MigrateError, type Shard, type Source } from '@ferrite-migrate/contracts'
+import { checkBinaryLogin } from './binary-login.js'
 import { BinaryShard } from './binary-shard.js'
 import type { Client } from './client-value.js'
 import { FlagForm, type FlagPolicy } from './flag-form.js'
@@ -28,6 +29,7 @@ export async function createSource(context: AdapterContext): Promise<Source> {
         'the binary protocol cannot list keys',
         'Give them by --source-option keys-file=FILE, one a line.',
       )
+    for (const endpoint of endpoints) await checkBinaryLogin(endpoint)
     return {
       capabilities: { changes: 'none', resume: 'none' },
       shards: [new BinaryShard({ endpoints, form, batchSize, keysFile })],

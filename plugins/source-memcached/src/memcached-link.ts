@@ -66,11 +66,15 @@ export class MemcachedLink {
       clearTimeout(timer)
     }
     const link = new MemcachedLink(socket, name)
+    const silence = setTimeout(() => link.fail('it accepts connections and does not answer'), connectTimeoutMs)
     try {
       if (password !== undefined) await link.authenticate(username ?? '', password)
+      await link.greet()
     } catch (error) {
       link.close()
-      throw error
+      throw error instanceof MigrateError && error.code === 'FM_CONNECT_LOST' ? link.mute(error) : error
+    } finally {
+      clearTimeout(silence)
     }
     return link
   }
@@ -163,6 +167,24 @@ export class MemcachedLink {
   /** What the server takes for now, unix s. */
   async time(): Promise<number> {
     return Number((await this.stats()).get('time') ?? Math.floor(Date.now() / 1000))
+  }
+
+  /** A server of the binary protocol only judges a connection by its first 24 bytes, so that many are sent. */
+  private async greet(): Promise<void> {
+    this.send('version\r\nversion\r\nversion\r\n')
+    for (let i = 0; i < 3; i++) {
+      const line = await this.line()
+      if (!line.startsWith('VERSION')) throw this.refused(line)
+    }
+  }
+
+  private mute(cause: MigrateError): MigrateError {
+    return new MigrateError(
+      cause.code,
+      `${cause.message} before it answered in the text protocol`,
+      'A server with SASL knows the binary protocol only: --source-option protocol=binary and --source-option keys-file=FILE.',
+      { cause, retryable: true },
+    )
   }
 
   private async authenticate(username: string, password: string): Promise<void> {
@@ -314,7 +336,8 @@ function metaGets(keys: readonly Buffer[]): Buffer {
   return out.subarray(0, at)
 }
 
-function connectError(name: string, error: NodeJS.ErrnoException): MigrateError {
+/** Why there is no connection. */
+export function connectError(name: string, error: NodeJS.ErrnoException): MigrateError {
   const [code, hint, retryable] =
     error.code === 'ECONNREFUSED'
       ? (['FM_CONNECT_REFUSED', 'Nothing listens there: check host and port.', true] as const)

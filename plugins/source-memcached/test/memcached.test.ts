@@ -1,4 +1,5 @@
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +15,14 @@ import { clientValue } from '../dist/client-value.js'
 import { ItemTable } from '../dist/item-table.js'
 import { parseLine } from '../dist/key-dump.js'
 
+/** What is used of memjs, which brings no types. */
+interface MemjsClient {
+  set(key: string, value: Buffer, options: { expires: number }): Promise<boolean>
+  close(): void
+}
+const memjs = createRequire(import.meta.resolve('@ferrite-migrate/source-memcached'))('memjs') as {
+  Client: { create(server: string, options: Record<string, unknown>): MemjsClient }
+}
 const missing = memcachedMissing()
 const stops: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -120,6 +129,11 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     const report = await moved(`${a.url},127.0.0.1:${b.port}`)
     expect(report.verification).toMatchObject({ equal: true, compared: 2 })
     expect(((await call('KEYS', '*')) as Buffer[]).map(String).sort()).toEqual(['a', 'b'])
+    const transform = join(mkdtempSync(join(tmpdir(), 'fm-mc-')), 'rules.yaml')
+    writeFileSync(transform, 'transformations:\n  keys:\n    - {type: rename, from: "^[ab]$", to: "one"}\n')
+    await expect(migration(`${a.url},127.0.0.1:${b.port}`, { transform }).start()).rejects.toMatchObject({
+      code: 'FM_TRANSFORM_COLLISION',
+    })
   })
 
   it('keeps flags as it is told', async () => {
@@ -245,6 +259,28 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     await expect(migration(server.url, { sourceOptions: { protocol: 'binary' } }).start()).rejects.toMatchObject({
       code: 'FM_CONFIG_INVALID',
     })
+  })
+
+  it('with SASL, which knows the binary protocol only', async (context) => {
+    const closed = await TestMemcached.startSasl('user', 'secret')
+    if (closed === null) return context.skip('this memcached was built without SASL')
+    stops.push(() => closed.stop())
+    const client = memjs.Client.create(`127.0.0.1:${closed.port}`, { username: 'user', password: 'secret' })
+    await client.set('a', Buffer.from([0, 255, 10]), { expires: 0 })
+    client.close()
+    const keys = join(mkdtempSync(join(tmpdir(), 'fm-mc-')), 'keys')
+    writeFileSync(keys, 'a\nnone\n')
+    const sourceOptions = { protocol: 'binary', 'keys-file': keys }
+    const as = (who: string): string => closed.url.replace('//', `//${who}@`)
+    const report = await migration(as('user:secret'), { sourceOptions }).start()
+    expect(await call('GET', 'a')).toEqual(Buffer.from([0, 255, 10]))
+    expect(report.notCarried).toMatchObject([{ count: 1 }])
+    await expect(migration(as('user:wrong'), { sourceOptions }).start()).rejects.toMatchObject({
+      code: 'FM_AUTH_REFUSED',
+    })
+    await expect(migration(closed.url, { sourceOptions }).start()).rejects.toMatchObject({ code: 'FM_AUTH_REQUIRED' })
+    for (const url of [as('user:secret'), closed.url])
+      await expect(migration(url).start()).rejects.toMatchObject({ hint: expect.stringContaining('protocol=binary') })
   })
 
   it('is read no faster than allowed', async () => {

@@ -5,11 +5,10 @@ import { RE2JS } from 're2js'
 /** Steps back that a backtracking match may take before V8 goes on in linear time. */
 const BACKTRACKS = 10_000
 
-/** One match: where it is, and the text of each group (0 = all of it). */
-export interface RegExpMatch {
-  readonly start: number
-  readonly end: number
-  readonly groups: readonly (string | undefined)[]
+/** One match: where it starts, and the text of each group (0 = all of it). */
+export interface RegExpMatch extends ReadonlyArray<string | undefined> {
+  readonly 0: string
+  readonly index: number
 }
 
 let prepared = false
@@ -42,10 +41,7 @@ export class BoundedRegExp {
   constructor(pattern: string) {
     const native = linearByV8(pattern)
     if (native !== null) {
-      this.find = (text) => {
-        const found = native.exec(text)
-        return found === null ? null : { start: found.index, end: found.index + found[0].length, groups: found }
-      }
+      this.find = (text) => native.exec(text)
       return
     }
     let compiled: RE2JS
@@ -63,8 +59,8 @@ export class BoundedRegExp {
       const matcher = compiled.matcher(text)
       if (!matcher.find()) return null
       const groups: (string | undefined)[] = []
-      for (let i = 0; i <= matcher.groupCount(); i++) groups.push(matcher.group(i) ?? undefined)
-      return { start: matcher.start(0), end: matcher.end(0), groups }
+      for (let i = 1; i <= matcher.groupCount(); i++) groups.push(matcher.group(i) ?? undefined)
+      return Object.assign([matcher.group(0) ?? '', ...groups] as const, { index: matcher.start(0) })
     }
   }
 

@@ -1,4 +1,5 @@
 import { type DirtyKey, type KeyReader, MigrateError } from '@ferrite-migrate/contracts'
+import type { RecordFilter } from '../key-filter.js'
 import { printableKey } from '../progress.js'
 import { NameTable } from './name-table.js'
 import type { RecordTransform } from './record-transform.js'
@@ -6,25 +7,42 @@ import type { RecordTransform } from './record-transform.js'
 /** What becomes of two source keys that get one name: end the run, or let the last one written stay. */
 export type CollisionPolicy = 'fail' | 'last'
 
+export interface CollisionGuardOptions {
+  readonly transform: RecordTransform
+  /** Keys that it does not take have no name at the target. */
+  readonly filter: RecordFilter
+  readonly policy: CollisionPolicy
+  /** Reads the source; null = it can only be read once. */
+  source(): KeyReader | null
+  onCollision(text: string, name: Buffer): void
+}
+
+interface Claim {
+  readonly key: DirtyKey
+  readonly name: DirtyKey
+}
+
+/** Claims that are looked into together when a whole source is remembered. */
+const CLAIMS = 10_000
+
 /**
  * Finds source keys that get one and the same name at the target. It remembers names and originals as fingerprints, at
  * most 24 bytes a key, and only where the rules can make two names one.
  */
 export class CollisionGuard {
   private table = new NameTable()
-  private readonly transform: RecordTransform
-  private readonly policy: CollisionPolicy
-  private readonly onCollision: (text: string, name: Buffer) => void
+  /** Names in the table may be free by now. */
+  private stale = false
+  private readonly options: CollisionGuardOptions
 
-  constructor(transform: RecordTransform, policy: CollisionPolicy, onCollision: (text: string, name: Buffer) => void) {
-    this.transform = transform
-    this.policy = policy
-    this.onCollision = onCollision
+  constructor(options: CollisionGuardOptions) {
+    this.options = options
   }
 
-  /** Everything comes anew: names that were taken may be free by now. */
-  restart(): void {
-    this.table = new NameTable()
+  /** Everything comes anew; `alone` = nobody else's names are in the table. */
+  restart(alone: boolean): void {
+    if (alone) this.table = new NameTable()
+    else this.stale = true
   }
 
   /** How many keys will come, where the source tells. */
@@ -36,15 +54,15 @@ export class CollisionGuard {
    * Takes note of keys of a snapshot and the names they get; the two lists go together.
    * @throws MigrateError FM_TRANSFORM_COLLISION under the policy `fail`
    */
-  add(keys: readonly DirtyKey[], names: readonly DirtyKey[]): void {
-    for (let i = 0; i < keys.length; i++) {
-      if (this.table.take(names[i], keys[i])) continue
+  async add(keys: readonly DirtyKey[], names: readonly DirtyKey[]): Promise<void> {
+    if (this.stale) return this.addLive(keys, names)
+    this.table.takeAll(names, keys, (i) => {
       const name = names[i].key
       this.collide(
         `two keys of the source become ${printableKey(name)}, one of them ${printableKey(keys[i].key)}`,
         name,
       )
-    }
+    })
   }
 
   /**
@@ -52,42 +70,98 @@ export class CollisionGuard {
    * source is asked.
    * @throws MigrateError FM_TRANSFORM_COLLISION under the policy `fail`
    */
-  async addLive(
-    keys: readonly DirtyKey[],
-    names: readonly (DirtyKey | null)[],
-    source: () => KeyReader | null,
-  ): Promise<void> {
-    const doubtful: { key: DirtyKey; name: DirtyKey }[] = []
-    for (const [i, key] of keys.entries()) {
-      const name = names[i]
-      if (name !== null && !this.table.take(name, key)) doubtful.push({ key, name })
-    }
-    if (doubtful.length === 0) return
-    const reader = source()
+  async addLive(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): Promise<void> {
+    await this.judge(this.claims(keys, names))
+  }
+
+  /**
+   * Learns the names of all keys that the source holds: a process that goes on from a position has not seen them come.
+   * @throws MigrateError FM_TRANSFORM_COLLISION under the policy `fail`
+   */
+  async remember(signal: AbortSignal): Promise<void> {
+    const reader = this.options.source()
     if (reader === null) return
-    const wanted = new Map(doubtful.map(({ name }) => [`${name.db}:${name.key.toString('latin1')}`, [] as Buffer[]]))
+    let claims: Claim[] = []
     try {
       for await (const page of reader.keys()) {
-        const named = await this.transform.names(page)
+        if (signal.aborted) return
+        const keys = this.taken(page)
+        claims = claims.concat(this.claims(keys, await this.options.transform.names(keys)))
+        if (claims.length < CLAIMS) continue
+        await this.judge(claims)
+        claims = []
+      }
+      await this.judge(claims)
+    } finally {
+      await reader.close()
+    }
+  }
+
+  private taken(keys: readonly DirtyKey[]): readonly DirtyKey[] {
+    const { filter } = this.options
+    return filter.open ? keys : keys.filter(({ db, key }) => filter.takesKey(db, key))
+  }
+
+  /** Keys whose name another key got before. */
+  private claims(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): Claim[] {
+    const claims: Claim[] = []
+    for (const [i, key] of keys.entries()) {
+      const name = names[i]
+      if (name !== null && !this.table.take(name, key)) claims.push({ key, name })
+    }
+    return claims
+  }
+
+  /** Asks the source who has the names now. */
+  private async judge(claims: readonly Claim[]): Promise<void> {
+    if (claims.length === 0) return
+    const { transform } = this.options
+    const reader = this.options.source()
+    if (reader === null) return
+    const wanted = new Map(claims.map(({ name }) => [textOf(name), [] as DirtyKey[]]))
+    try {
+      for await (const page of reader.keys()) {
+        const keys = this.taken(page)
+        const named = await transform.names(keys)
         for (const [i, name] of named.entries()) {
-          const found = name === null ? undefined : wanted.get(`${name.db}:${name.key.toString('latin1')}`)
-          if (found !== undefined && !found.some((one) => one.equals(page[i].key))) found.push(Buffer.from(page[i].key))
+          const found = name === null ? undefined : wanted.get(textOf(name))
+          if (found === undefined) continue
+          const { db, key } = keys[i]
+          if (!found.some((one) => one.db === db && one.key.equals(key))) found.push({ db, key: Buffer.from(key) })
         }
+      }
+      for (const { key, name } of claims) {
+        const owners = await this.withValue(reader, wanted.get(textOf(name))!)
+        this.table.replace(name, owners.at(-1) ?? key)
+        if (owners.length > 1)
+          this.collide(
+            `${owners
+              .slice(0, 3)
+              .map((one) => printableKey(one.key))
+              .join(' and ')} become ${printableKey(name.key)}`,
+            name.key,
+          )
       }
     } finally {
       await reader.close()
     }
-    for (const { key, name } of doubtful) {
-      this.table.replace(name, key)
-      const now = wanted.get(`${name.db}:${name.key.toString('latin1')}`)!
-      if (now.length > 1)
-        this.collide(`${now.slice(0, 3).map(printableKey).join(' and ')} become ${printableKey(name.key)}`, name.key)
+  }
+
+  /** Those of the keys whose value the filter takes. */
+  private async withValue(reader: KeyReader, keys: readonly DirtyKey[]): Promise<readonly DirtyKey[]> {
+    const { filter } = this.options
+    if (!filter.needsValue || keys.length < 2) return keys
+    const taken: DirtyKey[] = []
+    for (const one of keys) {
+      const [record] = await reader.read(one.db, [one.key], true)
+      if (record !== null && filter.takes(record)) taken.push(one)
     }
+    return taken
   }
 
   private collide(text: string, name: Buffer): void {
-    this.onCollision(text, name)
-    if (this.policy === 'fail')
+    this.options.onCollision(text, name)
+    if (this.options.policy === 'fail')
       throw new MigrateError(
         'FM_TRANSFORM_COLLISION',
         text,
@@ -95,3 +169,5 @@ export class CollisionGuard {
       )
   }
 }
+
+const textOf = ({ db, key }: DirtyKey): string => `${db}:${key.toString('latin1')}`

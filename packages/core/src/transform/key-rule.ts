@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { type DirtyKey, MigrateError } from '@ferrite-migrate/contracts'
 import { BoundedRegExp, type RegExpMatch } from './bounded-regexp.js'
 import { RuleScope } from './rule-scope.js'
 import type { KeyRuleSpec } from './transform-file.js'
@@ -9,7 +9,7 @@ export interface KeyRule {
   /** The new name, or the same Buffer. `original` is the name at the source, by which a rule may be limited. */
   apply(key: Buffer, db: number, original: Buffer): Buffer
   /** The same for a name that is valid UTF-8, as text. */
-  applyText(name: string, db: number, original: Buffer): string
+  applyText(name: string, original: DirtyKey): string
   /** What a key may have been called before this step; of no use where the rule is not traceable. */
   before(key: Buffer): readonly Buffer[]
   /** `before` tells all of them. */
@@ -120,7 +120,9 @@ class RenameRule implements KeyRule {
 
 function replaced(name: string, from: BoundedRegExp, to: Replacement): string {
   const match = from.match(name)
-  return match === null ? name : name.slice(0, match.start) + to.fill(match) + name.slice(match.end)
+  if (match === null) return name
+  const end = match.index + match[0].length
+  return name.slice(0, match.index) + to.fill(match) + name.slice(end)
 }
 
 /** `$1` to `$99` are groups, `$0` and `$&` the whole match, `$$` a dollar. */
@@ -144,7 +146,7 @@ class Replacement {
 
   fill(match: RegExpMatch): string {
     let out = ''
-    for (const part of this.parts) out += typeof part === 'string' ? part : (match.groups[part] ?? '')
+    for (const part of this.parts) out += typeof part === 'string' ? part : (match[part] ?? '')
     return out
   }
 }
@@ -166,8 +168,8 @@ class ScopedRule implements KeyRule {
     return this.scope.takesKey(db, original) ? this.rule.apply(key, db, original) : key
   }
 
-  applyText(name: string, db: number, original: Buffer): string {
-    return this.scope.takesKey(db, original) ? this.rule.applyText(name, db, original) : name
+  applyText(name: string, original: DirtyKey): string {
+    return this.scope.takesKey(original.db, original.key) ? this.rule.applyText(name, original) : name
   }
 
   before(key: Buffer): readonly Buffer[] {

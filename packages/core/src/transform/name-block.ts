@@ -24,9 +24,7 @@ export class NameBlock {
   renamed(record: SnapshotRecord): SnapshotRecord {
     const db = this.dbs.get(record.db) ?? record.db
     const start =
-      this.affix !== null && record instanceof PackedRecord
-        ? this.affixed(this.affix, record)
-        : this.name(record.key, record.db)
+      this.affix !== null && record instanceof PackedRecord ? this.affixed(this.affix, record) : this.name(record)
     const { block, at } = this
     return record instanceof PackedRecord
       ? record.moved(db, record.expireAt, block, start, at)
@@ -43,21 +41,30 @@ export class NameBlock {
   }
 
   /** Writes the name; gives where it starts in the block. */
-  private name(original: Buffer, db: number): number {
-    const { rules } = this
-    // Of ASCII one byte is one letter in every encoding, and latin1 is the fastest.
-    const encoding = isAscii(original) ? 'latin1' : isUtf8(original) ? 'utf8' : null
-    if (encoding === null) {
+  private name(record: SnapshotRecord): number {
+    const text = textOf(record)
+    if (text === null) {
+      const { db, key: original } = record
       let key = original
-      for (const rule of rules) key = rule.apply(key, db, original)
+      for (const rule of this.rules) key = rule.apply(key, db, original)
       const start = this.room(key.length)
       this.at += key.copy(this.block, start)
       return start
     }
-    let text = original.toString(encoding)
-    for (const rule of rules) text = rule.applyText(text, db, original)
-    const start = this.room(text.length * WIDEST)
-    this.at += this.block.write(text, start, 'utf8')
+    let name = text
+    for (const rule of this.rules) name = rule.applyText(name, record)
+    const start = this.room(name.length * WIDEST)
+    const { block } = this
+    let { at } = this
+    for (let i = 0; i < name.length; i++) {
+      const unit = name.charCodeAt(i)
+      if (unit > 127) {
+        this.at = start + block.write(name, start, 'utf8')
+        return start
+      }
+      block[at++] = unit
+    }
+    this.at = at
     return start
   }
 
@@ -69,4 +76,16 @@ export class NameBlock {
     }
     return this.at
   }
+}
+
+/** The name as text; null = it is not UTF-8. Of ASCII one byte is one letter in every encoding, and latin1 is the fastest. */
+function textOf(record: SnapshotRecord): string | null {
+  if (record instanceof PackedRecord) {
+    const { keyData, keyStart, keyEnd } = record
+    let at = keyStart
+    while (at < keyEnd && keyData[at] < 128) at++
+    if (at === keyEnd) return keyData.toString('latin1', keyStart, keyEnd)
+  }
+  const { key } = record
+  return isAscii(key) ? key.toString('latin1') : isUtf8(key) ? key.toString('utf8') : null
 }

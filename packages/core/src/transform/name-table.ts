@@ -1,4 +1,4 @@
-import type { DirtyKey } from '@ferrite-migrate/contracts'
+import { type DirtyKey, PackedRecord } from '@ferrite-migrate/contracts'
 import { KeyFingerprint } from '@ferrite-migrate/protocol'
 
 const WORDS = 3
@@ -13,25 +13,48 @@ export class NameTable {
   private slots = new Int32Array(WORDS << 16)
   private used = 0
   private readonly print = new KeyFingerprint()
+  private prints = new Int32Array(0)
 
-  /** Makes room for so many names at once, where it is known beforehand. */
+  /** Makes room for so many more names at once, where it is known beforehand. */
   expect(names: number): void {
-    while (names * 2 * WORDS > this.slots.length && this.slots.length < MOST_AT_ONCE) this.grow()
+    while ((this.used + names) * 2 * WORDS > this.slots.length && this.slots.length < MOST_AT_ONCE) this.grow()
   }
 
   /** True when the name is new, or this key has it already. */
   take(name: DirtyKey, key: DirtyKey): boolean {
-    if (this.used * 2 * WORDS > this.slots.length) this.grow()
-    const at = this.find(name)
-    const owner = hash(key) | 1
-    if (this.slots[at + 1] === 0) {
-      this.slots[at] = this.print.a
-      this.slots[at + 1] = this.print.b
-      this.slots[at + 2] = owner
-      this.used++
-      return true
+    let own = true
+    this.takeAll([name], [key], () => {
+      own = false
+    })
+    return own
+  }
+
+  /** Takes the names for the keys, which go together; tells the index of every name that another key has. */
+  takeAll(names: readonly DirtyKey[], keys: readonly DirtyKey[], taken: (index: number) => void): void {
+    const { print } = this
+    const count = names.length
+    while ((this.used + count) * 2 * WORDS > this.slots.length) this.grow()
+    // All fingerprints before all look-ups: then the processor waits for many places of the memory at once.
+    if (this.prints.length < count * WORDS) this.prints = new Int32Array(count * WORDS)
+    const { prints, slots } = this
+    for (let i = 0, at = 0; i < count; i++) {
+      fingerprint(print, names[i])
+      prints[at++] = print.a
+      prints[at++] = print.b
+      prints[at++] = hash(keys[i]) | 1
     }
-    return this.slots[at + 2] === owner
+    for (let i = 0, from = 0; i < count; i++, from += WORDS) {
+      const a = prints[from]
+      const b = prints[from + 1]
+      const owner = prints[from + 2]
+      const at = this.place(slots, a, b)
+      if (slots[at + 1] === 0) {
+        slots[at] = a
+        slots[at + 1] = b
+        slots[at + 2] = owner
+        this.used++
+      } else if (slots[at + 2] !== owner) taken(i)
+    }
   }
 
   /** From now on the name is this key's. */
@@ -39,8 +62,8 @@ export class NameTable {
     this.slots[this.find(name) + 2] = hash(key) | 1
   }
 
-  private find({ db, key }: DirtyKey): number {
-    this.print.of(db, key)
+  private find(name: DirtyKey): number {
+    fingerprint(this.print, name)
     return this.place(this.slots, this.print.a, this.print.b)
   }
 
@@ -63,8 +86,19 @@ export class NameTable {
   }
 }
 
-function hash({ db, key }: DirtyKey): number {
+function fingerprint(print: KeyFingerprint, name: DirtyKey): void {
+  if (name instanceof PackedRecord) print.of(name.db, name.keyData, name.keyStart, name.keyEnd)
+  else print.of(name.db, name.key)
+}
+
+function hash(name: DirtyKey): number {
+  return name instanceof PackedRecord
+    ? hashRange(name.db, name.keyData, name.keyStart, name.keyEnd)
+    : hashRange(name.db, name.key, 0, name.key.length)
+}
+
+function hashRange(db: number, data: Uint8Array, start: number, end: number): number {
   let value = 0x2f0b4f3d ^ db
-  for (let i = 0; i < key.length; i++) value = Math.imul(value ^ key[i], 0x01000193) ^ (value >>> 15)
+  for (let i = start; i < end; i++) value = Math.imul(value ^ data[i], 0x01000193) ^ (value >>> 15)
   return value ^ (value >>> 16)
 }

@@ -406,6 +406,47 @@ def transform_value(key, value, type):
     for (let i = 0; i < 500; i++)
       expect(await get('GET', `k${i}`)).toBe(`<v${i}${i < 40 ? '01234567890123456789' : ''}>`)
   })
+
+  it('follow a script in Python live, which sees names and values of every change', async () => {
+    const script = file(
+      'py',
+      [
+        'import json',
+        'def transform_key(key):',
+        '    return key.replace("v1:", "v2:") if key.startswith("v1:") else key',
+        'def transform_value(key, value, type):',
+        '    if type == "string" and key.startswith("user:"):',
+        '        data = json.loads(value)',
+        '        data["migrated"] = True',
+        '        return json.dumps(data)',
+        '    return value',
+        '',
+      ].join('\n'),
+    )
+    const KEYS = 100
+    const round = async (n: number): Promise<void> => {
+      for (let i = 0; i < KEYS; i++) {
+        await set('SET', `user:${i}`, JSON.stringify({ n }))
+        await set('INCR', `v1:count:${i}`)
+        await set('RPUSH', `v1:list:${i}`, String(n))
+      }
+      await set('DEL', `user:${n}`)
+      await set('RENAME', `v1:list:${n}`, `v1:renamed:${n}`)
+    }
+    await round(0)
+    await migrateDuring({ ...ends(), transformScript: script }, async () => {
+      for (let n = 1; n < 10; n++) await round(n)
+    })
+    expect(JSON.parse(await get('GET', 'user:50'))).toEqual({ n: 9, migrated: true })
+    expect(await get('EXISTS', 'user:9', 'v2:list:9', 'v1:count:1')).toBe('0')
+    expect([await get('GET', 'v2:count:50'), await get('LRANGE', 'v2:list:50', '0', '-1')]).toEqual([
+      '10',
+      '0,1,2,3,4,5,6,7,8,9',
+    ])
+    expect(await get('LRANGE', 'v2:renamed:9', '0', '-1')).toBe('0,1,2,3,4,5,6,7,8,9')
+    const verified = await cli(['verify', '-s', source.url, '-t', target.url, '--transform-script', script, '--json'])
+    expect([verified.code, JSON.parse(verified.output)]).toMatchObject([0, { mismatched: 0, missingTarget: 0 }])
+  })
 })
 
 describe('a rule', () => {

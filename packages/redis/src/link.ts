@@ -49,25 +49,31 @@ export class RedisLink {
         resolve(this.closing ? null : this.failure)
       })
     })
-    socket.on('data', (chunk: Buffer) => {
-      this.trace?.('<', chunk)
-      if (this.consumer !== null) this.consumer(chunk)
-      else
-        try {
-          this.reader.push(chunk)
-        } catch (error) {
-          this.destroy(error as MigrateError)
-        }
-    })
+    socket.on('data', (chunk: Buffer) => this.arrived(chunk, false))
+  }
+
+  private arrived(chunk: Buffer, shared: boolean): void {
+    this.trace?.('<', chunk)
+    if (this.consumer !== null) this.consumer(chunk)
+    else
+      try {
+        // Replies are views of what they came in.
+        this.reader.push(shared ? Buffer.from(chunk) : chunk)
+      } catch (error) {
+        this.destroy(error as MigrateError)
+      }
   }
 
   /**
    * Connects, authenticates and selects the endpoint's database.
+   * @param readBuffer bytes of one buffer to read into again and again, so that reading makes no garbage: what a consumer
+   * gets is then valid until it returns. Without effect under TLS.
    * @throws MigrateError FM_CONNECT_*, FM_AUTH_*, FM_SERVER_LOADING, FM_DB_RANGE
    */
-  static async open(endpoint: Endpoint, trace: WireTrace | null = null): Promise<RedisLink> {
-    const socket = await connectSocket(endpoint)
-    const link = new RedisLink(endpoint, socket)
+  static async open(endpoint: Endpoint, trace: WireTrace | null = null, readBuffer?: number): Promise<RedisLink> {
+    let link: RedisLink | null = null
+    const socket = await connectSocket(endpoint, readBuffer, (chunk) => link?.arrived(chunk, true))
+    link = new RedisLink(endpoint, socket)
     try {
       await link.handshake()
     } catch (error) {
@@ -197,10 +203,27 @@ export class RedisLink {
   }
 }
 
-function connectSocket(endpoint: Endpoint): Promise<Socket> {
+function connectSocket(
+  endpoint: Endpoint,
+  readBuffer: number | undefined,
+  arrived: (chunk: Buffer) => void,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const where = endpoint.path === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.path }
-    const socket = endpoint.tls === undefined ? connectTcp(where) : connectTls({ ...where, ...endpoint.tls })
+    const onread =
+      readBuffer === undefined
+        ? {}
+        : {
+            onread: {
+              buffer: Buffer.allocUnsafeSlow(readBuffer),
+              callback: (length: number, buffer: Uint8Array): boolean => {
+                arrived((buffer as Buffer).subarray(0, length))
+                return true
+              },
+            },
+          }
+    const socket =
+      endpoint.tls === undefined ? connectTcp({ ...where, ...onread }) : connectTls({ ...where, ...endpoint.tls })
     const ready = endpoint.tls === undefined ? 'connect' : 'secureConnect'
     const timer = setTimeout(
       () => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })),

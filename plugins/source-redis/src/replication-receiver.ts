@@ -40,6 +40,7 @@ const SILENCE_MS = 15_000
 const MUTE_MS = 6000
 const PAUSE_UNFLUSHED = 8 << 20
 const PAUSE_MS = 10
+const READ_BYTES = 256 << 10
 const MARK_BYTES = 40
 /** The newest Valkey whose RDB is understood here. */
 const VALKEY_VERSION = '9.1.0'
@@ -191,7 +192,7 @@ export class ReplicationReceiver {
 
   private async connect(): Promise<void> {
     const { endpoint } = this.options
-    const link = await RedisLink.open({ ...endpoint, db: 0 }, this.options.trace)
+    const link = await RedisLink.open({ ...endpoint, db: 0 }, this.options.trace, READ_BYTES)
     this.link = link
     if (this.stopped) return link.close()
     const replies = await link.pipeline((out) => {
@@ -236,7 +237,7 @@ export class ReplicationReceiver {
         reject(reason ?? new MigrateError('FM_CONNECT_LOST', 'stopped', 'Start again.', { retryable: true }))
       })
       link.takeOver((chunk) => {
-        line = line.length === 0 ? chunk : Buffer.concat([line, chunk])
+        line = Buffer.concat([line, chunk])
         let start = 0
         while (start < line.length && line[start] === 10) start++
         const end = line.indexOf(10, start)

@@ -11,6 +11,13 @@ export interface SpoolOptions {
   readonly diskLimit: number
 }
 
+/** A piece of memory that is read from the front while more is written behind. */
+interface Slab {
+  readonly data: Buffer
+  start: number
+  end: number
+}
+
 interface Segment {
   readonly file: FileHandle
   readonly path: string
@@ -20,6 +27,7 @@ interface Segment {
   read: number
 }
 
+const SLAB_BYTES = 256 << 10
 const SEGMENT_BYTES = 64 << 20
 const READ_BYTES = 256 << 10
 const MARK_EVERY_MS = 10
@@ -27,18 +35,21 @@ let serial = 0
 
 /**
  * A queue of bytes between a socket that never waits and a reader that may: in memory up to a limit, then in segment
- * files, which vanish as they are read. Remembers when what arrived.
+ * files, which vanish as they are read. Remembers when what arrived. What is pushed is copied, into memory that is used
+ * again and again, so that nothing of the stream is garbage.
  */
 export class Spool implements ByteFeed {
   /** After so long without bytes `next` gives an empty Buffer, so that a reader gets to look around; 0 = never. */
   idleMs = 0
   private readonly options: SpoolOptions
-  private readonly memory: Buffer[] = []
-  private memoryHead = 0
+  private readonly memory: Slab[] = []
   private memoryBytes = 0
+  private readonly free: Slab[] = []
+  /** The slab that the reader still looks at. */
+  private lent: Slab | null = null
   private readonly segments: Segment[] = []
   private readBuffer: Buffer | null = null
-  private unwritten: Buffer[] = []
+  private unwritten: Slab[] = []
   private unwrittenBytes = 0
   private diskBytes = 0
   private writing: Promise<void> | null = null
@@ -73,10 +84,10 @@ export class Spool implements ByteFeed {
       this.unwrittenBytes === 0 &&
       this.memoryBytes + chunk.length <= this.options.memoryLimit
     ) {
-      this.memory.push(chunk)
+      this.collect(this.memory, chunk)
       this.memoryBytes += chunk.length
     } else {
-      this.unwritten.push(chunk)
+      this.collect(this.unwritten, chunk)
       this.unwrittenBytes += chunk.length
       if (this.diskBytes + this.unwrittenBytes > this.options.diskLimit)
         this.fail(
@@ -94,6 +105,26 @@ export class Spool implements ByteFeed {
     this.notify()
   }
 
+  private collect(slabs: Slab[], chunk: Buffer): void {
+    for (let at = 0; at < chunk.length; ) {
+      let slab = slabs.at(-1)
+      if (slab === undefined || slab.end === SLAB_BYTES) {
+        slab = this.free.pop() ?? { data: Buffer.allocUnsafeSlow(SLAB_BYTES), start: 0, end: 0 }
+        slabs.push(slab)
+      }
+      const count = chunk.copy(slab.data, slab.end, at)
+      slab.end += count
+      at += count
+    }
+  }
+
+  private recycle(slab: Slab): void {
+    if (this.ended || this.free.length * SLAB_BYTES >= this.options.memoryLimit) return
+    slab.start = 0
+    slab.end = 0
+    this.free.push(slab)
+  }
+
   /** When the byte at this offset of the spool arrived, ms. Offsets must not go back. */
   arrivedAt(offset: number): number {
     const { marks } = this
@@ -106,8 +137,8 @@ export class Spool implements ByteFeed {
     this.ended = true
     if (drop) {
       this.memory.length = 0
-      this.memoryHead = 0
       this.memoryBytes = 0
+      this.free.length = 0
       this.unwritten = []
       this.unwrittenBytes = 0
       this.diskBytes = 0
@@ -122,17 +153,10 @@ export class Spool implements ByteFeed {
   }
 
   async next(): Promise<Buffer | null> {
+    if (this.lent !== null) this.recycle(this.lent)
+    this.lent = null
     for (;;) {
-      if (this.memoryHead < this.memory.length) {
-        const chunk = this.memory[this.memoryHead]
-        this.memory[this.memoryHead++] = EMPTY
-        if (this.memoryHead > 1024) {
-          this.memory.splice(0, this.memoryHead)
-          this.memoryHead = 0
-        }
-        this.memoryBytes -= chunk.length
-        return chunk
-      }
+      if (this.memoryBytes > 0) return this.fromMemory()
       const segment = this.segments[0]
       if (segment !== undefined && segment.read < segment.flushed) return this.readBack(segment)
       if (
@@ -150,6 +174,18 @@ export class Spool implements ByteFeed {
       }
       if (!(await this.woken())) return EMPTY
     }
+  }
+
+  private fromMemory(): Buffer {
+    const slab = this.memory[0]
+    const chunk = slab.data.subarray(slab.start, slab.end)
+    slab.start = slab.end
+    this.memoryBytes -= chunk.length
+    if (slab.end === SLAB_BYTES) {
+      this.memory.shift()
+      this.lent = slab
+    }
+    return chunk
   }
 
   /** Waits for bytes; false when `idleMs` went by without any. */
@@ -201,7 +237,8 @@ export class Spool implements ByteFeed {
         this.unwrittenBytes -= bytes
         let at = segment.flushed
         for (let from = 0; from < batch.length; from += 512) {
-          const part = batch.slice(from, from + 512)
+          const slabs = batch.slice(from, from + 512)
+          const part = slabs.map(({ data, end }) => data.subarray(0, end))
           const want = part.reduce((sum, chunk) => sum + chunk.length, 0)
           let { bytesWritten } = await segment.file.writev(part, at)
           if (bytesWritten < want) {
@@ -211,6 +248,7 @@ export class Spool implements ByteFeed {
             bytesWritten = want
           }
           at += bytesWritten
+          for (const slab of slabs) this.recycle(slab)
         }
         segment.flushed = at
         this.notify()

@@ -61,6 +61,8 @@ interface Flight {
   reject(error: Error): void
 }
 
+/** Replies that are read at once. */
+const REPLY_BYTES = 64 << 10
 const FULL_RETRY_MS = 10_000
 
 class MutableResult implements WriteResult {
@@ -123,7 +125,7 @@ export class Lane {
   private async open(): Promise<RedisLink> {
     const { endpoint, trace, retryMs, signal, logger, migration } = this.options
     const clientName = migration === undefined ? {} : { clientName: clientNameOf(migration) }
-    const link = await retrying(() => RedisLink.open({ ...endpoint, db: 0, ...clientName }, trace), {
+    const link = await retrying(() => RedisLink.open({ ...endpoint, db: 0, ...clientName }, trace, REPLY_BYTES), {
       timeoutMs: retryMs,
       signal: new AbortController().signal,
       onRetry: (error) => {

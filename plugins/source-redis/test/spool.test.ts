@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Random } from '@ferrite-migrate/bench'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { afterAll, describe, expect, it } from 'vitest'
+import { Spool } from '../dist/spool.js'
+
+const directory = mkdtempSync(join(tmpdir(), 'fm-spool-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+const spool = (memoryLimit: number, diskLimit = 1 << 30): Spool => new Spool({ directory, memoryLimit, diskLimit })
+
+describe('the spool', () => {
+  it.each([1, 2, 3, 4])('gives back what it got, from memory and from disk, in order (seed %d)', async (seed) => {
+    const random = new Random(seed)
+    const one = spool(2 << 20)
+    const went = createHash('sha256')
+    const came = createHash('sha256')
+    const shared = Buffer.alloc(1 << 20)
+    let pushed = 0
+    let disk = 0
+    const writer = (async () => {
+      for (let i = 0; i < 400; i++) {
+        // The reader of a socket gives the same memory again and again.
+        const chunk = shared.subarray(0, 1 + random.below(i % 50 === 0 ? 1 << 20 : 100_000))
+        chunk.fill(random.below(256))
+        chunk.writeUInt8(i & 255, chunk.length - 1)
+        went.update(chunk)
+        one.push(chunk)
+        pushed += chunk.length
+        disk = Math.max(disk, one.unflushed)
+        if (random.below(4) === 0) await sleep(random.below(3))
+      }
+      one.end()
+    })()
+    let got = 0
+    let dry = 0
+    for (let n = 0; ; n++) {
+      const chunk = await one.next()
+      if (chunk === null) break
+      if (one.waiting === 0) dry++
+      got += chunk.length
+      came.update(chunk)
+      // Slow now and then, until the disk is needed; else fast enough to come back to memory.
+      for (let i = 0; n % 40 === 1 && i < 50 && one.waiting < 6 << 20 && got < 12 << 20; i++) await sleep(2)
+    }
+    await writer
+    expect([got, came.digest('hex')]).toEqual([pushed, went.digest('hex')])
+    expect(disk).toBeGreaterThan(0)
+    expect(dry).toBeGreaterThan(1)
+    expect(one.waiting).toBe(0)
+    await one.close()
+  })
+
+  it('gives what waits before the error, and nothing after it was dropped', async () => {
+    const failed = spool(1 << 20)
+    failed.push(Buffer.from('rest'))
+    failed.fail(new MigrateError('FM_TEST', 'over', 'Stop.'))
+    failed.push(Buffer.from('too late'))
+    expect(String(await failed.next())).toBe('rest')
+    await expect(failed.next()).rejects.toMatchObject({ code: 'FM_TEST' })
+    const dropped = spool(1 << 20)
+    dropped.push(Buffer.from('gone'))
+    dropped.end(true)
+    expect(await dropped.next()).toBeNull()
+    await failed.close()
+    await dropped.close()
+  })
+
+  it('is full at its limit', async () => {
+    const small = spool(1000, 500_000)
+    for (let i = 0; i < 10; i++) small.push(Buffer.alloc(100_000))
+    await expect(
+      (async () => {
+        while ((await small.next()) !== null);
+      })(),
+    ).rejects.toMatchObject({ code: 'FM_SPOOL_FULL' })
+    await small.close()
+  })
+
+  it('remembers when what arrived, and lets an idle reader look around', async () => {
+    const one = spool(1 << 20)
+    const before = Date.now()
+    one.push(Buffer.from('early'))
+    await sleep(50)
+    one.push(Buffer.from('late'))
+    expect(one.arrivedAt(0)).toBeLessThan(before + 40)
+    expect(one.arrivedAt(5)).toBeGreaterThanOrEqual(before + 40)
+    expect(String(await one.next())).toBe('earlylate')
+    one.idleMs = 20
+    expect(await one.next()).toHaveLength(0)
+    await one.close()
+  })
+})

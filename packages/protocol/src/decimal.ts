@@ -24,9 +24,19 @@ export function doubleText(value: number): Buffer {
   return Number.isInteger(value) && Math.abs(value) < 1e15 ? integerText(value) : Buffer.from(String(value), 'latin1')
 }
 
-/** Reads a score as Redis writes it. NaN for text that is none. */
-export function parseDouble(text: Buffer): number {
-  const word = text.toString('latin1').toLowerCase()
+/** Digits that a double holds exactly. */
+const EXACT_DIGITS = 15
+
+/** Reads a score as Redis writes it, from a Buffer or a range of one. NaN for text that is none. */
+export function parseDouble(text: Buffer, start = 0, end = text.length): number {
+  const first = text[start] === 45 ? start + 1 : start
+  if (end > first && end - first <= EXACT_DIGITS) {
+    let value = 0
+    let at = first
+    for (; at < end && text[at] >= 48 && text[at] <= 57; at++) value = value * 10 + text[at] - 48
+    if (at === end) return first === start ? value : -value
+  }
+  const word = text.toString('latin1', start, end).toLowerCase()
   if (word === 'inf' || word === '+inf' || word === 'infinity') return Infinity
   if (word === '-inf' || word === '-infinity') return -Infinity
   return word === '' ? Number.NaN : Number(word)

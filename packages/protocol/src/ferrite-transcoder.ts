@@ -1,3 +1,4 @@
+import { copyBytes } from './copy-bytes.js'
 import { integer64Text, parseDouble, writeInteger } from './decimal.js'
 import { damaged, ListpackCursor } from './listpack-cursor.js'
 import { lzfBound, lzfDecompressInto } from './lzf.js'
@@ -116,7 +117,7 @@ export class FerriteTranscoder {
   private bytes(source: Buffer, from: number, to: number): void {
     this.room(to - from + 4)
     this.size(this.at, to - from)
-    source.copy(this.payload, this.at + 4, from, to)
+    copyBytes(source, from, to, this.payload, this.at + 4)
     this.at += 4 + to - from
   }
 
@@ -162,7 +163,7 @@ export class FerriteTranscoder {
         packed.kind === 'integer'
           ? packed.integer
           : packed.kind === 'text'
-            ? parseDouble(packed.blob.subarray(packed.from, packed.to))
+            ? parseDouble(packed.blob, packed.from, packed.to)
             : Number(packed.blob.readBigInt64LE(packed.from))
       this.payload.writeDoubleLE(score, this.at)
       this.at += 8

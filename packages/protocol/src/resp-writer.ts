@@ -1,3 +1,4 @@
+import { copyBytes } from './copy-bytes.js'
 import { writeInteger } from './decimal.js'
 
 /**
@@ -46,7 +47,7 @@ export class RespWriter {
   /** An argument from a range of a Buffer. */
   range(source: Buffer, start: number, end: number): void {
     this.header(end - start)
-    source.copy(this.data, this.at, start, end)
+    copyBytes(source, start, end, this.data, this.at)
     this.crlf(this.at + end - start)
   }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   Crc64,
+  copyBytes,
   doubleText,
   globMatch,
   integer64Text,
@@ -75,6 +76,33 @@ describe('decimal', () => {
       }),
       seed,
     )
+  })
+  it('reads whole numbers, and ranges of a text, as Number does', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(10n ** 18n), max: 10n ** 18n }), fc.nat(3), fc.nat(3), (value, before, after) => {
+        const text = Buffer.from(`${'7'.repeat(before)}${value}${'7'.repeat(after)}`)
+        expect(parseDouble(text, before, text.length - after)).toBe(Number(value))
+      }),
+      seed,
+    )
+    for (const [text, value] of [
+      ['-0', -0],
+      ['-', Number.NaN],
+      ['', Number.NaN],
+      ['007', 7],
+      ['-inf', -Infinity],
+    ] as const)
+      expect(Object.is(parseDouble(Buffer.from(text)), value)).toBe(true)
+  })
+  it('copies short and long ranges alike', () => {
+    const source = Buffer.from(Array.from({ length: 100 }, (_, i) => i))
+    for (let length = 0; length <= 60; length++) {
+      const target = Buffer.alloc(100, 255)
+      copyBytes(source, 7, 7 + length, target, 11)
+      expect(target).toEqual(
+        Buffer.concat([Buffer.alloc(11, 255), source.subarray(7, 7 + length), Buffer.alloc(89 - length, 255)]),
+      )
+    }
   })
   it('writes 64-bit integers exactly', () => {
     fc.assert(

@@ -29,7 +29,7 @@ interface Segment {
 
 const SLAB_BYTES = 256 << 10
 const SEGMENT_BYTES = 64 << 20
-const READ_BYTES = 256 << 10
+const READ_BYTES = 1 << 20
 const MARK_EVERY_MS = 10
 let serial = 0
 

@@ -1,5 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import { copyBytes } from '@ferrite-migrate/protocol'
 import { AffixRule, type KeyRule } from './key-rule.js'
 
 /** Bytes that a name of one UTF-16 unit takes at most. */
@@ -34,9 +35,12 @@ export class NameBlock {
   private affixed({ head, tail }: AffixRule, { keyData, keyStart, keyEnd }: PackedRecord): number {
     const start = this.room(head.length + keyEnd - keyStart + tail.length)
     let { at } = this
-    at += head.copy(this.block, at)
-    at += keyData.copy(this.block, at, keyStart, keyEnd)
-    this.at = at + tail.copy(this.block, at)
+    copyBytes(head, 0, head.length, this.block, at)
+    at += head.length
+    copyBytes(keyData, keyStart, keyEnd, this.block, at)
+    at += keyEnd - keyStart
+    copyBytes(tail, 0, tail.length, this.block, at)
+    this.at = at + tail.length
     return start
   }
 

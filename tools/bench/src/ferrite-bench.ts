@@ -3,11 +3,16 @@ import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:f
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ReplyCounter } from '@ferrite-migrate/protocol'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import type { TestServer } from '@ferrite-migrate/servers'
 import { countDifferences } from './equality.js'
+import { type Measured, median } from './measure.js'
 import { runTool } from './tool.js'
+
+/** A server frees what it was told to forget for a while after its answer. */
+const FREED_MS = 2500
 
 export interface FerriteRow {
   readonly job: string
@@ -80,12 +85,13 @@ async function pipe(file: string, target: string): Promise<number> {
   return wall
 }
 
-/** Ours into Ferrite against the same commands, made before and piped through one socket. */
+/** Ours into Ferrite against the same commands, made before and piped through one socket, in turn; medians. */
 export async function benchFerrite(
   source: TestServer,
   target: string,
   keys: number,
   label: string,
+  rounds: number,
 ): Promise<FerriteRow[]> {
   const folder = mkdtempSync(join(tmpdir(), 'fm-pipe-'))
   const job = `mixed ${keys.toLocaleString('en-US')} -> ${label}`
@@ -93,20 +99,33 @@ export async function benchFerrite(
     const link = await RedisLink.open({ ...parseEndpoint(target), connectTimeoutMs: 60_000 })
     await link.call('FLUSHALL')
     link.close()
+    await sleep(FREED_MS)
   }
   try {
     const file = await record(source, target, folder)
-    await flush()
-    const piped = await pipe(file, target)
-    await flush()
-    const run = await runTool(['-s', source.url, '-t', target, '-m', 'snapshot'], 600_000)
-    if (run.code !== 0) throw new Error(run.output)
+    const piped: number[] = []
+    const ours: Measured[] = []
+    const runPipe = async (): Promise<void> => {
+      await flush()
+      piped.push(await pipe(file, target))
+    }
+    const runOurs = async (): Promise<void> => {
+      await flush()
+      const run = await runTool(['-s', source.url, '-t', target, '-m', 'snapshot'], 600_000)
+      if (run.code !== 0) throw new Error(run.output)
+      ours.push(run)
+    }
+    for (let round = 0; round < rounds; round++)
+      for (const run of round % 2 === 0 ? [runPipe, runOurs] : [runOurs, runPipe]) await run()
+    if (rounds % 2 === 0) await runOurs()
     const differences = await countDifferences(source.url, target, true)
+    const pipedMs = median(piped)
+    const wallMs = median(ours.map((run) => run.wallMs))
     return [
       {
         job,
         tool: 'pre-encoded, one socket',
-        wallS: piped / 1000,
+        wallS: pipedMs / 1000,
         ratio: 1,
         cpuS: null,
         rssMb: null,
@@ -115,10 +134,10 @@ export async function benchFerrite(
       {
         job,
         tool: 'ferrite-migrate',
-        wallS: run.wallMs / 1000,
-        ratio: run.wallMs / piped,
-        cpuS: run.cpuMs / 1000,
-        rssMb: run.rssMb,
+        wallS: wallMs / 1000,
+        ratio: wallMs / pipedMs,
+        cpuS: median(ours.map((run) => run.cpuMs)) / 1000,
+        rssMb: median(ours.map((run) => run.rssMb)),
         differences,
       },
     ]

@@ -132,7 +132,7 @@ async function ferrite(): Promise<void> {
     await fill(parseEndpoint(source.url), 'mixed', keys)
     const label = real ? 'Ferrite' : 'emulator'
     const target = real ? `ferrite://127.0.0.1:${backend.port}` : emulator!.url
-    for (const row of await benchFerrite(source, target, keys, label))
+    for (const row of await benchFerrite(source, target, keys, label, rounds))
       say(
         `| ${row.job} | ${row.tool} | ${number(row.wallS, 2)} | ${number(row.ratio, 2)} | ${number(row.cpuS, 2)} | ${number(row.rssMb, 0)} | ${row.differences ?? '-'} |`,
       )

@@ -2,8 +2,8 @@ import type { ChangeBatch, Checkpoint, SnapshotBatch, Target, WriteResult } from
 
 /** Batches under way over all lanes: enough to keep the target busy while the next are rendered. */
 const UNDER_WAY = 8
-/** A single lane needs more, because all of them may be answered at once. */
-const UNDER_WAY_ALONE = 16
+/** One or two lanes need more, because all of a lane may be answered at once. */
+const UNDER_WAY_OF_FEW = 16
 
 /** The ordered connections to a target. Writing waits only when a lane has enough under way. */
 export class LanePool {
@@ -23,7 +23,7 @@ export class LanePool {
   }
 
   private get mostPerLane(): number {
-    return this.lanes === 1 ? UNDER_WAY_ALONE : Math.max(2, Math.floor(UNDER_WAY / this.lanes))
+    return Math.max(2, Math.floor((this.lanes <= 2 ? UNDER_WAY_OF_FEW : UNDER_WAY) / this.lanes))
   }
 
   get lanes(): number {

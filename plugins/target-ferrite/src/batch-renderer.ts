@@ -65,6 +65,8 @@ export class BatchRenderer {
   readonly owners: number[] = []
   readonly groups: number[][] = []
   readonly staged: Staged[] = []
+  /** Records with a time to live that only the replies tell to be ours: `end` is to be called for those. */
+  readonly inexact: number[] = []
   readonly notCarried: NotCarried[] = []
   /** Records that are not written: expired before they could be, or left out. */
   expired = 0
@@ -226,6 +228,32 @@ export class BatchRenderer {
     if (replace) out.text('REPLACE')
     if (absolute) out.text('ABSTTL')
     this.owners.push(index)
+    if (!absolute) this.exactEnd(record, index, replace)
+  }
+
+  /**
+   * A time to live counts from when the target comes to the command, which may be seconds after it was sent:
+   * the end itself is told behind it, unless the key may not be ours, which only the replies tell.
+   */
+  private exactEnd(record: SnapshotRecord, index: number, ours: boolean): void {
+    if (record.expireAt === 0) return
+    if (!ours) {
+      this.inexact.push(index)
+      return
+    }
+    this.end(record, index)
+  }
+
+  /** Appends PEXPIREAT with the end of a record. */
+  end(record: SnapshotRecord, index: number): void {
+    const { out } = this
+    this.select(record.db)
+    this.owners.push(index)
+    out.command(3)
+    out.text('PEXPIREAT')
+    if (record instanceof PackedRecord) out.range(record.keyData, record.keyStart, record.keyEnd)
+    else out.bytes(record.key)
+    out.integer(record.expireAt)
   }
 
   /** Everything that is not a packed record of a type that the target takes raw. */
@@ -339,6 +367,7 @@ export class BatchRenderer {
       if (replace) out.text('REPLACE')
     }
     this.owners.push(index)
+    this.exactEnd(record, index, replace)
     return true
   }
 
@@ -372,6 +401,7 @@ export class BatchRenderer {
       if (onConflict === 'replace') out.text('REPLACE')
     }
     this.owners.push(index)
+    this.exactEnd(record, index, onConflict === 'replace')
   }
 
   /** Typed commands: in one transaction where there is one, else under a temporary name. */

@@ -58,8 +58,8 @@ export class FerriteTarget implements Target {
     this.clockSkewMs = clockSkewMs
     this.trace = wireTrace(context.logger, 'target')
     this.dialect = describe(able)
-    // Measured: Ferrite takes more over one connection than over four when two cores are all there is.
-    this.advisedLanes = able.rendering === 'ferrite-restore' && availableParallelism() <= 2 ? 1 : 4
+    // Measured: Ferrite takes more over two connections than over four when two cores are all there is.
+    this.advisedLanes = able.rendering === 'ferrite-restore' && availableParallelism() <= 2 ? 2 : 4
   }
 
   /** @throws MigrateError when the target cannot be reached or refuses the probes */

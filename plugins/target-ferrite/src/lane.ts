@@ -255,6 +255,10 @@ export class Lane {
       }
     const staged = renderer.staged.filter(({ index }) => !settled.has(index))
     await this.place(staged, records, batch.onConflict, settled, skippedNow)
+    await this.ends(
+      records,
+      renderer.inexact.filter((index) => !settled.has(index) && !skippedNow.has(index)),
+    )
     const again: SnapshotRecord[] = []
     const typedOnly = new Set<number>()
     let pause = false
@@ -361,6 +365,17 @@ export class Lane {
       const owner = owners[error.index]
       if (owner !== NOBODY && !settled.has(owner)) settled.set(owner, error)
     }
+  }
+
+  /** Tells the ends of keys that were written only because they were not there, and are now known to be ours. */
+  private async ends(records: readonly SnapshotRecord[], indexes: readonly number[]): Promise<void> {
+    if (indexes.length === 0) return
+    const link = await this.connect()
+    const renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options)
+    for (const index of indexes) renderer.end(records[index], index)
+    link.assumeSelected(renderer.selected)
+    const { errors } = await this.fly(link, renderer.owners.length, () => undefined)
+    if (errors.length > 0) throw refusalError(this.options.endpoint.label, errors[0].text)
   }
 
   /** False when the key was there already; the temporary value is then removed. */

@@ -65,12 +65,15 @@ export class ByteWindow {
     return this.end === this.data.length
   }
 
-  /** Reads more, keeping what is not consumed. False at the end of the stream. */
-  async more(): Promise<boolean> {
+  /**
+   * Reads more, keeping what is not consumed. False at the end of the stream. Above `enough` unconsumed bytes are not
+   * expected: the memory grows no further than a little beyond it before they are there.
+   */
+  async more(enough = Number.MAX_SAFE_INTEGER): Promise<boolean> {
     const chunk = this.spare ?? (await this.feed.next())
     this.spare = null
     if (chunk === null) return false
-    if (this.full) this.relocate()
+    if (this.full) this.relocate(enough)
     const room = this.data.length - this.end
     const count = Math.min(room, chunk.length)
     chunk.copy(this.data, this.end, 0, count)
@@ -85,9 +88,10 @@ export class ByteWindow {
     return true
   }
 
-  private relocate(): void {
+  private relocate(enough: number): void {
     const kept = this.end - this.pos
-    const size = kept > BLOCK_SIZE / 2 ? Math.max(BLOCK_SIZE, kept * 2) : BLOCK_SIZE
+    const wanted = kept > BLOCK_SIZE / 2 ? Math.max(BLOCK_SIZE, kept * 2) : BLOCK_SIZE
+    const size = kept < enough ? Math.min(wanted, enough + BLOCK_SIZE) : wanted
     const next = (size === BLOCK_SIZE && this.pool.pop()) || new Block(Buffer.allocUnsafeSlow(size), this.pool)
     this.data.copy(next.data, 0, this.pos, this.end)
     this.base += this.pos

@@ -231,7 +231,7 @@ export class RdbReader {
         }
       }
       if (window.full && batch.length > 0) yield flush()
-      if (!(await window.more())) throw rdbTruncated(incomplete, this.offset)
+      if (!(await window.more(this.sliceLimit))) throw rdbTruncated(incomplete, this.offset)
       this.crcFrom = window.pos
     }
   }

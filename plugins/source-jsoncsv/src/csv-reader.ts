@@ -1,6 +1,5 @@
-import { Readable } from 'node:stream'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { type CsvError, type Options, parse } from 'csv-parse'
+import { type CsvError, Parser } from 'csv-parse'
 import { Columns, CsvRow } from './csv-row.js'
 import { RowError, type RowPage } from './row.js'
 import type { TextFeed } from './text-feed.js'
@@ -20,88 +19,97 @@ const MOST_ROW = 64 << 20
 
 /** The rows of a CSV or TSV, by csv-parse. @throws MigrateError FM_IMPORT_FORMAT, FM_IMPORT_ENCODING */
 export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGenerator<RowPage> {
-  let first = await feed.next()
+  const first = await feed.next()
   if (first === null) return
-  first = Buffer.from(first)
   const delimiter = options.delimiter ?? likelyDelimiter(first)
-  let bytes = first.length
-  const chunks = async function* (): AsyncGenerator<Buffer> {
-    yield first!
-    for (let chunk = await feed.next(); chunk !== null; chunk = await feed.next()) {
-      bytes += chunk.length
-      // The feed uses its memory again, the parser may still hold it.
-      yield Buffer.from(chunk)
-    }
-  }
   let faults: RowError[] = []
-  const lines: number[] = []
-  const settings: Options & { readableHighWaterMark: number } = {
+  const parser = new RowParser({
     delimiter,
     max_record_size: MOST_ROW,
     skip_empty_lines: true,
     skip_records_with_error: options.skips,
-    readableHighWaterMark: PAGE,
-    on_record: (cells: string[], { lines: line }: { lines: number }) => {
-      lines.push(line)
-      return cells
-    },
     on_skip: (error: CsvError | undefined, raw: string | undefined) =>
       void faults.push(
         new RowError(Number((error as { lines?: number })?.lines ?? 0), error?.message ?? '', raw ?? ''),
       ),
-  }
-  const parser = parse(settings)
-  const source = Readable.from(chunks(), { objectMode: true })
-  source.once('error', (error) => parser.destroy(error))
-  source.pipe(parser)
+  })
+  parser.on('error', () => undefined)
+  parser.resume()
+  const parsed = (chunk: Buffer | null): Promise<unknown> =>
+    new Promise((resolve) => {
+      // The feed uses its memory again, the parser still holds it.
+      if (chunk === null) parser.end(resolve)
+      else parser.write(Buffer.from(chunk), resolve)
+    })
   let columns: Columns | null = options.columns === null ? null : new Columns(checked(options.columns))
   let rows: CsvRow[] = []
-  let told = 0
-  let place = 0
+  let byteLength = 0
   const page = (): RowPage => {
-    const made = { rows, faults, byteLength: bytes - told }
-    told = bytes
+    const made = { rows, faults, byteLength }
+    byteLength = 0
     rows = []
     faults = []
     return made
   }
   try {
-    for await (const cells of parser as AsyncIterable<string[]>) {
-      const line = lines[place++]
-      if (place === 4096) {
-        lines.splice(0, place)
-        place = 0
+    for (let chunk: Buffer | null = first; ; chunk = await feed.next()) {
+      byteLength += chunk?.length ?? 0
+      const error = await parsed(chunk)
+      const { records, lines } = parser.takeRows()
+      for (let i = 0; i < records.length; i++) {
+        const cells = records[i]
+        if (columns === null) {
+          const named = options.header === 'yes' || (options.header === 'auto' && looksLikeHeader(cells))
+          columns = new Columns(named ? checked(cells) : cells.map((_, i) => `column${i + 1}`))
+          if (named) continue
+        }
+        if (cells.length !== columns.names.length)
+          faults.push(
+            new RowError(
+              lines[i],
+              `it has ${cells.length} fields, and ${columns.names.length} are named`,
+              cells.join(delimiter),
+            ),
+          )
+        else rows.push(new CsvRow(lines[i], columns, cells))
+        if (rows.length + faults.length >= PAGE) yield page()
       }
-      if (columns === null) {
-        const named = options.header === 'yes' || (options.header === 'auto' && looksLikeHeader(cells))
-        columns = new Columns(named ? checked(cells) : cells.map((_, i) => `column${i + 1}`))
-        if (named) continue
-      }
-      if (cells.length !== columns.names.length)
-        faults.push(
-          new RowError(
-            line,
-            `it has ${cells.length} fields, and ${columns.names.length} are named`,
-            cells.join(delimiter),
-          ),
-        )
-      else rows.push(new CsvRow(line, columns, cells))
-      if (rows.length + faults.length >= PAGE) yield page()
+      if (error) throw unreadable(error as CsvError)
+      if (chunk === null) break
     }
-  } catch (error) {
-    if (error instanceof MigrateError) throw error
-    const { message, lines: line } = error as CsvError & { lines?: number }
-    throw new MigrateError(
-      'FM_IMPORT_ROW',
-      `line ${line ?? '?'}: ${message}`,
-      'Correct the row, or leave such rows out by --on-error skip.',
-      { cause: error },
-    )
   } finally {
     parser.destroy()
-    source.destroy()
   }
   if (rows.length + faults.length > 0) yield page()
+}
+
+/** Gathers the rows: to be read one by one from a stream costs them as much as to be parsed. */
+class RowParser extends Parser {
+  private records: string[][] = []
+  private lines: number[] = []
+
+  override push(cells: string[] | null): boolean {
+    if (cells === null) return super.push(null)
+    this.records.push(cells)
+    this.lines.push(this.info.lines)
+    return true
+  }
+
+  takeRows(): { readonly records: readonly string[][]; readonly lines: readonly number[] } {
+    const { records, lines } = this
+    this.records = []
+    this.lines = []
+    return { records, lines }
+  }
+}
+
+function unreadable(error: CsvError & { lines?: number }): MigrateError {
+  return new MigrateError(
+    'FM_IMPORT_ROW',
+    `line ${error.lines ?? '?'}: ${error.message}`,
+    'Correct the row, or leave such rows out by --on-error skip.',
+    { cause: error },
+  )
 }
 
 /** The one that parts the first lines into the most fields, the same number in each. */

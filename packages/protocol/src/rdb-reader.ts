@@ -78,7 +78,7 @@ export class RdbReader {
 
   constructor(window: ByteWindow, options: RdbReaderOptions = {}) {
     this.window = window
-    this.sliceLimit = options.sliceLimit ?? 16 << 20
+    this.sliceLimit = options.sliceLimit ?? 8 << 20
     this.batchRecords = options.batchRecords ?? 1000
     this.batchBytes = options.batchBytes ?? 1 << 20
     this.crc = options.checksum && options.from === undefined ? new Crc64() : null

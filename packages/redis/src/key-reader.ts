@@ -350,7 +350,7 @@ export class RedisKeyReader implements KeyReader {
 
   async read(db: number, keys: readonly Buffer[], whole = false): Promise<readonly (SnapshotRecord | null)[]> {
     if (keys.length === 0) return []
-    const limit = this.options.sliceLimit ?? 16 << 20
+    const limit = this.options.sliceLimit ?? 8 << 20
     const large = !whole && !this.options.ferrite ? await this.largeKeys(db, keys, limit) : new Set<number>()
     const link = await this.link('read')
     const absolute = await this.hasExpireTime(link, db, keys[0])

@@ -2,6 +2,9 @@ import { PackedRecord } from '@ferrite-migrate/contracts'
 import { RdbType } from './rdb-type.js'
 
 const VERSION = 9
+/** UTF-16 units of a text that is short: three bytes each at most. */
+const SHORT = 21
+
 /** What the length of a string takes at most. */
 const LENGTH_BYTES = 5
 
@@ -84,16 +87,29 @@ export class PackedValues {
 
   private rawText(text: string): void {
     this.room(text.length * 3)
-    this.at += this.block.write(text, this.at, 'utf8')
+    this.at += this.writeText(text, this.at)
+  }
+
+  /** Writes text where there is room for it and gives its bytes. A loop is faster than a call for a few letters. */
+  private writeText(text: string, start: number): number {
+    const { block } = this
+    const { length } = text
+    if (length > SHORT) return block.write(text, start, 'utf8')
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 0x7f) return block.write(text, start, 'utf8')
+      block[start + i] = code
+    }
+    return length
   }
 
   /** A string with its length before it. */
   private text(text: string): void {
     this.room(text.length * 3 + LENGTH_BYTES)
-    if (text.length <= 21) {
+    if (text.length <= SHORT) {
       // At most 63 bytes: the length fits into one.
       const start = this.at++
-      const bytes = this.block.write(text, this.at, 'utf8')
+      const bytes = this.writeText(text, this.at)
       this.block[start] = bytes
       this.at += bytes
       return

@@ -66,8 +66,8 @@ export class ByteWindow {
   }
 
   /**
-   * Reads more, keeping what is not consumed. False at the end of the stream. Above `enough` unconsumed bytes are not
-   * expected: the memory grows no further than a little beyond it before they are there.
+   * Reads more, keeping what is not consumed. False at the end of the stream. Memory that holds less than `enough`
+   * unconsumed bytes grows to little more than that, instead of to twice what it holds.
    */
   async more(enough = Number.MAX_SAFE_INTEGER): Promise<boolean> {
     const chunk = this.spare ?? (await this.feed.next())

@@ -2,11 +2,11 @@ import { PackedRecord } from '@ferrite-migrate/contracts'
 import { RdbType } from './rdb-type.js'
 
 const VERSION = 9
-/** UTF-16 units of a text that is short: three bytes each at most. */
-const SHORT = 21
 
 /** What the length of a string takes at most. */
 const LENGTH_BYTES = 5
+/** UTF-16 units of a text that is short: three bytes each at most, so that one byte holds its length. */
+const SHORT = 21
 
 /** Where one record lies in the block that is being made. */
 interface Place {
@@ -107,7 +107,6 @@ export class PackedValues {
   private text(text: string): void {
     this.room(text.length * 3 + LENGTH_BYTES)
     if (text.length <= SHORT) {
-      // At most 63 bytes: the length fits into one.
       const start = this.at++
       const bytes = this.writeText(text, this.at)
       this.block[start] = bytes

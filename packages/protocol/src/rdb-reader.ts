@@ -52,6 +52,8 @@ export type RdbEvent =
   | { readonly kind: 'end'; readonly byteLength: number }
 
 /** Slices are about this large. */
+/** Values above this many bytes travel in slices, unless asked otherwise. */
+export const SLICE_LIMIT = 8 << 20
 const SLICE_BYTES = 512 << 10
 const SLICE_ITEMS = 4096
 
@@ -78,7 +80,7 @@ export class RdbReader {
 
   constructor(window: ByteWindow, options: RdbReaderOptions = {}) {
     this.window = window
-    this.sliceLimit = options.sliceLimit ?? 8 << 20
+    this.sliceLimit = options.sliceLimit ?? SLICE_LIMIT
     this.batchRecords = options.batchRecords ?? 1000
     this.batchBytes = options.batchBytes ?? 1 << 20
     this.crc = options.checksum && options.from === undefined ? new Crc64() : null

@@ -18,6 +18,7 @@ import {
   parseFerritePayload,
   type Reply,
   ReplyError,
+  SLICE_LIMIT,
 } from '@ferrite-migrate/protocol'
 import { isOwnKey } from './checkpoint-key.js'
 import type { Endpoint } from './endpoint.js'
@@ -350,7 +351,7 @@ export class RedisKeyReader implements KeyReader {
 
   async read(db: number, keys: readonly Buffer[], whole = false): Promise<readonly (SnapshotRecord | null)[]> {
     if (keys.length === 0) return []
-    const limit = this.options.sliceLimit ?? 8 << 20
+    const limit = this.options.sliceLimit ?? SLICE_LIMIT
     const large = !whole && !this.options.ferrite ? await this.largeKeys(db, keys, limit) : new Set<number>()
     const link = await this.link('read')
     const absolute = await this.hasExpireTime(link, db, keys[0])

@@ -13,7 +13,6 @@ export interface CsvOptions {
   readonly skips: boolean
 }
 
-const PAGE = 1000
 const DELIMITERS = [',', ';', '\t', '|'] as const
 const MOST_ROW = 64 << 20
 
@@ -22,7 +21,7 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
   const first = await feed.next()
   if (first === null) return
   const delimiter = options.delimiter ?? likelyDelimiter(first)
-  let faults: RowError[] = []
+  const faults: RowError[] = []
   const parser = new RowParser({
     delimiter,
     max_record_size: MOST_ROW,
@@ -42,28 +41,19 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
       else parser.write(Buffer.from(chunk), resolve)
     })
   let columns: Columns | null = options.columns === null ? null : new Columns(checked(options.columns))
-  let rows: CsvRow[] = []
-  let byteLength = 0
-  const page = (): RowPage => {
-    const made = { rows, faults, byteLength }
-    byteLength = 0
-    rows = []
-    faults = []
-    return made
-  }
   try {
     for (let chunk: Buffer | null = first; ; chunk = await feed.next()) {
-      byteLength += chunk?.length ?? 0
       const error = await parsed(chunk)
       const { records, lines } = parser.takeRows()
-      for (let i = 0; i < records.length; i++) {
-        const cells = records[i]
+      const rows: CsvRow[] = []
+      for (const [i, cells] of records.entries()) {
         if (columns === null) {
           const named = options.header === 'yes' || (options.header === 'auto' && looksLikeHeader(cells))
           columns = new Columns(named ? checked(cells) : cells.map((_, i) => `column${i + 1}`))
           if (named) continue
         }
-        if (cells.length !== columns.names.length)
+        if (cells.length === columns.names.length) rows.push(new CsvRow(lines[i], columns, cells))
+        else
           faults.push(
             new RowError(
               lines[i],
@@ -71,16 +61,14 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
               cells.join(delimiter),
             ),
           )
-        else rows.push(new CsvRow(lines[i], columns, cells))
-        if (rows.length + faults.length >= PAGE) yield page()
       }
+      yield { rows, faults: faults.splice(0), byteLength: chunk?.length ?? 0 }
       if (error) throw unreadable(error as CsvError)
-      if (chunk === null) break
+      if (chunk === null) return
     }
   } finally {
     parser.destroy()
   }
-  if (rows.length + faults.length > 0) yield page()
 }
 
 /** Gathers the rows: to be read one by one from a stream costs them as much as to be parsed. */

@@ -258,6 +258,7 @@ export class Lane {
     await this.ends(
       records,
       renderer.inexact.filter((index) => !settled.has(index) && !skippedNow.has(index)),
+      startedAt,
     )
     const again: SnapshotRecord[] = []
     const typedOnly = new Set<number>()
@@ -368,14 +369,22 @@ export class Lane {
   }
 
   /** Tells the ends of keys that were written only because they were not there, and are now known to be ours. */
-  private async ends(records: readonly SnapshotRecord[], indexes: readonly number[]): Promise<void> {
-    if (indexes.length === 0) return
-    const link = await this.connect()
-    const renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options)
-    for (const index of indexes) renderer.end(records[index], index)
-    link.assumeSelected(renderer.selected)
-    const { errors } = await this.fly(link, renderer.owners.length, () => undefined)
-    if (errors.length > 0) throw refusalError(this.options.endpoint.label, errors[0].text)
+  private async ends(records: readonly SnapshotRecord[], indexes: readonly number[], startedAt: number): Promise<void> {
+    while (indexes.length > 0) {
+      let flight: Flight
+      try {
+        const link = await this.connect()
+        const renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options)
+        for (const index of indexes) renderer.end(records[index], index)
+        link.assumeSelected(renderer.selected)
+        flight = await this.fly(link, renderer.owners.length, () => undefined)
+      } catch (error) {
+        await this.afterLoss(error, startedAt)
+        continue
+      }
+      if (flight.errors.length > 0) throw refusalError(this.options.endpoint.label, flight.errors[0].text)
+      return
+    }
   }
 
   /** False when the key was there already; the temporary value is then removed. */

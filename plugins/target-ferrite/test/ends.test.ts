@@ -1,22 +1,9 @@
-import { mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConflictPolicy, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
-import { Registry, silentLogger } from '@ferrite-migrate/core'
-import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { findServer, type ServerVersion, TestServer } from '@ferrite-migrate/servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type TargetKind, TargetServer, targetMissing } from './target-server.js'
 
-const root = resolve(import.meta.dirname, '..')
-const registry = new Registry([
-  {
-    name: 'target-ferrite',
-    root,
-    packageJson: JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, unknown>,
-  },
-])
 const STANDSTILL_MS = 2500
 const HOUR = 3_600_000
 
@@ -27,39 +14,24 @@ function raw(name: string, expireAt: number): SnapshotRecord {
   return new PackedRecord(0, expireAt, data, 0, end, end, data.length, 0, 10)
 }
 
-describe.each(['7.0', 'ferrite', 'emulator'] as (ServerVersion | 'emulator')[])('a target %s', async (kind) => {
-  const found = await findServer(kind === 'emulator' ? '7.0' : kind)
-  if ('reason' in found) {
-    it('is there', (test) => test.skip(found.reason))
+describe.each(['7.0', 'ferrite', 'emulator'] as TargetKind[])('a target %s', async (kind) => {
+  const missing = await targetMissing(kind)
+  if (missing !== null) {
+    it('is there', (test) => test.skip(missing))
     return
   }
-  let server: TestServer
-  let emulator: FerriteEmulator | undefined
-  let url: string
+  let there: TargetServer
   beforeAll(async () => {
-    server = await TestServer.start(kind === 'emulator' ? {} : { version: kind })
-    if (kind === 'emulator') emulator = await FerriteEmulator.start(parseEndpoint(server.url))
-    url = emulator?.url ?? server.url
+    there = await TargetServer.start(kind)
   })
-  afterAll(async () => {
-    await emulator?.stop()
-    await server?.stop()
-  })
+  afterAll(() => there?.stop())
 
   it.each(['replace', 'skip'] as ConflictPolicy[])(
     'that stands still for a while gets the same ends (%s)',
     async (onConflict) => {
-      await using target = await registry.target(
-        url,
-        {},
-        {},
-        {
-          logger: silentLogger,
-          signal: new AbortController().signal,
-          tempDir: mkdtempSync(join(tmpdir(), 'fm-ends-')),
-        },
-      )
-      const look = await RedisLink.open(parseEndpoint(url))
+      await using target = await there.open()
+      const { server } = there
+      const look = await RedisLink.open(parseEndpoint(there.url))
       try {
         const write = (records: readonly SnapshotRecord[]) =>
           target.write({ kind: 'snapshot', lane: 0, records, onConflict })

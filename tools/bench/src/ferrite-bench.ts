@@ -8,7 +8,7 @@ import { ReplyCounter } from '@ferrite-migrate/protocol'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import type { TestServer } from '@ferrite-migrate/servers'
 import { countDifferences } from './equality.js'
-import { type Measured, median } from './measure.js'
+import { inTurn, median } from './measure.js'
 import { runTool } from './tool.js'
 
 /** A server frees what it was told to forget for a while after its answer. */
@@ -103,23 +103,20 @@ export async function benchFerrite(
   }
   try {
     const file = await record(source, target, folder)
-    const piped: number[] = []
-    const ours: Measured[] = []
-    const runPipe = async (): Promise<void> => {
-      await flush()
-      piped.push(await pipe(file, target))
-    }
-    const runOurs = async (): Promise<void> => {
-      await flush()
-      const run = await runTool(['-s', source.url, '-t', target, '-m', 'snapshot'], 600_000)
-      if (run.code !== 0) throw new Error(run.output)
-      ours.push(run)
-    }
-    for (let round = 0; round < rounds; round++)
-      for (const run of round % 2 === 0 ? [runPipe, runOurs] : [runOurs, runPipe]) await run()
-    if (rounds % 2 === 0) await runOurs()
+    const [piped, ours] = await inTurn(rounds, [
+      async () => {
+        await flush()
+        return { wallMs: await pipe(file, target), cpuMs: 0, rssMb: 0, code: 0, output: '' }
+      },
+      async () => {
+        await flush()
+        const run = await runTool(['-s', source.url, '-t', target, '-m', 'snapshot'], 600_000)
+        if (run.code !== 0) throw new Error(run.output)
+        return run
+      },
+    ])
     const differences = await countDifferences(source.url, target, true)
-    const pipedMs = median(piped)
+    const pipedMs = median(piped.map((run) => run.wallMs))
     const wallMs = median(ours.map((run) => run.wallMs))
     return [
       {

@@ -243,6 +243,11 @@ export function behave(
       const lost = client.inMulti ? null : racing(world, client, name, argv)
       return lost ?? { commands: [argv, ['PERSIST', key]], answer: ([reply]) => reply }
     }
+    case 'PTTL':
+      return {
+        commands: [argv],
+        answer: ([reply]) => (typeof reply === 'number' && reply > 0 ? reply - (reply % 1000) : reply),
+      }
     case 'XDEL':
     case 'XTRIM':
       return {

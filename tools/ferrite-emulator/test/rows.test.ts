@@ -145,6 +145,16 @@ describe('the emulator behaves as Ferrite was measured to', () => {
     await ask('PEXPIREAT', 'a', '1')
     expect(await ask('EXISTS', 'a')).toBe(0)
   })
+  it('PTTL is told in whole seconds, PEXPIRETIME exactly', async () => {
+    await ask('SET', 'k', 'v')
+    const end = Date.now() + 3_600_555
+    await ask('PEXPIREAT', 'k', String(end))
+    expect(await ask('PTTL', 'k')).toBe(3_600_000)
+    expect(await ask('PEXPIRETIME', 'k')).toBe(end)
+    await ask('SET', 'k', 'v', 'PX', '700')
+    expect(await ask('PTTL', 'k')).toBe(0)
+    expect(await ask('PTTL', 'none')).toBe(-2)
+  })
   it('ignores SELECT inside MULTI, and runs the rest of a transaction after a refused command', async () => {
     await ask('MULTI')
     await ask('SELECT', '1')

@@ -9,6 +9,7 @@ import {
   type SourceSurvey,
   type Target,
 } from '@ferrite-migrate/contracts'
+import { SLICE_LIMIT } from '@ferrite-migrate/protocol'
 import { KeyStatistics, type KeySummary } from './key-statistics.js'
 
 export interface SourceAnalysisOptions {
@@ -280,9 +281,11 @@ function recommendationsOf(
       `Estimated migration time: ${span(estimate.leastMs, estimate.mostMs)}${test === null ? ' (by reading alone; give --target for a measured one)' : ''}`,
     )
   list.push(`Recommended parallel workers: ${target?.advisedLanes ?? 4}`)
-  const large = summary.bigKeys.filter(({ bytes }) => bytes > 8 << 20)
+  const large = summary.bigKeys.filter(({ bytes }) => bytes > SLICE_LIMIT)
   if (large.length > 0)
-    list.push(`${large.length} keys are larger than 8 MB: they travel in slices, and take the longest`)
+    list.push(
+      `${large.length} keys are larger than ${SLICE_LIMIT >> 20} MB: they travel in slices, and take the longest`,
+    )
   const ephemeral = summary.patterns
     .filter(
       ({ pattern, keys, shortLived }) => pattern.includes('*') && (EPHEMERAL.test(pattern) || shortLived / keys > 0.8),

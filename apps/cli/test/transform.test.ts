@@ -7,7 +7,7 @@ import type { MigrationConfig, MigrationReport } from 'ferrite-migrate'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { command, differences, migrateDuring, migration, stateDir } from './run.js'
 import { start } from './servers.js'
-import { cli } from './tool.js'
+import { cli, Tool } from './tool.js'
 import { runWorkload } from './workload.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'fm-transform-'))
@@ -335,6 +335,30 @@ describe('values', () => {
     expect(passed.verification).toMatchObject({ equal: true })
     expect(await get('GET', 'bad')).toBe('no json')
     expect(await get('GET', 'good')).toBe('{"a":1,"b":2}')
+  })
+
+  it('whose script hangs do not keep the tool from stopping, and are read again', { timeout: 60_000 }, async () => {
+    for (let i = 0; i < 2500; i++) await set('SET', `k${i}`, i === 1700 ? 'hang' : `v${i}`)
+    const script = file(
+      'py',
+      'def transform_value(key, value, type):\n    while value == "hang": pass\n    return value + "!"',
+    )
+    const state = stateDir()
+    const id = 'mig_hangs'
+    const args = ['-s', source.url, '-t', target.url, '-m', 'snapshot', '--transform-script', script, '--id', id]
+    const tool = new Tool(['migrate', ...args, '--script-timeout', '1h', '--state-dir', state])
+    // The script waits for its one value by then.
+    await tool.says(/INITIAL_SYNC +\d+%/)
+    tool.child.kill('SIGINT')
+    const stoppedAt = Date.now()
+    expect(await tool.over, tool.output).toBe(130)
+    expect(tool.output).toContain('Error FM_INTERRUPTED: a rule or script was still at work')
+    expect(Date.now() - stoppedAt).toBeLessThan(10_000)
+    await set('SET', 'k1700', 'v1700')
+    const { code, output } = await cli(['migrate', '--resume', id, '--state-dir', state])
+    expect(code, output).toBe(0)
+    expect(await get('DBSIZE')).toBe('2500')
+    for (const i of [0, 1700, 2499]) expect(await get('GET', `k${i}`)).toBe(`v${i}!`)
   })
 
   it('of every type pass through scripts in JavaScript, TypeScript and Python', { timeout: 120_000 }, async () => {

@@ -14,6 +14,8 @@ export interface AdapterContext {
   readonly options: Readonly<Record<string, string | number | boolean>>
   readonly logger: Logger
   readonly signal: AbortSignal
+  /** For transforms: nothing is asked of a batch after its first fault, because that ends everything. */
+  readonly firstFaultEnds?: boolean
   /** Name of the migration, where there is one. */
   readonly migration?: string
   /** A directory for temporary files, which the adapter cleans up. */

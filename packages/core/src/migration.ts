@@ -205,7 +205,8 @@ export class Migration extends EventEmitter<Events> {
 
   /**
    * Runs to the end.
-   * @throws MigrateError; FM_PREFLIGHT_REFUSED when a check refuses the run
+   * @throws MigrateError; FM_PREFLIGHT_REFUSED when a check refuses the run; FM_INTERRUPTED when a rule or script would
+   * not end after `stop`
    */
   async start(): Promise<MigrationReport> {
     const timers: NodeJS.Timeout[] = []
@@ -241,6 +242,10 @@ export class Migration extends EventEmitter<Events> {
       await this.runAll(plan, former)
       this.finish(this.wantsStop && this.cutoverResult === null ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
+      if (this.wantsStop && error instanceof MigrateError && error.code === 'FM_INTERRUPTED') {
+        this.finish('INTERRUPTED')
+        throw error
+      }
       this.error =
         error instanceof MigrateError
           ? error

@@ -1,5 +1,6 @@
 export * from './frame.js'
 export * from './memory-limit.js'
+export * from './one-by-one.js'
 export * from './sandbox-error.js'
 export * from './seal.js'
 export * from './serve.js'

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import type { Logger } from '@ferrite-migrate/contracts'
+import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import { SandboxError } from './sandbox-error.js'
 import type { WorkerMessage } from './serve.js'
 
@@ -15,6 +15,8 @@ export interface WorkerPoolOptions {
   readonly loadMs: number
   /** Where log lines of the code go. */
   readonly logger: Logger
+  /** Aborted: a request may take a moment from then on, no longer. */
+  readonly signal: AbortSignal
 }
 
 interface Job {
@@ -23,7 +25,7 @@ interface Job {
   readonly answer: PromiseWithResolvers<unknown>
 }
 
-/** Time between asking code to stop and ending its thread. */
+/** Time between asking code to stop and ending its thread; what a request may still take when everything is to stop. */
 const GRACE_MS = 2000
 /** The signal number that Python knows as an interruption. */
 const INTERRUPTED = 2
@@ -54,7 +56,7 @@ export class WorkerPool {
 
   /**
    * Asks the next free worker.
-   * @throws SandboxError
+   * @throws SandboxError; MigrateError FM_INTERRUPTED when it takes long and everything is to stop
    */
   run(request: unknown, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
     const job: Job = { request, transfer, answer: Promise.withResolvers<unknown>() }
@@ -83,6 +85,14 @@ export class WorkerPool {
   }
 }
 
+function interrupted(): MigrateError {
+  return new MigrateError(
+    'FM_INTERRUPTED',
+    'a rule or script was still at work when everything was to stop',
+    'Go on with --resume: what it was at work on is read again.',
+  )
+}
+
 /** A place for one worker. */
 class Slot {
   busy = false
@@ -91,7 +101,7 @@ class Slot {
   private interrupt: Uint8Array<SharedArrayBuffer> | null = null
   private loaded: Promise<unknown> | null = null
   private listen: ((message: WorkerMessage) => void) | null = null
-  private fail: ((error: SandboxError) => void) | null = null
+  private fail: ((error: Error) => void) | null = null
 
   constructor(options: WorkerPoolOptions) {
     this.options = options
@@ -151,10 +161,20 @@ class Slot {
     this.busy = true
     let soft: NodeJS.Timeout | undefined
     let hard: NodeJS.Timeout | undefined
+    let last: NodeJS.Timeout | undefined
+    const { signal } = this.options
+    const answer = Promise.withResolvers<unknown>()
+    const endSoon = (): void => {
+      last = setTimeout(() => {
+        answer.reject(interrupted())
+        void this.end()
+      }, GRACE_MS)
+    }
+    if (signal.aborted) endSoon()
+    else signal.addEventListener('abort', endSoon, { once: true })
     try {
-      await this.ready()
-      const answer = Promise.withResolvers<unknown>()
       this.fail = answer.reject
+      await Promise.race([this.ready(), answer.promise])
       this.listen = (message) => {
         if (message.kind === 'result') answer.resolve(message.result)
         else if (message.kind === 'error') {
@@ -176,6 +196,8 @@ class Slot {
     } finally {
       clearTimeout(soft)
       clearTimeout(hard)
+      clearTimeout(last)
+      signal.removeEventListener('abort', endSoon)
       this.listen = null
       this.fail = null
       this.busy = false

@@ -1,5 +1,13 @@
 import { type AdapterContext, MigrateError, type Transform } from '@ferrite-migrate/contracts'
-import { type Frame, frameTransfer, packFrame, SandboxError, unpackFrame, WorkerPool } from '@ferrite-migrate/sandbox'
+import {
+  type Frame,
+  frameTransfer,
+  oneByOne,
+  packFrame,
+  SandboxError,
+  unpackFrame,
+  WorkerPool,
+} from '@ferrite-migrate/sandbox'
 
 const LOAD_MS = 60_000
 
@@ -12,9 +20,11 @@ export interface JqAnswer {
 /** A jq filter over JSON values; it runs in a thread of its own. */
 class JqTransform implements Transform {
   private readonly pool: WorkerPool
+  private readonly firstFaultEnds: boolean
 
-  constructor(pool: WorkerPool) {
+  constructor(pool: WorkerPool, firstFaultEnds: boolean) {
     this.pool = pool
+    this.firstFaultEnds = firstFaultEnds
   }
 
   async items(items: readonly Buffer[]): Promise<readonly (Buffer | Error)[]> {
@@ -28,9 +38,7 @@ class JqTransform implements Transform {
       if (!(error instanceof SandboxError)) throw error
       // One value that the filter cannot end must not take the others with it.
       if (items.length === 1) return [new Error(`jq: ${error.message}`)]
-      const results: (Buffer | Error)[] = []
-      for (const item of items) results.push((await this.items([item]))[0])
-      return results
+      return oneByOne(items, async (item) => (await this.items([item]))[0], this.firstFaultEnds)
     }
   }
 
@@ -40,7 +48,12 @@ class JqTransform implements Transform {
 }
 
 /** @throws MigrateError FM_TRANSFORM_INVALID when the filter cannot be compiled */
-export async function createTransform({ options, logger }: AdapterContext): Promise<Transform> {
+export async function createTransform({
+  options,
+  logger,
+  signal,
+  firstFaultEnds = false,
+}: AdapterContext): Promise<Transform> {
   const filter = String(options.filter ?? '')
   try {
     const pool = await WorkerPool.open({
@@ -50,8 +63,9 @@ export async function createTransform({ options, logger }: AdapterContext): Prom
       timeoutMs: Number(options.timeout),
       loadMs: LOAD_MS,
       logger,
+      signal,
     })
-    return new JqTransform(pool)
+    return new JqTransform(pool, firstFaultEnds)
   } catch (cause) {
     throw new MigrateError(
       'FM_TRANSFORM_INVALID',

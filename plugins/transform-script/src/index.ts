@@ -11,7 +11,13 @@ const LOAD_MS = 60_000
  * Loads a script: `.py` into CPython (Pyodide), everything else into QuickJS; both are WebAssembly, in threads of their own.
  * @throws MigrateError FM_TRANSFORM_SCRIPT when it cannot be loaded or defines nothing
  */
-export async function createTransform({ url, options, logger }: AdapterContext): Promise<Transform> {
+export async function createTransform({
+  url,
+  options,
+  logger,
+  signal,
+  firstFaultEnds = false,
+}: AdapterContext): Promise<Transform> {
   const file = basename(url)
   const python = file.toLowerCase().endsWith('.py')
   const names = python ? 'transform_key, transform_value' : 'transformKey, transformValue'
@@ -24,6 +30,7 @@ export async function createTransform({ url, options, logger }: AdapterContext):
       timeoutMs: Number(options.timeout),
       loadMs: LOAD_MS,
       logger,
+      signal,
     })
   } catch (cause) {
     throw new MigrateError(
@@ -42,5 +49,5 @@ export async function createTransform({ url, options, logger }: AdapterContext):
       'Define at least one of them; see docs/transformation.md.',
     )
   }
-  return new ScriptTransform(pool, facts)
+  return new ScriptTransform(pool, facts, firstFaultEnds)
 }

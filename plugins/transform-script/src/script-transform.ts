@@ -8,7 +8,14 @@ import {
   type StreamValue,
   type Transform,
 } from '@ferrite-migrate/contracts'
-import { frameTransfer, packFrame, SandboxError, unpackFrame, type WorkerPool } from '@ferrite-migrate/sandbox'
+import {
+  frameTransfer,
+  oneByOne,
+  packFrame,
+  SandboxError,
+  unpackFrame,
+  type WorkerPool,
+} from '@ferrite-migrate/sandbox'
 import { type ScriptAnswer, type ScriptFacts, type ScriptRequest, State, TYPES } from './script-request.js'
 
 /** A script in a pool of sandboxes. */
@@ -16,9 +23,11 @@ export class ScriptTransform implements Transform {
   keys?: NonNullable<Transform['keys']>
   values?: NonNullable<Transform['values']>
   private readonly pool: WorkerPool
+  private readonly firstFaultEnds: boolean
 
-  constructor(pool: WorkerPool, facts: ScriptFacts) {
+  constructor(pool: WorkerPool, facts: ScriptFacts, firstFaultEnds: boolean) {
     this.pool = pool
+    this.firstFaultEnds = firstFaultEnds
     if (facts.keys) this.keys = (keys) => this.askKeys(keys)
     if (facts.values) this.values = (records) => this.askValues(records)
   }
@@ -54,6 +63,7 @@ export class ScriptTransform implements Transform {
       if (request.kind === 'values') transfer.push(request.types.buffer, request.counts.buffer)
       answer = (await this.pool.run(request, transfer)) as ScriptAnswer
     } catch (error) {
+      if (error instanceof MigrateError) throw error
       if (!(error instanceof SandboxError))
         throw new MigrateError(
           'FM_TRANSFORM_FAILED',
@@ -62,9 +72,11 @@ export class ScriptTransform implements Transform {
           { cause: error },
         )
       if (questions.length === 1) return [new Error(error.message)]
-      const results: (Answer | null | Error)[] = []
-      for (const question of questions) results.push(...(await this.ask([question], toRequest, toAnswer)))
-      return results
+      return oneByOne(
+        questions,
+        async (question) => (await this.ask([question], toRequest, toAnswer))[0],
+        this.firstFaultEnds,
+      )
     }
     const strings = unpackFrame(answer.frame)
     let at = 0

@@ -157,6 +157,25 @@ describe('a Python script cannot', () => {
     expect(String(b)).toMatch(/took longer than 500 ms.*loop\.py:[45]/)
   })
 
+  it('loop for ever and keep everything from stopping', { timeout: 60_000 }, async () => {
+    const stop = new AbortController()
+    await using script = await loaded('loop.py', `${text}while True:\n        pass`, { signal: stop.signal })
+    const asked = script.ask('bad', 'bad', 'bad')
+    stop.abort()
+    await expect(asked).rejects.toMatchObject({ code: 'FM_INTERRUPTED' })
+  })
+
+  it('loop for ever on every key, where the first fault ends everything', { timeout: 60_000 }, async () => {
+    await using script = await loaded('loop.py', `${text}while True:\n        pass`, {
+      timeout: 500,
+      firstFaultEnds: true,
+    })
+    const [a, b, c, d] = await script.ask('one', 'bad', 'bad', 'two')
+    expect(a).toBe('one!')
+    expect(String(b)).toMatch(/took longer than 500 ms/)
+    expect([String(c), String(d)]).toEqual(Array(2).fill('Error: it was not looked at after the fault of another'))
+  })
+
   it('loop for ever and refuse to be stopped', { timeout: 60_000 }, async () => {
     const stubborn = `while True:\n        try:\n            while True:\n                pass\n        except BaseException:\n            pass`
     await using script = await loaded('loop.py', text + stubborn, { timeout: 500 })

@@ -16,7 +16,7 @@ export interface Loaded {
 export async function loaded(
   name: string,
   source: string,
-  options: { memory?: number; timeout?: number } = {},
+  options: { memory?: number; timeout?: number; signal?: AbortSignal; firstFaultEnds?: boolean } = {},
 ): Promise<Loaded> {
   const directory = mkdtempSync(join(tmpdir(), 'fm-script-'))
   const file = join(directory, name)
@@ -27,7 +27,8 @@ export async function loaded(
       url: file,
       options: { memory: options.memory ?? 256 << 20, timeout: options.timeout ?? 10_000, workers: 1 },
       logger: { log: (_, text) => void log.push(text), enabled: () => true },
-      signal: new AbortController().signal,
+      signal: options.signal ?? new AbortController().signal,
+      firstFaultEnds: options.firstFaultEnds ?? false,
       tempDir: directory,
     })
     return {

@@ -40,7 +40,10 @@ export async function openTransform(
     url: string,
     options: Record<string, string | number | boolean>,
   ): Promise<Transform> => {
-    const transform = await registry.transform(name, url, options, context)
+    const transform = await registry.transform(name, url, options, {
+      ...context,
+      firstFaultEnds: config.onTransformError === 'fail',
+    })
     opened.push(transform)
     return transform
   }

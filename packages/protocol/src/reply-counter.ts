@@ -46,10 +46,14 @@ export class ReplyCounter {
             this.done()
             continue
           }
-        } else if (data[at] === 58 && at + 3 < end && data[at + 2] === 13) {
-          at += 4
-          this.done()
-          continue
+        } else if (data[at] === 58) {
+          let stop = at + 2
+          while (stop < end && data[stop] !== 13) stop++
+          if (stop + 1 < end) {
+            at = stop + 2
+            this.done()
+            continue
+          }
         }
         this.mark = data[at++]
         this.line = ''

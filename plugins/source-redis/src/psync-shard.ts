@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ChangesEvent,
   type DirtyKey,
@@ -27,7 +26,7 @@ import {
 import { RedisLink, readInfo } from '@ferrite-migrate/redis'
 import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
 
-export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace'> {
+export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace' | 'durable'> {
   readonly batchSize: number
   readonly logger: Logger
   readonly sliceLimit: number
@@ -39,8 +38,8 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pac
 
 const BATCH_BYTES = 512 << 10
 const IDLE_MS = 200
-const LINGER_MS = 2
-const LINGER_BELOW = 8 << 10
+const REST_MS = 3.5
+const REST_BELOW = 16 << 10
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {
   const match = /^([0-9a-zA-Z]{1,64}):(\d{1,16}):(\d{1,5})$/.exec(position)
@@ -61,6 +60,8 @@ export class PsyncShard implements Shard {
   private control: Promise<RedisLink> | null = null
   private db = 0
   private oldestAt = 0
+  /** The last acknowledged position. */
+  private durable: Position | null = null
   private bytesPerCommand = 40
   /** Offsets at which an event must end, since values were read there. */
   private readonly marks = new Set<number>()
@@ -71,7 +72,7 @@ export class PsyncShard implements Shard {
   }
 
   acknowledge(position: Position): void {
-    this.receiver?.acknowledge(parsePosition(position).offset)
+    this.durable = position
   }
 
   covers(position: Position, mark: Position): boolean {
@@ -169,9 +170,11 @@ export class PsyncShard implements Shard {
     const receiver = new ReplicationReceiver({
       ...this.options,
       signal: request.signal,
+      durable: () => (this.durable === null ? null : parsePosition(this.durable)),
       pace: () => request.pace?.() ?? 0,
     })
     this.receiver = receiver
+    this.durable = null
     const from = request.from === undefined ? undefined : parsePosition(request.from)
     this.db = from?.db ?? 0
     try {
@@ -294,7 +297,12 @@ export class PsyncShard implements Shard {
         }
         if (!inTransaction && this.marks.size > 0 && this.marks.delete(epoch.offset + window.offset() - start)) break
       }
-      if (!inTransaction && window.offset() > from) yield event()
+      if (!inTransaction && window.offset() > from) {
+        const made = event()
+        // A batch costs the same for one write as for fifty: those of the next moment go together.
+        if (incomplete && made.byteLength < REST_BELOW) epoch.spool.rest(REST_MS)
+        yield made
+      }
       if (!incomplete) continue
       const had = window.offset(window.end)
       if (!(await window.more())) return
@@ -303,8 +311,6 @@ export class PsyncShard implements Shard {
         if (!inTransaction) yield event()
         continue
       }
-      // A batch costs the same for one write as for fifty: those of the next moment go along.
-      if (epoch.spool.waiting < LINGER_BELOW) await sleep(LINGER_MS)
       while (epoch.spool.waiting > 0 && window.end - window.pos < BATCH_BYTES) await window.more()
     }
   }

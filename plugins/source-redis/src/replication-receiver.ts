@@ -15,6 +15,8 @@ export interface ReceiverOptions {
   readonly trace: WireTrace | null
   /** Switches compression off for the start of a snapshot; null = it stays as the source has it. */
   readonly compression: SnapshotCompression | null
+  /** Up to where all is durable; asked before each acknowledgement. */
+  durable(): { readonly replid: string; readonly offset: number } | null
   /** How long to rest now before more of a snapshot is read, ms. */
   pace(): number
 }
@@ -97,10 +99,6 @@ export class ReplicationReceiver {
 
   get spooledBytes(): number {
     return this.spool?.waiting ?? 0
-  }
-
-  acknowledge(offset: number): void {
-    if (offset > this.acknowledged) this.acknowledged = offset
   }
 
   /**
@@ -325,6 +323,9 @@ export class ReplicationReceiver {
   }
 
   private sendAck(): void {
+    const durable = this.options.durable()
+    // Offsets of another history say nothing here.
+    if (durable?.replid === this.replid) this.acknowledged = Math.max(this.acknowledged, durable.offset)
     const out = new RespWriter(64)
     out.call('REPLCONF', 'ACK', String(this.acknowledged))
     this.link?.send(out.take())

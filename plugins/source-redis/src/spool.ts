@@ -53,7 +53,10 @@ export class Spool implements ByteFeed {
   private unwrittenBytes = 0
   private diskBytes = 0
   private writing: Promise<void> | null = null
-  private wake: (() => void) | null = null
+  private wake: ((bytes: boolean) => void) | null = null
+  private idle: NodeJS.Timeout | undefined
+  private restUntil = 0
+  private restOver: NodeJS.Timeout | null = null
   private ended = false
   private failure: MigrateError | null = null
   private pushed = 0
@@ -152,9 +155,28 @@ export class Spool implements ByteFeed {
     this.end()
   }
 
+  /** `next` waits so long for what may still come, unless that is the end. */
+  rest(ms: number): void {
+    this.restUntil = performance.now() + ms
+  }
+
+  /** True while nothing may be read; whoever waits is then woken when that is over. */
+  private get resting(): boolean {
+    if (this.restOver !== null) return true
+    const left = this.restUntil - performance.now()
+    if (left <= 0 || this.ended) return false
+    this.restOver = setTimeout(() => {
+      this.restOver = null
+      this.restUntil = 0
+      this.wakeUp(true)
+    }, left)
+    return true
+  }
+
   async next(): Promise<Buffer | null> {
     if (this.lent !== null) this.recycle(this.lent)
     this.lent = null
+    if (this.waiting > 0 && this.resting && !(await this.woken())) return EMPTY
     for (;;) {
       if (this.memoryBytes > 0) return this.fromMemory()
       const segment = this.segments[0]
@@ -191,11 +213,11 @@ export class Spool implements ByteFeed {
   /** Waits for bytes; false when `idleMs` went by without any. */
   private woken(): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = this.idleMs > 0 ? setTimeout(() => resolve(false), this.idleMs) : undefined
-      this.wake = () => {
-        clearTimeout(timer)
-        resolve(true)
-      }
+      this.wake = resolve
+      if (this.idleMs === 0) return
+      // One timer for all waits: most of them are short, and a timer made and cleared costs more than they do.
+      if (this.idle === undefined) this.idle = setTimeout(() => this.wakeUp(false), this.idleMs)
+      else this.idle.refresh()
     })
   }
 
@@ -266,12 +288,18 @@ export class Spool implements ByteFeed {
   }
 
   private notify(): void {
-    this.wake?.()
+    if (this.ended || !this.resting) this.wakeUp(true)
+  }
+
+  private wakeUp(bytes: boolean): void {
+    this.wake?.(bytes)
     this.wake = null
   }
 
   async close(): Promise<void> {
     this.end(true)
+    clearTimeout(this.idle)
+    if (this.restOver !== null) clearTimeout(this.restOver)
     await this.writing
     for (const segment of this.segments.splice(0)) await segment.file.close()
   }

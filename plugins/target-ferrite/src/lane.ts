@@ -57,12 +57,15 @@ interface Flight {
   index: number
   readonly errors: ReplyErrorAt[]
   readonly nils: number[]
+  /** What was sent, where nobody else gives its memory back. */
+  readonly data: Buffer | null
   resolve(): void
   reject(error: Error): void
 }
 
 /** Replies that are read at once. */
 const REPLY_BYTES = 64 << 10
+const SMALL_BYTES = 32 << 10
 const FULL_RETRY_MS = 10_000
 
 class MutableResult implements WriteResult {
@@ -171,16 +174,28 @@ export class Lane {
     flight.index++
     if (--flight.left > 0) return
     this.flights.shift()
+    if (flight.data !== null) this.out.recycle(flight.data)
     flight.resolve()
   }
 
   /** Sends what was rendered and resolves when every reply is there. */
-  private async fly(link: RedisLink, replies: number, sent: () => void): Promise<Flight> {
-    const data = this.out.take()
+  private fly(link: RedisLink, replies: number, sent: () => void): Promise<Flight> {
+    const sending = this.out.take()
+    // What is small may keep its memory until it is answered: to be told that it was sent would cost more.
+    const data = sending.length < SMALL_BYTES ? sending : null
     return new Promise((resolve, reject) => {
-      const flight: Flight = { left: replies, index: 0, errors: [], nils: [], resolve: () => resolve(flight), reject }
+      const flight: Flight = {
+        left: replies,
+        index: 0,
+        errors: [],
+        nils: [],
+        data,
+        resolve: () => resolve(flight),
+        reject,
+      }
       this.flights.push(flight)
-      link.send(data, () => this.out.recycle(data))
+      if (data !== null) link.send(sending)
+      else link.send(sending, () => this.out.recycle(sending))
       sent()
     })
   }
@@ -492,7 +507,7 @@ export class Lane {
     let batch = given
     let checkpoint = givenCheckpoint
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
-      const link = await this.connect()
+      const link = this.link ?? (await this.connect())
       const places: number[] = []
       const replies = renderChanges(this.out, link, batch, checkpoint, places)
       if (replies === 0) return result

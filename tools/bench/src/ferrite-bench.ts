@@ -3,16 +3,13 @@ import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:f
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ReplyCounter } from '@ferrite-migrate/protocol'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import type { TestServer } from '@ferrite-migrate/servers'
+import { emptyServer } from './empty-server.js'
 import { countDifferences } from './equality.js'
 import { inTurn, median } from './measure.js'
 import { runTool } from './tool.js'
-
-/** A server frees what it was told to forget for a while after its answer. */
-const FREED_MS = 2500
 
 export interface FerriteRow {
   readonly job: string
@@ -95,21 +92,15 @@ export async function benchFerrite(
 ): Promise<FerriteRow[]> {
   const folder = mkdtempSync(join(tmpdir(), 'fm-pipe-'))
   const job = `mixed ${keys.toLocaleString('en-US')} -> ${label}`
-  const flush = async (): Promise<void> => {
-    const link = await RedisLink.open({ ...parseEndpoint(target), connectTimeoutMs: 60_000 })
-    await link.call('FLUSHALL')
-    link.close()
-    await sleep(FREED_MS)
-  }
   try {
     const file = await record(source, target, folder)
     const [piped, ours] = await inTurn(rounds, [
       async () => {
-        await flush()
+        await emptyServer(target)
         return { wallMs: await pipe(file, target), cpuMs: 0, rssMb: 0, code: 0, output: '' }
       },
       async () => {
-        await flush()
+        await emptyServer(target)
         const run = await runTool(['-s', source.url, '-t', target, '-m', 'snapshot'], 600_000)
         if (run.code !== 0) throw new Error(run.output)
         return run

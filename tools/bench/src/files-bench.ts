@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
 import { fill } from './dataset.js'
+import { emptyServer } from './empty-server.js'
 import { countDifferences } from './equality.js'
 import { inTurn, type Measured, median, runMeasured } from './measure.js'
 import { measureTool } from './tool.js'
@@ -76,13 +77,8 @@ export async function benchFiles(keys: number, rounds: number): Promise<FileRow[
     ])
     rows.push(row(`analyze, ${job}`, 'ferrite-migrate analyze-rdb', analyses, '-'))
     if (peers !== undefined) rows.push(row(`analyze, ${job}`, 'HDT3213/rdb -c memory', peers, '-'))
-    const empty = async (): Promise<void> => {
-      const to = await RedisLink.open(parseEndpoint(target.url))
-      await to.call('FLUSHALL')
-      to.close()
-    }
     const importing = async (run: () => Promise<Measured>): Promise<Measured> => {
-      await empty()
+      await emptyServer(target.url)
       return run()
     }
     const state = ['--state-dir', folder]

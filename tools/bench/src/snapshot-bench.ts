@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseEndpoint, RedisLink, readInfo } from '@ferrite-migrate/redis'
-import type { TestServer } from '@ferrite-migrate/servers'
+import { TestServer } from '@ferrite-migrate/servers'
+import { emptyServer } from './empty-server.js'
 import { countDifferences } from './equality.js'
-import { type Measured, median } from './measure.js'
+import { inTurn, type Measured, median } from './measure.js'
 import { peers } from './peers.js'
 import { runTool } from './tool.js'
 
@@ -15,12 +16,7 @@ export interface Row {
   readonly differences: number | null
 }
 
-async function flush(server: TestServer): Promise<void> {
-  const link = await RedisLink.open(parseEndpoint(server.url))
-  await link.call('FLUSHALL')
-  link.close()
-  await sleep(300)
-}
+const PEER_ROUNDS = 3
 
 /** Native replication: from REPLICAOF to a link that is up. */
 async function native(source: TestServer, target: TestServer): Promise<number> {
@@ -50,12 +46,14 @@ export async function benchSnapshot(
   const nativeMs: number[] = []
   const ours: Measured[] = []
   let differences = 0
+  // A server of its own: who was a replica once keeps a backlog, which makes each later write dearer.
+  const replica = await TestServer.start()
   const runNative = async (): Promise<void> => {
-    await flush(target)
-    nativeMs.push(await native(source, target))
+    await emptyServer(replica.url)
+    nativeMs.push(await native(source, replica))
   }
   const runOurs = async (): Promise<void> => {
-    await flush(target)
+    await emptyServer(target.url)
     const run = await runTool(['-s', source.url, '-t', target.url, '-m', 'snapshot'])
     if (run.code !== 0) throw new Error(`ferrite-migrate failed: ${run.output}`)
     ours.push(run)
@@ -64,6 +62,7 @@ export async function benchSnapshot(
   // Whoever comes second finds the memory that the first one left: so they take turns.
   for (let round = 0; round < rounds; round++)
     for (const run of round % 2 === 0 ? [runNative, runOurs] : [runOurs, runNative]) await run()
+  await replica.stop()
   rows.push({
     job,
     tool: 'native REPLICAOF',
@@ -82,14 +81,19 @@ export async function benchSnapshot(
   })
   if (withPeers)
     for (const peer of peers()) {
-      await flush(target)
-      const run = await peer.snapshot(source, target)
+      // Much slower, and no less the same from one run to the next: fewer rounds will do.
+      const [runs] = await inTurn(Math.min(rounds, PEER_ROUNDS), [
+        async () => {
+          await emptyServer(target.url)
+          return peer.snapshot(source, target)
+        },
+      ])
       rows.push({
         job,
         tool: peer.name,
-        wallS: run.wallMs / 1000,
-        cpuS: run.cpuMs / 1000,
-        rssMb: run.rssMb,
+        wallS: median(runs.map((run) => run.wallMs)) / 1000,
+        cpuS: median(runs.map((run) => run.cpuMs)) / 1000,
+        rssMb: median(runs.map((run) => run.rssMb)),
         differences: await countDifferences(source.url, target.url),
       })
     }

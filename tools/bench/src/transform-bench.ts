@@ -2,10 +2,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Transform } from '@ferrite-migrate/contracts'
-import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import type { TestServer } from '@ferrite-migrate/servers'
 import { createTransform as createJq } from '@ferrite-migrate/transform-jq'
 import { createTransform as createScript } from '@ferrite-migrate/transform-script'
+import { emptyServer } from './empty-server.js'
 import { type Measured, median } from './measure.js'
 import { measureTool, runTool } from './tool.js'
 
@@ -43,9 +43,7 @@ export async function benchNames(
     for (let turn = 0; turn < cases.length; turn++) {
       const i = (round + turn) % cases.length
       const { args } = cases[i]
-      const link = await RedisLink.open(parseEndpoint(target.url))
-      await link.call('FLUSHALL')
-      link.close()
+      await emptyServer(target.url)
       const run = await runTool(['-s', source.url, '-t', target.url, '-m', 'snapshot', ...args])
       if (run.code !== 0) throw new Error(`ferrite-migrate failed: ${run.output}`)
       runs[i].push(run)

@@ -1,10 +1,19 @@
-import type { ChangeBatch, Checkpoint, KeyReader, SnapshotBatch, Target, WriteResult } from '@ferrite-migrate/contracts'
+import type {
+  ChangeBatch,
+  Checkpoint,
+  DirtyKey,
+  KeyReader,
+  SnapshotBatch,
+  Target,
+  WriteResult,
+} from '@ferrite-migrate/contracts'
 import { commandSpecOf, touchedKeys } from '@ferrite-migrate/protocol'
 import { DirtySet } from './dirty-set.js'
 import type { TargetKeys } from './transform/target-keys.js'
 import type { Undo, UndoJournal } from './undo-journal.js'
 
-const READ_AT_ONCE = 500
+/** As many as a batch holds, since each time that the journal goes to disk costs. */
+const READ_AT_ONCE = 1000
 
 /** Keeps what a target had before each write that changes it for the first time. */
 export class TargetRecorder {
@@ -54,7 +63,7 @@ export class TargetRecorder {
             true,
           )
       }
-    await this.keepKeys(unknown)
+    while (unknown.size > 0) await this.keepKeys(unknown.take(READ_AT_ONCE))
   }
 
   /** Every key of these databases; after SWAPDB each name may be another's in either of them. */
@@ -66,27 +75,21 @@ export class TargetRecorder {
         const wanted = new DirtySet()
         for (const { db, key } of named)
           if (this.filter.takesKey(db, key) && !this.journal.has(db, key)) wanted.add(db, key)
-        await this.keepKeys(wanted)
+        while (wanted.size > 0) await this.keepKeys(wanted.take(READ_AT_ONCE))
       }
     } finally {
       await reader.close()
     }
   }
 
-  /** Empties the set; each time that the journal goes to disk costs, so all go at once. */
-  private async keepKeys(set: DirtySet): Promise<void> {
-    const entries: Undo[] = []
-    while (set.size > 0) {
-      const keys = set.take(READ_AT_ONCE)
-      this.reader ??= this.target.reader()
-      const there = await this.reader.read(
-        keys[0].db,
-        keys.map(({ key }) => key),
-        true,
-      )
-      for (const [i, { db, key }] of keys.entries()) entries.push({ db, key, before: there[i] })
-    }
-    this.journal.keep(entries)
+  private async keepKeys(keys: readonly DirtyKey[]): Promise<void> {
+    this.reader ??= this.target.reader()
+    const there = await this.reader.read(
+      keys[0].db,
+      keys.map(({ key }) => key),
+      true,
+    )
+    this.journal.keep(keys.map(({ db, key }, i): Undo => ({ db, key, before: there[i] })))
   }
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { deserialize, serialize } from 'node:v8'
 import { type DirtyKey, MigrateError, type SnapshotRecord, type Value } from '@ferrite-migrate/contracts'
-import { FingerprintSet } from '@ferrite-migrate/protocol'
+import { FingerprintMap } from '@ferrite-migrate/protocol'
 
 /** What a key was before this migration touched it; `before` is null where there was no such key. */
 export interface Undo extends DirtyKey {
@@ -15,6 +15,9 @@ const PAGE = 500
 const NOTHING = -1
 const SERIALIZED = -2
 const EMPTY = Buffer.alloc(0)
+const VERSION = 2
+const SCHEMA =
+  'CREATE TABLE IF NOT EXISTS undo (id INTEGER PRIMARY KEY, db INTEGER NOT NULL, key BLOB NOT NULL, expire_at INTEGER NOT NULL, type INTEGER NOT NULL, version INTEGER NOT NULL, value BLOB NOT NULL) STRICT'
 
 /** Where the journal of a migration is kept. */
 function journalFile(directory: string, migration: string): string {
@@ -24,15 +27,17 @@ function journalFile(directory: string, migration: string): string {
 /**
  * The former values of the keys that a migration overwrote, deleted or created at a target that was not empty: a SQLite
  * file of its own, synchronous, because an entry must be on disk before the target changes. Entries are only appended, for
- * a tree ordered by key writes a page for each; of several entries of a key the first is what it was. Which keys have one
- * is remembered as fingerprints, sixteen bytes a key.
+ * a tree ordered by key writes a page for each; of several entries of a key the first is what it was. Where the entry of a
+ * key is, is remembered: 24 to 48 bytes a key.
  */
 export class UndoJournal {
   private readonly db: DatabaseSync
   private readonly file: string
   private readonly limit: number
   private readonly insert: StatementSync
-  private readonly known = new FingerprintSet()
+  private readonly select: StatementSync
+  /** Numbers of entries; null = what the file holds was not looked at. */
+  private entries: FingerprintMap | null = null
 
   /** @throws MigrateError FM_STATE_DIR */
   constructor(directory: string, migration: string, limitBytes: number) {
@@ -41,9 +46,11 @@ export class UndoJournal {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
       this.db = new DatabaseSync(this.file)
-      this.db.exec(
-        'PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS undo (id INTEGER PRIMARY KEY, db INTEGER NOT NULL, key BLOB NOT NULL, expire_at INTEGER NOT NULL, type INTEGER NOT NULL, version INTEGER NOT NULL, value BLOB NOT NULL) STRICT',
-      )
+      this.db.exec('PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+      const version = this.pragma('user_version')
+      if (version !== VERSION && this.pragma('schema_version') > 0)
+        throw new Error('another version of ferrite-migrate wrote it')
+      this.db.exec(`BEGIN; ${SCHEMA}; PRAGMA user_version = ${VERSION}; COMMIT`)
     } catch (cause) {
       throw new MigrateError(
         'FM_STATE_DIR',
@@ -53,8 +60,18 @@ export class UndoJournal {
       )
     }
     this.insert = this.db.prepare('INSERT INTO undo VALUES (NULL, ?, ?, ?, ?, ?, ?)')
-    for (const { db, key } of this.db.prepare('SELECT db, key FROM undo').iterate())
-      this.known.add(Number(db), bufferOf(key as Uint8Array))
+    this.select = this.db.prepare('SELECT 1 FROM undo WHERE id = ? AND db = ? AND key = ?')
+  }
+
+  /** Looks, once, which keys have entries, and makes the file fit to be appended to. */
+  private load(): FingerprintMap {
+    if (this.entries !== null) return this.entries
+    this.entries = new FingerprintMap()
+    for (const { id, db, key } of this.db.prepare('SELECT id, db, key FROM undo ORDER BY id').iterate())
+      this.entries.add(Number(db), bufferOf(key as Uint8Array), Number(id))
+    // What a rollback that was only tried has left.
+    this.db.exec('DROP INDEX IF EXISTS undo_key')
+    return this.entries
   }
 
   static exists(directory: string, migration: string): boolean {
@@ -66,13 +83,17 @@ export class UndoJournal {
   }
 
   has(db: number, key: Buffer): boolean {
-    return this.known.has(db, key)
+    const id = this.load().get(db, key)
+    return id !== undefined && this.select.get(id, db, key) !== undefined
   }
 
   /** Bytes that the journal takes. */
   get byteLength(): number {
-    const number = (pragma: string): number => Number(Object.values(this.db.prepare(`PRAGMA ${pragma}`).get() ?? {})[0])
-    return number('page_count') * number('page_size')
+    return (this.pragma('page_count') - this.pragma('freelist_count')) * this.pragma('page_size')
+  }
+
+  private pragma(name: string): number {
+    return Number(Object.values(this.db.prepare(`PRAGMA ${name}`).get() ?? {})[0])
   }
 
   /**
@@ -87,16 +108,22 @@ export class UndoJournal {
         `the undo journal has reached its limit of ${this.limit} bytes`,
         'Go on with --resume and a larger --undo-limit, or do without a way back: --no-undo.',
       )
+    const known = this.load()
     this.db.exec('BEGIN')
-    for (const { db, key, before } of entries) {
-      if (before === null) this.insert.run(db, key, 0, NOTHING, 0, EMPTY)
-      else if (before.value.form === 'rdb') {
-        const { type, rdbVersion, body } = before.value
-        this.insert.run(db, key, before.expireAt, type, rdbVersion, body)
-      } else this.insert.run(db, key, before.expireAt, SERIALIZED, 0, serialized(before.value))
-    }
+    for (const entry of entries) known.add(entry.db, entry.key, this.append(entry))
     this.db.exec('COMMIT')
-    for (const { db, key } of entries) this.known.add(db, key)
+  }
+
+  /** Gives the number of the entry. */
+  private append({ db, key, before }: Undo): number {
+    const { insert } = this
+    if (before === null) return Number(insert.run(db, key, 0, NOTHING, 0, EMPTY).lastInsertRowid)
+    const { value, expireAt } = before
+    const { lastInsertRowid } =
+      value.form === 'rdb'
+        ? insert.run(db, key, expireAt, value.type, value.rdbVersion, value.body)
+        : insert.run(db, key, expireAt, SERIALIZED, 0, serialized(value))
+    return Number(lastInsertRowid)
   }
 
   /** All keys with what they were, in pages of one database each. Keys may be dropped while this runs, and none kept. */

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import type { SnapshotRecord, Value } from '@ferrite-migrate/contracts'
 import { afterAll, expect, it } from 'vitest'
 import { type Undo, UndoJournal } from '../dist/undo-journal.js'
@@ -50,7 +51,22 @@ it('forgets a key whole, so that a rollback that is run again does not find what
     break
   }
   expect(all(journal)).toEqual([undo(0, 'b')])
+  // Its fingerprint is known, its entry is gone: it counts as new.
+  expect([journal.has(0, Buffer.from('a')), journal.has(0, Buffer.from('b'))]).toEqual([false, true])
   journal.close()
+  const again = new UndoJournal(directory, 'twice', 1 << 30)
+  again.keep([undo(0, 'c'), undo(0, 'a', text('now'))])
+  expect(all(again)).toEqual([undo(0, 'a', text('now')), undo(0, 'b'), undo(0, 'c')])
+  again.close()
+})
+
+it('refuses a file that another version wrote', () => {
+  const other = new DatabaseSync(join(directory, 'undo-old.db'))
+  other.exec('CREATE TABLE undo (db INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (db, key))')
+  other.close()
+  expect(() => new UndoJournal(directory, 'old', 1 << 30)).toThrow(
+    expect.objectContaining({ code: 'FM_STATE_DIR', message: expect.stringContaining('another version') }),
+  )
 })
 
 it('says when it is full, and gives pages of one database', () => {

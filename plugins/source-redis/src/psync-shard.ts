@@ -300,7 +300,7 @@ export class PsyncShard implements Shard {
       if (!inTransaction && window.offset() > from) {
         const made = event()
         // A batch costs the same for one write as for fifty: those of the next moment go together.
-        if (incomplete && made.byteLength < REST_BELOW) epoch.spool.rest(REST_MS)
+        if (incomplete && made.byteLength + epoch.spool.waiting < REST_BELOW) epoch.spool.rest(REST_MS)
         yield made
       }
       if (!incomplete) continue

@@ -180,22 +180,22 @@ export class Lane {
 
   /** Sends what was rendered and resolves when every reply is there. */
   private fly(link: RedisLink, replies: number, sent: () => void): Promise<Flight> {
-    const sending = this.out.take()
+    const data = this.out.take()
     // What is small may keep its memory until it is answered: to be told that it was sent would cost more.
-    const data = sending.length < SMALL_BYTES ? sending : null
+    const small = data.length < SMALL_BYTES
     return new Promise((resolve, reject) => {
       const flight: Flight = {
         left: replies,
         index: 0,
         errors: [],
         nils: [],
-        data,
+        data: small ? data : null,
         resolve: () => resolve(flight),
         reject,
       }
       this.flights.push(flight)
-      if (data !== null) link.send(sending)
-      else link.send(sending, () => this.out.recycle(sending))
+      if (small) link.send(data)
+      else link.send(data, () => this.out.recycle(data))
       sent()
     })
   }
@@ -507,7 +507,7 @@ export class Lane {
     let batch = given
     let checkpoint = givenCheckpoint
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
-      const link = this.link ?? (await this.connect())
+      const link = await this.connect()
       const places: number[] = []
       const replies = renderChanges(this.out, link, batch, checkpoint, places)
       if (replies === 0) return result

@@ -60,9 +60,12 @@ export async function benchSnapshot(
     if (ours.length === 1) differences = await countDifferences(source.url, target.url)
   }
   // Whoever comes second finds the memory that the first one left: so they take turns.
-  for (let round = 0; round < rounds; round++)
-    for (const run of round % 2 === 0 ? [runNative, runOurs] : [runOurs, runNative]) await run()
-  await replica.stop()
+  try {
+    for (let round = 0; round < rounds; round++)
+      for (const run of round % 2 === 0 ? [runNative, runOurs] : [runOurs, runNative]) await run()
+  } finally {
+    await replica.stop()
+  }
   rows.push({
     job,
     tool: 'native REPLICAOF',

@@ -127,7 +127,9 @@ export class Engine {
       )
     // A failed change is not lost: its key is read again.
     progress.add(
-      batch.kind === 'changes' ? { ...result, failed: result.failed.filter(({ key }) => key === null) } : result,
+      batch.kind === 'changes' && result.failed.length > 0
+        ? { ...result, failed: result.failed.filter(({ key }) => key === null) }
+        : result,
     )
     if (batch.kind === 'changes') progress.changesApplied += batch.records.length
     const conflict = result.failed.find((failure) => failure.code === 'conflict')

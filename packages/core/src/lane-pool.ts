@@ -59,12 +59,18 @@ export class LanePool {
     const lane = this.underWay[number]
     while (lane.size >= this.mostPerLane) await Promise.race(lane)
     this.check()
-    const work: Promise<void> = task()
-      .catch((error: unknown) => {
-        this.failure ??= error
-      })
-      .finally(() => lane.delete(work))
+    const work = this.finish(task).then(() => {
+      lane.delete(work)
+    })
     lane.add(work)
+  }
+
+  private async finish(task: () => Promise<void>): Promise<void> {
+    try {
+      await task()
+    } catch (error) {
+      this.failure ??= error
+    }
   }
 
   /** Waits until everything is durable. */

@@ -38,7 +38,7 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pac
 
 const BATCH_BYTES = 512 << 10
 const IDLE_MS = 200
-const REST_MS = 3
+const REST_MS = 4
 const REST_BELOW = 16 << 10
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {

@@ -8,7 +8,7 @@ import { TestServer } from '@ferrite-migrate/servers'
 import { type DatasetName, fill } from './dataset.js'
 import { benchFerrite } from './ferrite-bench.js'
 import { benchFiles } from './files-bench.js'
-import { benchCutover, benchResume } from './lifecycle-bench.js'
+import { benchCutover, benchResume, benchStall } from './lifecycle-bench.js'
 import { benchWrites, type Follower, type LiveRow } from './live-bench.js'
 import { processUse } from './measure.js'
 import { peers } from './peers.js'
@@ -214,6 +214,8 @@ if (wants('lifecycle')) {
     say(`| ${row.what} | ${row.value} |`)
   }
   for (const row of await benchResume(keys)) say(`| ${row.what} | ${row.value} |`)
+  const stall = await benchStall(100_000)
+  say(`| ${stall.what} | ${stall.value} |`)
   say('')
 }
 if (wants('live')) {

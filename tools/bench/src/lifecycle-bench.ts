@@ -16,8 +16,11 @@ export interface LifecycleRow {
   readonly value: string
 }
 
-/** Writes at a rate until stopped; remembers the longest time that a write waited, ms. */
-async function startWriter(url: string, perSecond: number): Promise<{ longest(): number; stop(): Promise<void> }> {
+const STALL_S = 30
+const STALL_RATE = 20_000
+
+/** Writes at a rate until stopped; remembers the longest time that a write waited, ms, and gives the number of writes. */
+async function startWriter(url: string, perSecond: number): Promise<{ longest(): number; stop(): Promise<number> }> {
   const link = await RedisLink.open(parseEndpoint(url))
   const random = new Random(5)
   let longest = 0
@@ -44,6 +47,7 @@ async function startWriter(url: string, perSecond: number): Promise<{ longest():
       going = false
       await work
       link.close()
+      return n
     },
   }
 }
@@ -86,6 +90,46 @@ export async function benchCutover(rounds: number, verify: boolean): Promise<Lif
   return {
     what: `cutover${verify ? ' --verify' : ''} at 10,000 writes/s, 100,000 keys`,
     value: `writers kept out for ${median(said)} ms (longest write seen: ${median(seen).toFixed(0)} ms)`,
+  }
+}
+
+/** A target that stands still for 30 s under 20,000 writes a second: what the source keeps for it, and how long it takes to drain. */
+export async function benchStall(keys: number): Promise<LifecycleRow> {
+  const source = await TestServer.start()
+  const target = await TestServer.start()
+  try {
+    await fill(parseEndpoint(source.url), 'mixed', keys)
+    const tool = await LiveTool.start(source.url, target.url)
+    const writer = await startWriter(source.url, STALL_RATE)
+    const link = await RedisLink.open(parseEndpoint(source.url))
+    await sleep(1000)
+    target.signal('SIGSTOP')
+    let most = 0
+    for (let second = 0; second < STALL_S; second++) {
+      await sleep(1000)
+      const clients = String(await link.call('CLIENT', 'LIST', 'TYPE', 'replica'))
+      most = Math.max(most, ...[...clients.matchAll(/omem=(\d+)/g)].map((found) => Number(found[1])))
+    }
+    target.signal('SIGCONT')
+    const startedAt = performance.now()
+    const written = await writer.stop()
+    await link.call('SET', 'end-mark', 'stall')
+    const there = await RedisLink.open(parseEndpoint(target.url))
+    while (String(await there.call('GET', 'end-mark')) !== 'stall') await sleep(10)
+    const drained = performance.now() - startedAt
+    const { rssMb } = tool.use
+    link.close()
+    there.close()
+    await tool.stop()
+    const differences = await countDifferences(source.url, target.url)
+    return {
+      what: `target stopped for ${STALL_S} s under 20,000 writes/s, ${written.toLocaleString('en-US')} written`,
+      value: `replica output buffer of the source at most ${(most / 1024).toFixed(0)} KB; drained ${(drained / 1000).toFixed(1)} s after; RSS ${rssMb.toFixed(0)} MB; ${differences} differences`,
+    }
+  } finally {
+    target.signal('SIGCONT')
+    await source.stop()
+    await target.stop()
   }
 }
 

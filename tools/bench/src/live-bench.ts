@@ -3,6 +3,7 @@ import { RespWriter } from '@ferrite-migrate/protocol'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import type { TestServer } from '@ferrite-migrate/servers'
 import { countDifferences } from './equality.js'
+import { Heartbeat } from './heartbeat.js'
 import { percentile } from './measure.js'
 import { Random } from './random.js'
 import { mixedWrite } from './writer.js'
@@ -24,57 +25,6 @@ export interface Follower {
   readonly name: string
   readonly use: () => { cpuMs: number; rssMb: number }
   stop(): Promise<void>
-}
-
-/** Writes a heartbeat to the source every 20 ms and polls the target: how long until it is seen there. */
-class Heartbeat {
-  readonly lags: number[] = []
-  private stopping = false
-  private running: Promise<unknown> = Promise.resolve()
-  private readonly source: RedisLink
-  private readonly target: RedisLink
-
-  private constructor(source: RedisLink, target: RedisLink) {
-    this.source = source
-    this.target = target
-  }
-
-  static async start(source: string, target: string): Promise<Heartbeat> {
-    const beat = new Heartbeat(await RedisLink.open(parseEndpoint(source)), await RedisLink.open(parseEndpoint(target)))
-    beat.running = Promise.all([beat.write(), beat.poll()])
-    return beat
-  }
-
-  private readonly sent = new Map<number, number>()
-  private n = 0
-
-  private async write(): Promise<void> {
-    while (!this.stopping) {
-      this.sent.set(++this.n, performance.now())
-      await this.source.call('SET', 'heartbeat', this.n)
-      await sleep(20)
-    }
-  }
-
-  private async poll(): Promise<void> {
-    let seen = 0
-    while (!this.stopping) {
-      const value = Number(String((await this.target.call('GET', 'heartbeat')) ?? '0'))
-      const now = performance.now()
-      for (; seen < value; seen++) {
-        const at = this.sent.get(seen + 1)
-        if (at !== undefined) this.lags.push(now - at)
-      }
-      await sleep(1)
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.stopping = true
-    await this.running
-    this.source.close()
-    this.target.close()
-  }
 }
 
 async function until(target: RedisLink, key: string, value: string): Promise<void> {
@@ -121,7 +71,7 @@ export async function benchWrites(
   const writer = await RedisLink.open(parseEndpoint(source.url))
   const reader = await RedisLink.open(parseEndpoint(target.url))
   const cpuBefore = follower.use().cpuMs
-  const heartbeat = await Heartbeat.start(source.url, target.url)
+  const heartbeat = Heartbeat.start(source.url, target.url)
   let half = 0
   let watching = transactions
   const watch = (async () => {
@@ -153,7 +103,7 @@ export async function benchWrites(
   await writer.call('SET', 'end-mark', job)
   await until(reader, 'end-mark', job)
   const seconds = (performance.now() - startedAt) / 1000
-  await heartbeat.stop()
+  const lags = await heartbeat.stop()
   watching = false
   await watch
   const use = follower.use()
@@ -164,8 +114,8 @@ export async function benchWrites(
     job,
     tool: follower.name,
     appliedPerSecond: writes / seconds,
-    lagP50: percentile(heartbeat.lags, 0.5),
-    lagP99: percentile(heartbeat.lags, 0.99),
+    lagP50: percentile(lags, 0.5),
+    lagP99: percentile(lags, 0.99),
     cpuS: use.cpuMs > 0 ? (use.cpuMs - cpuBefore) / 1000 : null,
     rssMb: use.rssMb > 0 ? use.rssMb : null,
     halfTransactions: transactions ? half : null,

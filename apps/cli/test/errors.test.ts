@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
-import { freePort, TestServer } from '@ferrite-migrate/servers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { findServer, freePort, TestServer } from '@ferrite-migrate/servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { command, stateDir } from './run.js'
 
@@ -120,6 +121,29 @@ describe('errors that people make', () => {
     const outcome = await cli('migrate', '-s', `redis://127.0.0.1:${port}`, '-t', target.url)
     http.close()
     expectError(outcome, 1, 'FM_RESP_PROTOCOL')
+  })
+  it('source is loading', async (context) => {
+    // Each key takes a while, and clients are answered in between.
+    const slow = await findServer('8.2')
+    if (!('program' in slow)) return context.skip(slow.reason)
+    const loading = await TestServer.start({
+      version: '8.2',
+      args: [
+        ...['--enable-debug-command', 'yes'],
+        ...['--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'],
+      ],
+    })
+    await command(loading.url, 'DEBUG', 'POPULATE', '20000')
+    const reloaded = command(loading.url, 'DEBUG', 'RELOAD').catch(() => undefined)
+    await sleep(200)
+    const outcomes = [
+      await cli('migrate', '-s', loading.url, '-t', target.url),
+      await cli('migrate', '-s', source.url, '-t', loading.url),
+    ]
+    loading.signal('SIGKILL')
+    await reloaded
+    await loading.stop()
+    for (const outcome of outcomes) expectError(outcome, 1, 'FM_SERVER_LOADING')
   })
   it('target full', async () => {
     await command(source.url, 'SET', 'big', 'x'.repeat(3_000_000))

@@ -49,9 +49,14 @@ export class UndoJournal {
       this.db.exec('PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
       const version = this.pragma('user_version')
       if (version !== VERSION && this.pragma('schema_version') > 0)
-        throw new Error('another version of ferrite-migrate wrote it')
+        throw new MigrateError(
+          'FM_STATE_DIR',
+          `another version of ferrite-migrate wrote the undo journal ${this.file}`,
+          'Use that version for this migration and its rollback.',
+        )
       this.db.exec(`BEGIN; ${SCHEMA}; PRAGMA user_version = ${VERSION}; COMMIT`)
     } catch (cause) {
+      if (cause instanceof MigrateError) throw cause
       throw new MigrateError(
         'FM_STATE_DIR',
         `the undo journal ${this.file} cannot be used: ${(cause as Error).message}`,

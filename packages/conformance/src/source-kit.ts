@@ -81,10 +81,11 @@ export const sourceChecks: readonly Check<SourceSubject>[] = [
     name: 'gives expiries as absolute times',
     run: async ({ source, expected }) => {
       const { records } = await snapshot(source)
+      const tolerance = 1000 + (source.capabilities.expiryPrecisionMs ?? 0)
       for (const want of expected) {
         const got = records.find(({ key }) => key.equals(want.key))
         ensure(
-          got !== undefined && Math.abs(got.expireAt - want.expireAt) <= 1000,
+          got !== undefined && Math.abs(got.expireAt - want.expireAt) <= tolerance,
           `the expiry of ${want.key.toString('latin1')} is ${got?.expireAt}, not ${want.expireAt}`,
         )
       }

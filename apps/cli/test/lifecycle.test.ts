@@ -4,6 +4,7 @@ import { createServer as createHttp } from 'node:http'
 import { type AddressInfo, createServer as createTcp, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
@@ -441,6 +442,26 @@ describe('people', () => {
     const broken = await cli(['migrate', '-c', file])
     expect([broken.code, broken.output]).toEqual([0, expect.stringMatching(/by Slack was not delivered: ECONNREFUSED/)])
     expect(broken.output).not.toContain('secret-path')
+  })
+
+  it('go on though another process keeps the state locked', async () => {
+    const source = await start()
+    const target = await start()
+    const directory = stateDir()
+    const run = tool('migrate', '--id', 'm', '-s', source.url, '-t', target.url, '--state-dir', directory)
+    await run.says('LIVE_SYNC')
+    const other = new DatabaseSync(join(directory, 'state.db'))
+    other.exec('BEGIN IMMEDIATE')
+    await command(source.url, 'SET', 'meanwhile', '1')
+    await run.says('the state could not be saved: database is locked')
+    other.exec('ROLLBACK')
+    other.close()
+    await until(async () => (await command(target.url, 'EXISTS', 'meanwhile')) === 1, 'the write meanwhile')
+    run.child.kill('SIGINT')
+    expect(await run.over).toBe(130)
+    expect(await differences(source.url, target.url)).toEqual([])
+    const status = await cli(['status', '--id', 'm', '--state-dir', directory])
+    expect(status.output).toContain('INTERRUPTED')
   })
 
   it('pause and go on from another process, and read the audit trail', async () => {

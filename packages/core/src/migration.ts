@@ -12,11 +12,12 @@ import { ControlQueue, type RequestStep } from './control-queue.js'
 import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } from './cutover.js'
 import { Engine, type Resumed } from './engine.js'
 import { ErrorRate } from './error-rate.js'
-import { verifyExactly } from './exact-verification.js'
 import { Gate } from './gate.js'
 import { journaled, TargetRecorder } from './journaled-target.js'
 import { RecordFilter } from './key-filter.js'
+import { LagAlarm } from './lag-alarm.js'
 import { silentLogger } from './logger.js'
+import type { MigrationReport } from './migration-report.js'
 import { Notifier } from './notifier.js'
 import { openEnds } from './open-ends.js'
 import { PassSchedule } from './pass-schedule.js'
@@ -27,38 +28,20 @@ import type { Registry } from './registry.js'
 import { RequestServer } from './request-server.js'
 import type { RollbackReport } from './rollback.js'
 import { rollBackFailed } from './rollback-failed.js'
+import { RunRecord } from './run-record.js'
+import { RunVerification } from './run-verification.js'
 import { SourceGuard } from './source-guard.js'
-import { type RunFacts, StateStore, type StoredMigration } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
-import { hasSecret, storableConfig } from './stored-config.js'
 import { FaultFile } from './transform/fault-file.js'
-import { openTransform, transformFingerprint } from './transform/open-transform.js'
+import { openTransform } from './transform/open-transform.js'
 import { NO_TRANSFORM, type RecordTransform } from './transform/record-transform.js'
 import { TargetKeys } from './transform/target-keys.js'
-import { UndoJournal } from './undo-journal.js'
-import { Verifier, type VerifyOptions, type VerifyReport } from './verifier.js'
-import { verifyFile } from './verify-ends.js'
+import type { VerifyReport } from './verifier.js'
 
 export interface MigrationOptions {
   /** The adapters to choose from. */
   readonly registry: Registry
   readonly logger?: Logger
-}
-
-/** What a finished run leaves; printed at its end and stable under --json. */
-export interface MigrationReport {
-  readonly status: MigrationStatus
-  readonly plan: Plan
-  readonly notCarried: readonly {
-    readonly what: string
-    readonly count: number
-    readonly examples: readonly string[]
-  }[]
-  readonly failures: readonly { readonly db: number; readonly key: string; readonly reason: string }[]
-  readonly verification: VerifyReport | null
-  readonly cutover: CutoverResult | null
-  readonly rollback: RollbackReport | null
-  readonly notes: readonly { readonly type: string; readonly text: string }[]
 }
 
 /** Where the state is kept when nothing else is said. */
@@ -71,7 +54,6 @@ export function defaultStateDir(): string {
 
 const CONTROL_MS = 200
 const TICK_MS = 1000
-const SAMPLES_THINNED_EVERY = 3600
 
 interface Events {
   progress: [MigrationStatus]
@@ -114,21 +96,18 @@ export class Migration extends EventEmitter<Events> {
   private source: Source | null = null
   private target: Target | null = null
   private recorder: TargetRecorder | null = null
-  private journal: UndoJournal | null = null
   private guard: SourceGuard | null = null
   private engine: Engine | null = null
   private engineOver: Promise<unknown> = Promise.resolve()
-  private store: StateStore | null = null
+  private record: RunRecord | null = null
   private requests: RequestServer | null = null
-  private facts: RunFacts = {}
   private readonly tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   private wantsStop = false
   private verification: VerifyReport | null = null
   private cutoverResult: CutoverResult | null = null
   private cuttingOver: Promise<unknown> | null = null
   private rollbackReport: RollbackReport | null = null
-  private lagAlarm = false
-  private ticks = 0
+  private readonly lagAlarm: LagAlarm
   private syncKind: 'full' | 'partial' = 'full'
 
   /** @throws MigrateError FM_CONFIG_INVALID */
@@ -143,6 +122,7 @@ export class Migration extends EventEmitter<Events> {
     this.faults = new FaultFile(this.config.errorsFile, this.id)
     this.gate = new Gate(this.config.maxRate)
     this.notifier = new Notifier(this.config.notifications, this.logger)
+    this.lagAlarm = new LagAlarm(this.config.notifications.lagAlarm)
     this.schedule = new PassSchedule(this.config.intervalMs, this.config.schedule)
     const { autoRollback, rollbackOnErrorRate } = this.config
     this.errorRate = autoRollback ? new ErrorRate(rollbackOnErrorRate ?? 1) : null
@@ -212,8 +192,8 @@ export class Migration extends EventEmitter<Events> {
     const timers: NodeJS.Timeout[] = []
     try {
       const directory = this.config.stateDir ?? defaultStateDir()
-      this.store = new StateStore(directory)
-      const former = this.formerRun(this.store.find(this.id))
+      const record = new RunRecord(this.id, this.config, directory, this.logger)
+      this.record = record
       const plan = await this.open()
       const refusals = plan.findings.filter((finding) => finding.level === 'fail')
       if (refusals.length > 0)
@@ -222,11 +202,11 @@ export class Migration extends EventEmitter<Events> {
           refusals.map((finding) => finding.text).join('; '),
           `Codes: ${refusals.map((finding) => finding.code).join(', ')}; see docs/errors.md.`,
         )
-      await this.enroll(plan, former, directory)
-      this.requests = new RequestServer(this, new ControlQueue(directory), former === null, this.logger, {
+      await this.enroll(record, plan)
+      this.requests = new RequestServer(this, new ControlQueue(directory), record.former === null, this.logger, {
         phase: () => this.phase,
         note: (type, text) => this.note(type, text),
-        event: (type, text, actor) => this.store?.addEvent(this.id, type, text, actor),
+        event: (type, text, actor) => this.record?.event(type, text, actor),
       })
       timers.push(
         setInterval(() => void this.tick(), TICK_MS),
@@ -239,7 +219,7 @@ export class Migration extends EventEmitter<Events> {
         (text) => this.note('guard', text),
       )
       this.guard.start()
-      await this.runAll(plan, former)
+      await this.runAll(record, plan)
       this.finish(this.wantsStop && this.cutoverResult === null ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
       if (this.wantsStop && error instanceof MigrateError && error.code === 'FM_INTERRUPTED') {
@@ -327,7 +307,7 @@ export class Migration extends EventEmitter<Events> {
           return track
         },
         untrack: () => engine.track(null),
-        withVerifier: (rounds, use) => this.withVerifier(rounds, this.reading.signal, use),
+        withVerifier: (rounds, use) => this.comparison().withVerifier(rounds, this.reading.signal, use),
         repair: (report) => {
           // What only the target has is known by its name there, which the source cannot be asked for.
           const { renames } = this.transform
@@ -335,7 +315,7 @@ export class Migration extends EventEmitter<Events> {
           return engine.repair(known.map(({ db, keyBase64 }) => ({ db, key: Buffer.from(keyBase64, 'base64') })))
         },
         step: (step) => {
-          this.store?.addEvent(this.id, `cutover-${step.name}`, step.text)
+          this.record?.event(`cutover-${step.name}`, step.text)
           this.emit('step', step)
           onStep?.(step)
         },
@@ -390,89 +370,17 @@ export class Migration extends EventEmitter<Events> {
     }
   }
 
-  /** The interrupted run that this one goes on with, or null. */
-  private formerRun(stored: StoredMigration | undefined): StoredMigration | null {
-    const { resume, mode } = this.config
-    if (stored === undefined) {
-      if (!resume) return null
-      throw new MigrateError(
-        'FM_ID_UNKNOWN',
-        `there is no migration ${this.id}`,
-        'ferrite-migrate list shows all; another state directory needs --state-dir.',
-      )
-    }
-    const { state } = stored.status
-    if (state === 'RUNNING') return stored
-    const over = state === 'ROLLED_BACK' || (state === 'COMPLETED' && !(mode === 'incremental' && stored.mode === mode))
-    if (over) {
-      if (!resume) return null
-      throw new MigrateError(
-        'FM_RESUME_OVER',
-        `the migration ${this.id} is ${state}`,
-        'There is nothing to go on with: start a new one.',
-      )
-    }
-    if (stored.source !== redactUrl(this.config.source) || stored.target !== redactUrl(this.config.target))
-      throw new MigrateError(
-        'FM_RESUME_MISMATCH',
-        `the migration ${this.id} was from ${stored.source} to ${stored.target}`,
-        'Give the same source and target, or another --id.',
-      )
-    return stored
-  }
-
   /** Writes the row of this run, with what a later one must know. */
-  private async enroll(plan: Plan, former: StoredMigration | null, directory: string): Promise<void> {
-    const store = this.store!
-    const { config } = this
-    const fingerprint = transformFingerprint(config)
-    if (former === null) {
-      const targetWasEmpty = await this.targetIsEmpty()
-      this.facts = {
-        targetWasEmpty,
-        journal: config.undo && !targetWasEmpty,
-        sourceSecret: hasSecret(config.source, config.sourceOptions),
-        targetSecret: hasSecret(config.target, config.targetOptions),
-        ...(fingerprint === undefined ? {} : { transform: fingerprint }),
-      }
-    } else {
-      if (former.facts.transform !== fingerprint)
-        throw new MigrateError(
-          'FM_RESUME_TRANSFORM',
-          'the transform file or script is not the one that the migration began with',
-          'Give the same one, or start anew under another --id: what is at the target was made by the former.',
-        )
-      this.facts = former.facts
-      this.startedAt = former.createdAt
-      this.progress.restore(former.status)
+  private async enroll(record: RunRecord, plan: Plan): Promise<void> {
+    await record.learnFacts(() => this.targetIsEmpty())
+    if (record.former !== null) {
+      this.startedAt = record.former.createdAt
+      this.progress.restore(record.former.status)
     }
-    store.create({
-      id: this.id,
-      createdAt: this.startedAt,
-      source: plan.source,
-      target: plan.target,
-      mode: config.mode,
-      pid: process.pid,
-      status: this.status(),
-      plan: JSON.stringify(plan),
-      config: storableConfig(config),
-      facts: this.facts,
-    })
-    if (former === null) {
-      store.clear(this.id)
-      UndoJournal.remove(directory, this.id)
-    }
-    if (this.facts.journal && config.undo) {
-      this.journal = new UndoJournal(directory, this.id, config.undoLimit)
-      this.recorder = new TargetRecorder(this.target!, this.journal, this.targetKeys)
-    } else if (this.facts.journal) this.setFacts({ journal: false })
-    this.note('started', `${plan.source} -> ${plan.target}, ${config.mode}, ${plan.apply}`)
-    this.notifier.send('started', `${plan.source} -> ${plan.target}, ${config.mode}`, this.status())
-  }
-
-  private setFacts(facts: RunFacts): void {
-    this.facts = { ...this.facts, ...facts }
-    this.store?.setFacts(this.id, this.facts)
+    record.enroll(plan, this.startedAt, this.status())
+    if (record.journal !== null) this.recorder = new TargetRecorder(this.target!, record.journal, this.targetKeys)
+    this.note('started', `${plan.source} -> ${plan.target}, ${this.config.mode}, ${plan.apply}`)
+    this.notifier.send('started', `${plan.source} -> ${plan.target}, ${this.config.mode}`, this.status())
   }
 
   private async open(): Promise<Plan> {
@@ -516,19 +424,20 @@ export class Migration extends EventEmitter<Events> {
   }
 
   /** One pass, or in incremental mode one after the other. */
-  private async runAll(plan: Plan, former: StoredMigration | null): Promise<void> {
+  private async runAll(record: RunRecord, plan: Plan): Promise<void> {
     const { config } = this
+    const { former } = record
     let resumed: Resumed | null =
       former === null
         ? null
         : {
-            positions: this.store!.positions(this.id),
-            held: this.facts.held ? { from: former.createdAt, to: Date.now() } : null,
+            positions: record.positions(),
+            held: record.facts.held ? { from: former.createdAt, to: Date.now() } : null,
             inSnapshot: config.mode === 'snapshot',
           }
     if (former !== null) await this.target!.takeOver?.(this.id)
     if (config.mode !== 'incremental') {
-      await this.runPass(plan, resumed)
+      await this.runPass(record, plan, resumed)
       await this.cuttingOver
       if (!this.wantsStop || this.cutoverResult !== null)
         for (const shard of this.source!.shards) await this.target!.forget(this.id, shard.id)
@@ -537,8 +446,8 @@ export class Migration extends EventEmitter<Events> {
     for (;;) {
       const startedAt = Date.now()
       const { written, deleted, changesApplied } = this.progress
-      await this.runPass(plan, resumed)
-      const pass = this.store!.addPass(this.id, {
+      await this.runPass(record, plan, resumed)
+      const pass = record.addPass({
         startedAt,
         endedAt: Date.now(),
         sync: this.syncKind,
@@ -562,7 +471,7 @@ export class Migration extends EventEmitter<Events> {
     }
   }
 
-  private async runPass(plan: Plan, resumed: Resumed | null): Promise<void> {
+  private async runPass(record: RunRecord, plan: Plan, resumed: Resumed | null): Promise<void> {
     const target = this.target!
     this.reading = new AbortController()
     if (this.wantsStop) this.reading.abort()
@@ -579,8 +488,8 @@ export class Migration extends EventEmitter<Events> {
       progress: this.progress,
       logger: this.logger,
       signal: this.reading.signal,
-      targetWasEmpty: this.facts.targetWasEmpty ?? false,
-      wrote: (db, key) => this.journal?.has(db, key) ?? false,
+      targetWasEmpty: record.facts.targetWasEmpty ?? false,
+      wrote: (db, key) => record.journal?.has(db, key) ?? false,
       resumed,
       gate: this.gate,
       errorRate: this.errorRate,
@@ -588,7 +497,7 @@ export class Migration extends EventEmitter<Events> {
       onSync: (mode) => {
         this.syncKind = mode
       },
-      onHeld: () => this.setFacts({ held: true }),
+      onHeld: () => record.addFacts({ held: true }),
       onPhase: (phase) => this.enter(phase),
       onPosition: (shard, position) => this.applied.set(shard, position),
       onNote: (type, text) => this.note(type, text),
@@ -611,7 +520,7 @@ export class Migration extends EventEmitter<Events> {
       this.engine = null
     }
     if (mode === 'snapshot' && verify && !this.wantsStop) await this.verifyNow(this.reading.signal)
-    if (!this.wantsStop) this.setFacts({ held: false })
+    if (!this.wantsStop) record.addFacts({ held: false })
   }
 
   /** Live mode that ends by itself: waits for the lag to go, verifies while the stream goes on, then stops reading. */
@@ -640,63 +549,23 @@ export class Migration extends EventEmitter<Events> {
   private async verifyNow(signal: AbortSignal): Promise<void> {
     const phase = this.phase
     this.enter('VERIFYING')
-    if (this.source!.reader === undefined && this.engine === null) this.verification = await this.verifyWhole(signal)
-    else
-      this.verification = await this.withVerifier(4, signal, (verifier) =>
-        this.engine === null ? verifier.run() : verifyExactly(verifier, this.engine, this.target!, this.reading.signal),
-      )
+    this.verification = await this.comparison().run(this.engine, signal, this.reading.signal)
     if (!signal.aborted) this.enter(phase)
   }
 
-  private verifySettings(rounds: number, signal: AbortSignal): VerifyOptions {
-    return {
-      transform: this.transform.quiet(),
-      filter: this.filter,
-      digest: { fieldExpiry: this.target!.dialect.facts.fieldExpiry !== 'no' },
-      ttlToleranceMs: Math.max(1000, this.source!.capabilities.expiryPrecisionMs ?? 0),
-      rounds,
-      pauseMs: rounds > 2 ? 250 : 50,
-      signal,
-      // What the target held before, and the import of a file never wrote, is not of the file.
-      ...(this.facts.targetWasEmpty || this.config.deleteExtra || !this.source!.description.capture?.startsWith('file')
-        ? {}
-        : { foreign: (db: number, key: Buffer) => !(this.journal?.has(db, key) ?? false) }),
+  private comparison(): RunVerification {
+    const { source, target, filter, transform, record, config } = this
+    // What the target held before, and the import of a file never wrote, is not of the file.
+    const fileOverOthers =
+      !record?.facts.targetWasEmpty && !config.deleteExtra && source!.description.capture?.startsWith('file')
+    return new RunVerification({
+      source: source!,
+      target: target!,
+      filter,
+      transform,
+      ...(fileOverOthers ? { foreign: (db, key) => !(record?.journal?.has(db, key) ?? false) } : {}),
       onProgress: (compared) => this.emit('verify', compared),
-    }
-  }
-
-  /** A source without single keys is read once more from its start. */
-  private async verifyWhole(signal: AbortSignal): Promise<VerifyReport> {
-    const targetReader = this.target!.reader()
-    try {
-      return await verifyFile(
-        { source: this.source!, targetReader, filter: this.filter },
-        this.verifySettings(1, signal),
-      )
-    } finally {
-      await targetReader.close()
-    }
-  }
-
-  private async withVerifier<T>(
-    rounds: number,
-    signal: AbortSignal,
-    use: (verifier: Verifier) => Promise<T>,
-  ): Promise<T> {
-    const source = this.source!.reader?.()
-    if (source === undefined)
-      throw new MigrateError(
-        'FM_VERIFY_UNSUPPORTED',
-        'the source cannot be read key by key, so it cannot be verified while it is followed',
-        'Leave --verify out, and verify at the end.',
-      )
-    const target = this.target!.reader()
-    try {
-      return await use(new Verifier(source, target, this.verifySettings(rounds, signal)))
-    } finally {
-      await source.close()
-      await target.close()
-    }
+    })
   }
 
   private async targetIsEmpty(): Promise<boolean> {
@@ -712,33 +581,31 @@ export class Migration extends EventEmitter<Events> {
 
   /** After a failure with --auto-rollback: the target becomes what it was. */
   private async rollBackAfter(error: MigrateError): Promise<void> {
-    const started = this.store !== null && this.requests !== null
-    if (!this.config.autoRollback || this.wantsStop || !started || this.target === null) return
+    const { record } = this
+    if (!this.config.autoRollback || this.wantsStop || this.requests === null) return
+    if (record === null || this.target === null) return
     this.note('rollback', `rolling back after ${error.code} ${error.message}`)
     this.enter('ROLLING_BACK')
     this.rollbackReport = await rollBackFailed({
       id: this.id,
       source: this.source,
       target: this.target,
-      journal: this.journal,
-      targetWasEmpty: this.facts.targetWasEmpty ?? false,
+      journal: record.journal,
+      targetWasEmpty: record.facts.targetWasEmpty ?? false,
       keys: this.targetKeys,
       transform: this.transform,
       onNote: (type, text) => this.note(type, text),
     })
     if (this.rollbackReport === null) return
-    this.store?.forgetPositions(this.id)
+    record.forgetPositions()
     this.applied.clear()
-    if (this.rollbackReport.kept > 0 || this.journal === null) return
-    this.journal.close()
-    this.journal = null
-    UndoJournal.remove(this.config.stateDir ?? defaultStateDir(), this.id)
+    if (this.rollbackReport.kept === 0) record.removeJournal()
   }
 
   private enter(phase: Phase): void {
     if (phase === this.phase) return
     this.phase = phase
-    this.store?.addEvent(this.id, 'phase', phase)
+    this.record?.event('phase', phase)
     this.emit('phase', phase)
     if (phase === 'LIVE_SYNC' && this.cuttingOver === null)
       this.notifier.send('live', 'the target follows the source', this.status())
@@ -747,7 +614,7 @@ export class Migration extends EventEmitter<Events> {
 
   private note(type: string, text: string): void {
     this.notes.push({ type, text })
-    this.store?.addEvent(this.id, type, text)
+    this.record?.event(type, text)
     this.logger.log('info', text, { type })
     this.emit('note', { type, text })
   }
@@ -761,55 +628,32 @@ export class Migration extends EventEmitter<Events> {
     await this.readLag()
     this.progress.sample(Date.now())
     this.alarm()
-    const { progress } = this
-    this.store?.addSample(this.id, {
-      at: Date.now(),
-      phase: this.phase,
-      keys: progress.keysDone,
-      changes: progress.changesApplied,
-      rate: progress.rate,
-      lagKeys: progress.lag.keys ?? null,
-      lagBytes: progress.lag.bytes ?? null,
-      lagMs: progress.lag.ms ?? null,
-    })
-    if (++this.ticks % SAMPLES_THINNED_EVERY === 0)
-      this.store?.thinSamples(this.id, Date.now() - SAMPLES_THINNED_EVERY * TICK_MS)
+    this.record?.sample(this.phase, this.progress)
     this.save()
     this.emit('progress', this.status())
   }
 
-  /** Tells once when the lag grows over the limit, and again only after it was under half of it. */
   private alarm(): void {
-    const limit = this.config.notifications.lagAlarm
     const keys = this.progress.lag.keys ?? 0
-    if (limit === 0 || this.phase !== 'LIVE_SYNC') return
-    if (!this.lagAlarm && keys > limit) {
-      this.lagAlarm = true
-      this.note('lag-alarm', `${keys} keys are behind, more than ${limit}`)
-      this.notifier.send('lag-alarm', `${keys} keys are behind, more than ${limit}`, this.status())
-    } else if (this.lagAlarm && keys < limit / 2) this.lagAlarm = false
+    if (this.phase !== 'LIVE_SYNC' || !this.lagAlarm.passed(keys)) return
+    const text = `${keys} keys are behind, more than ${this.config.notifications.lagAlarm}`
+    this.note('lag-alarm', text)
+    this.notifier.send('lag-alarm', text, this.status())
   }
 
   private save(): void {
-    if (this.store === null) return
-    try {
-      this.store.save(this.id, this.status())
-      for (const [shard, position] of this.applied) this.store.savePosition(this.id, shard, position)
-    } catch (error) {
-      // A busy or full disk under the state must not stop the data.
-      this.logger.log('warn', `the state could not be saved: ${(error as Error).message}`)
-    }
+    this.record?.save(this.status(), this.applied)
   }
 
   private finish(state: Exclude<RunState, 'RUNNING'>): void {
     this.state = state
     // A run that never got its row must not write into the one that has it.
     if (this.requests === null) {
-      this.store?.close()
-      this.store = null
+      this.record?.close()
+      this.record = null
     }
     this.enter(state)
-    if (this.error) this.store?.addEvent(this.id, 'failed', `${this.error.code} ${this.error.message}`)
+    if (this.error) this.record?.event('failed', `${this.error.code} ${this.error.message}`)
     this.progress.sample(Date.now())
     this.save()
     this.emit('progress', this.status())
@@ -829,9 +673,8 @@ export class Migration extends EventEmitter<Events> {
     await this.transform.close()
     await this.source?.[Symbol.asyncDispose]()
     await this.target?.[Symbol.asyncDispose]()
-    this.journal?.close()
-    this.store?.close()
-    this.store = null
+    this.record?.close()
+    this.record = null
     this.requests?.close()
     this.requests = null
     rmSync(this.tempDir, { recursive: true, force: true })

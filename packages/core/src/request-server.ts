@@ -107,7 +107,13 @@ export class RequestServer {
   private async work(request: ControlRequest): Promise<void> {
     const steps: RequestStep[] = []
     const answer: ControlQueue['answer'] = (id, state, text) => {
-      if (!this.closed) this.queue.answer(id, state, text)
+      if (this.closed) return
+      try {
+        this.queue.answer(id, state, text)
+      } catch (error) {
+        // Who asked sees it late or not at all; what was asked for goes on.
+        this.logger.log('warn', `an answer could not be written: ${(error as Error).message}`)
+      }
     }
     try {
       const result =

@@ -6,16 +6,13 @@ import {
   type DirtyKey,
   type KeyReader,
   MigrateError,
-  PackedRecord,
   type Position,
   type Shard,
-  type SnapshotEvent,
-  type SnapshotRecord,
   type SourceEvent,
   type SyncEvent,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
-import { commandSpecOf, hashTag, keySlot } from '@ferrite-migrate/protocol'
+import { commandSpecOf } from '@ferrite-migrate/protocol'
 import { ChangeRouter } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
 import type { EngineOptions } from './engine.js'
@@ -28,7 +25,7 @@ import { PendingKeys } from './pending-keys.js'
 import { covers, PositionQueue } from './position-queue.js'
 import { PostponedEnds } from './postponed-ends.js'
 import { printableKey } from './progress.js'
-import { SnapshotDifference } from './snapshot-difference.js'
+import { SnapshotWriter } from './snapshot-writer.js'
 import { type BothEnds, StreamStop } from './stream-stop.js'
 import type { CollisionGuard } from './transform/collision-guard.js'
 import type { RenamedCommands } from './transform/renamed-commands.js'
@@ -37,7 +34,6 @@ import { VanishedKeys } from './vanished-keys.js'
 const READ_AT_ONCE = 1000
 /** What the source no longer has may still be used by commands on their way. */
 const GONE_MS = 500
-const TAGS_SEEN = 10_000
 
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
 export class ShardRun {
@@ -52,8 +48,6 @@ export class ShardRun {
   private readonly values: KeyValues
   /** Looks for keys that get one name; null = the rules keep names apart. */
   private readonly collisions: CollisionGuard | null
-  /** Keys whose hash tags are still looked at. */
-  private tagsToSee = TAGS_SEEN
   /** The last position that is durable. */
   private position: Position | null = null
   private syncs = 0
@@ -61,12 +55,11 @@ export class ShardRun {
   /** Where reading was asked to go on. */
   private from: Position | undefined
   private readonly vanished: VanishedKeys
-  private difference: SnapshotDifference | null = null
+  private readonly writer: SnapshotWriter
   private readonly positions = new PositionQueue((position) => this.durable(position))
   private readonly held: HeldExpiries
   private readonly postponed: PostponedEnds
   private readonly guard: ExpiryGuard
-  private nextLane = 0
   private readonly healed = new Set<string>()
   private settling = false
   /** Everything comes once more while changes are followed. */
@@ -111,6 +104,8 @@ export class ShardRun {
     // An expiry is held only where the source can be asked for it later.
     this.router.ends = options.source.reader !== undefined ? 'hold' : 'postpone'
     this.guard = new ExpiryGuard(options, shard, this.dirty)
+    const { router, held, postponed, vanished, positions } = this
+    this.writer = new SnapshotWriter(options, lanes, { router, held, postponed, vanished, positions, collisions })
   }
 
   async run(): Promise<void> {
@@ -135,9 +130,10 @@ export class ShardRun {
       await this.restoreEnds()
     } finally {
       this.over = true
+      this.stop.end()
       await this.guard.close()
       await this.values.close()
-      await this.difference?.close()
+      await this.writer.close()
     }
   }
 
@@ -218,12 +214,12 @@ export class ShardRun {
         await this.sync(event)
         return true
       case 'snapshot':
-        await this.snapshot(event)
+        await this.writer.write(event, this.options.targetWasEmpty || this.syncs > 1 || this.sweeping, !this.sweeping)
         return true
       case 'snapshot-end':
         await this.lanes.drain()
         await this.vanished.endSnapshot(this.syncs === 1 && this.options.resumed === null && !this.sweeping)
-        await this.reportDifference()
+        await this.writer.report(this.sweeping)
         if (this.sweeping) {
           this.sweeping = false
           return true
@@ -256,8 +252,7 @@ export class ShardRun {
     const { progress } = this.options
     if (mode === 'sweep') {
       await this.lanes.drain()
-      await this.difference?.close()
-      this.difference = new SnapshotDifference(this.options.target)
+      await this.writer.compare()
       this.collisions?.restart(this.options.source.shards.length === 1)
       this.vanished.begin()
       this.sweeping = true
@@ -292,8 +287,7 @@ export class ShardRun {
           'resync',
           'the source could not continue where it was: full resync, of which only what differs is written',
         )
-      await this.difference?.close()
-      this.difference = new SnapshotDifference(this.options.target)
+      await this.writer.compare()
       progress.keysDone = 0
       progress.bytesDone = 0
       this.vanished.begin()
@@ -314,123 +308,6 @@ export class ShardRun {
       await this.values.persisting(() => collisions.remember(options.signal))
     } catch (error) {
       this.rememberFailure = error as Error
-    }
-  }
-
-  private async snapshot(event: SnapshotEvent): Promise<void> {
-    const { filter, progress, config, transform } = this.options
-    const passed = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
-    const taken = this.withLaterEnds(passed)
-    const overwrites = this.difference !== null && (this.options.targetWasEmpty || this.syncs > 1 || this.sweeping)
-    const onConflict = overwrites ? 'replace' : config.onConflict
-    const reached = this.positions.enter(event.position)
-    const done = (): void => {
-      reached()
-      if (!this.sweeping) {
-        progress.keysDone += event.records.length
-        progress.bytesDone += event.byteLength
-      }
-      event.release?.()
-    }
-    const sliced = event.records.find((record) => !(record instanceof PackedRecord) && record.value.form === 'sliced')
-    if (sliced !== undefined) {
-      // The slices come out of the stream itself: nothing else can be read before they are.
-      const records = await this.toTarget(taken)
-      if (records.length === 0 && sliced.value.form === 'sliced') for await (const _ of sliced.value.slices);
-      for (const record of records)
-        await this.lanes.write({ kind: 'snapshot', lane: this.laneOf(record), records: [record], onConflict })
-      await this.lanes.drain()
-      done()
-      return
-    }
-    if (taken.length === 0) return done()
-    const { difference } = this
-    if (this.options.source.capabilities.uniqueKeys && (difference !== null || transform.changesValues)) {
-      this.nextLane = (this.nextLane + 1) % this.lanes.lanes
-      const lane = this.nextLane
-      return this.lanes.writeMade(
-        lane,
-        async () => {
-          const made = await this.toTarget(taken)
-          const records = difference === null ? made : await difference.of(made)
-          return { kind: 'snapshot', lane, records, onConflict }
-        },
-        done,
-      )
-    }
-    let records: readonly SnapshotRecord[] = transform.open ? taken : await this.toTarget(taken)
-    if (transform.open) this.vanished.see(records)
-    // A key that comes twice must be compared and written in order.
-    if (difference !== null) {
-      await this.lanes.drain()
-      records = await difference.of(records)
-    }
-    if (records.length === 0) return done()
-    if (this.options.source.capabilities.uniqueKeys || this.lanes.lanes === 1) {
-      // A key that comes once is in one lane however the batches are dealt out.
-      this.nextLane = (this.nextLane + 1) % this.lanes.lanes
-      return this.lanes.write({ kind: 'snapshot', lane: this.nextLane, records, onConflict }, undefined, done)
-    }
-    const parts: SnapshotRecord[][] = []
-    for (const record of records) {
-      const part = (parts[this.laneOf(record)] ??= [])
-      part.push(record)
-    }
-    let open = 0
-    for (const part of parts) if (part !== undefined) open++
-    for (const [lane, part] of parts.entries())
-      if (part !== undefined)
-        await this.lanes.write({ kind: 'snapshot', lane, records: part, onConflict }, undefined, () => {
-          if (--open === 0) done()
-        })
-  }
-
-  /** A target must not end keys that commands still to come will renew. */
-  private withLaterEnds(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
-    const { apply, config } = this.options
-    if (apply !== 'replay' || config.mode === 'snapshot') return records
-    switch (this.router.ends) {
-      case 'hold':
-        return this.held.hold(records)
-      case 'postpone':
-        return this.postponed.postpone(records)
-      default:
-        return records
-    }
-  }
-
-  /** Records of the snapshot as the target gets them. */
-  private async toTarget(records: readonly SnapshotRecord[]): Promise<readonly SnapshotRecord[]> {
-    const { transform } = this.options
-    let made: readonly SnapshotRecord[] = records
-    if (!transform.open) {
-      const valued = transform.changesValues
-        ? (await transform.values(records)).filter((record) => record !== null)
-        : records
-      const pairs = await transform.renamedPairs(valued)
-      made = pairs.renamed
-      await this.collisions?.add(pairs.originals, made)
-      this.lookAtTags(pairs.originals, made)
-    }
-    this.vanished.see(made)
-    return made
-  }
-
-  /** Rules may take keys of one hash tag apart, which a cluster would not forgive: said once, if the first keys show it. */
-  private lookAtTags(keys: readonly SnapshotRecord[], names: readonly SnapshotRecord[]): void {
-    if (this.tagsToSee <= 0) return
-    this.tagsToSee -= keys.length
-    for (let i = 0; i < keys.length; i++) {
-      const { key } = keys[i]
-      if (key.indexOf(123) < 0 || hashTag(key).start === 0) continue
-      const name = names[i]
-      if (keySlot(key) === keySlot(name.key)) continue
-      this.tagsToSee = 0
-      this.options.onNote(
-        'hash-tags',
-        `${printableKey(key)} becomes ${printableKey(name.key)}, in another slot: keys of one hash tag may part`,
-      )
-      return
     }
   }
 
@@ -477,17 +354,6 @@ export class ShardRun {
       progress.changesApplied -= records.length
       progress.written -= written
     })
-  }
-
-  /** One key always goes through one lane. */
-  private laneOf(record: SnapshotRecord): number {
-    if (this.lanes.lanes === 1) return 0
-    let hash = 0
-    if (record instanceof PackedRecord) {
-      const { keyData, keyStart, keyEnd } = record
-      for (let at = Math.max(keyStart, keyEnd - 8); at < keyEnd; at++) hash = (Math.imul(hash, 31) + keyData[at]) | 0
-    } else for (const byte of record.key.subarray(-8)) hash = (Math.imul(hash, 31) + byte) | 0
-    return ((hash ^ (hash >>> 15)) >>> 0) % this.lanes.lanes
   }
 
   private checkpoint(position: Position): Checkpoint {
@@ -689,18 +555,5 @@ export class ShardRun {
     } finally {
       await there.close()
     }
-  }
-
-  private async reportDifference(): Promise<void> {
-    const { difference } = this
-    this.difference = null
-    if (difference === null) return
-    await difference.close()
-    // A sweep that finds nothing is no news.
-    if (this.sweeping && difference.different === 0) return
-    this.options.onNote(
-      'compared',
-      `${difference.equal} keys were right at the target already, ${difference.different} were written`,
-    )
   }
 }

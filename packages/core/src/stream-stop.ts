@@ -23,6 +23,7 @@ export class StreamStop {
   private readonly lanes: LanePool
   private readonly shard: Shard
   private stop: Stop | null = null
+  private over = false
 
   constructor(options: EngineOptions, lanes: LanePool, shard: Shard) {
     this.options = options
@@ -32,7 +33,7 @@ export class StreamStop {
 
   /**
    * What the source and the target hold at one and the same place of the stream: the stream stops there at the target for
-   * as long as it takes to read them. Null when the place was passed before it was known.
+   * as long as it takes to read them. Null when the place was passed before it was known, or the stream ended before it.
    * @param durable where the target is
    */
   async readBoth(
@@ -40,7 +41,7 @@ export class StreamStop {
     target: KeyReader,
     durable: () => Position | null,
   ): Promise<BothEnds | null> {
-    if (this.shard.readAt === undefined || this.options.apply !== 'replay') return null
+    if (this.over || this.shard.readAt === undefined || this.options.apply !== 'replay') return null
     const stop: Stop = {
       position: null,
       known: Promise.withResolvers<void>(),
@@ -67,6 +68,12 @@ export class StreamStop {
       stop.known.resolve()
       stop.go.resolve()
     }
+  }
+
+  /** The stream is over: no place of it is reached any more. */
+  end(): void {
+    this.over = true
+    this.stop?.reached.resolve(false)
   }
 
   /** Stands still where somebody wants to look. */

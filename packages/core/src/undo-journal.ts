@@ -114,9 +114,30 @@ export class UndoJournal {
         'Go on with --resume and a larger --undo-limit, or do without a way back: --no-undo.',
       )
     const known = this.load()
-    this.db.exec('BEGIN')
-    for (const entry of entries) known.add(entry.db, entry.key, this.append(entry))
-    this.db.exec('COMMIT')
+    this.transaction(() => {
+      for (const entry of entries) known.add(entry.db, entry.key, this.append(entry))
+    })
+  }
+
+  /** All or nothing, on disk when it returns. */
+  private transaction(write: () => void): void {
+    try {
+      this.db.exec('BEGIN')
+      write()
+      this.db.exec('COMMIT')
+    } catch (cause) {
+      try {
+        this.db.exec('ROLLBACK')
+      } catch {
+        // A full disk has ended the transaction already.
+      }
+      throw new MigrateError(
+        'FM_UNDO_FULL',
+        `the undo journal ${this.file} cannot be written: ${(cause as Error).message}`,
+        'Make room for the state directory and go on with --resume, or do without a way back: --no-undo.',
+        { cause },
+      )
+    }
   }
 
   /** Gives the number of the entry. */
@@ -163,9 +184,9 @@ export class UndoJournal {
   /** These are as they were again. */
   drop(keys: readonly DirtyKey[]): void {
     const remove = this.db.prepare('DELETE FROM undo WHERE db = ? AND key = ?')
-    this.db.exec('BEGIN')
-    for (const { db, key } of keys) remove.run(db, key)
-    this.db.exec('COMMIT')
+    this.transaction(() => {
+      for (const { db, key } of keys) remove.run(db, key)
+    })
   }
 
   close(): void {

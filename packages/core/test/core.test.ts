@@ -1,11 +1,12 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ChangeRecord } from '@ferrite-migrate/contracts'
+import type { ChangeRecord, KeyReader, Shard } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
 import { describe, expect, it } from 'vitest'
 import { ChangeRouter, commandRecord } from '../dist/change-router.js'
 import { DirtySet } from '../dist/dirty-set.js'
+import type { EngineOptions } from '../dist/engine.js'
 import { ErrorRate } from '../dist/error-rate.js'
 import { Gate } from '../dist/gate.js'
 import {
@@ -22,6 +23,7 @@ import {
 } from '../dist/index.js'
 import { LanePool } from '../dist/lane-pool.js'
 import { PassSchedule } from '../dist/pass-schedule.js'
+import { StreamStop } from '../dist/stream-stop.js'
 
 const filter = (config: object = {}) =>
   new RecordFilter({ include: [], exclude: [], types: [], dbs: [], expiry: 'any', ...config })
@@ -333,4 +335,28 @@ describe('registry', () => {
   })
   it('ignores packages without the block', () =>
     expect(new Registry([{ name: 'x', root: '/', packageJson: {} }]).adapters('source')).toEqual([]))
+})
+
+describe('a stop of the stream', () => {
+  const options = { apply: 'replay', transform: { names: async () => [] } } as unknown as EngineOptions
+  const lanes = { drain: async () => undefined } as unknown as LanePool
+  const shard = { id: '0', readAt: async () => ({ records: [], position: 'far' }) } as unknown as Shard
+  const reader = {} as KeyReader
+
+  it('that is never reached because the stream ends is given up', async () => {
+    const stop = new StreamStop(options, lanes, shard)
+    const both = stop.readBoth([], reader, () => 'near')
+    await stop.pass('nearer')
+    stop.end()
+    expect(await both).toBeNull()
+    expect(await stop.readBoth([], reader, () => 'near')).toBeNull()
+  })
+
+  it('holds the stream until both ends were read', async () => {
+    const stop = new StreamStop(options, lanes, shard)
+    const both = stop.readBoth([], reader, () => 'near')
+    await stop.pass('nearer')
+    await stop.pass('far')
+    expect(await both).toEqual({ source: [], target: [] })
+  })
 })

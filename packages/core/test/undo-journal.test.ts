@@ -80,3 +80,19 @@ it('says when it is full, and gives pages of one database', () => {
   }).toThrow(expect.objectContaining({ code: 'FM_UNDO_FULL' }))
   journal.close()
 })
+
+it('that cannot be written says so, keeps nothing by halves, and can go on', () => {
+  const journal = new UndoJournal(directory, 'locked', 1 << 30)
+  journal.keep([undo(0, 'a')])
+  const other = new DatabaseSync(join(directory, 'undo-locked.db'))
+  other.exec('BEGIN IMMEDIATE')
+  expect(() => journal.keep([undo(0, 'b'), undo(0, 'c')])).toThrow(
+    expect.objectContaining({ code: 'FM_UNDO_FULL', message: expect.stringContaining('cannot be written: ') }),
+  )
+  other.exec('ROLLBACK')
+  other.close()
+  expect(journal.has(0, Buffer.from('b'))).toBe(false)
+  journal.keep([undo(0, 'c')])
+  expect(all(journal)).toEqual([undo(0, 'a'), undo(0, 'c')])
+  journal.close()
+}, 20_000)

@@ -1,0 +1,199 @@
+import { type Logger, MigrateError, type Position } from '@ferrite-migrate/contracts'
+import type { ResolvedConfig } from './config.js'
+import type { Plan } from './plan.js'
+import type { Progress } from './progress.js'
+import { redactUrl } from './redact.js'
+import { type Pass, type RunFacts, StateStore, type StoredMigration } from './state-store.js'
+import type { MigrationStatus, Phase } from './status.js'
+import { hasSecret, storableConfig } from './stored-config.js'
+import { transformFingerprint } from './transform/open-transform.js'
+import { UndoJournal } from './undo-journal.js'
+
+/** Samples between two thinnings. */
+const THINNED_EVERY = 3600
+const SAMPLE_MS = 1000
+
+/** What a run writes down for other processes and for the run that goes on with it: its row, facts and undo journal. */
+export class RunRecord {
+  readonly id: string
+  /** The interrupted run that this one goes on with. */
+  readonly former: StoredMigration | null
+  private readonly config: ResolvedConfig
+  private readonly directory: string
+  private readonly logger: Logger
+  private readonly store: StateStore
+  private known: RunFacts = {}
+  private undo: UndoJournal | null = null
+  private samples = 0
+
+  /** @throws MigrateError FM_STATE_DIR, FM_ID_UNKNOWN, FM_RESUME_OVER, FM_RESUME_MISMATCH */
+  constructor(id: string, config: ResolvedConfig, directory: string, logger: Logger) {
+    this.id = id
+    this.config = config
+    this.directory = directory
+    this.logger = logger
+    this.store = new StateStore(directory)
+    try {
+      this.former = formerRun(id, config, this.store.find(id))
+    } catch (error) {
+      this.store.close()
+      throw error
+    }
+  }
+
+  get facts(): RunFacts {
+    return this.known
+  }
+
+  /** What the target held before; null = it was empty, or nothing is kept. */
+  get journal(): UndoJournal | null {
+    return this.undo
+  }
+
+  /**
+   * Takes over what the former run found out, or finds it out.
+   * @throws MigrateError FM_RESUME_TRANSFORM
+   */
+  async learnFacts(targetIsEmpty: () => Promise<boolean>): Promise<void> {
+    const { config, former } = this
+    const fingerprint = transformFingerprint(config)
+    if (former !== null) {
+      if (former.facts.transform !== fingerprint)
+        throw new MigrateError(
+          'FM_RESUME_TRANSFORM',
+          'the transform file or script is not the one that the migration began with',
+          'Give the same one, or start anew under another --id: what is at the target was made by the former.',
+        )
+      this.known = former.facts
+      return
+    }
+    const targetWasEmpty = await targetIsEmpty()
+    this.known = {
+      targetWasEmpty,
+      journal: config.undo && !targetWasEmpty,
+      sourceSecret: hasSecret(config.source, config.sourceOptions),
+      targetSecret: hasSecret(config.target, config.targetOptions),
+      ...(fingerprint === undefined ? {} : { transform: fingerprint }),
+    }
+  }
+
+  /**
+   * Writes the row, and opens the undo journal where one is kept.
+   * @throws MigrateError FM_ID_TAKEN, FM_STATE_DIR
+   */
+  enroll(plan: Plan, createdAt: number, status: MigrationStatus): void {
+    const { id, config, store } = this
+    store.create({
+      id,
+      createdAt,
+      source: plan.source,
+      target: plan.target,
+      mode: config.mode,
+      pid: process.pid,
+      status,
+      plan: JSON.stringify(plan),
+      config: storableConfig(config),
+      facts: this.known,
+    })
+    if (this.former === null) {
+      store.clear(id)
+      UndoJournal.remove(this.directory, id)
+    }
+    if (this.known.journal && config.undo) this.undo = new UndoJournal(this.directory, id, config.undoLimit)
+    else if (this.known.journal) this.addFacts({ journal: false })
+  }
+
+  addFacts(facts: RunFacts): void {
+    this.known = { ...this.known, ...facts }
+    this.store.setFacts(this.id, this.known)
+  }
+
+  /** Where the former run was, by shard. */
+  positions(): Map<string, Position> {
+    return this.store.positions(this.id)
+  }
+
+  event(type: string, text: string, actor?: string): void {
+    this.attempt(() => this.store.addEvent(this.id, type, text, actor))
+  }
+
+  addPass(pass: Omit<Pass, 'number'>): Pass {
+    return this.store.addPass(this.id, pass)
+  }
+
+  /** One point of the curves; call it once a second. */
+  sample(phase: Phase, progress: Progress): void {
+    const at = Date.now()
+    const { keysDone: keys, changesApplied: changes, rate, lag } = progress
+    const lags = { lagKeys: lag.keys ?? null, lagBytes: lag.bytes ?? null, lagMs: lag.ms ?? null }
+    this.attempt(() => {
+      this.store.addSample(this.id, { at, phase, keys, changes, rate, ...lags })
+      if (++this.samples % THINNED_EVERY === 0) this.store.thinSamples(this.id, at - THINNED_EVERY * SAMPLE_MS)
+    })
+  }
+
+  save(status: MigrationStatus, positions: ReadonlyMap<string, Position>): void {
+    this.attempt(() => {
+      this.store.save(this.id, status)
+      for (const [shard, position] of positions) this.store.savePosition(this.id, shard, position)
+    })
+  }
+
+  /** A busy or full disk under the state must not stop the data. */
+  private attempt(write: () => void): void {
+    try {
+      write()
+    } catch (error) {
+      this.logger.log('warn', `the state could not be saved: ${(error as Error).message}`)
+    }
+  }
+
+  /** The target is what it was before: nobody can go on from there. */
+  forgetPositions(): void {
+    this.store.forgetPositions(this.id)
+  }
+
+  /** Everything in the journal was put back. */
+  removeJournal(): void {
+    if (this.undo === null) return
+    this.undo.close()
+    this.undo = null
+    UndoJournal.remove(this.directory, this.id)
+  }
+
+  close(): void {
+    this.undo?.close()
+    this.undo = null
+    this.store.close()
+  }
+}
+
+function formerRun(id: string, config: ResolvedConfig, stored: StoredMigration | undefined): StoredMigration | null {
+  const { resume, mode } = config
+  if (stored === undefined) {
+    if (!resume) return null
+    throw new MigrateError(
+      'FM_ID_UNKNOWN',
+      `there is no migration ${id}`,
+      'ferrite-migrate list shows all; another state directory needs --state-dir.',
+    )
+  }
+  const { state } = stored.status
+  if (state === 'RUNNING') return stored
+  const over = state === 'ROLLED_BACK' || (state === 'COMPLETED' && !(mode === 'incremental' && stored.mode === mode))
+  if (over) {
+    if (!resume) return null
+    throw new MigrateError(
+      'FM_RESUME_OVER',
+      `the migration ${id} is ${state}`,
+      'There is nothing to go on with: start a new one.',
+    )
+  }
+  if (stored.source !== redactUrl(config.source) || stored.target !== redactUrl(config.target))
+    throw new MigrateError(
+      'FM_RESUME_MISMATCH',
+      `the migration ${id} was from ${stored.source} to ${stored.target}`,
+      'Give the same source and target, or another --id.',
+    )
+  return stored
+}

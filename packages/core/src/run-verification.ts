@@ -1,0 +1,91 @@
+import { MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
+import type { Engine } from './engine.js'
+import { verifyExactly } from './exact-verification.js'
+import type { RecordFilter } from './key-filter.js'
+import type { RecordTransform } from './transform/record-transform.js'
+import { Verifier, type VerifyOptions, type VerifyReport } from './verifier.js'
+import { verifyFile } from './verify-ends.js'
+
+const ROUNDS = 4
+/** Expiries are read in turn at both ends: so much may lie between. */
+const TTL_TOLERANCE_MS = 1000
+
+export interface VerifiedRun {
+  readonly source: Source
+  readonly target: Target
+  readonly filter: RecordFilter
+  readonly transform: RecordTransform
+  /** Whether a key that only the target has was there before the run; undefined = such a key is a difference. */
+  readonly foreign?: (db: number, key: Buffer) => boolean
+  onProgress(compared: number): void
+}
+
+/** Compares both ends of a run by value, while it goes on or at its end. */
+export class RunVerification {
+  private readonly of: VerifiedRun
+
+  constructor(run: VerifiedRun) {
+    this.of = run
+  }
+
+  /**
+   * @param engine what follows the source meanwhile; null = nothing is written any more
+   * @param signal ends the comparison
+   * @param reading aborted when the source is followed no more
+   * @throws MigrateError FM_VERIFY_UNSUPPORTED
+   */
+  async run(engine: Engine | null, signal: AbortSignal, reading: AbortSignal): Promise<VerifyReport> {
+    const { source, target } = this.of
+    if (source.reader === undefined && engine === null) return this.whole(signal)
+    return this.withVerifier(ROUNDS, signal, (verifier) =>
+      engine === null ? verifier.run() : verifyExactly(verifier, engine, target, reading),
+    )
+  }
+
+  /**
+   * Calls with a verifier whose connections live as long as the call.
+   * @throws MigrateError FM_VERIFY_UNSUPPORTED
+   */
+  async withVerifier<T>(rounds: number, signal: AbortSignal, use: (verifier: Verifier) => Promise<T>): Promise<T> {
+    const source = this.of.source.reader?.()
+    if (source === undefined)
+      throw new MigrateError(
+        'FM_VERIFY_UNSUPPORTED',
+        'the source cannot be read key by key, so it cannot be verified while it is followed',
+        'Leave --verify out, and verify at the end.',
+      )
+    const target = this.of.target.reader()
+    try {
+      return await use(new Verifier(source, target, this.settings(rounds, signal)))
+    } finally {
+      await source.close()
+      await target.close()
+    }
+  }
+
+  /** A source without single keys is read once more from its start. */
+  private async whole(signal: AbortSignal): Promise<VerifyReport> {
+    const { source, target, filter } = this.of
+    const targetReader = target.reader()
+    try {
+      return await verifyFile({ source, targetReader, filter }, this.settings(1, signal))
+    } finally {
+      await targetReader.close()
+    }
+  }
+
+  private settings(rounds: number, signal: AbortSignal): VerifyOptions {
+    const { source, target, filter, transform, foreign, onProgress } = this.of
+    return {
+      transform: transform.quiet(),
+      filter,
+      digest: { fieldExpiry: target.dialect.facts.fieldExpiry !== 'no' },
+      ttlToleranceMs: Math.max(TTL_TOLERANCE_MS, source.capabilities.expiryPrecisionMs ?? 0),
+      rounds,
+      pauseMs: rounds > 2 ? 250 : 50,
+      signal,
+      ...(foreign === undefined ? {} : { foreign }),
+      onProgress,
+    }
+  }
+}

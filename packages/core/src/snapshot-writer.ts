@@ -1,0 +1,199 @@
+import { PackedRecord, type SnapshotEvent, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import { hashTag, keySlot } from '@ferrite-migrate/protocol'
+import type { ChangeRouter } from './change-router.js'
+import type { EngineOptions } from './engine.js'
+import type { HeldExpiries } from './held-expiries.js'
+import type { LanePool } from './lane-pool.js'
+import type { PositionQueue } from './position-queue.js'
+import type { PostponedEnds } from './postponed-ends.js'
+import { printableKey } from './progress.js'
+import { SnapshotDifference } from './snapshot-difference.js'
+import type { CollisionGuard } from './transform/collision-guard.js'
+import type { VanishedKeys } from './vanished-keys.js'
+
+const TAGS_SEEN = 10_000
+
+/** What the snapshot shares with the changes that follow it. */
+export interface SnapshotSurroundings {
+  readonly router: ChangeRouter
+  readonly held: HeldExpiries
+  readonly postponed: PostponedEnds
+  readonly vanished: VanishedKeys
+  readonly positions: PositionQueue
+  /** Null = the rules keep names apart. */
+  readonly collisions: CollisionGuard | null
+}
+
+/** Brings the records of a snapshot to the lanes: filtered, transformed, and only what differs where that is asked for. */
+export class SnapshotWriter {
+  private readonly options: EngineOptions
+  private readonly lanes: LanePool
+  private readonly run: SnapshotSurroundings
+  private difference: SnapshotDifference | null = null
+  private nextLane = 0
+  /** Keys whose hash tags are still looked at. */
+  private tagsToSee = TAGS_SEEN
+
+  constructor(options: EngineOptions, lanes: LanePool, run: SnapshotSurroundings) {
+    this.options = options
+    this.lanes = lanes
+    this.run = run
+  }
+
+  /** From now on only what the target does not hold already is written. */
+  async compare(): Promise<void> {
+    await this.difference?.close()
+    this.difference = new SnapshotDifference(this.options.target)
+  }
+
+  /**
+   * Resolves when the records are handed over; their position counts when the target has them.
+   * @param overwrite what the target holds is of this run, so that no conflict policy applies
+   * @param counts false = these records were counted before
+   */
+  async write(event: SnapshotEvent, overwrite: boolean, counts: boolean): Promise<void> {
+    const { filter, progress, config, transform } = this.options
+    const passed = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
+    const taken = this.withLaterEnds(passed)
+    const onConflict = this.difference !== null && overwrite ? 'replace' : config.onConflict
+    const reached = this.run.positions.enter(event.position)
+    const done = (): void => {
+      reached()
+      if (counts) {
+        progress.keysDone += event.records.length
+        progress.bytesDone += event.byteLength
+      }
+      event.release?.()
+    }
+    const sliced = event.records.find((record) => !(record instanceof PackedRecord) && record.value.form === 'sliced')
+    if (sliced !== undefined) {
+      // The slices come out of the stream itself: nothing else can be read before they are.
+      const records = await this.toTarget(taken)
+      if (records.length === 0 && sliced.value.form === 'sliced') for await (const _ of sliced.value.slices);
+      for (const record of records)
+        await this.lanes.write({ kind: 'snapshot', lane: this.laneOf(record), records: [record], onConflict })
+      await this.lanes.drain()
+      done()
+      return
+    }
+    if (taken.length === 0) return done()
+    const { difference } = this
+    if (this.options.source.capabilities.uniqueKeys && (difference !== null || transform.changesValues)) {
+      this.nextLane = (this.nextLane + 1) % this.lanes.lanes
+      const lane = this.nextLane
+      return this.lanes.writeMade(
+        lane,
+        async () => {
+          const made = await this.toTarget(taken)
+          const records = difference === null ? made : await difference.of(made)
+          return { kind: 'snapshot', lane, records, onConflict }
+        },
+        done,
+      )
+    }
+    let records: readonly SnapshotRecord[] = transform.open ? taken : await this.toTarget(taken)
+    if (transform.open) this.run.vanished.see(records)
+    // A key that comes twice must be compared and written in order.
+    if (difference !== null) {
+      await this.lanes.drain()
+      records = await difference.of(records)
+    }
+    if (records.length === 0) return done()
+    if (this.options.source.capabilities.uniqueKeys || this.lanes.lanes === 1) {
+      // A key that comes once is in one lane however the batches are dealt out.
+      this.nextLane = (this.nextLane + 1) % this.lanes.lanes
+      return this.lanes.write({ kind: 'snapshot', lane: this.nextLane, records, onConflict }, undefined, done)
+    }
+    const parts: SnapshotRecord[][] = []
+    for (const record of records) {
+      const part = (parts[this.laneOf(record)] ??= [])
+      part.push(record)
+    }
+    let open = 0
+    for (const part of parts) if (part !== undefined) open++
+    for (const [lane, part] of parts.entries())
+      if (part !== undefined)
+        await this.lanes.write({ kind: 'snapshot', lane, records: part, onConflict }, undefined, () => {
+          if (--open === 0) done()
+        })
+  }
+
+  /** A target must not end keys that commands still to come will renew. */
+  private withLaterEnds(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
+    const { apply, config } = this.options
+    if (apply !== 'replay' || config.mode === 'snapshot') return records
+    switch (this.run.router.ends) {
+      case 'hold':
+        return this.run.held.hold(records)
+      case 'postpone':
+        return this.run.postponed.postpone(records)
+      default:
+        return records
+    }
+  }
+
+  /** Records of the snapshot as the target gets them. */
+  private async toTarget(records: readonly SnapshotRecord[]): Promise<readonly SnapshotRecord[]> {
+    const { transform } = this.options
+    let made: readonly SnapshotRecord[] = records
+    if (!transform.open) {
+      const valued = transform.changesValues
+        ? (await transform.values(records)).filter((record) => record !== null)
+        : records
+      const pairs = await transform.renamedPairs(valued)
+      made = pairs.renamed
+      await this.run.collisions?.add(pairs.originals, made)
+      this.lookAtTags(pairs.originals, made)
+    }
+    this.run.vanished.see(made)
+    return made
+  }
+
+  /** Rules may take keys of one hash tag apart, which a cluster would not forgive: said once, if the first keys show it. */
+  private lookAtTags(keys: readonly SnapshotRecord[], names: readonly SnapshotRecord[]): void {
+    if (this.tagsToSee <= 0) return
+    this.tagsToSee -= keys.length
+    for (let i = 0; i < keys.length; i++) {
+      const { key } = keys[i]
+      if (key.indexOf(123) < 0 || hashTag(key).start === 0) continue
+      const name = names[i]
+      if (keySlot(key) === keySlot(name.key)) continue
+      this.tagsToSee = 0
+      this.options.onNote(
+        'hash-tags',
+        `${printableKey(key)} becomes ${printableKey(name.key)}, in another slot: keys of one hash tag may part`,
+      )
+      return
+    }
+  }
+
+  /** One key always goes through one lane. */
+  private laneOf(record: SnapshotRecord): number {
+    if (this.lanes.lanes === 1) return 0
+    let hash = 0
+    if (record instanceof PackedRecord) {
+      const { keyData, keyStart, keyEnd } = record
+      for (let at = Math.max(keyStart, keyEnd - 8); at < keyEnd; at++) hash = (Math.imul(hash, 31) + keyData[at]) | 0
+    } else for (const byte of record.key.subarray(-8)) hash = (Math.imul(hash, 31) + byte) | 0
+    return ((hash ^ (hash >>> 15)) >>> 0) % this.lanes.lanes
+  }
+
+  /**
+   * The snapshot is over: says what the comparison found.
+   * @param sweeping everything came once more: that nothing differs is no news
+   */
+  async report(sweeping: boolean): Promise<void> {
+    const { difference } = this
+    this.difference = null
+    if (difference === null) return
+    await difference.close()
+    if (sweeping && difference.different === 0) return
+    this.options.onNote(
+      'compared',
+      `${difference.equal} keys were right at the target already, ${difference.different} were written`,
+    )
+  }
+  async close(): Promise<void> {
+    await this.difference?.close()
+  }
+}

@@ -494,7 +494,7 @@ describe('benchmark', () => {
           '--target',
           target.url,
           '--operations',
-          '1000',
+          '4000',
           '--rate',
           '2000',
           '--clients',
@@ -503,9 +503,7 @@ describe('benchmark', () => {
         ])
       ).output,
     )
-    // A busy machine makes it slower than asked for, never faster.
-    expect(paced.results[0].source.perSecond).toBeGreaterThan(200)
-    expect(paced.results[0].source.perSecond).toBeLessThan(2400)
+    expect(Math.abs(paced.results[0].source.perSecond - 2000)).toBeLessThan(400)
     expect(paced.results[0].source.p50).toBeGreaterThan(0)
     const bad = await cli(['benchmark', '--source', source.url, '--target', target.url, '--commands', 'FLUSHALL'])
     expect([bad.code, bad.output]).toEqual([2, expect.stringContaining('cannot be measured')])

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
@@ -31,6 +31,7 @@ import { rollBackFailed } from './rollback-failed.js'
 import { RunRecord } from './run-record.js'
 import { RunVerification } from './run-verification.js'
 import { SourceGuard } from './source-guard.js'
+import { defaultStateDir } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
 import { FaultFile } from './transform/fault-file.js'
 import { openTransform } from './transform/open-transform.js'
@@ -42,14 +43,6 @@ export interface MigrationOptions {
   /** The adapters to choose from. */
   readonly registry: Registry
   readonly logger?: Logger
-}
-
-/** Where the state is kept when nothing else is said. */
-export function defaultStateDir(): string {
-  return (
-    process.env.FERRITE_MIGRATE_STATE_DIR ??
-    join(process.env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'ferrite-migrate')
-  )
 }
 
 const CONTROL_MS = 200

@@ -34,7 +34,7 @@ export class RunRecord {
     this.logger = logger
     this.store = new StateStore(directory)
     try {
-      this.former = formerRun(id, config, this.store.find(id))
+      this.former = formerRun(config, config.resume ? this.store.get(id) : this.store.find(id))
     } catch (error) {
       this.store.close()
       throw error
@@ -103,9 +103,10 @@ export class RunRecord {
     else if (this.known.journal) this.addFacts({ journal: false })
   }
 
+  /** @throws MigrateError FM_STATE_DIR */
   addFacts(facts: RunFacts): void {
     this.known = { ...this.known, ...facts }
-    this.store.setFacts(this.id, this.known)
+    this.insist(() => this.store.setFacts(this.id, this.known))
   }
 
   /** Where the former run was, by shard. */
@@ -117,8 +118,9 @@ export class RunRecord {
     this.attempt(() => this.store.addEvent(this.id, type, text, actor))
   }
 
+  /** @throws MigrateError FM_STATE_DIR */
   addPass(pass: Omit<Pass, 'number'>): Pass {
-    return this.store.addPass(this.id, pass)
+    return this.insist(() => this.store.addPass(this.id, pass))
   }
 
   /** One point of the curves; call it once a second. */
@@ -148,9 +150,26 @@ export class RunRecord {
     }
   }
 
-  /** The target is what it was before: nobody can go on from there. */
+  /** What a later run could not do without: this one had better end. */
+  private insist<T>(write: () => T): T {
+    try {
+      return write()
+    } catch (cause) {
+      throw new MigrateError(
+        'FM_STATE_DIR',
+        `the state in ${this.directory} cannot be written: ${(cause as Error).message}`,
+        'Make room for it and go on with --resume.',
+        { cause },
+      )
+    }
+  }
+
+  /**
+   * The target is what it was before: nobody can go on from there.
+   * @throws MigrateError FM_STATE_DIR
+   */
   forgetPositions(): void {
-    this.store.forgetPositions(this.id)
+    this.insist(() => this.store.forgetPositions(this.id))
   }
 
   /** Everything in the journal was put back. */
@@ -168,16 +187,10 @@ export class RunRecord {
   }
 }
 
-function formerRun(id: string, config: ResolvedConfig, stored: StoredMigration | undefined): StoredMigration | null {
+function formerRun(config: ResolvedConfig, stored: StoredMigration | undefined): StoredMigration | null {
+  if (stored === undefined) return null
   const { resume, mode } = config
-  if (stored === undefined) {
-    if (!resume) return null
-    throw new MigrateError(
-      'FM_ID_UNKNOWN',
-      `there is no migration ${id}`,
-      'ferrite-migrate list shows all; another state directory needs --state-dir.',
-    )
-  }
+  const { id } = stored
   const { state } = stored.status
   if (state === 'RUNNING') return stored
   const over = state === 'ROLLED_BACK' || (state === 'COMPLETED' && !(mode === 'incremental' && stored.mode === mode))

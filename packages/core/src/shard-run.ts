@@ -523,7 +523,7 @@ export class ShardRun {
 
   /** What both ends hold at one place of the stream; null where that cannot be had. */
   readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null> {
-    return this.stop.readBoth(keys, target, () => this.position)
+    return this.stop.readBoth(keys, target)
   }
 
   /** Reads these keys again and writes what they are. */

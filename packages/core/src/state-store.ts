@@ -1,3 +1,5 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { currentActor } from './actor.js'
@@ -62,6 +64,14 @@ export interface StoredEvent {
   readonly type: string
   readonly text: string
   readonly actor: string
+}
+
+/** Where the state is kept when nothing else is said. */
+export function defaultStateDir(): string {
+  return (
+    process.env.FERRITE_MIGRATE_STATE_DIR ??
+    join(process.env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'ferrite-migrate')
+  )
 }
 
 /** A heartbeat older than this, or a pid that is gone, means that the process died. */

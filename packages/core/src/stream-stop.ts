@@ -10,7 +10,9 @@ export interface BothEnds {
 }
 
 interface Stop {
-  /** Null = not known yet: the stream waits where it is. */
+  /** The stream waits; false = it is over. */
+  readonly standing: PromiseWithResolvers<boolean>
+  /** Where to stop; null = not known yet. */
   position: Position | null
   readonly known: PromiseWithResolvers<void>
   readonly reached: PromiseWithResolvers<boolean>
@@ -32,33 +34,26 @@ export class StreamStop {
   }
 
   /**
-   * What the source and the target hold at one and the same place of the stream: the stream stops there at the target for
-   * as long as it takes to read them. Null when the place was passed before it was known, or the stream ended before it.
-   * @param durable where the target is
+   * What the source and the target hold at one and the same place of the stream. The stream stands while the source is
+   * read, so that the place lies ahead of it, and stops there at the target for as long as it takes to read that. Null
+   * when the stream ended or began anew before.
    */
-  async readBoth(
-    keys: readonly DirtyKey[],
-    target: KeyReader,
-    durable: () => Position | null,
-  ): Promise<BothEnds | null> {
+  async readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null> {
     if (this.over || this.shard.readAt === undefined || this.options.apply !== 'replay') return null
     const stop: Stop = {
+      standing: Promise.withResolvers<boolean>(),
       position: null,
       known: Promise.withResolvers<void>(),
       reached: Promise.withResolvers<boolean>(),
       go: Promise.withResolvers<void>(),
     }
-    // The stream stands until the place is known, so that it cannot run past it.
     this.stop = stop
     try {
+      if (!(await stop.standing.promise)) return null
       const { records, position } = await this.shard.readAt(keys)
       stop.position = position
       stop.known.resolve()
-      const at = durable()
-      const there = at !== null && covers(this.shard, at, position)
-      if (there && !covers(this.shard, position, at)) return null
-      if (there) await this.lanes.drain()
-      else if (!(await stop.reached.promise)) return null
+      if (!(await stop.reached.promise)) return null
       const held: (SnapshotRecord | null)[] = []
       for (const name of await this.options.transform.names(keys))
         held.push(...(name === null ? [null] : await target.read(name.db, [name.key], true)))
@@ -73,13 +68,15 @@ export class StreamStop {
   /** The stream is over: no place of it is reached any more. */
   end(): void {
     this.over = true
+    this.stop?.standing.resolve(false)
     this.stop?.reached.resolve(false)
   }
 
-  /** Stands still where somebody wants to look. */
+  /** Stands still where somebody wants to look; called after each batch, with its end. */
   async pass(position: Position): Promise<void> {
     const { stop } = this
     if (stop === null) return
+    stop.standing.resolve(true)
     await stop.known.promise
     if (stop.position === null || !covers(this.shard, position, stop.position)) return
     await this.lanes.drain()

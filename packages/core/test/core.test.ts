@@ -340,23 +340,51 @@ describe('registry', () => {
 describe('a stop of the stream', () => {
   const options = { apply: 'replay', transform: { names: async () => [] } } as unknown as EngineOptions
   const lanes = { drain: async () => undefined } as unknown as LanePool
-  const shard = { id: '0', readAt: async () => ({ records: [], position: 'far' }) } as unknown as Shard
   const reader = {} as KeyReader
+  /** Positions are numbers; the source is always a little ahead of what was passed when it is read. */
+  function stream(): { shard: Shard; passed: number; at: number } {
+    const state = {
+      passed: 0,
+      at: 0,
+      shard: {
+        id: '0',
+        covers: (position: string, mark: string) => Number(position) >= Number(mark),
+        readAt: async () => {
+          await new Promise((resolve) => setTimeout(resolve, 20))
+          state.at = state.passed + 5
+          return { records: [], position: String(state.at) }
+        },
+      } as unknown as Shard,
+    }
+    return state
+  }
 
-  it('that is never reached because the stream ends is given up', async () => {
-    const stop = new StreamStop(options, lanes, shard)
-    const both = stop.readBoth([], reader, () => 'near')
-    await stop.pass('nearer')
-    stop.end()
-    expect(await both).toBeNull()
-    expect(await stop.readBoth([], reader, () => 'near')).toBeNull()
+  it('is never run past, however long the source takes to be read', async () => {
+    const state = stream()
+    const stop = new StreamStop(options, lanes, state.shard)
+    let running = true
+    const writer = (async () => {
+      for (; running; await new Promise((resolve) => setImmediate(resolve))) await stop.pass(String(++state.passed))
+    })()
+    for (let round = 0; round < 5; round++) {
+      expect(await stop.readBoth([], reader)).toEqual({ source: [], target: [] })
+      expect(state.passed).toBe(state.at)
+    }
+    running = false
+    await writer
   })
 
-  it('holds the stream until both ends were read', async () => {
+  it('that is never reached because the stream ends is given up', async () => {
+    const { shard } = stream()
     const stop = new StreamStop(options, lanes, shard)
-    const both = stop.readBoth([], reader, () => 'near')
-    await stop.pass('nearer')
-    await stop.pass('far')
-    expect(await both).toEqual({ source: [], target: [] })
+    const both = stop.readBoth([], reader)
+    await stop.pass('1')
+    stop.end()
+    expect(await both).toBeNull()
+    expect(await stop.readBoth([], reader)).toBeNull()
+    const idle = new StreamStop(options, lanes, shard)
+    const never = idle.readBoth([], reader)
+    idle.end()
+    expect(await never).toBeNull()
   })
 })

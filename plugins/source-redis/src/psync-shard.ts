@@ -250,13 +250,15 @@ export class PsyncShard implements Shard {
     const skew = this.options.clockSkewMs
     const event = (): ChangesEvent => {
       const held = blocks
+      const at = epoch.offset + window.offset() - start
+      for (const mark of this.marks) if (mark <= at) this.marks.delete(mark)
       const byteLength = window.offset() - from
       if (records.length > 0) this.bytesPerCommand = this.bytesPerCommand * 0.9 + (byteLength / records.length) * 0.1
       const made: ChangesEvent = {
         kind: 'changes',
         records,
         byteLength,
-        position: `${receiver.replid}:${epoch.offset + window.offset() - start}:${this.db}`,
+        position: `${receiver.replid}:${at}:${this.db}`,
         release: () => {
           for (const block of held) block.release()
         },

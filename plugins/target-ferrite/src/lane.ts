@@ -5,7 +5,6 @@ import {
   type Checkpoint,
   type ConflictPolicy,
   type Failure,
-  type Logger,
   MigrateError,
   type NotCarried,
   type SnapshotBatch,
@@ -14,58 +13,29 @@ import {
 } from '@ferrite-migrate/contracts'
 import {
   commandSpecOf,
-  ReplyCounter,
   ReplyError,
-  RespWriter,
+  type RespWriter,
   touchedKeys,
   writeFieldExpiry,
   writeItems,
   writeStreamEntries,
   writeStreamState,
 } from '@ferrite-migrate/protocol'
-import { clientNameOf, type Endpoint, RedisLink, readInfo, retrying, type WireTrace } from '@ferrite-migrate/redis'
+import type { RedisLink } from '@ferrite-migrate/redis'
 import { BatchRenderer, NOBODY, type Staged, temporaryName, type UnsupportedPolicy } from './batch-renderer.js'
 import { renderChanges } from './change-renderer.js'
+import { type ConnectionOptions, type Flight, LaneConnection, type ReplyErrorAt } from './lane-connection.js'
 import type { Abilities } from './probe.js'
 import { classify, refusalError } from './target-error.js'
 
-export interface LaneOptions {
-  readonly endpoint: Endpoint
-  readonly migration: string | undefined
+export interface LaneOptions extends ConnectionOptions {
   readonly unsupported: UnsupportedPolicy
   readonly able: Abilities
-  readonly logger: Logger
-  readonly signal: AbortSignal
-  readonly retryMs: number
-  /** Who the server was when the run started; another one has not what was written before. */
-  runId(): string
   readonly clockSkewMs: number
-  readonly trace: WireTrace | null
   /** A connection for the few things whose reply must be looked at. */
   control(): Promise<RedisLink>
 }
 
-interface ReplyErrorAt {
-  readonly index: number
-  readonly inner: number
-  readonly text: string
-}
-
-/** Commands under way: their replies are counted, only errors and nils are kept. */
-interface Flight {
-  left: number
-  index: number
-  readonly errors: ReplyErrorAt[]
-  readonly nils: number[]
-  /** What was sent, where nobody else gives its memory back. */
-  readonly data: Buffer | null
-  resolve(): void
-  reject(error: Error): void
-}
-
-/** Replies that are read at once. */
-const REPLY_BYTES = 64 << 10
-const SMALL_BYTES = 32 << 10
 const FULL_RETRY_MS = 10_000
 
 class MutableResult implements WriteResult {
@@ -77,26 +47,18 @@ class MutableResult implements WriteResult {
   readonly notCarried: NotCarried[] = []
 }
 
-/** The identity of a server process, for noticing a restart. */
-export async function serverIdentity(link: RedisLink): Promise<string> {
-  const info = await readInfo(link, 'server').catch(() => new Map<string, string>())
-  return `${info.get('run_id') ?? ''}|${info.get('process_id') ?? ''}`
-}
-
-/** One ordered, pipelined connection to the target. Batches are rendered and sent at once and answered in order. */
+/** One ordered way to the target. Batches are rendered and sent at once and answered in order. */
 export class Lane {
   private readonly options: LaneOptions
-  private link: RedisLink | null = null
-  private opening: Promise<RedisLink> | null = null
-  private counter!: ReplyCounter
-  private readonly flights: Flight[] = []
-  private readonly out = new RespWriter(256 << 10)
+  private readonly connection: LaneConnection
+  private readonly out: RespWriter
   /** Batches wait for their turn here, so that a retry of one never overtakes another. */
   private turn: Promise<void> = Promise.resolve()
-  private closed = false
 
   constructor(options: LaneOptions) {
     this.options = options
+    this.connection = new LaneConnection(options)
+    this.out = this.connection.out
   }
 
   async write(batch: SnapshotBatch | ChangeBatch, checkpoint: Checkpoint | undefined): Promise<WriteResult> {
@@ -113,91 +75,7 @@ export class Lane {
   }
 
   close(): void {
-    this.closed = true
-    this.link?.close()
-  }
-
-  private async connect(): Promise<RedisLink> {
-    if (this.link !== null) return this.link
-    this.opening ??= this.open().finally(() => {
-      this.opening = null
-    })
-    return this.opening
-  }
-
-  private async open(): Promise<RedisLink> {
-    const { endpoint, trace, retryMs, signal, logger, migration } = this.options
-    const clientName = migration === undefined ? {} : { clientName: clientNameOf(migration) }
-    const link = await retrying(() => RedisLink.open({ ...endpoint, db: 0, ...clientName }, trace, REPLY_BYTES), {
-      timeoutMs: retryMs,
-      signal: new AbortController().signal,
-      onRetry: (error) => {
-        if (signal.aborted || this.closed) throw error
-        logger.log('warn', `${error.message}; trying again`)
-      },
-    })
-    if ((await serverIdentity(link)) !== this.options.runId()) {
-      link.close()
-      throw new MigrateError(
-        'FM_TARGET_LOST',
-        `${endpoint.label} was restarted and may have lost what was written`,
-        'The migration goes on from the checkpoint at the target, or copies again.',
-        { retryable: true },
-      )
-    }
-    this.counter = new ReplyCounter(
-      (_index, inner, text) => this.flights[0]?.errors.push({ index: this.flights[0].index, inner, text }),
-      () => this.flights[0]?.nils.push(this.flights[0].index),
-      () => this.answered(),
-    )
-    const { counter } = this
-    link.takeOver((chunk) => {
-      try {
-        counter.push(chunk)
-      } catch (error) {
-        link.destroy(error as MigrateError)
-      }
-    })
-    void link.closed.then((reason) => {
-      if (this.link === link) this.link = null
-      const error =
-        reason ?? new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
-      for (const flight of this.flights.splice(0)) flight.reject(error)
-    })
-    this.link = link
-    return link
-  }
-
-  private answered(): void {
-    const flight = this.flights[0]
-    if (flight === undefined) return
-    flight.index++
-    if (--flight.left > 0) return
-    this.flights.shift()
-    if (flight.data !== null) this.out.recycle(flight.data)
-    flight.resolve()
-  }
-
-  /** Sends what was rendered and resolves when every reply is there. */
-  private fly(link: RedisLink, replies: number, sent: () => void): Promise<Flight> {
-    const data = this.out.take()
-    // What is small may keep its memory until it is answered: to be told that it was sent would cost more.
-    const small = data.length < SMALL_BYTES
-    return new Promise((resolve, reject) => {
-      const flight: Flight = {
-        left: replies,
-        index: 0,
-        errors: [],
-        nils: [],
-        data: small ? data : null,
-        resolve: () => resolve(flight),
-        reject,
-      }
-      this.flights.push(flight)
-      if (small) link.send(data)
-      else link.send(data, () => this.out.recycle(data))
-      sent()
-    })
+    this.connection.close()
   }
 
   private async snapshot(batch: SnapshotBatch, sent: () => void): Promise<WriteResult> {
@@ -214,7 +92,7 @@ export class Lane {
       let flight: Flight
       let renderer: BatchRenderer
       try {
-        const link = await this.connect()
+        const link = await this.connection.connect()
         renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options)
         renderer.deletes(deletes)
         renderer.render(records, batch.onConflict, typedOnly)
@@ -225,7 +103,7 @@ export class Lane {
         }
         link.assumeSelected(renderer.selected)
         result.byteLength += this.out.at
-        flight = await this.fly(link, renderer.owners.length, sent)
+        flight = await this.connection.fly(link, renderer.owners.length, sent)
       } catch (error) {
         this.out.take()
         await this.afterLoss(error, startedAt)
@@ -358,7 +236,7 @@ export class Lane {
         if (!(await this.renameUnlessThere(records[index], temporary))) skipped.add(index)
       return
     }
-    const link = await this.connect()
+    const link = await this.connection.connect()
     const owners: number[] = []
     let db = link.selected
     for (const { index, temporary } of staged) {
@@ -376,7 +254,7 @@ export class Lane {
       }
     }
     link.assumeSelected(db)
-    const flight = await this.fly(link, owners.length, () => undefined)
+    const flight = await this.connection.fly(link, owners.length)
     for (const error of flight.errors) {
       const owner = owners[error.index]
       if (owner !== NOBODY && !settled.has(owner)) settled.set(owner, error)
@@ -388,11 +266,11 @@ export class Lane {
     while (indexes.length > 0) {
       let flight: Flight
       try {
-        const link = await this.connect()
+        const link = await this.connection.connect()
         const renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options)
         for (const index of indexes) renderer.end(records[index], index)
         link.assumeSelected(renderer.selected)
-        flight = await this.fly(link, renderer.owners.length, () => undefined)
+        flight = await this.connection.fly(link, renderer.owners.length)
       } catch (error) {
         await this.afterLoss(error, startedAt)
         continue
@@ -424,7 +302,7 @@ export class Lane {
     const { value } = record
     if (value.form !== 'sliced') return
     const { able, endpoint } = this.options
-    const link = await this.connect()
+    const link = await this.connection.connect()
     const temporary = temporaryName(this.options.migration)
     const name = Buffer.from(temporary)
     const now = Date.now() + this.options.clockSkewMs
@@ -432,11 +310,11 @@ export class Lane {
     let lostFieldExpiry = false
     const step = async (replies: number): Promise<void> => {
       result.byteLength += this.out.at
-      const flight = await this.fly(link, replies, () => undefined)
+      const flight = await this.connection.fly(link, replies)
       const error = flight.errors[0]
       if (error !== undefined) {
         this.out.call('DEL', name)
-        await this.fly(link, 1, () => undefined).catch(() => undefined)
+        await this.connection.fly(link, 1).catch(() => undefined)
         throw refusalError(endpoint.label, error.text)
       }
     }
@@ -507,13 +385,13 @@ export class Lane {
     let batch = given
     let checkpoint = givenCheckpoint
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
-      const link = await this.connect()
+      const link = await this.connection.connect()
       const places: number[] = []
       const replies = renderChanges(this.out, link, batch, checkpoint, places)
       if (replies === 0) return result
       result.byteLength += this.out.at
       // A loss here is not repeated: whether EXEC ran is in the checkpoint, which the engine asks.
-      const flight = await this.fly(link, replies, () => undefined).catch((error) => {
+      const flight = await this.connection.fly(link, replies).catch((error) => {
         throw this.lost(error)
       })
       const refused = flight.errors.filter((error) => error.inner < 0 && !error.text.startsWith('EXECABORT'))
@@ -550,7 +428,7 @@ export class Lane {
   }
 
   private lost(error: unknown): unknown {
-    if (!(error instanceof MigrateError) || !error.retryable || this.closed) return error
+    if (!(error instanceof MigrateError) || !error.retryable || this.connection.closed) return error
     return new MigrateError(
       'FM_TARGET_LOST',
       `${error.message}, with changes under way`,
@@ -575,7 +453,12 @@ export class Lane {
   }
 
   private async afterLoss(error: unknown, startedAt: number): Promise<void> {
-    if (!(error instanceof MigrateError) || !error.retryable || error.code === 'FM_TARGET_LOST' || this.closed)
+    if (
+      !(error instanceof MigrateError) ||
+      !error.retryable ||
+      error.code === 'FM_TARGET_LOST' ||
+      this.connection.closed
+    )
       throw error
     if (Date.now() - startedAt > this.options.retryMs || this.options.signal.aborted) throw error
     this.options.logger.log('warn', `${error.message}; sending the batch again`)

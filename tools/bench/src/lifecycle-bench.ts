@@ -123,7 +123,7 @@ export async function benchStall(keys: number): Promise<LifecycleRow> {
     await tool.stop()
     const differences = await countDifferences(source.url, target.url)
     return {
-      what: `target stopped for ${STALL_S} s under 20,000 writes/s, ${written.toLocaleString('en-US')} written`,
+      what: `target stopped for ${STALL_S} s under ${STALL_RATE.toLocaleString('en-US')} writes/s, ${written.toLocaleString('en-US')} written`,
       value: `replica output buffer of the source at most ${(most / 1024).toFixed(0)} KB; drained ${(drained / 1000).toFixed(1)} s after; RSS ${rssMb.toFixed(0)} MB; ${differences} differences`,
     }
   } finally {

@@ -32,7 +32,8 @@ export class LiveDisplay {
     if (this.terminal) {
       this.erase()
       const width = this.out.columns ?? 80
-      const lines = statusLines(status).map((text) => [...text].slice(0, width - 1).join(''))
+      // What ended it is told once, behind the display.
+      const lines = statusLines({ ...status, error: null }).map((text) => [...text].slice(0, width - 1).join(''))
       this.out.write(`${lines.join('\n')}\n`)
       this.drawn = lines.length
       return
@@ -46,7 +47,8 @@ export class LiveDisplay {
 
   /** Removes what was drawn, so that a report can follow. */
   erase(): void {
-    if (this.drawn > 0) this.out.write(`\x1b[${this.drawn}A\x1b[0J`)
+    // A ^C that the terminal echoed leaves the cursor in the middle of a line.
+    if (this.drawn > 0) this.out.write(`\r\x1b[${this.drawn}A\x1b[0J`)
     this.drawn = 0
   }
 }

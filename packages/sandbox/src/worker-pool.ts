@@ -11,6 +11,8 @@ export interface WorkerPoolOptions {
   readonly workers: number
   /** How long one request may take, ms. */
   readonly timeoutMs: number
+  /** Whether the worker stops by itself after `timeoutMs`, or when `interrupt` is set; else its thread is ended at once. */
+  readonly interruptible: boolean
   /** How long loading may take, ms. */
   readonly loadMs: number
   /** Where log lines of the code go. */
@@ -25,7 +27,9 @@ interface Job {
   readonly answer: PromiseWithResolvers<unknown>
 }
 
-/** Time between asking code to stop and ending its thread; what a request may still take when everything is to stop. */
+/** Time between asking code to stop and ending its thread: it has to tell where it was. */
+const INTERRUPT_MS = 5000
+/** What a request may still take when everything is to stop. */
 const GRACE_MS = 2000
 /** The signal number that Python knows as an interruption. */
 const INTERRUPTED = 2
@@ -162,7 +166,7 @@ class Slot {
     let soft: NodeJS.Timeout | undefined
     let hard: NodeJS.Timeout | undefined
     let last: NodeJS.Timeout | undefined
-    const { signal } = this.options
+    const { signal, interruptible } = this.options
     const answer = Promise.withResolvers<unknown>()
     const endSoon = (): void => {
       last = setTimeout(() => {
@@ -186,10 +190,15 @@ class Slot {
       interrupt![0] = 0
       soft = setTimeout(() => {
         interrupt![0] = INTERRUPTED
-        hard = setTimeout(() => {
-          answer.reject(new SandboxError('timeout', `it took longer than ${timeoutMs} ms and could not be interrupted`))
-          void this.end()
-        }, GRACE_MS)
+        hard = setTimeout(
+          () => {
+            answer.reject(
+              new SandboxError('timeout', `it took longer than ${timeoutMs} ms and could not be interrupted`),
+            )
+            void this.end()
+          },
+          interruptible ? INTERRUPT_MS : 0,
+        )
       }, timeoutMs)
       this.worker!.postMessage(request, [...transfer])
       return await answer.promise

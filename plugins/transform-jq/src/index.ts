@@ -61,6 +61,7 @@ export async function createTransform({
       data: { filter, memory: options.memory },
       workers: Number(options.workers),
       timeoutMs: Number(options.timeout),
+      interruptible: false,
       loadMs: LOAD_MS,
       logger,
       signal,

@@ -28,6 +28,7 @@ export async function createTransform({
       data: { source: readFileSync(url, 'utf8'), file, memory: options.memory, timeoutMs: options.timeout },
       workers: Math.max(1, Number(options.workers)),
       timeoutMs: Number(options.timeout),
+      interruptible: true,
       loadMs: LOAD_MS,
       logger,
       signal,

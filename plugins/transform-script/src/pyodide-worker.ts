@@ -1,6 +1,7 @@
 import { workerData } from 'node:worker_threads'
 import { limitMemory, logLine, SandboxError, seal, serve } from '@ferrite-migrate/sandbox'
 import { loadPyodide } from 'pyodide'
+import { interruptBuffer } from './interrupt-buffer.js'
 import { answerTransfer, fromJson, toJson } from './json-form.js'
 import { PYTHON_PRELUDE } from './python-prelude.js'
 import type { ScriptFacts, ScriptRequest } from './script-request.js'
@@ -36,7 +37,7 @@ await serve<ScriptRequest>(async () => {
   const machine = python.globals.get('_Machine')(file) as Machine
   python.runPython('_close()')
   seal()
-  python.setInterruptBuffer(interrupt)
+  python.setInterruptBuffer(interruptBuffer(interrupt))
 
   const guarded = (work: () => string): string => {
     try {

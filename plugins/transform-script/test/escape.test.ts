@@ -77,15 +77,15 @@ describe('a JavaScript script cannot', () => {
     await using script = await loaded(
       'loop.js',
       `function transformValue(key, value) {\n  if (value === 'bad') {\n    for (let i = 0; ; i++) value += Math.sin(i) > 2 ? 'x' : ''\n  }\n  return value + '!'\n}`,
-      { timeout: 300 },
+      { timeout: 1000 },
     )
     const [a, b, c] = await script.ask('one', 'bad', 'two')
     expect([a, c]).toEqual(['one!', 'two!'])
-    expect(String(b)).toMatch(/took longer than 300 ms.*loop\.js:\d/)
+    expect(String(b)).toMatch(/took longer than 1000 ms.*loop\.js:\d/)
   })
 
   it('loop for ever while it is loaded', { timeout: 30_000 }, async () => {
-    await expect(loaded('loop.js', 'while (true) {}', { timeout: 300 })).rejects.toThrow(/took longer than 300 ms/)
+    await expect(loaded('loop.js', 'while (true) {}', { timeout: 1000 })).rejects.toThrow(/took longer than 1000 ms/)
   })
 
   it('take all memory, by pieces or at once', { timeout: 60_000 }, async () => {
@@ -151,10 +151,10 @@ describe('a Python script cannot', () => {
     })
 
   it('loop for ever: it is stopped with its line, and the others are transformed', { timeout: 60_000 }, async () => {
-    await using script = await loaded('loop.py', `${text}while True:\n        pass`, { timeout: 500 })
+    await using script = await loaded('loop.py', `${text}while True:\n        pass`, { timeout: 1500 })
     const [a, b, c] = await script.ask('one', 'bad', 'two')
     expect([a, c]).toEqual(['one!', 'two!'])
-    expect(String(b)).toMatch(/took longer than 500 ms.*loop\.py:[45]/)
+    expect(String(b)).toMatch(/took longer than 1500 ms.*loop\.py:[45]/)
   })
 
   it('loop for ever and keep everything from stopping', { timeout: 60_000 }, async () => {
@@ -167,21 +167,21 @@ describe('a Python script cannot', () => {
 
   it('loop for ever on every key, where the first fault ends everything', { timeout: 60_000 }, async () => {
     await using script = await loaded('loop.py', `${text}while True:\n        pass`, {
-      timeout: 500,
+      timeout: 1500,
       firstFaultEnds: true,
     })
     const [a, b, c, d] = await script.ask('one', 'bad', 'bad', 'two')
     expect(a).toBe('one!')
-    expect(String(b)).toMatch(/took longer than 500 ms/)
+    expect(String(b)).toMatch(/took longer than 1500 ms/)
     expect([String(c), String(d)]).toEqual(Array(2).fill('Error: it was not looked at after the fault of another'))
   })
 
   it('loop for ever and refuse to be stopped', { timeout: 60_000 }, async () => {
     const stubborn = `while True:\n        try:\n            while True:\n                pass\n        except BaseException:\n            pass`
-    await using script = await loaded('loop.py', text + stubborn, { timeout: 500 })
+    await using script = await loaded('loop.py', text + stubborn, { timeout: 1500 })
     const [a, b, c] = await script.ask('one', 'bad', 'two')
     expect([a, c]).toEqual(['one!', 'two!'])
-    expect(String(b)).toMatch(/took longer than 500 ms/)
+    expect(String(b)).toMatch(/took longer than 1500 ms/)
   })
 
   it('take all memory', { timeout: 60_000 }, async () => {

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findServer, freePort, TestServer } from '@ferrite-migrate/servers'
+import { findServer, freePort, TestServer, until } from '@ferrite-migrate/servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { command, stateDir } from './run.js'
 
@@ -24,7 +24,7 @@ function cli(...args: string[]): Promise<Outcome> {
     let err = ''
     child.stdout.on('data', (data) => (out += data))
     child.stderr.on('data', (data) => (err += data))
-    const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+    const timer = setTimeout(() => child.kill('SIGKILL'), 120_000)
     child.once('close', (code) => {
       clearTimeout(timer)
       done({ code: code ?? -1, out, err })
@@ -133,7 +133,7 @@ describe('errors that people make', () => {
         ...['--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'],
       ],
     })
-    await command(loading.url, 'DEBUG', 'POPULATE', '20000')
+    await command(loading.url, 'DEBUG', 'POPULATE', '60000')
     const reloaded = command(loading.url, 'DEBUG', 'RELOAD').catch(() => undefined)
     await sleep(200)
     const outcomes = [
@@ -236,7 +236,7 @@ describe('the commands of the page', () => {
     child.stdout.on('data', (data) => (out += data))
     await new Promise<void>((live) => child.stderr.on('data', (data) => String(data).includes('LIVE_SYNC') && live()))
     await command(source.url, 'SET', 'last', 'word')
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await until(async () => (await command(target.url, 'GET', 'last')) !== null, 'the last write')
     child.kill('SIGINT')
     const code = await new Promise((done) => child.once('close', done))
     expect(code).toBe(130)

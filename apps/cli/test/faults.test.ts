@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Random } from '@ferrite-migrate/bench'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { TestServer } from '@ferrite-migrate/servers'
+import { TestServer, until } from '@ferrite-migrate/servers'
 import { afterEach, describe, expect, it } from 'vitest'
 import { caughtUp, command, differences, migration } from './run.js'
 import { runWorkload } from './workload.js'
@@ -95,8 +95,10 @@ describe('faults under a writer', () => {
     target.signal('SIGSTOP')
     const workload = runWorkload(parseEndpoint(source.url), 5, 23, [], 20_000)
     await sleep(4000)
-    const clients = String(await command(source.url, 'CLIENT', 'LIST', 'TYPE', 'replica'))
-    expect(Number(/omem=(\d+)/.exec(clients)?.[1] ?? 0)).toBeLessThan(1 << 20)
+    await until(async () => {
+      const clients = String(await command(source.url, 'CLIENT', 'LIST', 'TYPE', 'replica'))
+      return Number(/omem=(\d+)/.exec(clients)?.[1] ?? Number.NaN) < 1 << 20
+    }, 'a small output buffer at the source')
     target.signal('SIGCONT')
     await workload
     await caughtUp(run, source.url)
@@ -110,17 +112,17 @@ describe('faults under a writer', () => {
     const target = await start()
     const link = await RedisLink.open(parseEndpoint(source.url))
     await link.pipeline((out) => {
-      for (let i = 0; i < 200; i++) out.call('SET', `session:${i}`, String(i), 'PX', '2500')
+      for (let i = 0; i < 200; i++) out.call('SET', `session:${i}`, String(i), 'PX', '4000')
       return 200
     })
     target.signal('SIGSTOP')
     const run = migration({ source: source.url, target: target.url })
-    setTimeout(() => target.signal('SIGCONT'), 4000)
+    setTimeout(() => target.signal('SIGCONT'), 6000)
     const done = run.start()
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 12; round++) {
       await sleep(600)
       await link.pipeline((out) => {
-        for (let i = 0; i < 200; i++) out.call('PEXPIRE', `session:${i}`, '2500')
+        for (let i = 0; i < 200; i++) out.call('PEXPIRE', `session:${i}`, '4000')
         return 200
       })
     }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { findModules, findServer, type ServerVersion, type TestServer } from '@ferrite-migrate/servers'
+import { findModules, findServer, type ServerVersion, type TestServer, until } from '@ferrite-migrate/servers'
 import { describe, expect, it } from 'vitest'
 import {
   asciiScore,
@@ -47,7 +47,7 @@ async function dumped(version?: ServerVersion): Promise<{ server: TestServer; fi
 }
 
 describe('import-rdb', () => {
-  it.each(['6.2', '7.0', '8.2', 'valkey-9.1'] as const)('a dump of %s arrives equal', async (version, context) => {
+  it.for(['6.2', '7.0', '8.2', 'valkey-9.1'] as const)('a dump of %s arrives equal', async (version, context) => {
     const found = await findServer(version)
     if ('reason' in found) return context.skip(found.reason)
     const { server, file } = await dumped(version)
@@ -183,12 +183,9 @@ describe('import-rdb', () => {
     const target = await start()
     const own = state()
     const file = join(source.directory, 'dump.rdb')
-    const first = new Tool(['import-rdb', file, '--target', target.url, '--id', 'imp', '--max-rate', '9000', ...own])
+    const first = new Tool(['import-rdb', file, '--target', target.url, '--id', 'imp', '--max-rate', '5000', ...own])
     stops.push(() => first.kill())
-    for (let i = 0; Number(await command(target.url, 'DBSIZE')) < 12_000; i++) {
-      if (i > 400) throw new Error(first.output)
-      await sleep(20)
-    }
+    await until(async () => Number(await command(target.url, 'DBSIZE')) > 6000, 'a part')
     await sleep(1100)
     await first.kill()
     const second = await cli(['import-rdb', file, '--target', target.url, '--resume', 'imp', '--max-rate', '0', ...own])
@@ -292,7 +289,7 @@ describe('import-rdb', () => {
     }
   })
 
-  it.each(['7.0', '8.2'] as const)(
+  it.for(['7.0', '8.2'] as const)(
     'values of modules travel raw from and to %s where the module is, and are counted where it is not',
     async (version, context) => {
       const modules = await findModules()
@@ -375,7 +372,9 @@ describe('analyze-rdb', () => {
     const rows = readFileSync(join(out, 'k.csv'), 'utf8').trim().split('\n')
     const json = JSON.parse((await cli(['analyze-rdb', file, '--json'])).output)
     expect(json.keys).toBe(rows.length - 1)
-    expect(Math.abs(json.keys - keys)).toBeLessThan(5)
+    // A few ended since.
+    expect(json.keys).toBeGreaterThanOrEqual(keys)
+    expect(json.keys - keys).toBeLessThan(50)
     const list = Number(await command(`${server.url}/2`, 'LLEN', 'other-db'))
     expect(rows.find((row) => row.includes(',other-db,'))).toMatch(
       new RegExp(`^2,other-db,list,[^,]+,\\d+,${list},,\\d+$`),
@@ -440,7 +439,10 @@ describe('append-only files', () => {
     for (const rewritten of [false, true]) {
       if (rewritten) {
         await command(server.url, 'BGREWRITEAOF')
-        await sleep(1500)
+        await until(async () => {
+          const info = String(await command(server.url, 'INFO', 'persistence'))
+          return /aof_rewrite_in_progress:0/.test(info) && /aof_rewrite_scheduled:0/.test(info)
+        }, 'the rewrite was over')
         await runWorkload(parseEndpoint(server.url), 0.5, 93, [])
       }
       const target = await start()

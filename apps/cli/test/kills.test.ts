@@ -134,7 +134,7 @@ async function survive(scenario: Scenario): Promise<void> {
     writing.abort()
     expect(await written).toBeGreaterThan(100)
     const last = new Tool(['migrate', '--resume', 'kills', '--exit', ...common])
-    const code = await Promise.race([last.over, sleep(60_000, 'timeout')])
+    const code = await Promise.race([last.over, sleep(150_000, 'timeout')])
     await last.kill()
     expect([code, code === 0 ? '' : last.output]).toEqual([0, ''])
   } finally {
@@ -150,7 +150,7 @@ async function survive(scenario: Scenario): Promise<void> {
 }
 
 describe('kill -9 of the tool at random moments', () => {
-  it(`${KILLS} kills under replay`, { timeout: 60_000 + KILLS * 3000 }, async () => {
+  it(`${KILLS} kills under replay`, { timeout: 240_000 + KILLS * 3000 }, async () => {
     const source = await start({ args: ['--repl-backlog-size', '64mb'] })
     const target = await start()
     await fill(source.url, 20_000)
@@ -158,7 +158,7 @@ describe('kill -9 of the tool at random moments', () => {
   })
 
   it('kills while the backlog turns over: full resyncs without ghosts', {
-    timeout: 60_000 + KILLS * 1000,
+    timeout: 240_000 + KILLS * 1000,
   }, async () => {
     const source = await start({ args: ['--repl-backlog-size', '16kb'] })
     const target = await start()
@@ -166,7 +166,7 @@ describe('kill -9 of the tool at random moments', () => {
     await survive({ source: source.url, target: target.url, kills: Math.ceil(KILLS / 4), seed: 32 })
   })
 
-  it('kills while a large snapshot is copied slowly', { timeout: 60_000 + KILLS * 1000 }, async () => {
+  it('kills while a large snapshot is copied slowly', { timeout: 240_000 + KILLS * 1000 }, async () => {
     const source = await start({ args: ['--repl-backlog-size', '64mb'] })
     const target = await start()
     await fill(source.url, 60_000)
@@ -179,7 +179,7 @@ describe('kill -9 of the tool at random moments', () => {
     })
   })
 
-  it('kills under state, into the emulated Ferrite', { timeout: 60_000 + KILLS * 1000 }, async () => {
+  it('kills under state, into the emulated Ferrite', { timeout: 240_000 + KILLS * 1000 }, async () => {
     const source = await start({ args: ['--repl-backlog-size', '64mb'] })
     const backend = await start()
     const emulator = await FerriteEmulator.start(parseEndpoint(backend.url))
@@ -195,7 +195,7 @@ describe('kill -9 of the tool at random moments', () => {
     })
   })
 
-  it('kills with keyspace notifications', { timeout: 60_000 + KILLS * 1000 }, async () => {
+  it('kills with keyspace notifications', { timeout: 240_000 + KILLS * 1000 }, async () => {
     const source = await start()
     const target = await start()
     await fill(source.url, 3000)

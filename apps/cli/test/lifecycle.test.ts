@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { freePort } from '@ferrite-migrate/servers'
+import { freePort, until } from '@ferrite-migrate/servers'
 import { describe, expect, it } from 'vitest'
 import { caughtUp, command, differences, migration, stateDir } from './run.js'
 import { start, stops } from './servers.js'
@@ -40,13 +40,6 @@ async function fill(url: string, keys: number, prefix = 'k'): Promise<void> {
       return to - from
     })
   link.close()
-}
-const until = async (done: () => Promise<boolean>, what: string): Promise<void> => {
-  for (let i = 0; i < 400; i++) {
-    if (await done()) return
-    await sleep(25)
-  }
-  throw new Error(`never: ${what}`)
 }
 
 describe('resume', () => {
@@ -116,7 +109,7 @@ describe('resume', () => {
     await fill(source.url, 20_000)
     const state = ['--state-dir', stateDir()]
     const ends = ['-s', source.url, '-t', target.url, '-m', 'snapshot']
-    const first = tool('migrate', '--id', 'm', ...ends, '--max-rate', '8000', ...state)
+    const first = tool('migrate', '--id', 'm', ...ends, '--max-rate', '3000', ...state)
     await until(async () => Number(await command(target.url, 'DBSIZE')) > 5000, 'a quarter')
     await first.kill()
     await command(source.url, 'SET', 'k:0', 'changed meanwhile')
@@ -148,10 +141,10 @@ describe('resume', () => {
       '--capture',
       'notifications',
       '--max-rate',
-      '6000',
+      '3000',
       ...state,
     )
-    await until(async () => Number(await command(target.url, 'DBSIZE')) > 9000, 'a part')
+    await until(async () => Number(await command(target.url, 'DBSIZE')) > 6000, 'a part')
     // The position is saved once a second.
     await sleep(1100)
     await first.kill()
@@ -379,7 +372,7 @@ describe('reverse migration', () => {
     const startedAt = Date.now()
     const run = await cli(['migrate', '-s', `redis://127.0.0.1:${port}`, '-t', target.url, '--state-dir', stateDir()])
     expect([run.code, run.output]).toEqual([1, expect.stringContaining('it accepted and then sent nothing')])
-    expect(Date.now() - startedAt).toBeLessThan(15_000)
+    expect(Date.now() - startedAt).toBeLessThan(60_000)
   })
 })
 

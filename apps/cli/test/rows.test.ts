@@ -130,7 +130,8 @@ describe('import', () => {
       [[file('json', '{"a":1}'), '--key', '{a}'], 1, 'must be an array'],
       [[file('csv.gz', gzipSync(CSV).subarray(0, 40)), '--key', '{id}'], 2, 'damaged or cut'],
     ] as const) {
-      const run = await load(...(args as [string, ...string[]]))
+      const [path, ...flags] = args
+      const run = await load(path, ...flags)
       expect([args, run.code, run.output]).toEqual([args, code, expect.stringContaining(text)])
       expect(run.output).not.toContain('    at ')
     }

@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseEndpoint, RedisKeyReader, RedisLink } from '@ferrite-migrate/redis'
+import { until } from '@ferrite-migrate/servers'
 import {
   type Difference,
   defaultRegistry,
@@ -53,7 +54,7 @@ export async function differences(
   }
 }
 
-export async function command(url: string, ...argv: (string | number)[]): Promise<unknown> {
+export async function command(url: string, ...argv: (Buffer | string | number)[]): Promise<unknown> {
   const link = await RedisLink.open(parseEndpoint(url))
   try {
     return await link.call(...argv)
@@ -83,10 +84,8 @@ export async function caughtUp(run: Migration, source: string, markAt = '__mark_
   const mark = `mark-${Date.now()}`
   await command(source, 'SET', '__mark__', mark)
   const target = run.config.target.replace(/^ferrite/, 'redis')
-  for (let i = 0; i < 600; i++) {
-    const value = await command(target, 'GET', markAt).catch(() => null)
-    if (String(value) === mark) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error('the target did not catch up in 30 s')
+  await until(
+    async () => String(await command(target, 'GET', markAt).catch(() => null)) === mark,
+    'the target caught up',
+  )
 }

@@ -41,7 +41,7 @@ export class Terminal {
   }
 
   /** Waits until this is shown after everything that was waited for before. */
-  async shows(text: string, timeoutMs = 15_000): Promise<void> {
+  async shows(text: string, timeoutMs = 90_000): Promise<void> {
     const deadline = Date.now() + timeoutMs
     while (!this.text.slice(this.seen).includes(text)) {
       if (Date.now() > deadline || this.child.exitCode !== null)

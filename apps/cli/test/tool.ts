@@ -30,7 +30,7 @@ export class Tool {
   }
 
   /** Waits until the output says this. */
-  async says(text: string | RegExp, timeoutMs = 20_000): Promise<void> {
+  async says(text: string | RegExp, timeoutMs = 90_000): Promise<void> {
     const deadline = Date.now() + timeoutMs
     while (!(typeof text === 'string' ? this.output.includes(text) : text.test(this.output))) {
       if (this.child.exitCode !== null || Date.now() > deadline) throw new Error(`never said ${text}: ${this.output}`)
@@ -45,7 +45,7 @@ export async function cli(
   env: NodeJS.ProcessEnv = {},
 ): Promise<{ code: number | null; output: string }> {
   const tool = new Tool(args, env)
-  const code = await Promise.race([tool.over, sleep(60_000, -1)])
+  const code = await Promise.race([tool.over, sleep(150_000, -1)])
   if (code === -1) await tool.kill()
   return { code, output: tool.output }
 }

@@ -1,8 +1,7 @@
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { memcachedMissing, TestMemcached, type TestServer } from '@ferrite-migrate/servers'
+import { memcachedMissing, TestMemcached, type TestServer, until } from '@ferrite-migrate/servers'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { command } from './run.js'
 import { start, stops } from './servers.js'
@@ -111,7 +110,7 @@ describe.skipIf(missing !== null)(`wizard${missing === null ? '' : ` (skipped: $
     await screen.answer('Start now?', enter)
     await screen.shows('LIVE_SYNC')
     await command(source.url, 'SET', 'b', '2')
-    for (let i = 0; i < 100 && (await command(target.url, 'EXISTS', 'b')) !== 1; i++) await sleep(50)
+    await until(async () => (await command(target.url, 'EXISTS', 'b')) === 1, 'the write meanwhile')
     expect(await command(target.url, 'EXISTS', 'a', 'b')).toBe(2)
     await screen.press(interrupt)
     await screen.shows('--resume')

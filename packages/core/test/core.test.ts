@@ -80,7 +80,7 @@ describe('change router', () => {
       pending,
       held,
       router: new ChangeRouter(
-        { apply: 'replay', filter: filter(), knows: () => true, relativeExpiry: false, ...options },
+        { apply: 'replay', filter: filter(), knows: () => true, relativeExpiry: false, renames: false, ...options },
         pending,
         held,
       ),

@@ -111,7 +111,7 @@ describe('a regular expression', () => {
     ]) {
       const startedAt = performance.now()
       new BoundedRegExp(pattern).test(`${long}!`)
-      expect([pattern, performance.now() - startedAt < 5000]).toEqual([pattern, true])
+      expect([pattern, performance.now() - startedAt < 20_000]).toEqual([pattern, true])
     }
     for (const pattern of ['(a)\\1', 'a(?=b)', '(']) expect(() => new BoundedRegExp(pattern)).toThrow(/cannot be used/)
   })

@@ -7,7 +7,7 @@ import { deflateSync, gzipSync } from 'node:zlib'
 import { testSource } from '@ferrite-migrate/conformance'
 import type { SnapshotRecord } from '@ferrite-migrate/contracts'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { memcachedMissing, TestMemcached, TestServer } from '@ferrite-migrate/servers'
+import { memcachedMissing, TestMemcached, TestServer, until } from '@ferrite-migrate/servers'
 import { createSource } from '@ferrite-migrate/source-memcached'
 import { defaultRegistry, Migration, type MigrationConfig, type MigrationReport } from 'ferrite-migrate'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -171,8 +171,7 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     await new Promise<void>((resolve) => run.on('phase', (phase) => phase === 'LIVE_SYNC' && resolve()))
     await server.set('k1', 'new')
     await server.set('fresh', 'x', 0, 900)
-    for (let i = 0; i < 100 && String(await call('GET', 'k1')) !== 'new'; i++) await sleep(50)
-    expect(String(await call('GET', 'k1'))).toBe('new')
+    await until(async () => String(await call('GET', 'k1')) === 'new', 'what is watched')
     // No event tells of these.
     await server.call('incr n 2', 'touch k2 500', 'delete k3')
     await server.call('append k4 0 0 1\r\n!')
@@ -181,11 +180,9 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
       Number(await call('TTL', 'k2')) > 400 &&
       (await call('EXISTS', 'k3')) === 0 &&
       String(await call('GET', 'k4')) === 'old!'
-    for (let i = 0; i < 100 && !(await done()); i++) await sleep(50)
-    expect(await done()).toBe(true)
+    await until(done, 'what is compared')
     await server.call('flush_all')
-    for (let i = 0; i < 100 && (await call('DBSIZE')) !== 0; i++) await sleep(50)
-    expect(await call('DBSIZE')).toBe(0)
+    await until(async () => (await call('DBSIZE')) === 0, 'the flush')
     await server.set('last', 'x')
     run.stop()
     const report = await over
@@ -230,8 +227,7 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     await sleep(1500)
     await server.launch()
     await server.set('b', '2')
-    for (let i = 0; i < 200 && (await call('EXISTS', 'b')) !== 1; i++) await sleep(50)
-    expect(await call('EXISTS', 'b')).toBe(1)
+    await until(async () => (await call('EXISTS', 'b')) === 1, 'what was written after')
     expect(await call('EXISTS', 'a')).toBe(0)
     run.stop()
     await over

@@ -76,7 +76,7 @@ describe('a jq filter', () => {
       await expect(jq(filter, ['1'])).rejects.toMatchObject({ code: 'FM_TRANSFORM_INVALID' })
   })
 
-  it('cannot loop for ever, and cannot take all memory', { timeout: 60_000 }, async () => {
+  it('cannot loop for ever, and cannot take all memory', async () => {
     for (const [filter, options] of [
       ['if . == "bad" then last(range(infinite)) else . end', { timeout: 1500 }],
       ['if . == "bad" then [limit(1e12; repeat("xxxxxxxxxxxxxxxx"))] else . end', { memory: 64 << 20, timeout: 5000 }],

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { parseFerritePayload, type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { TestServer } from '@ferrite-migrate/servers'
+import { TestServer, until } from '@ferrite-migrate/servers'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { FerriteEmulator } from '../dist/index.js'
 
@@ -223,15 +223,16 @@ describe('the emulator behaves as Ferrite was measured to', () => {
     let got = ''
     socket.on('data', (data) => (got += data.toString()))
     socket.write('*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n')
+    await until(() => got.endsWith('\r\n'), 'an answer')
     await new Promise((resolve) => setTimeout(resolve, 300))
     socket.destroy()
     expect(got).toMatch(/^\+FULLRESYNC 8371445e\w+ 0\r\n$/)
   })
   it('CLIENT PAUSE WRITE answers OK and pauses nothing', async () => {
-    expect(await ask('CLIENT', 'PAUSE', '2000', 'WRITE')).toBe('OK')
+    expect(await ask('CLIENT', 'PAUSE', '60000', 'WRITE')).toBe('OK')
     const startedAt = Date.now()
     await ask('SET', 'a', '1')
-    expect(Date.now() - startedAt).toBeLessThan(1000)
+    expect(Date.now() - startedAt).toBeLessThan(30_000)
   })
   it('INFO says expires=0, no memory, no replication; DEBUG digests say nothing', async () => {
     await ask('SET', 'a', '1', 'EX', '100')
@@ -249,10 +250,9 @@ describe('the emulator behaves as Ferrite was measured to', () => {
     let got = 0
     socket.on('data', (data) => (got += data.length))
     socket.write('\r\n*1\r\n$4\r\nPING\r\n')
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await until(() => got > 0, 'an error')
     const before = got
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await until(() => got > before, 'the error again')
     socket.destroy()
-    expect(got).toBeGreaterThan(before)
   })
 })

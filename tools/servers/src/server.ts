@@ -146,8 +146,8 @@ export class TestServer {
     await this.end('SIGKILL')
   }
 
-  /** Stops or continues the process without ending it. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  /** Stops or continues the process, or ends it without waiting. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
     this.child?.kill(signal)
   }
 

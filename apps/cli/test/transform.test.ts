@@ -81,9 +81,7 @@ describe('names', () => {
     }
   })
 
-  it('follow a writer of every write command where rules hide what a key was called', {
-    timeout: 120_000,
-  }, async () => {
+  it('follow a writer of every write command where rules hide what a key was called', async () => {
     const transform = rules(
       '    - {type: strip_prefix, value: "s:"}\n    - {type: rename, from: "^(n|h|l):(.*)$", to: "$2@$1"}\n',
     )
@@ -361,7 +359,7 @@ describe('values', () => {
     for (const i of [0, 1700, 2499]) expect(await get('GET', `k${i}`)).toBe(`v${i}!`)
   })
 
-  it('of every type pass through scripts in JavaScript, TypeScript and Python', { timeout: 120_000 }, async () => {
+  it('of every type pass through scripts in JavaScript, TypeScript and Python', async () => {
     const javascript = `
       const up = (x) => typeof x === 'string' ? x.toUpperCase() : x
       export function transformValue(key, value, type) {

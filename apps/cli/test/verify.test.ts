@@ -169,7 +169,7 @@ describe('planted differences', () => {
     }
   })
 
-  it('are told part by part, and a dry run mends nothing', { timeout: 120_000 }, async () => {
+  it('are told part by part, and a dry run mends nothing', async () => {
     const source = await start()
     const target = await start()
     const folder = mkdtempSync(join(tmpdir(), 'fm-diff-'))
@@ -328,7 +328,7 @@ describe('equal data', () => {
     expect(unnamed.code).toBe(3)
   })
 
-  it('of many keys under a writer is told from what only moves, by snapshots', { timeout: 120_000 }, async () => {
+  it('of many keys under a writer is told from what only moves, by snapshots', async () => {
     const [source, target] = [await start(), await start()]
     await issue(source.url, ...COMMON)
     for (let from = 0; from < 150_000; from += 5000)

@@ -164,6 +164,11 @@ export const RARE: Command[][] = [
   ],
 ]
 
+function callAll(out: RespWriter, commands: readonly Command[]): number {
+  for (const command of commands) out.call(...command)
+  return commands.length
+}
+
 /** Issues the workload until `seconds` are over. Resolves with the number of commands. */
 export async function runWorkload(
   endpoint: Endpoint,
@@ -191,15 +196,13 @@ export async function runWorkload(
             commands++
           }
         const share = (Date.now() - startedAt) / (seconds * 1000)
-        if (nextRare < rare.length && share > (nextRare + 1) / (rare.length + 1)) {
-          for (const command of rare[nextRare++]) {
-            out.call(...command)
-            commands++
-          }
-        }
+        if (nextRare < rare.length && share > (nextRare + 1) / (rare.length + 1))
+          commands += callAll(out, rare[nextRare++])
         return commands
       })
     }
+    // What a machine that stood still left out.
+    while (nextRare < rare.length) await link.pipeline((out) => callAll(out, rare[nextRare++]))
     return n
   } finally {
     link.close()

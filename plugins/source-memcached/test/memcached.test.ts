@@ -105,7 +105,7 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
   it('is carried with expiries, odd keys, large and empty values, and verified', async () => {
     const server = await memcached('-I', '20m', '-m', '200')
     for (let i = 0; i < 5000; i++) if (i % 1000 === 0) await server.set(`key:${i}`, `v${i}`, i % 7)
-    await server.call(...Array.from({ length: 5000 }, (_, i) => `set k:${i} 0 ${i % 2 ? 0 : 500} 2\r\nv${i % 10}`))
+    await server.call(...Array.from({ length: 5000 }, (_, i) => `set k:${i} 0 ${i % 2 ? 0 : 5000} 2\r\nv${i % 10}`))
     await server.set('empty', '')
     await server.set('large', Buffer.alloc(5 << 20, 120))
     await server.set('huge', Buffer.alloc(18 << 20, 121))
@@ -119,7 +119,7 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     expect(await call('GET', odd)).toEqual(Buffer.from('x'))
     expect(await call('STRLEN', 'huge')).toBe(18 << 20)
     expect(String(await call('GET', 'empty'))).toBe('')
-    expect(Number(await call('TTL', 'k:2'))).toBeGreaterThan(480)
+    expect(Number(await call('TTL', 'k:2'))).toBeGreaterThan(4500)
     expect(Number(await call('TTL', 'absolute'))).toBeGreaterThan(86_400 * 59)
     expect(String(await call('GET', 'number')).trim()).toBe('5')
   })

@@ -181,6 +181,8 @@ export interface Source extends AsyncDisposable {
   readonly description: Readonly<Record<string, string>>
   /** True when expiries in the change stream count from when the command ran (Redis before 7). */
   readonly relativeExpiry?: boolean
+  /** The one database that the address of the source names; undefined = it names none, and all are taken. */
+  readonly database?: number | undefined
   preflight?(): Promise<readonly Finding[]>
   /** What the source holds, where it could be looked at as a whole. */
   contents?(): Promise<Contents | null>

@@ -81,6 +81,14 @@ export interface Target extends AsyncDisposable {
    * be executed, and values under temporary names. Called before a checkpoint is read again.
    */
   takeOver?(migration: string): Promise<void>
+  /** The one database that the address of the target names; undefined = it names none, and each keeps its number. */
+  readonly database?: number | undefined
+  /**
+   * Why this database cannot be written to; null = it can, and is no other one under its number. Asked before the first
+   * write, so that nothing lands in another database.
+   * @throws MigrateError when that cannot be found out now
+   */
+  refusesDatabase?(db: number): Promise<string | null>
   /** The checkpoint that a former run left, undefined when there is none. */
   checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined>
   /** How many lanes serve this target best when nobody says; default 4. */

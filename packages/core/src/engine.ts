@@ -37,6 +37,8 @@ export interface Resumed {
 export interface EngineOptions {
   readonly id: string
   readonly config: ResolvedConfig
+  /** The one database of the source whose keys may be written; null = any. */
+  readonly onlyDb: number | null
   readonly apply: 'replay' | 'state'
   readonly lanes: number
   readonly source: Source

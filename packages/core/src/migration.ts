@@ -10,6 +10,7 @@ import { type MigrationConfig, type ResolvedConfig, resolveConfig } from './conf
 import { contentFindings } from './content-findings.js'
 import { ControlQueue, type RequestStep } from './control-queue.js'
 import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } from './cutover.js'
+import { chooseDatabases, type DatabaseChoice } from './databases.js'
 import { Engine, type Resumed } from './engine.js'
 import { ErrorRate } from './error-rate.js'
 import { Gate } from './gate.js'
@@ -34,7 +35,7 @@ import { SourceGuard } from './source-guard.js'
 import { defaultStateDir } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
 import { FaultFile } from './transform/fault-file.js'
-import { openTransform } from './transform/open-transform.js'
+import { databases, openTransform } from './transform/open-transform.js'
 import { NO_TRANSFORM, type RecordTransform } from './transform/record-transform.js'
 import { TargetKeys } from './transform/target-keys.js'
 import type { VerifyReport } from './verifier.js'
@@ -63,11 +64,14 @@ interface Events {
  */
 export class Migration extends EventEmitter<Events> {
   readonly id: string
-  readonly config: ResolvedConfig
+  /** The database map and filter are completed by what the addresses of both ends name. */
+  config: ResolvedConfig
   private readonly options: MigrationOptions
   private readonly logger: Logger
   private readonly progress = new Progress()
-  private readonly filter: RecordFilter
+  private filter: RecordFilter
+  /** The one database of the source whose keys may be written; null = any. */
+  private onlyDb: number | null = null
   private transform: RecordTransform = NO_TRANSFORM
   private targetKeys: TargetKeys
   private readonly faults: FaultFile
@@ -393,27 +397,44 @@ export class Migration extends EventEmitter<Events> {
     if (ends.target instanceof Error) throw ends.target
     const checks = await Promise.all([ends.source.preflight?.(), ends.target.preflight?.()])
     const contents = (await ends.source.contents?.()) ?? null
+    const sizes = contents?.databases ?? (await this.countSourceKeys())
+    const choice = await chooseDatabases(config, ends.source, ends.target, sizes)
+    this.takeDatabases(choice)
     const findings = [
       ...checks.flatMap((list) => list ?? []),
+      ...choice.findings,
       ...(contents === null ? [] : contentFindings(contents, ends.target.dialect, config)),
     ]
-    const keys = contents?.keys ?? (await this.countSourceKeys())
-    this.plan = makePlan(config, ends.source, ends.target, findings, this.filter.needsValue, this.transform, keys)
+    const keys = contents?.keys ?? (sizes === null ? null : this.countTaken(sizes))
+    this.plan = makePlan(this.config, ends.source, ends.target, findings, this.filter.needsValue, this.transform, keys)
     for (const finding of this.plan.findings)
       this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
     return this.plan
   }
 
-  private async countSourceKeys(): Promise<number | null> {
+  private takeDatabases({ filter, dbMap, only }: DatabaseChoice): void {
+    this.config = { ...this.config, filter, dbMap }
+    this.onlyDb = only
+    this.filter = new RecordFilter(filter)
+    this.transform = this.transform.withDatabases(databases(dbMap))
+    this.targetKeys = new TargetKeys(this.filter, this.transform)
+  }
+
+  /** Keys per database of the source; null = it does not tell. */
+  private async countSourceKeys(): Promise<ReadonlyMap<number, number> | null> {
     const reader = this.source!.reader?.()
     if (reader === undefined) return null
     try {
-      let keys = 0
-      for (const [db, size] of await reader.size()) if (this.filter.takesDb(db)) keys += size
-      return keys
+      return await reader.size()
     } finally {
       await reader.close()
     }
+  }
+
+  private countTaken(sizes: ReadonlyMap<number, number>): number {
+    let keys = 0
+    for (const [db, size] of sizes) if (this.filter.takesDb(db)) keys += size
+    return keys
   }
 
   /** One pass, or in incremental mode one after the other. */
@@ -471,6 +492,7 @@ export class Migration extends EventEmitter<Events> {
     const engine = new Engine({
       id: this.id,
       config: this.config,
+      onlyDb: this.onlyDb,
       apply: plan.apply,
       lanes: plan.lanes,
       source: this.source!,

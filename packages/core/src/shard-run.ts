@@ -208,7 +208,10 @@ export class ShardRun {
   /** False = the source must be read again from the start. */
   private async take(event: SourceEvent): Promise<boolean> {
     if (this.rememberFailure !== null) throw this.rememberFailure
-    if (event.kind === 'snapshot' || event.kind === 'changes') await this.options.gate.pass(event.records.length)
+    if (event.kind === 'snapshot' || event.kind === 'changes') {
+      this.checkDatabases(event.records)
+      await this.options.gate.pass(event.records.length)
+    }
     switch (event.kind) {
       case 'sync':
         await this.sync(event)
@@ -246,6 +249,19 @@ export class ShardRun {
           this.options.progress.leaveOut(event.what, null)
         return true
     }
+  }
+
+  /** The address of the target names one database: what comes from a second one has no place there. */
+  private checkDatabases(records: readonly { readonly db: number }[]): void {
+    const { onlyDb, filter } = this.options
+    if (onlyDb === null) return
+    const other = records.find(({ db }) => db !== onlyDb && filter.takesDb(db))
+    if (other === undefined) return
+    throw new MigrateError(
+      'FM_DB_SEVERAL',
+      `the address of the target names one database, and the source has begun to write to database ${other.db} as well as ${onlyDb}`,
+      `Start anew and say where each goes (--db-map), or take only database ${onlyDb} (--db ${onlyDb}).`,
+    )
   }
 
   private async sync({ mode, keys, bytes }: SyncEvent): Promise<void> {

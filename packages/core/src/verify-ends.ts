@@ -1,11 +1,12 @@
 import { type AdapterContext, type KeyReader, MigrateError, type Source } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
 import type { ResolvedConfig } from './config.js'
+import { chooseDatabases } from './databases.js'
 import { RecordFilter } from './key-filter.js'
 import type { Registry } from './registry.js'
 import { verifySnapshots } from './snapshot-pair.js'
 import { passwordVariable } from './stored-config.js'
-import { openTransform } from './transform/open-transform.js'
+import { databases, openTransform } from './transform/open-transform.js'
 import type { RecordTransform } from './transform/record-transform.js'
 import { type Difference, Verifier, type VerifyOptions, type VerifyReport } from './verifier.js'
 
@@ -49,7 +50,7 @@ export async function openForReading(
     const password = process.env[passwordVariable(end)]
     return { inspect: 'false', 'spool-memory': '2mb', ...(password === undefined ? {} : { password }) }
   }
-  const transform = await openTransform(config, registry, context)
+  let transform = await openTransform(config, registry, context)
   let source: Source | null = null
   let target: Source | null = null
   const close = async (): Promise<void> => {
@@ -69,12 +70,17 @@ export async function openForReading(
         'Give a server as the target; a file may be the source.',
       )
     const sourceReader = from.reader?.() ?? null
+    const choice = await chooseDatabases(config, from, target, (await sourceReader?.size()) ?? null)
+    const refusal = choice.findings.find(({ level }) => level === 'fail')
+    if (refusal !== undefined)
+      throw new MigrateError('FM_DB_SEVERAL', refusal.text, 'Or name the databases at both ends.')
+    transform = transform.withDatabases(databases(choice.dbMap))
     return {
       source: from,
       target,
       sourceReader,
       targetReader,
-      filter: new RecordFilter(config.filter),
+      filter: new RecordFilter(choice.filter),
       transform,
       close: async () => {
         await sourceReader?.close()

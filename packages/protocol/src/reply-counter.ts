@@ -1,9 +1,13 @@
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { damagedReply, MAX_BULK, MAX_ELEMENTS, MAX_LINE, MAX_NESTING } from './resp-bounds.js'
+
+/** Bytes kept of a line: enough for any error that a person reads. */
+const KEPT_LINE = 4096
 
 /**
  * Matches replies to commands by count alone: of each top-level reply it only keeps whether it holds an error, and
  * which. This is the hot path of writing: no object a reply. `onError` gets the index of the top-level reply, the
- * index inside it (EXEC; -1 at top level) and the error's text. `onNil` tells of nil replies at top level.
+ * index inside it (EXEC; -1 at top level) and the error's text. `onNil` tells of nil replies at top level, `onArray` how
+ * many elements an array at top level announces (what EXEC answers). Lines, sizes and nesting are bounded.
  */
 export class ReplyCounter {
   /** Complete top-level replies so far. */
@@ -11,6 +15,8 @@ export class ReplyCounter {
   private readonly onError: (index: number, inner: number, text: string) => void
   private readonly onNil: (index: number) => void
   private readonly onTop: ((index: number) => void) | null
+  private readonly onArray: ((index: number, size: number) => void) | null
+  private lineBytes = 0
   private line = ''
   private mark = 0
   private skip = 0
@@ -22,10 +28,12 @@ export class ReplyCounter {
     onError: (index: number, inner: number, text: string) => void,
     onNil: (index: number) => void,
     onTop: ((index: number) => void) | null = null,
+    onArray: ((index: number, size: number) => void) | null = null,
   ) {
     this.onError = onError
     this.onNil = onNil
     this.onTop = onTop
+    this.onArray = onArray
   }
 
   /** @throws MigrateError FM_RESP_PROTOCOL */
@@ -57,11 +65,14 @@ export class ReplyCounter {
         }
         this.mark = data[at++]
         this.line = ''
+        this.lineBytes = 0
         this.state = State.line
       } else if (this.state === State.line) {
         const lineEnd = data.indexOf(10, at)
         const stop = lineEnd < 0 ? end : lineEnd + 1
-        if (this.line.length < 4096) this.line += data.toString('latin1', at, Math.min(stop, at + 4096))
+        this.lineBytes += stop - at
+        if (this.lineBytes > MAX_LINE) throw damagedReply('a line without end')
+        if (this.line.length < KEPT_LINE) this.line += data.toString('latin1', at, Math.min(stop, at + KEPT_LINE))
         at = stop
         if (lineEnd >= 0) this.endOfLine()
       } else {
@@ -88,13 +99,16 @@ export class ReplyCounter {
         return this.done()
       case 36:
       case 42: {
-        const size = Number.parseInt(this.line, 10)
-        if (!(size >= -1)) break
+        const text = this.line.trimEnd()
+        const size = /^(-1|\d{1,15})$/.test(text) ? Number(text) : Number.NaN
+        if (!(size <= (this.mark === 42 ? MAX_ELEMENTS : MAX_BULK))) throw damagedReply(`a size of ${text.slice(0, 40)}`)
+        if (this.mark === 42 && this.left.length === 0 && size >= 0) this.onArray?.(this.count, size)
         if (size === -1 || (size === 0 && this.mark === 42)) {
           if (size === -1 && this.left.length === 0) this.onNil(this.count)
           return this.done()
         }
         if (this.mark === 42) {
+          if (this.left.length >= MAX_NESTING) throw damagedReply('nesting without end')
           if (this.left.length === 0) this.inner = 0
           this.left.push(size)
           return
@@ -104,11 +118,7 @@ export class ReplyCounter {
         return
       }
     }
-    throw new MigrateError(
-      'FM_RESP_PROTOCOL',
-      `the server sent no Redis protocol: a reply that starts with byte ${this.mark}`,
-      'Check host and port of the target.',
-    )
+    throw damagedReply(`a reply that starts with byte ${this.mark}`)
   }
 
   private done(): void {

@@ -1,4 +1,4 @@
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { damagedReply, MAX_BULK, MAX_ELEMENTS, MAX_LINE, MAX_NESTING } from './resp-bounds.js'
 
 /** A reply in RESP2 (and the RESP3 types that map onto it). Bulk strings stay valid; large ones are views of what arrived. */
 export type Reply = Buffer | string | number | bigint | null | ReplyError | Reply[]
@@ -11,20 +11,10 @@ export class ReplyError extends Error {
   }
 }
 
-const MAX_BULK = 4 * 1024 ** 3
-const MAX_ELEMENTS = 1 << 28
 /** Strings of up to this many bytes are copied out of what arrived. */
 const COPIED = 1024
 /** Digits of which any number is exact. */
 const EXACT_DIGITS = 15
-
-function damaged(detail: string): MigrateError {
-  return new MigrateError(
-    'FM_RESP_PROTOCOL',
-    `the server sent no Redis protocol: ${detail}`,
-    'Check host and port: something else than a Redis-compatible server may listen there, or it wants TLS.',
-  )
-}
 
 /**
  * A push parser for replies: `push` takes any piece of the input, which must not be written to afterwards, and calls
@@ -38,6 +28,7 @@ export class RespReader {
   private needed = 0
   private parts: Buffer[] = []
   private partBytes = 0
+  private objects = 0
   private readonly stack: { list: Reply[]; left: number }[] = []
 
   constructor(onReply: (reply: Reply) => void) {
@@ -70,7 +61,7 @@ export class RespReader {
     if (this.at >= data.length) return false
     const lineEnd = data.indexOf(10, this.at)
     if (lineEnd < 0) {
-      if (data.length - this.at > 65536 && data[this.at] !== 45) throw damaged('a line without end')
+      if (data.length - this.at > MAX_LINE) throw damagedReply('a line without end')
       return false
     }
     const start = this.at + 1
@@ -87,7 +78,7 @@ export class RespReader {
         const short = this.digits(start, end)
         if (short >= 0) return this.done(lineEnd + 1, short)
         const text = data.toString('latin1', start, end)
-        if (!/^[+-]?\d{1,40}$/.test(text)) throw damaged('a number that is none')
+        if (!/^[+-]?\d{1,40}$/.test(text)) throw damagedReply('a number that is none')
         const value = Number(text)
         return this.done(lineEnd + 1, Number.isSafeInteger(value) ? value : BigInt(text))
       }
@@ -100,7 +91,7 @@ export class RespReader {
           this.needed = stop + 2 - this.at
           return false
         }
-        if (data[stop] !== 13 || data[stop + 1] !== 10) throw damaged('a string without end')
+        if (data[stop] !== 13 || data[stop + 1] !== 10) throw damagedReply('a string without end')
         // A view of a large one keeps little alive that is not its own; small ones share a block of Node's.
         if (size > COPIED) return this.done(stop + 2, data.subarray(lineEnd + 1, stop))
         const value = Buffer.allocUnsafe(size)
@@ -115,7 +106,9 @@ export class RespReader {
         const count = mark === 37 ? size * 2 : size
         if (count < 0) return this.done(lineEnd + 1, null)
         if (count === 0) return this.done(lineEnd + 1, [])
-        if (this.stack.length > 128) throw damaged('nesting without end')
+        if (this.stack.length >= MAX_NESTING) throw damagedReply('nesting without end')
+        this.objects += count
+        if (this.objects > MAX_ELEMENTS) throw damagedReply(`a reply of ${this.objects} elements`)
         this.stack.push({ list: [], left: count })
         this.at = lineEnd + 1
         return true
@@ -127,16 +120,16 @@ export class RespReader {
       case 44: // ,
         return this.done(lineEnd + 1, data.toString('latin1', start, end))
     }
-    throw damaged(`a reply that starts with byte ${mark}`)
+    throw damagedReply(`a reply that starts with byte ${mark}`)
   }
 
   private size(start: number, end: number, most: number): number {
     const value = this.digits(start, end)
     if (value < 0) {
-      if (!/^-\d{1,12}$/.test(this.data.toString('latin1', start, end))) throw damaged('a size that is no number')
+      if (this.data.toString('latin1', start, end) !== '-1') throw damagedReply('a size that is no number')
       return -1
     }
-    if (value > most) throw damaged(`a size of ${value}`)
+    if (value > most) throw damagedReply(`a size of ${value}`)
     return value
   }
 
@@ -158,6 +151,7 @@ export class RespReader {
     for (;;) {
       const frame = this.stack[this.stack.length - 1]
       if (frame === undefined) {
+        this.objects = 0
         this.onReply(reply)
         return true
       }

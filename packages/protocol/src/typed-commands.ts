@@ -20,19 +20,27 @@ const CHUNK = 512
 /** Bytes per command, likewise. */
 const CHUNK_BYTES = 1 << 20
 
-/** Appends commands that add `items` to the key; gives how many commands. A string is appended to. */
-export function writeItems(out: RespWriter, key: Buffer, value: ItemsValue): number {
+/**
+ * Appends commands that add `items` to the key; gives how many commands. A string is appended to.
+ * @param pieceBytes about how many bytes a command may have; a single element is never divided
+ */
+export function writeItems(out: RespWriter, key: Buffer, value: ItemsValue, pieceBytes = CHUNK_BYTES): number {
   const { type, items } = value
   if (type === 'string') {
-    out.call('APPEND', key, items[0])
-    return 1
+    const [text] = items
+    let pieces = 0
+    for (let at = 0; at < text.length || pieces === 0; at += pieceBytes) {
+      out.call('APPEND', key, text.subarray(at, at + pieceBytes))
+      pieces++
+    }
+    return pieces
   }
   const width = type === 'list' || type === 'set' ? 1 : 2
   let commands = 0
   for (let from = 0; from < items.length; ) {
     let to = from
     let bytes = 0
-    while (to < items.length && to - from < CHUNK && bytes < CHUNK_BYTES) {
+    while (to < items.length && to - from < CHUNK && bytes < pieceBytes) {
       for (let i = 0; i < width; i++) bytes += items[to++].length
     }
     out.command(2 + to - from)
@@ -152,7 +160,13 @@ export function writeStreamState(
 }
 
 /** Appends everything that builds the value under `key`, which must not exist; gives how many commands. */
-export function writeTyped(out: RespWriter, key: Buffer, value: DecodedValue, able: TypedAbilities): number {
+export function writeTyped(
+  out: RespWriter,
+  key: Buffer,
+  value: DecodedValue,
+  able: TypedAbilities,
+  pieceBytes?: number,
+): number {
   if (value.form === 'stream') {
     const placeholders = deletedPending(value)
     const entries =
@@ -164,10 +178,10 @@ export function writeTyped(out: RespWriter, key: Buffer, value: DecodedValue, ab
     const added = writeStreamEntries(out, key, entries)
     return added + writeStreamState(out, key, value, entries.at(-1)?.id, able, placeholders)
   }
-  if (value.type === 'string') {
+  if (value.type === 'string' && (pieceBytes === undefined || value.items[0].length <= pieceBytes)) {
     out.call('SET', key, value.items[0])
     return 1
   }
-  const commands = writeItems(out, key, value)
+  const commands = writeItems(out, key, value, pieceBytes)
   return able.fieldExpiry ? commands + writeFieldExpiry(out, key, value) : commands
 }

@@ -74,6 +74,33 @@ export function connectError(endpoint: Endpoint, cause: unknown): MigrateError {
   )
 }
 
+/** The error for a server that neither answers nor ends the connection. */
+export function silentError(label: string, ms: number): MigrateError {
+  return new MigrateError(
+    'FM_CONNECT_SILENT',
+    `${label} has not answered for ${Math.round(ms / 1000)} s`,
+    'Look whether the server stands still, and whether the network to it lets packets through.',
+    { retryable: true },
+  )
+}
+
+/** What a refused SELECT means to a person. */
+export function selectError(endpoint: Endpoint, db: number, message: string): MigrateError {
+  if (/^NOPERM/.test(message))
+    return new MigrateError(
+      'FM_AUTH_RIGHTS',
+      `${endpoint.label} does not let this user select database ${db}: ${message.slice(7, 200)}`,
+      'Give the user the right to SELECT (docs/permissions.md).',
+    )
+  if (/not allowed in cluster mode/i.test(message))
+    return new MigrateError(
+      'FM_DB_RANGE',
+      `${endpoint.label} is a node of a cluster, which has database 0 only`,
+      `Map the database with --db-map ${db}:0.`,
+    )
+  return handshakeError({ ...endpoint, db }, message)
+}
+
 /** What an error reply during the handshake means to a person. */
 export function handshakeError(endpoint: Endpoint, message: string): MigrateError {
   const at = endpoint.label
@@ -109,7 +136,7 @@ export function handshakeError(endpoint: Endpoint, message: string): MigrateErro
     return new MigrateError(
       'FM_DB_RANGE',
       `${at} has no database ${endpoint.db}`,
-      'Choose a lower number, or raise "databases" on the server.',
+      'Choose a lower number (--db-map), or raise "databases" on the server.',
     )
   return new MigrateError(
     'FM_SERVER_REFUSED',

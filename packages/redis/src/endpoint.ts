@@ -11,10 +11,14 @@ export interface Endpoint {
   /** Path of a Unix socket; host and port are unused then. */
   readonly path?: string
   readonly db: number
+  /** True when the connection string names the database. */
+  readonly namesDb: boolean
   readonly username?: string
   readonly password?: string
   readonly tls?: ConnectionOptions
   readonly connectTimeoutMs: number
+  /** How long the server may owe an answer without a byte before the connection counts as lost, ms. */
+  readonly silenceMs: number
   /** Shown in the server's CLIENT LIST, where it keeps names. */
   readonly clientName?: string
 }
@@ -50,6 +54,16 @@ function certificate(path: string, what: string): string {
       'Give a file that starts with -----BEGIN.',
     )
   return text
+}
+
+const LEAST_SILENCE_MS = 5000
+const MOST_SILENCE_MS = 30_000
+
+/** Whoever wants an end soon (sync-timeout) wants silence noticed soon. */
+function silenceOf(syncTimeout: string | number | boolean | undefined): number {
+  return typeof syncTimeout === 'number'
+    ? Math.min(MOST_SILENCE_MS, Math.max(LEAST_SILENCE_MS, syncTimeout))
+    : MOST_SILENCE_MS
 }
 
 /**
@@ -121,9 +135,11 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
     port,
     ...(path === undefined ? {} : { path }),
     db: Number(dbText),
+    namesDb: unix ? parsed.searchParams.has('db') : parsed.pathname.replace(/^\//, '') !== '',
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(tls === undefined ? {} : { tls }),
     connectTimeoutMs: typeof options['connect-timeout'] === 'number' ? options['connect-timeout'] : 10_000,
+    silenceMs: silenceOf(options['sync-timeout']),
   }
 }

@@ -1,9 +1,13 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { type Reply, ReplyError, RespReader, RespWriter } from '@ferrite-migrate/protocol'
-import { connectError, handshakeError } from './connect-error.js'
+import { damagedReply, type Reply, ReplyError, RespReader, RespWriter } from '@ferrite-migrate/protocol'
+import { connectError, handshakeError, selectError, silentError } from './connect-error.js'
 import type { Endpoint } from './endpoint.js'
+import { SilenceWatch } from './silence-watch.js'
+
+/** No database at all: whatever is wanted has to be selected. */
+const UNKNOWN_DB = -1
 
 interface Waiting {
   left: number
@@ -32,15 +36,26 @@ export class RedisLink {
   private closing = false
   private consumer: ((chunk: Buffer) => void) | null = null
   private trace: WireTrace | null = null
+  /** Set while another database is being selected: what comes meanwhile waits for it. */
+  private selecting: Promise<unknown> | null = null
+  private readonly silence: SilenceWatch
+
   private constructor(endpoint: Endpoint, socket: Socket) {
     this.endpoint = endpoint
     this.socket = socket
+    this.silence = new SilenceWatch({
+      limitMs: endpoint.silenceMs,
+      expecting: () => this.waiting.length > 0,
+      pendingBytes: () => socket.writableLength,
+      silent: (ms) => this.destroy(silentError(endpoint.label, ms)),
+    })
     this.reader = new RespReader((reply) => this.receive(reply))
     this.closed = new Promise((resolve) => {
       socket.on('error', (cause) => {
         this.failure ??= connectError(endpoint, cause)
       })
       socket.on('close', () => {
+        this.silence.end()
         this.failure ??= connectError(
           endpoint,
           Object.assign(new Error('closed by the server'), { code: 'ECONNRESET' }),
@@ -53,15 +68,19 @@ export class RedisLink {
   }
 
   private arrived(chunk: Buffer, shared: boolean): void {
+    this.silence.progress()
     this.trace?.('<', chunk)
-    if (this.consumer !== null) this.consumer(chunk)
-    else
-      try {
-        // Replies are views of what they came in.
-        this.reader.push(shared ? Buffer.from(chunk) : chunk)
-      } catch (error) {
-        this.destroy(error as MigrateError)
-      }
+    try {
+      if (this.consumer !== null) this.consumer(chunk)
+      // Replies are views of what they came in.
+      else this.reader.push(shared ? Buffer.from(chunk) : chunk)
+    } catch (error) {
+      this.destroy(
+        error instanceof MigrateError
+          ? error
+          : new MigrateError('FM_INTERNAL', String(error), 'Please report this with -v.', { cause: error }),
+      )
+    }
   }
 
   /**
@@ -114,11 +133,7 @@ export class RedisLink {
         if (pong instanceof ReplyError && !pong.message.startsWith('NOPERM'))
           throw handshakeError(this.endpoint, pong.message)
       })
-      if (db !== 0)
-        await this.call('SELECT', String(db)).catch((error) => {
-          throw error instanceof MigrateError ? error : handshakeError(this.endpoint, error.message)
-        })
-      this.db = db
+      await this.select(db)
     } finally {
       clearTimeout(timer)
     }
@@ -139,25 +154,56 @@ export class RedisLink {
     return reply
   }
 
-  /** Writes commands and resolves with their replies; error replies are values. */
-  pipeline(build: (out: RespWriter) => number, db = this.db): Promise<Reply[]> {
-    if (this.failure !== null) return Promise.reject(this.failure)
-    const select = db === this.db ? 0 : 1
-    if (select) {
-      this.writer.call('SELECT', db)
+  /**
+   * Writes commands and resolves with their replies; error replies are values. Another database than the selected one is
+   * selected first, and nothing is sent before the server has confirmed it: commands never run elsewhere.
+   * @throws MigrateError FM_DB_RANGE, FM_AUTH_RIGHTS, FM_CONNECT_*
+   */
+  pipeline(build: (out: RespWriter) => number, db?: number): Promise<Reply[]> {
+    if (this.selecting !== null || (db !== undefined && db !== this.db)) return this.inTurn(build, db)
+    return this.write(build)
+  }
+
+  /**
+   * Selects a database and waits until the server has confirmed it.
+   * @throws MigrateError FM_DB_RANGE, FM_AUTH_RIGHTS
+   */
+  async select(db: number): Promise<void> {
+    await this.inTurn(() => 0, db)
+  }
+
+  private inTurn(build: (out: RespWriter) => number, db: number | undefined): Promise<Reply[]> {
+    const former = this.selecting ?? Promise.resolve()
+    const selected = former.then(async () => {
+      if (db === undefined || db === this.db) return
+      // Unknown until it is confirmed: a lost answer must not be taken for a database.
+      this.db = UNKNOWN_DB
+      const [reply] = await this.write((out) => {
+        out.call('SELECT', db)
+        return 1
+      })
+      if (reply instanceof ReplyError) throw selectError(this.endpoint, db, reply.message)
       this.db = db
-    }
-    const left = build(this.writer) + select
+    })
+    // What is built is written in the same moment in which the database is known, before anybody else's turn.
+    const written = selected.then(() => ({ replies: this.write(build) }))
+    const turn: Promise<unknown> = written
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.selecting === turn) this.selecting = null
+      })
+    this.selecting = turn
+    return written.then(({ replies }) => replies)
+  }
+
+  private write(build: (out: RespWriter) => number): Promise<Reply[]> {
+    if (this.failure !== null) return Promise.reject(this.failure)
+    const left = build(this.writer)
     const data = this.writer.take()
     if (left === 0) return Promise.resolve([])
     return new Promise<Reply[]>((resolve, reject) => {
       this.waiting.push({ left, replies: [], resolve, reject })
       this.send(data)
-    }).then((replies) => {
-      if (!select) return replies
-      const first = replies.shift()
-      if (first instanceof ReplyError) throw handshakeError({ ...this.endpoint, db }, first.message)
-      return replies
     })
   }
 
@@ -167,9 +213,18 @@ export class RedisLink {
     return this.socket.write(data, done)
   }
 
-  /** From now on `consumer` gets the incoming bytes; no call may be under way. */
-  takeOver(consumer: (chunk: Buffer) => void): void {
+  /**
+   * From now on `consumer` gets the incoming bytes; no call may be under way.
+   * @param expecting tells whether the server owes something: silence meanwhile ends the connection
+   */
+  takeOver(consumer: (chunk: Buffer) => void, expecting: () => boolean = () => false): void {
     this.consumer = consumer
+    this.silence.expecting = expecting
+  }
+
+  /** How long the server may be silent while it owes something, ms; a change counts from now. */
+  set patienceMs(ms: number) {
+    this.silence.limitMs = ms
   }
 
   /** Leaves what arrives in the kernel for a while. */
@@ -195,7 +250,10 @@ export class RedisLink {
 
   private receive(reply: Reply): void {
     const call = this.waiting[0]
-    if (call === undefined) return
+    if (call === undefined) {
+      this.destroy(damagedReply('an answer that nobody asked for'))
+      return
+    }
     call.replies.push(reply)
     if (--call.left > 0) return
     this.waiting.shift()

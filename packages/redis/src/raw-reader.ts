@@ -1,5 +1,5 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { RespWriter } from '@ferrite-migrate/protocol'
+import { damagedReply, MAX_BULK, MAX_ELEMENTS, MAX_LINE, RespWriter } from '@ferrite-migrate/protocol'
 import type { Endpoint } from './endpoint.js'
 import { RedisLink, type WireTrace } from './link.js'
 
@@ -58,7 +58,10 @@ export class RawReader {
   private link(): Promise<RedisLink> {
     if (this.opening !== null) return this.opening
     const opening = RedisLink.open({ ...this.endpoint, db: 0 }, this.trace).then((link) => {
-      link.takeOver((chunk) => this.push(chunk))
+      link.takeOver(
+        (chunk) => this.push(chunk),
+        () => this.calls.length > 0,
+      )
       void link.closed.then((reason) => this.lost(reason))
       return link
     })
@@ -83,6 +86,7 @@ export class RawReader {
     let at = 0
     let start = 0
     while (at < chunk.length) {
+      if (this.calls.length === 0) throw damagedReply('an answer that nobody asked for')
       if (this.skip > 0) {
         const count = Math.min(this.skip, chunk.length - at)
         this.skip -= count
@@ -92,6 +96,7 @@ export class RawReader {
         const end = chunk.indexOf(LF, at)
         if (end < 0) {
           this.line += chunk.toString('latin1', at)
+          if (this.line.length > MAX_LINE) throw damagedReply('a line without end')
           break
         }
         const whole =
@@ -104,14 +109,14 @@ export class RawReader {
         if (mark === 36) {
           const length = numberAt(whole, from + 1, to)
           if (length >= 0) {
+            if (length > MAX_BULK) throw damagedReply(`a size of ${length}`)
             this.skip = length + 2
             continue
           }
         } else if (mark === 42) {
           const count = numberAt(whole, from + 1, to)
-          if (count > 0) {
-            this.elements = count + 1
-          }
+          if (count > MAX_ELEMENTS) throw damagedReply(`an array of ${count}`)
+          if (count > 0) this.elements = count + 1
         } else if (mark === 45) this.calls[0].refused = true
       }
       if (this.elements > 0 && --this.elements > 0) continue

@@ -1,5 +1,5 @@
 import { type AdapterContext, MigrateError, type SnapshotRecord } from '@ferrite-migrate/contracts'
-import { openTransform, RecordFilter, type Registry, type ResolvedConfig, wholeValue } from '@ferrite-migrate/core'
+import { openTransform, RecordFilter, type Registry, type ResolvedConfig, sourceFilter, wholeValue } from '@ferrite-migrate/core'
 import { ByteSink } from './byte-sink.js'
 import { CsvWriter } from './csv-writer.js'
 import type { CreateWriter } from './export-writer.js'
@@ -54,10 +54,10 @@ export function exportFormatOf(path: string): ExportFormat | null {
  */
 export async function runExport(options: ExportOptions): Promise<ExportReport> {
   const { config, registry, context, output, format } = options
-  const filter = new RecordFilter(config.filter)
   const transform = await openTransform(config, registry, context)
   try {
     await using source = await registry.source(config.source, OFFERED, config.sourceOptions, context)
+    const filter = new RecordFilter(sourceFilter(config.filter, source))
     const sink = new ByteSink(output)
     const writer = WRITERS[format](sink)
     const leftOut: Record<string, number> = {}

@@ -37,6 +37,7 @@ export class RedisSource implements Source {
   readonly shards: readonly Shard[]
   readonly description: Readonly<Record<string, string>>
   readonly relativeExpiry: boolean
+  readonly database: number | undefined
   private readonly facts: SourceFacts
   private readonly capture: Capture
   private readonly endpoint: Endpoint
@@ -55,6 +56,7 @@ export class RedisSource implements Source {
     this.facts = facts
     this.capture = capture
     this.endpoint = endpoint
+    this.database = endpoint.namesDb ? endpoint.db : undefined
     this.trace = trace
     this.makeReader = () =>
       new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })

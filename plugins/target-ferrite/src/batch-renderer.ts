@@ -23,6 +23,7 @@ import {
 } from '@ferrite-migrate/protocol'
 import { temporaryPrefix } from '@ferrite-migrate/redis'
 import type { Abilities } from './probe.js'
+import type { RequestLimits } from './request-limits.js'
 
 /** What a reply answers: a record by its index, a group of records (MSET), or nothing that needs an answer. */
 export const NOBODY = -1
@@ -33,6 +34,7 @@ export interface Staged {
 }
 
 const MSET_PAIRS = 200
+const MSET_BYTES = 1 << 20
 /** Compressed strings up to this size are cheaper for both ends as plain ones; longer ones stay compressed. */
 const INFLATE_BELOW = 4096
 const DELETE_KEYS = 500
@@ -45,6 +47,13 @@ export interface RendererOptions {
   readonly clockSkewMs: number
   readonly migration: string | undefined
   readonly unsupported: UnsupportedPolicy
+  readonly limits: RequestLimits
+}
+
+/** A transaction: EXEC is the reply of this index, and answers for so many commands when it ran. */
+export interface Transaction {
+  readonly index: number
+  readonly commands: number
 }
 
 const HLL_COPIED = 'hyperloglog (copied as a string)'
@@ -57,7 +66,7 @@ export function temporaryName(migration: string | undefined): string {
 }
 
 /**
- * Turns records into commands in the dialect that the probes found. After `render`, `owners` tells for each reply which
+ * Turns records of one database, which is selected already, into commands in the dialect that the probes found. After `render`, `owners` tells for each reply which
  * record it answers (`groups[-2 - owner]` for MSET), and `staged` which records are under a temporary name that a second
  * step has to put in place.
  */
@@ -65,6 +74,9 @@ export class BatchRenderer {
   readonly owners: number[] = []
   readonly groups: number[][] = []
   readonly staged: Staged[] = []
+  readonly transactions: Transaction[] = []
+  /** Bytes of the largest value, where it is worth a mention. */
+  largest = 0
   /** Records with a time to live that only the replies tell to be ours: `end` is to be called for those. */
   readonly inexact: number[] = []
   readonly notCarried: NotCarried[] = []
@@ -74,33 +86,16 @@ export class BatchRenderer {
   private readonly out: RespWriter
   private readonly options: RendererOptions
   private readonly scan = new RdbScan()
-  private db: number
 
-  constructor(able: Abilities, out: RespWriter, db: number, options: RendererOptions) {
+  constructor(able: Abilities, out: RespWriter, options: RendererOptions) {
     this.able = able
     this.out = out
-    this.db = db
     this.options = options
-  }
-
-  /** The database selected after what was rendered. */
-  get selected(): number {
-    return this.db
-  }
-
-  private select(db: number): void {
-    if (db === this.db) return
-    this.out.call('SELECT', db)
-    this.owners.push(NOBODY)
-    this.db = db
   }
 
   deletes(keys: readonly DirtyKey[]): void {
     for (let from = 0; from < keys.length; ) {
-      const { db } = keys[from]
-      let to = from
-      while (to < keys.length && to - from < DELETE_KEYS && keys[to].db === db) to++
-      this.select(db)
+      const to = Math.min(keys.length, from + DELETE_KEYS)
       this.out.command(1 + to - from)
       this.out.text('DEL')
       for (; from < to; from++) this.out.bytes(keys[from].key)
@@ -113,6 +108,7 @@ export class BatchRenderer {
    */
   render(records: readonly SnapshotRecord[], onConflict: ConflictPolicy, typedOnly: ReadonlySet<number>): void {
     const now = Date.now() + this.options.clockSkewMs
+    const most = this.options.limits.value
     const plain: number[] = []
     for (let index = 0; index < records.length; index++) {
       const record = records[index]
@@ -120,6 +116,11 @@ export class BatchRenderer {
         this.expired++
         if (onConflict === 'replace') this.deletes([{ db: record.db, key: record.key }])
         continue
+      }
+      if (record instanceof PackedRecord) {
+        const bytes = record.valueEnd - record.valueStart
+        if (bytes > this.largest) this.largest = bytes
+        if (bytes > most && this.inPieces(record, index, onConflict)) continue
       }
       if (this.able.rendering === 'restore' && record instanceof PackedRecord && !typedOnly.has(index)) {
         const { type } = record
@@ -152,10 +153,11 @@ export class BatchRenderer {
   /** Strings without expiry, many a command: one reply for all of them. */
   private msets(records: readonly SnapshotRecord[], plain: readonly number[]): void {
     for (let from = 0; from < plain.length; ) {
-      const { db } = records[plain[from]]
       let to = from
-      while (to < plain.length && to - from < MSET_PAIRS && records[plain[to]].db === db) to++
-      this.select(db)
+      for (let bytes = 0; to < plain.length && to - from < MSET_PAIRS && bytes < MSET_BYTES; to++) {
+        const { keyStart, keyEnd, valueStart, valueEnd } = records[plain[to]] as PackedRecord
+        bytes += keyEnd - keyStart + valueEnd - valueStart
+      }
       const out = this.out
       out.command(1 + 2 * (to - from))
       out.text('MSET')
@@ -200,7 +202,6 @@ export class BatchRenderer {
   }
 
   private set(record: PackedRecord, index: number, onConflict: ConflictPolicy): void {
-    this.select(record.db)
     const out = this.out
     const unless = onConflict !== 'replace'
     out.command(3 + (record.expireAt > 0 ? 2 : 0) + (unless ? 1 : 0))
@@ -216,7 +217,6 @@ export class BatchRenderer {
   }
 
   private restore(record: PackedRecord, index: number, onConflict: ConflictPolicy, now: number): void {
-    this.select(record.db)
     const out = this.out
     const replace = onConflict === 'replace'
     const absolute = record.expireAt > 0 && this.able.absoluteRestore
@@ -247,7 +247,6 @@ export class BatchRenderer {
   /** Appends PEXPIREAT with the end of a record. */
   end(record: SnapshotRecord, index: number): void {
     const { out } = this
-    this.select(record.db)
     this.owners.push(index)
     out.command(3)
     out.text('PEXPIREAT')
@@ -285,9 +284,22 @@ export class BatchRenderer {
     }
     const decoded = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
     if (!this.report(record, decoded)) return
+    if (value.form === 'rdb' && value.body.length > this.options.limits.value) {
+      this.typed(record, decoded, index, onConflict, true)
+      return
+    }
     if (able.rendering === 'ferrite-restore' && decoded.form === 'items')
       this.ferrite(record, decoded, index, onConflict, now)
     else this.typed(record, decoded, index, onConflict)
+  }
+
+  /** A value that the target does not take in one request. False when it cannot be divided: only RESTORE can tell. */
+  private inPieces(record: PackedRecord, index: number, onConflict: ConflictPolicy): boolean {
+    const { value } = record
+    if (value.form !== 'rdb' || value.type === 6 || value.type === 7) return false
+    const decoded = decodeValue(value.type, value.body, value.rdbVersion)
+    if (this.report(record, decoded)) this.typed(record, decoded, index, onConflict, true)
+    return true
   }
 
   /** Notes what is lost of a key. @throws MigrateError FM_UNSUPPORTED when nothing may be */
@@ -333,7 +345,6 @@ export class BatchRenderer {
     const { data, valueStart, valueEnd, type } = record
     const replace = onConflict === 'replace'
     const ttl = record.expireAt === 0 ? 0 : record.expireAt - now
-    this.select(record.db)
     const start = out.at
     if (type === 0) {
       out.command(3 + (ttl > 0 ? 2 : 0) + (replace ? 0 : 1))
@@ -379,7 +390,6 @@ export class BatchRenderer {
     onConflict: ConflictPolicy,
     now: number,
   ): void {
-    this.select(record.db)
     const out = this.out
     const ttl = record.expireAt === 0 ? 0 : record.expireAt - now
     if (value.type === 'string') {
@@ -405,13 +415,18 @@ export class BatchRenderer {
   }
 
   /** Typed commands: in one transaction where there is one, else under a temporary name. */
-  private typed(record: SnapshotRecord, value: DecodedValue, index: number, onConflict: ConflictPolicy): void {
-    this.select(record.db)
+  private typed(
+    record: SnapshotRecord,
+    value: DecodedValue,
+    index: number,
+    onConflict: ConflictPolicy,
+    inPieces = false,
+  ): void {
     const out = this.out
-    if (!this.able.atomicMulti || onConflict !== 'replace') {
+    if (inPieces || !this.able.atomicMulti || onConflict !== 'replace') {
       const temporary = temporaryName(this.options.migration)
       const name = Buffer.from(temporary)
-      let commands = writeTyped(out, name, value, this.able)
+      let commands = writeTyped(out, name, value, this.able, inPieces ? this.options.limits.piece : undefined)
       if (record.expireAt > 0) {
         out.call('PEXPIREAT', name, record.expireAt)
         commands++
@@ -429,6 +444,7 @@ export class BatchRenderer {
     }
     out.call('EXEC')
     for (let left = commands; left > 0; left--) this.owners.push(index)
+    this.transactions.push({ index: this.owners.length - 1, commands: commands - 2 })
   }
 }
 

@@ -1,14 +1,16 @@
+import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import type {
-  AdapterContext,
-  ChangeBatch,
-  Checkpoint,
-  Dialect,
-  Finding,
-  KeyReader,
-  SnapshotBatch,
-  Target,
-  WriteResult,
+import {
+  type AdapterContext,
+  type ChangeBatch,
+  type Checkpoint,
+  type Dialect,
+  type Finding,
+  type KeyReader,
+  MigrateError,
+  type SnapshotBatch,
+  type Target,
+  type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import {
@@ -29,6 +31,8 @@ import { Lane } from './lane.js'
 import { serverIdentity } from './lane-connection.js'
 import { targetFindings } from './preflight.js'
 import { type Abilities, probeTarget } from './probe.js'
+import { proveDatabase } from './prove-database.js'
+import { RequestLimits } from './request-limits.js'
 import { endConnections, removeTemporary } from './take-over.js'
 import { refusalError } from './target-error.js'
 
@@ -36,6 +40,7 @@ import { refusalError } from './target-error.js'
 export class FerriteTarget implements Target {
   readonly dialect: Dialect
   readonly advisedLanes: number
+  readonly database: number | undefined
   private readonly context: AdapterContext
   private readonly endpoint: Endpoint
   private readonly able: Abilities
@@ -43,6 +48,9 @@ export class FerriteTarget implements Target {
   private readonly clockSkewMs: number
   private readonly trace: WireTrace | null
   private readonly lanes = new Map<number, Lane>()
+  /** Databases that were found to be there and apart from each other. */
+  private readonly proven = new Map<number, Promise<void>>()
+  private readonly limits: RequestLimits
   private control: Promise<RedisLink> | null = null
 
   private constructor(
@@ -51,6 +59,7 @@ export class FerriteTarget implements Target {
     able: Abilities,
     runId: string,
     clockSkewMs: number,
+    limits: RequestLimits,
   ) {
     this.context = context
     this.endpoint = endpoint
@@ -59,6 +68,8 @@ export class FerriteTarget implements Target {
     this.clockSkewMs = clockSkewMs
     this.trace = wireTrace(context.logger, 'target')
     this.dialect = describe(able)
+    this.limits = limits
+    this.database = endpoint.namesDb ? endpoint.db : undefined
     // Measured: Ferrite takes more over two connections than over four when two cores are all there is.
     this.advisedLanes = able.rendering === 'ferrite-restore' && availableParallelism() <= 2 ? 2 : 4
   }
@@ -66,14 +77,14 @@ export class FerriteTarget implements Target {
   /** @throws MigrateError when the target cannot be reached or refuses the probes */
   static async open(context: AdapterContext): Promise<FerriteTarget> {
     const endpoint = parseEndpoint(context.url, context.options)
-    const link = await RedisLink.open(endpoint)
+    const link = await RedisLink.open({ ...endpoint, db: 0 })
     try {
       const able = await probeTarget(link, context.migration)
       const sentAt = Date.now()
       const time = await link.call('TIME').catch(() => null)
       const now = (sentAt + Date.now()) / 2
       const skew = Array.isArray(time) ? Math.round(Number(time[0]) * 1000 + Number(time[1]) / 1000 - now) : 0
-      return new FerriteTarget(context, endpoint, able, await serverIdentity(link), skew)
+      return new FerriteTarget(context, endpoint, able, await serverIdentity(link), skew, await askLimits(link))
     } catch (error) {
       throw error instanceof ReplyError ? handshakeError(endpoint, error.message) : error
     } finally {
@@ -118,6 +129,8 @@ export class FerriteTarget implements Target {
         runId: () => this.runId,
         clockSkewMs: this.clockSkewMs,
         trace: this.trace,
+        limits: this.limits,
+        prove: (db) => this.prove(db),
         control: () => this.controlLink(),
       })
       this.lanes.set(batch.lane, lane)
@@ -125,7 +138,35 @@ export class FerriteTarget implements Target {
     return lane.write(batch, checkpoint)
   }
 
+  /**
+   * Makes sure that a database is there and is no other one: what is written into it must not be seen in database 0. The
+   * answer to SELECT alone would not tell, since there are servers and proxies that say OK to anything.
+   */
+  private prove(db: number): Promise<void> {
+    if (db === 0) return Promise.resolve()
+    let proof = this.proven.get(db)
+    if (proof === undefined) {
+      proof = this.controlLink().then((link) =>
+        proveDatabase(link, `${temporaryPrefix(this.context.migration)}db:${randomBytes(6).toString('hex')}`, db),
+      )
+      this.proven.set(db, proof)
+      proof.catch(() => this.proven.delete(db))
+    }
+    return proof
+  }
+
+  async refusesDatabase(db: number): Promise<string | null> {
+    try {
+      await this.prove(db)
+      return null
+    } catch (error) {
+      if (error instanceof MigrateError && !error.retryable) return error.message
+      throw error
+    }
+  }
+
   async reconnect(): Promise<void> {
+    this.proven.clear()
     for (const lane of this.lanes.values()) lane.close()
     this.lanes.clear()
     this.runId = await serverIdentity(await this.controlLink())
@@ -184,6 +225,20 @@ export class FerriteTarget implements Target {
       () => undefined,
     )
   }
+}
+
+/** The bounds of a request, where the server tells them. */
+async function askLimits(link: RedisLink): Promise<RequestLimits> {
+  const replies = await link.pipeline((out) => {
+    out.call('CONFIG', 'GET', 'proto-max-bulk-len')
+    out.call('CONFIG', 'GET', 'client-query-buffer-limit')
+    return 2
+  })
+  const [bulk, query] = replies.map((reply) => {
+    const value = Array.isArray(reply) ? Number(reply[1]) : Number.NaN
+    return Number.isFinite(value) && value > 0 ? value : undefined
+  })
+  return new RequestLimits(bulk, query)
 }
 
 function describe(able: Abilities): Dialect {

@@ -1,6 +1,14 @@
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
-import { ReplyCounter, RespWriter } from '@ferrite-migrate/protocol'
-import { clientNameOf, type Endpoint, RedisLink, readInfo, retrying, type WireTrace } from '@ferrite-migrate/redis'
+import { damagedReply, ReplyCounter, RespWriter } from '@ferrite-migrate/protocol'
+import {
+  clientNameOf,
+  type Endpoint,
+  RedisLink,
+  readInfo,
+  retrying,
+  selectError,
+  type WireTrace,
+} from '@ferrite-migrate/redis'
 
 export interface ConnectionOptions {
   readonly endpoint: Endpoint
@@ -11,6 +19,8 @@ export interface ConnectionOptions {
   /** Who the server was when the run started; another one has not what was written before. */
   runId(): string
   readonly trace: WireTrace | null
+  /** Resolves when the target is known to have this database. @throws MigrateError FM_DB_RANGE, FM_AUTH_RIGHTS */
+  prove(db: number): Promise<void>
 }
 
 /** An error that a command was answered with; `inner` is its place inside EXEC, -1 outside. */
@@ -26,6 +36,8 @@ export interface Flight {
   index: number
   readonly errors: ReplyErrorAt[]
   readonly nils: number[]
+  /** How many elements each array has that was answered, by the index of the reply: what EXEC did. */
+  sizes: Map<number, number> | null
   /** What was sent, where nobody else gives its memory back. */
   readonly data: Buffer | null
   resolve(): void
@@ -35,6 +47,9 @@ export interface Flight {
 /** Replies that are read at once. */
 const REPLY_BYTES = 64 << 10
 const SMALL_BYTES = 32 << 10
+const STOPPING_SILENCE_MS = 5000
+/** No database at all: whatever is wanted has to be selected. */
+const UNKNOWN_DB = -1
 
 /** The identity of a server process, for noticing a restart. */
 export async function serverIdentity(link: RedisLink): Promise<string> {
@@ -49,6 +64,8 @@ export class LaneConnection {
   private link: RedisLink | null = null
   private opening: Promise<RedisLink> | null = null
   private readonly flights: Flight[] = []
+  /** Databases are selected one after the other. */
+  private selecting: Promise<void> = Promise.resolve()
   closed = false
 
   constructor(options: ConnectionOptions) {
@@ -96,27 +113,84 @@ export class LaneConnection {
       (_index, inner, text) => this.flights[0]?.errors.push({ index: this.flights[0].index, inner, text }),
       () => this.flights[0]?.nils.push(this.flights[0].index),
       () => this.answered(),
+      (_index, size) => this.announced(size),
     )
-    link.takeOver((chunk) => {
-      try {
-        counter.push(chunk)
-      } catch (error) {
-        link.destroy(error as MigrateError)
-      }
-    })
+    link.takeOver(
+      (chunk) => counter.push(chunk),
+      () => this.flights.length > 0,
+    )
+    // Whoever wants to stop does not wait as long for a server that says nothing.
+    const hurry = (): void => {
+      link.patienceMs = Math.min(endpoint.silenceMs, STOPPING_SILENCE_MS)
+    }
+    if (signal.aborted) hurry()
+    else signal.addEventListener('abort', hurry, { once: true })
     void link.closed.then((reason) => {
+      signal.removeEventListener('abort', hurry)
       if (this.link === link) this.link = null
       const error =
-        reason ?? new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
+        this.tooLarge() ??
+        reason ??
+        new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
       for (const flight of this.flights.splice(0)) flight.reject(error)
     })
     this.link = link
     return link
   }
 
-  private answered(): void {
+  /** A server that was sent more than it takes says so, and closes the connection. */
+  private tooLarge(): MigrateError | null {
+    const said = this.flights[0]?.errors.at(-1)
+    if (said === undefined || said.inner >= 0 || !/^ERR Protocol error/i.test(said.text)) return null
+    return new MigrateError(
+      'FM_TARGET_LIMIT',
+      `${this.options.endpoint.label} does not take a request of this size: ${said.text.slice(0, 120)}`,
+      'Raise proto-max-bulk-len and client-query-buffer-limit at the target.',
+      { retryable: true },
+    )
+  }
+
+  /**
+   * Calls with the link when this database is selected and the server has confirmed it. `use` writes at once, before
+   * anybody can select another; what it gives is wrapped, so that a promise in it is not waited for.
+   * @throws MigrateError FM_DB_RANGE, FM_AUTH_RIGHTS, FM_CONNECT_*, FM_TARGET_LOST
+   */
+  async inDatabase<T>(db: number, use: (link: RedisLink) => T): Promise<{ readonly made: T }> {
+    const link = await this.connect()
+    if (link.selected === db) return { made: use(link) }
+    await this.options.prove(db)
+    const turn = this.selecting.then(async () => {
+      const current = await this.connect()
+      if (current.selected !== db) await this.select(current, db)
+      return { made: use(current) }
+    })
+    this.selecting = turn.then(
+      () => undefined,
+      () => undefined,
+    )
+    return turn
+  }
+
+  private async select(link: RedisLink, db: number): Promise<void> {
+    // Unknown until it is confirmed, so that nobody writes meanwhile.
+    link.assumeSelected(UNKNOWN_DB)
+    const out = new RespWriter(64)
+    out.call('SELECT', db)
+    const flight = await this.send(link, out.take(), 1)
+    if (flight.errors.length > 0) throw selectError(this.options.endpoint, db, flight.errors[0].text)
+    link.assumeSelected(db)
+  }
+
+  private announced(size: number): void {
     const flight = this.flights[0]
     if (flight === undefined) return
+    flight.sizes ??= new Map()
+    flight.sizes.set(flight.index, size)
+  }
+
+  private answered(): void {
+    const flight = this.flights[0]
+    if (flight === undefined) throw damagedReply('an answer that nobody asked for')
     flight.index++
     if (--flight.left > 0) return
     this.flights.shift()
@@ -126,7 +200,12 @@ export class LaneConnection {
 
   /** Sends what was rendered and resolves when every reply is there; `sent` is called as soon as it is on its way. */
   fly(link: RedisLink, replies: number, sent: () => void = () => undefined): Promise<Flight> {
-    const data = this.out.take()
+    const flight = this.send(link, this.out.take(), replies)
+    sent()
+    return flight
+  }
+
+  private send(link: RedisLink, data: Buffer, replies: number): Promise<Flight> {
     // What is small may keep its memory until it is answered: to be told that it was sent would cost more.
     const small = data.length < SMALL_BYTES
     return new Promise((resolve, reject) => {
@@ -135,6 +214,7 @@ export class LaneConnection {
         index: 0,
         errors: [],
         nils: [],
+        sizes: null,
         data: small ? data : null,
         resolve: () => resolve(flight),
         reject,
@@ -142,7 +222,6 @@ export class LaneConnection {
       this.flights.push(flight)
       if (small) link.send(data)
       else link.send(data, () => this.out.recycle(data))
-      sent()
     })
   }
 }

@@ -4,9 +4,12 @@ import {
   type ChangeRecord,
   type Checkpoint,
   type ConflictPolicy,
+  type DirtyKey,
   type Failure,
   MigrateError,
   type NotCarried,
+  PackedChange,
+  PackedRecord,
   type SnapshotBatch,
   type SnapshotRecord,
   type WriteResult,
@@ -26,17 +29,64 @@ import { BatchRenderer, NOBODY, type Staged, temporaryName, type UnsupportedPoli
 import { renderChanges } from './change-renderer.js'
 import { type ConnectionOptions, type Flight, LaneConnection, type ReplyErrorAt } from './lane-connection.js'
 import type { Abilities } from './probe.js'
+import type { RequestLimits } from './request-limits.js'
 import { classify, refusalError } from './target-error.js'
 
 export interface LaneOptions extends ConnectionOptions {
   readonly unsupported: UnsupportedPolicy
   readonly able: Abilities
   readonly clockSkewMs: number
+  readonly limits: RequestLimits
   /** A connection for the few things whose reply must be looked at. */
   control(): Promise<RedisLink>
 }
 
 const FULL_RETRY_MS = 10_000
+/** Losses of one batch in a row after which its size is suspected, and after which it is given up. */
+const SUSPICIOUS_LOSSES = 2
+const MOST_LOSSES = 20
+/** No server closes a connection for less. */
+const SUSPICIOUS_BYTES = 32 << 10
+
+/** What of a batch belongs to one database. */
+interface DatabasePart {
+  readonly db: number
+  readonly records: readonly SnapshotRecord[]
+  readonly deletes: readonly DirtyKey[]
+}
+
+function byDatabase(records: readonly SnapshotRecord[], deletes: readonly DirtyKey[]): DatabasePart[] {
+  const [first] = records.length > 0 ? records : deletes
+  if (first === undefined) return []
+  const { db } = first
+  if (records.every((record) => record.db === db) && deletes.every((key) => key.db === db))
+    return [{ db, records, deletes }]
+  const dbs = new Set([...deletes, ...records].map((one) => one.db))
+  return [...dbs].map((one) => ({
+    db: one,
+    records: records.filter((record) => record.db === one),
+    deletes: deletes.filter((key) => key.db === one),
+  }))
+}
+
+function databasesOf(batch: ChangeBatch, checkpoint: Checkpoint | undefined): Set<number> {
+  const dbs = new Set<number>()
+  let last = -1
+  for (const record of batch.records) {
+    if (record.db !== last) dbs.add(record.db)
+    last = record.db
+  }
+  if (checkpoint !== undefined) dbs.add(0)
+  return dbs
+}
+
+function changeBytes(record: ChangeRecord): number {
+  return record instanceof PackedChange ? record.end - record.start : record.resp.length
+}
+
+function dirtyKeys(failures: readonly Failure[]): DirtyKey[] {
+  return failures.flatMap(({ db, key }) => (key === null ? [] : [{ db, key }]))
+}
 
 class MutableResult implements WriteResult {
   written = 0
@@ -80,49 +130,91 @@ export class Lane {
 
   private async snapshot(batch: SnapshotBatch, sent: () => void): Promise<WriteResult> {
     const result = new MutableResult()
-    const sliced = batch.records.filter((record) => record.value.form === 'sliced')
+    const sliced = batch.records.filter((record) => !(record instanceof PackedRecord) && record.value.form === 'sliced')
     for (const record of sliced) await this.sliced(record, batch, result)
-    let records: readonly SnapshotRecord[] =
-      sliced.length > 0 ? batch.records.filter((record) => record.value.form !== 'sliced') : batch.records
-    let deletes = batch.deletes ?? []
+    const records = sliced.length > 0 ? batch.records.filter((record) => record.value.form !== 'sliced') : batch.records
+    const parts = byDatabase(records, batch.deletes ?? [])
+    for (const [i, part] of parts.entries())
+      await this.part(part, batch, result, i === parts.length - 1 ? sent : () => undefined)
+    return result
+  }
+
+  /** Writes what of a batch belongs to one database. */
+  private async part(
+    { db, ...part }: DatabasePart,
+    batch: SnapshotBatch,
+    result: MutableResult,
+    sent: () => void,
+  ): Promise<void> {
+    let { records, deletes } = part
     let typedOnly: ReadonlySet<number> = new Set()
     const startedAt = Date.now()
-    let resent = false
+    let losses = 0
     for (let wait = 50; records.length > 0 || deletes.length > 0; wait = Math.min(wait * 2, 2000)) {
-      let flight: Flight
-      let renderer: BatchRenderer
+      let flight: Flight | null
+      const renderer = new BatchRenderer(this.options.able, this.out, this.options)
       try {
-        const link = await this.connection.connect()
-        renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options)
-        renderer.deletes(deletes)
-        renderer.render(records, batch.onConflict, typedOnly)
-        if (renderer.owners.length === 0) {
-          result.skipped += renderer.expired
-          result.notCarried.push(...renderer.notCarried)
-          return result
-        }
-        link.assumeSelected(renderer.selected)
-        result.byteLength += this.out.at
-        flight = await this.connection.fly(link, renderer.owners.length, sent)
+        const { made } = await this.connection.inDatabase(db, (link) => {
+          try {
+            renderer.deletes(deletes)
+            renderer.render(records, batch.onConflict, typedOnly)
+          } catch (error) {
+            this.out.take()
+            throw error
+          }
+          if (renderer.owners.length === 0) return null
+          result.byteLength += this.out.at
+          return this.connection.fly(link, renderer.owners.length, sent)
+        })
+        flight = await made
       } catch (error) {
-        this.out.take()
+        losses++
+        this.learn(error, losses, renderer.largest)
         await this.afterLoss(error, startedAt)
-        resent = true
         continue
+      }
+      if (flight === null) {
+        result.skipped += renderer.expired
+        result.notCarried.push(...renderer.notCarried)
+        return
       }
       result.deleted += deletes.length
       deletes = []
-      const again = await this.settle(records, batch, renderer, flight, result, resent, startedAt)
+      const again = await this.settle(db, records, batch, renderer, flight, result, losses > 0, startedAt)
       records = again.records
       typedOnly = again.typedOnly
-      resent = false
+      losses = 0
       if (again.pause) await sleep(wait)
     }
-    return result
+  }
+
+  /**
+   * A target that closes the connection whenever it gets this batch may not take requests of its size: the next try has
+   * its largest value in pieces.
+   */
+  private learn(error: unknown, losses: number, largest: number): void {
+    if (!(error instanceof MigrateError)) return
+    const told = error.code === 'FM_TARGET_LIMIT'
+    if (!told && !(error.code === 'FM_CONNECT_LOST' && losses >= SUSPICIOUS_LOSSES)) return
+    if (largest >= SUSPICIOUS_BYTES && this.options.limits.learn(largest)) {
+      this.options.logger.log(
+        'warn',
+        `${this.options.endpoint.label} seems to take requests of less than ${largest} bytes: larger values go in pieces`,
+      )
+      return
+    }
+    if (told || losses >= MOST_LOSSES)
+      throw new MigrateError(
+        'FM_TARGET_LIMIT',
+        `${this.options.endpoint.label} closes the connection at each try to write a batch`,
+        'Look into its log; proto-max-bulk-len and client-query-buffer-limit bound what it takes.',
+        { cause: error },
+      )
   }
 
   /** Sorts the answers of a snapshot batch; gives the records that must be written again. */
   private async settle(
+    db: number,
     records: readonly SnapshotRecord[],
     batch: SnapshotBatch,
     renderer: BatchRenderer,
@@ -140,15 +232,19 @@ export class Lane {
       // Of several errors about one record the first one tells the cause (EXECABORT comes last).
       for (const index of indexes) if (!settled.has(index)) settled.set(index, error)
     }
+    for (const { index, commands } of renderer.transactions)
+      if (!settled.has(renderer.owners[index]) && flight.sizes?.get(index) !== commands) throw this.notExecuted()
     const skippedNow = new Set<number>()
-    if (batch.onConflict !== 'replace')
-      for (const index of flight.nils) {
-        const owner = renderer.owners[index]
-        if (owner > NOBODY) skippedNow.add(owner)
-      }
+    for (const index of flight.nils) {
+      const owner = renderer.owners[index]
+      // Nil tells that a key was there already; whoever was told to replace it has not done so.
+      if (batch.onConflict === 'replace' || owner < NOBODY) throw this.notExecuted()
+      if (owner > NOBODY) skippedNow.add(owner)
+    }
     const staged = renderer.staged.filter(({ index }) => !settled.has(index))
-    await this.place(staged, records, batch.onConflict, settled, skippedNow)
+    await this.place(db, staged, records, batch.onConflict, settled, skippedNow)
     await this.ends(
+      db,
       records,
       renderer.inexact.filter((index) => !settled.has(index) && !skippedNow.has(index)),
       startedAt,
@@ -224,6 +320,7 @@ export class Lane {
 
   /** Second step of staged values: from the temporary to the real name. */
   private async place(
+    db: number,
     staged: readonly Staged[],
     records: readonly SnapshotRecord[],
     onConflict: ConflictPolicy,
@@ -236,41 +333,42 @@ export class Lane {
         if (!(await this.renameUnlessThere(records[index], temporary))) skipped.add(index)
       return
     }
-    const link = await this.connection.connect()
     const owners: number[] = []
-    let db = link.selected
-    for (const { index, temporary } of staged) {
-      const record = records[index]
-      if (record.db !== db) {
-        this.out.call('SELECT', record.db)
-        owners.push(NOBODY)
-        db = record.db
-      }
-      this.out.call('RENAME', temporary, record.key)
-      owners.push(index)
-      if (record.expireAt > 0) {
-        this.out.call('PEXPIREAT', record.key, record.expireAt)
+    const { made } = await this.connection.inDatabase(db, (link) => {
+      for (const { index, temporary } of staged) {
+        const record = records[index]
+        this.out.call('RENAME', temporary, record.key)
         owners.push(index)
+        if (record.expireAt > 0) {
+          this.out.call('PEXPIREAT', record.key, record.expireAt)
+          owners.push(index)
+        }
       }
-    }
-    link.assumeSelected(db)
-    const flight = await this.connection.fly(link, owners.length)
+      return this.connection.fly(link, owners.length)
+    })
+    const flight = await made
     for (const error of flight.errors) {
       const owner = owners[error.index]
-      if (owner !== NOBODY && !settled.has(owner)) settled.set(owner, error)
+      if (!settled.has(owner)) settled.set(owner, error)
     }
   }
 
   /** Tells the ends of keys that were written only because they were not there, and are now known to be ours. */
-  private async ends(records: readonly SnapshotRecord[], indexes: readonly number[], startedAt: number): Promise<void> {
+  private async ends(
+    db: number,
+    records: readonly SnapshotRecord[],
+    indexes: readonly number[],
+    startedAt: number,
+  ): Promise<void> {
     while (indexes.length > 0) {
       let flight: Flight
       try {
-        const link = await this.connection.connect()
-        const renderer = new BatchRenderer(this.options.able, this.out, link.selected, this.options)
-        for (const index of indexes) renderer.end(records[index], index)
-        link.assumeSelected(renderer.selected)
-        flight = await this.connection.fly(link, renderer.owners.length)
+        const { made } = await this.connection.inDatabase(db, (link) => {
+          const renderer = new BatchRenderer(this.options.able, this.out, this.options)
+          for (const index of indexes) renderer.end(records[index], index)
+          return this.connection.fly(link, renderer.owners.length)
+        })
+        flight = await made
       } catch (error) {
         await this.afterLoss(error, startedAt)
         continue
@@ -301,54 +399,55 @@ export class Lane {
   private async sliced(record: SnapshotRecord, batch: SnapshotBatch, result: MutableResult): Promise<void> {
     const { value } = record
     if (value.form !== 'sliced') return
-    const { able, endpoint } = this.options
-    const link = await this.connection.connect()
+    const { able, endpoint, limits } = this.options
     const temporary = temporaryName(this.options.migration)
     const name = Buffer.from(temporary)
     const now = Date.now() + this.options.clockSkewMs
     let lastEntry: string | undefined
     let lostFieldExpiry = false
-    const step = async (replies: number): Promise<void> => {
-      result.byteLength += this.out.at
-      const flight = await this.connection.fly(link, replies)
-      const error = flight.errors[0]
-      if (error !== undefined) {
-        this.out.call('DEL', name)
-        await this.connection.fly(link, 1).catch(() => undefined)
-        throw refusalError(endpoint.label, error.text)
-      }
+    const step = async (build: () => number): Promise<void> => {
+      const { made } = await this.connection.inDatabase(record.db, (link) => {
+        const replies = build()
+        result.byteLength += this.out.at
+        return replies === 0 ? null : this.connection.fly(link, replies)
+      })
+      const error = (await made)?.errors[0]
+      if (error === undefined) return
+      await this.connection
+        .inDatabase(record.db, (link) => {
+          this.out.call('DEL', name)
+          return this.connection.fly(link, 1)
+        })
+        .then((cleaned) => cleaned.made)
+        .catch(() => undefined)
+      throw refusalError(endpoint.label, error.text)
     }
-    let replies = 0
-    if (record.db !== link.selected) {
-      this.out.call('SELECT', record.db)
-      link.assumeSelected(record.db)
-      replies++
-    }
-    for await (const slice of value.slices) {
-      if (slice.entries !== undefined) {
-        replies += writeStreamEntries(this.out, name, slice.entries)
-        lastEntry = slice.entries.at(-1)?.id ?? lastEntry
-      } else if (slice.stream !== undefined) replies += writeStreamState(this.out, name, slice.stream, lastEntry, able)
-      else if (value.type !== 'stream' && slice.items.length > 0) {
+    for await (const slice of value.slices)
+      await step(() => {
+        if (slice.entries !== undefined) {
+          lastEntry = slice.entries.at(-1)?.id ?? lastEntry
+          return writeStreamEntries(this.out, name, slice.entries)
+        }
+        if (slice.stream !== undefined) return writeStreamState(this.out, name, slice.stream, lastEntry, able)
+        if (value.type === 'stream' || slice.items.length === 0) return 0
         const items = {
           form: 'items',
           type: value.type,
           items: slice.items,
           ...(slice.fieldExpireAt ? { fieldExpireAt: slice.fieldExpireAt } : {}),
         } as const
-        replies += writeItems(this.out, name, items)
-        if (slice.fieldExpireAt?.some((at) => at > 0)) {
-          if (able.fieldExpiry) replies += writeFieldExpiry(this.out, name, items)
-          else lostFieldExpiry = true
-        }
-      }
-      if (replies > 0) await step(replies)
-      replies = 0
-    }
+        const replies = writeItems(this.out, name, items, limits.piece)
+        if (!slice.fieldExpireAt?.some((at) => at > 0)) return replies
+        if (able.fieldExpiry) return replies + writeFieldExpiry(this.out, name, items)
+        lostFieldExpiry = true
+        return replies
+      })
     if (lostFieldExpiry) result.notCarried.push({ what: 'hash-field-ttl', db: record.db, key: Buffer.from(record.key) })
     if (record.expireAt > 0 && record.expireAt <= now) {
-      this.out.call('DEL', name)
-      await step(1)
+      await step(() => {
+        this.out.call('DEL', name)
+        return 1
+      })
       result.skipped++
       return
     }
@@ -364,17 +463,19 @@ export class Lane {
         })
       return
     }
-    if (record.expireAt > 0) {
-      this.out.call('PEXPIREAT', name, record.expireAt)
-      replies++
-    }
-    this.out.call('RENAME', name, record.key)
-    replies++
-    if (record.expireAt > 0 && !able.atomicMulti) {
-      this.out.call('PEXPIREAT', record.key, record.expireAt)
-      replies++
-    }
-    await step(replies)
+    await step(() => {
+      let replies = 1
+      if (record.expireAt > 0) {
+        this.out.call('PEXPIREAT', name, record.expireAt)
+        replies++
+      }
+      this.out.call('RENAME', name, record.key)
+      if (record.expireAt > 0 && !able.atomicMulti) {
+        this.out.call('PEXPIREAT', record.key, record.expireAt)
+        replies++
+      }
+      return replies
+    })
     result.written++
   }
 
@@ -382,8 +483,14 @@ export class Lane {
   private async changes(given: ChangeBatch, givenCheckpoint: Checkpoint | undefined): Promise<WriteResult> {
     const startedAt = Date.now()
     const result = new MutableResult()
-    let batch = given
-    let checkpoint = givenCheckpoint
+    if (!this.options.able.atomicMulti) return this.plainChanges(given, result)
+    let batch = this.withoutLarge(given, result)
+    let checkpoint = givenCheckpoint && {
+      ...givenCheckpoint,
+      dirty: [...givenCheckpoint.dirty, ...dirtyKeys(result.failed)],
+    }
+    // Inside MULTI nobody waits for a SELECT: that each database is there has to be known before.
+    for (const db of databasesOf(batch, checkpoint)) await this.options.prove(db)
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
       const link = await this.connection.connect()
       const places: number[] = []
@@ -392,10 +499,14 @@ export class Lane {
       result.byteLength += this.out.at
       // A loss here is not repeated: whether EXEC ran is in the checkpoint, which the engine asks.
       const flight = await this.connection.fly(link, replies).catch((error) => {
+        const largest = batch.records.reduce((most, record) => Math.max(most, changeBytes(record)), 0)
+        this.learn(error, ++this.options.limits.changeLosses, largest)
         throw this.lost(error)
       })
+      this.options.limits.changeLosses = 0
       const refused = flight.errors.filter((error) => error.inner < 0 && !error.text.startsWith('EXECABORT'))
       if (refused.length === 0) {
+        if (batch.records.length > 0 && flight.sizes?.get(replies - 1) !== places.length) throw this.notExecuted()
         const before = result.failed.length
         this.sortInner(batch, places, flight, result)
         result.written = batch.records.length - (result.failed.length - before)
@@ -416,7 +527,7 @@ export class Lane {
           )
         const before = result.failed.length
         for (const [index, reason] of without) this.fail(batch.records[index], reason, result)
-        const dirty = result.failed.slice(before).flatMap(({ db, key }) => (key === null ? [] : [{ db, key }]))
+        const dirty = dirtyKeys(result.failed.slice(before))
         batch = { ...batch, records: batch.records.filter((_, index) => !without.has(index)) }
         checkpoint = checkpoint && { ...checkpoint, dirty: [...checkpoint.dirty, ...dirty] }
         continue
@@ -425,6 +536,45 @@ export class Lane {
       if (Date.now() - startedAt >= limit) throw refusalError(this.options.endpoint.label, text)
       await sleep(wait)
     }
+  }
+
+  /** Commands that the target does not take in one request: their keys are read again, and written in pieces. */
+  private withoutLarge(batch: ChangeBatch, result: MutableResult): ChangeBatch {
+    const most = this.options.limits.change
+    if (!batch.records.some((record) => changeBytes(record) > most)) return batch
+    for (const record of batch.records)
+      if (changeBytes(record) > most) this.fail(record, 'larger than the requests that the target takes', result)
+    return { ...batch, records: batch.records.filter((record) => changeBytes(record) <= most) }
+  }
+
+  /** Changes of a target without whole transactions: commands that may be done twice, each in its database. */
+  private async plainChanges(batch: ChangeBatch, result: MutableResult): Promise<WriteResult> {
+    for (let from = 0; from < batch.records.length; ) {
+      const { db } = batch.records[from]
+      let to = from
+      while (to < batch.records.length && batch.records[to].db === db) to++
+      const records = batch.records.slice(from, to)
+      const { made } = await this.connection.inDatabase(db, (link) => {
+        for (const record of records) this.out.raw(record.resp)
+        result.byteLength += this.out.at
+        return this.connection.fly(link, records.length)
+      })
+      const flight = await made.catch((error) => {
+        throw this.lost(error)
+      })
+      for (const error of flight.errors) this.fail(records[error.index], error.text, result)
+      from = to
+    }
+    result.written = batch.records.length - result.failed.length
+    return result
+  }
+
+  private notExecuted(): MigrateError {
+    return new MigrateError(
+      'FM_TARGET_NOT_EXECUTED',
+      `${this.options.endpoint.label} answered a write with nothing: it was not done`,
+      'What is between here and the target (a proxy?) does not run what it is told; go on with --resume when it does.',
+    )
   }
 
   private lost(error: unknown): unknown {
@@ -440,8 +590,11 @@ export class Lane {
   /** Errors of single commands inside EXEC, by the keys of the command they belong to. */
   private sortInner(batch: ChangeBatch, places: readonly number[], flight: Flight, result: MutableResult): void {
     for (const error of flight.errors) {
-      const record = error.inner < 0 ? undefined : batch.records[places[error.inner]]
-      if (record !== undefined) this.fail(record, error.text, result)
+      if (error.inner < 0) continue
+      const record = batch.records[places[error.inner]]
+      // What is ours inside the transaction: SELECT and the checkpoint. Nothing may be built upon a failure of these.
+      if (record === undefined) throw refusalError(this.options.endpoint.label, error.text)
+      this.fail(record, error.text, result)
     }
   }
 

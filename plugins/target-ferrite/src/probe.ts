@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { MigrateError } from '@ferrite-migrate/contracts'
 import {
   parseDump,
   type Reply,
@@ -8,6 +9,7 @@ import {
   writeRestorePayload,
 } from '@ferrite-migrate/protocol'
 import { parseInfo, type RedisLink, temporaryPrefix } from '@ferrite-migrate/redis'
+import { proveDatabase } from './prove-database.js'
 
 /** What the probes found out about a target, in the terms of the code that writes to it. */
 export interface Abilities extends TypedAbilities {
@@ -215,22 +217,25 @@ export async function probeTarget(link: RedisLink, migration?: string): Promise<
     await ask(['MULTI'], ['SET', key('m1'), '1'], ['NOSUCHCOMMAND'], ['EXEC'])
     await ask(['DISCARD'])
     const [aborted] = await ask(['EXISTS', key('m1')])
-    const [one] = await ask(['SELECT', '1'])
-    const databases = !(one instanceof ReplyError)
-    await ask(['SELECT', link.selected])
+    const databases = await proveDatabase(link, key('db1'), 1).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof MigrateError && !error.retryable) return false
+        throw error
+      },
+    )
+    await link.select(0)
     let selects = true
     if (databases) {
-      await ask(
-        ['MULTI'],
-        ['SELECT', '1'],
-        ['SET', key('m2'), '1'],
-        ['SELECT', link.selected],
-        ['SET', key('m3'), '1'],
-        ['EXEC'],
-      )
+      await ask(['MULTI'], ['SELECT', '1'], ['SET', key('m2'), '1'], ['SELECT', '0'], ['SET', key('m3'), '1'], ['EXEC'])
       const [here, also] = await ask(['EXISTS', key('m2')], ['EXISTS', key('m3')])
-      selects = link.selected === 1 || (here === 0 && also === 1)
-      await ask(['SELECT', '1'], ['DEL', key('m2')], ['SELECT', link.selected])
+      selects = here === 0 && also === 1
+      const inOne = key('m2')
+      await link.pipeline((out) => {
+        out.call('DEL', inOne)
+        return 1
+      }, 1)
+      await link.select(0)
     }
     const atomicMulti = aborted === 0 && selects
 

@@ -137,7 +137,8 @@ function templateRule(template: string): KeyRule | null {
   return template === PLACE ? null : new AffixRule(template.slice(0, at), template.slice(at + PLACE.length))
 }
 
-function databases(dbMap: Readonly<Record<string, number>>): Map<number, number> {
+/** @throws MigrateError FM_CONFIG_INVALID when two databases become one */
+export function databases(dbMap: Readonly<Record<string, number>>): Map<number, number> {
   const dbs = new Map(Object.entries(dbMap).map(([from, to]) => [Number(from), to]))
   if (new Set(dbs.values()).size < dbs.size)
     throw new MigrateError(

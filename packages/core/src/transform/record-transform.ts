@@ -71,6 +71,11 @@ export class RecordTransform {
     this.traceable = script?.keys === undefined && this.rules.every((rule) => rule.traceable)
   }
 
+  /** The same with other numbers for databases. */
+  withDatabases(dbs: ReadonlyMap<number, number>): RecordTransform {
+    return new RecordTransform({ ...this.options, dbs })
+  }
+
   /** The same, which tells nobody of faults: for comparisons, which meet those that were told before. */
   quiet(): RecordTransform {
     const { onFault: _, ...options } = this.options

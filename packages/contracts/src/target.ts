@@ -67,6 +67,20 @@ export interface Dialect {
   readonly facts: Readonly<Record<string, string>>
 }
 
+/** A key at the target that nothing else has. */
+export interface PlantedKey {
+  readonly db: number
+  readonly key: Buffer
+  remove(): Promise<void>
+}
+
+/** Who writes for a migration: a later epoch ends the earlier ones. */
+export interface RunClaim {
+  readonly epoch: number
+  /** No two processes are called the same. */
+  readonly owner: string
+}
+
 export interface Target extends AsyncDisposable {
   readonly dialect: Dialect
   /**
@@ -81,6 +95,18 @@ export interface Target extends AsyncDisposable {
    * be executed, and values under temporary names. Called before a checkpoint is read again.
    */
   takeOver?(migration: string): Promise<void>
+  /**
+   * Notes at the target who writes for this migration from now on. A connection that is opened later, by a process that
+   * stood still meanwhile, must find another owner there and refuse to write.
+   * @throws MigrateError FM_RUN_TAKEN from writes, once somebody else has claimed the migration
+   */
+  claim?(migration: string, claim: RunClaim): Promise<void>
+  /** Says again that the one who claimed is alive; called every few seconds while a migration runs. */
+  beat?(): Promise<void>
+  /** Writes a key for the moment, by which it is found out whether the source is the same server. */
+  plant?(): Promise<PlantedKey>
+  /** The migration is over: removes what `claim` left. */
+  release?(migration: string): Promise<void>
   /** The one database that the address of the target names; undefined = it names none, and each keeps its number. */
   readonly database?: number | undefined
   /**

@@ -23,6 +23,7 @@ import type { BothEnds } from './stream-stop.js'
 import { CollisionGuard } from './transform/collision-guard.js'
 import type { RecordTransform } from './transform/record-transform.js'
 import type { TargetKeys } from './transform/target-keys.js'
+import { WrittenSample } from './written-sample.js'
 
 /** Where a migration goes on. */
 export interface Resumed {
@@ -58,6 +59,8 @@ export interface EngineOptions {
   /** What a former process of this migration reached; null = it is the first. */
   readonly resumed: Resumed | null
   readonly gate: Gate
+  /** Asked before each batch. @throws when another process writes for this migration now */
+  admit(): void
   /** Ends the run when too many writes fail. */
   readonly errorRate: ErrorRate | null
   /** How long to rest before more of the snapshot is read, ms. */
@@ -76,16 +79,20 @@ export class Engine {
   private readonly options: EngineOptions
   private readonly lanes: LanePool
   private readonly live = new Set<string>()
+  private readonly sample = new WrittenSample()
   private readonly runs: readonly ShardRun[]
 
   constructor(options: EngineOptions) {
     this.options = options
-    this.lanes = new LanePool(options.target, Math.max(options.lanes, options.source.shards.length), (result, batch) =>
-      this.account(result, batch),
+    this.lanes = new LanePool(
+      options.target,
+      Math.max(options.lanes, options.source.shards.length),
+      (result, batch) => this.account(result, batch),
+      () => options.admit(),
     )
     const collisions = options.transform.injective ? null : collisionGuard(options)
     this.runs = options.source.shards.map(
-      (shard, lane) => new ShardRun(options, this.lanes, shard, lane, collisions, () => this.wentLive(shard)),
+      (shard, lane) => new ShardRun(options, this.lanes, shard, lane, collisions, this.sample, () => this.wentLive(shard)),
     )
   }
 
@@ -127,6 +134,8 @@ export class Engine {
         'more writes fail than --rollback-on-error-rate allows',
         'The report names some of them; the target is put back as it was.',
       )
+    if (batch.kind === 'snapshot' && batch.records.length > 0 && result.written === batch.records.length)
+      this.sample.note(batch.records)
     // A failed change is not lost: its key is read again.
     progress.add(
       batch.kind === 'changes' && result.failed.length > 0

@@ -5,9 +5,10 @@ const UNDER_WAY = 8
 /** One or two lanes need more, because all of a lane may be answered at once. */
 const UNDER_WAY_OF_FEW = 16
 
-/** The ordered connections to a target. Writing waits only when a lane has enough under way. */
+/** The ordered connections to a target. `admit` is asked before each batch and throws when nothing may be written any more. Writing waits only when a lane has enough under way. */
 export class LanePool {
   private readonly target: Target
+  private readonly admit: () => void
   private readonly onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void
   private readonly underWay: Set<Promise<void>>[]
   private failure: unknown
@@ -16,8 +17,10 @@ export class LanePool {
     target: Target,
     lanes: number,
     onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void,
+    admit: () => void = () => undefined,
   ) {
     this.target = target
+    this.admit = admit
     this.onResult = onResult
     this.underWay = Array.from({ length: lanes }, () => new Set())
   }
@@ -66,7 +69,10 @@ export class LanePool {
   }
 
   private async finish(task: () => Promise<void>): Promise<void> {
+    // Nothing may follow what failed.
+    if (this.failure !== undefined) return
     try {
+      this.admit()
       await task()
     } catch (error) {
       this.failure ??= error

@@ -31,6 +31,7 @@ import type { RollbackReport } from './rollback.js'
 import { rollBackFailed } from './rollback-failed.js'
 import { RunRecord } from './run-record.js'
 import { RunVerification } from './run-verification.js'
+import { sameServer } from './same-server.js'
 import { SourceGuard } from './source-guard.js'
 import { defaultStateDir } from './state-store.js'
 import type { MigrationStatus, Phase, RunState } from './status.js'
@@ -48,6 +49,10 @@ export interface MigrationOptions {
 
 const CONTROL_MS = 200
 const TICK_MS = 1000
+/** How long the source may take to tell the lag before it counts as unknown. */
+const LAG_MS = 2000
+/** Seconds between two signs of life at the target. */
+const BEAT_TICKS = 10
 
 interface Events {
   progress: [MigrationStatus]
@@ -99,6 +104,8 @@ export class Migration extends EventEmitter<Events> {
   private record: RunRecord | null = null
   private requests: RequestServer | null = null
   private readonly tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
+  private lagReading: Promise<void> | null = null
+  private ticks = 0
   private wantsStop = false
   private verification: VerifyReport | null = null
   private cutoverResult: CutoverResult | null = null
@@ -206,7 +213,7 @@ export class Migration extends EventEmitter<Events> {
         event: (type, text, actor) => this.record?.event(type, text, actor),
       })
       timers.push(
-        setInterval(() => void this.tick(), TICK_MS),
+        setInterval(() => this.tick(), TICK_MS),
         setInterval(() => this.requests?.listen(), CONTROL_MS),
       )
       this.guard = new SourceGuard(
@@ -217,6 +224,7 @@ export class Migration extends EventEmitter<Events> {
       )
       this.guard.start()
       await this.runAll(record, plan)
+      record.lease.check()
       this.finish(this.wantsStop && this.cutoverResult === null ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
       if (this.wantsStop && error instanceof MigrateError && error.code === 'FM_INTERRUPTED') {
@@ -374,7 +382,7 @@ export class Migration extends EventEmitter<Events> {
       this.startedAt = record.former.createdAt
       this.progress.restore(record.former.status)
     }
-    record.enroll(plan, this.startedAt, this.status())
+    await this.target!.claim?.(this.id, record.enroll(plan, this.startedAt, this.status()))
     if (record.journal !== null) this.recorder = new TargetRecorder(this.target!, record.journal, this.targetKeys)
     this.note('started', `${plan.source} -> ${plan.target}, ${this.config.mode}, ${plan.apply}`)
     this.notifier.send('started', `${plan.source} -> ${plan.target}, ${this.config.mode}`, this.status())
@@ -400,7 +408,9 @@ export class Migration extends EventEmitter<Events> {
     const sizes = contents?.databases ?? (await this.countSourceKeys())
     const choice = await chooseDatabases(config, ends.source, ends.target, sizes)
     this.takeDatabases(choice)
+    const same = await sameServer(ends.source, ends.target)
     const findings = [
+      ...(same === null ? [] : [same]),
       ...checks.flatMap((list) => list ?? []),
       ...choice.findings,
       ...(contents === null ? [] : contentFindings(contents, ends.target.dialect, config)),
@@ -453,8 +463,10 @@ export class Migration extends EventEmitter<Events> {
     if (config.mode !== 'incremental') {
       await this.runPass(record, plan, resumed)
       await this.cuttingOver
-      if (!this.wantsStop || this.cutoverResult !== null)
+      if (!this.wantsStop || this.cutoverResult !== null) {
         for (const shard of this.source!.shards) await this.target!.forget(this.id, shard.id)
+        await this.target!.release?.(this.id)
+      }
       return
     }
     for (;;) {
@@ -508,6 +520,7 @@ export class Migration extends EventEmitter<Events> {
       resumed,
       gate: this.gate,
       errorRate: this.errorRate,
+      admit: () => record.lease.check(),
       pace: () => this.guard?.pace() ?? 0,
       onSync: (mode) => {
         this.syncKind = mode
@@ -597,7 +610,7 @@ export class Migration extends EventEmitter<Events> {
   /** After a failure with --auto-rollback: the target becomes what it was. */
   private async rollBackAfter(error: MigrateError): Promise<void> {
     const { record } = this
-    if (!this.config.autoRollback || this.wantsStop || this.requests === null) return
+    if (!this.config.autoRollback || this.wantsStop || this.requests === null || this.record?.lease.isLost) return
     if (record === null || this.target === null) return
     this.note('rollback', `rolling back after ${error.code} ${error.message}`)
     this.enter('ROLLING_BACK')
@@ -634,17 +647,43 @@ export class Migration extends EventEmitter<Events> {
     this.emit('note', { type, text })
   }
 
-  private async readLag(): Promise<void> {
-    for (const shard of this.source!.shards)
-      this.progress.lag = (await shard.lag?.(this.applied.get(shard.id)).catch(() => undefined)) ?? this.progress.lag
+  /** Asks the source how far behind the target is; what it does not answer is not known, whatever was known before. */
+  private readLag(): Promise<void> {
+    this.lagReading ??= this.askLag().finally(() => {
+      this.lagReading = null
+    })
+    return this.lagReading
   }
 
-  private async tick(): Promise<void> {
-    await this.readLag()
+  private async askLag(): Promise<void> {
+    for (const shard of this.source!.shards)
+      this.progress.lag = (await shard.lag?.(this.applied.get(shard.id)).catch(() => undefined)) ?? {}
+  }
+
+  private tick(): void {
+    this.beat()
+    if (++this.ticks % BEAT_TICKS === 0) void this.target?.beat?.().catch(() => undefined)
+    void this.lookAtLag()
+  }
+
+  /** Tells other processes that this one is alive, whatever the servers do. */
+  private beat(): void {
+    try {
+      this.record?.lease.check()
+      this.record?.sample(this.phase, this.progress)
+      this.save()
+    } catch (error) {
+      this.logger.log('error', (error as Error).message)
+      this.reading.abort()
+      this.stopping.abort()
+    }
+  }
+
+  private async lookAtLag(): Promise<void> {
+    const answered = await Promise.race([this.readLag().then(() => true), sleep(LAG_MS, false, { ref: false })])
+    if (!answered) this.progress.lag = {}
     this.progress.sample(Date.now())
     this.alarm()
-    this.record?.sample(this.phase, this.progress)
-    this.save()
     this.emit('progress', this.status())
   }
 

@@ -38,6 +38,7 @@ export async function rollBackFailed(run: FailedRun): Promise<RollbackReport | n
       signal: new AbortController().signal,
     }).run()
     for (const shard of source?.shards ?? []) await target.forget(id, shard.id)
+    await target.release?.(id)
     onNote(
       'rolled-back',
       `${report.removed} keys removed, ${report.restored} restored, ${report.kept} left because others may have written them`,

@@ -116,7 +116,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     await target.takeOver?.(id)
     const completed = (stored.status.state as string) === 'COMPLETED'
     if (!dryRun) {
-      store.save(id, { ...stored.status, state: 'INTERRUPTED', phase: 'ROLLING_BACK', updatedAt: Date.now() })
+      store.save(id, stored.owner, { ...stored.status, state: 'INTERRUPTED', phase: 'ROLLING_BACK', updatedAt: Date.now() })
       store.addEvent(id, 'rollback', `rolling back${force ? ', also what others may have written' : ''}`)
     }
     try {
@@ -136,9 +136,10 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
       if (dryRun || report.interrupted) return report
       for (const shard of store.positions(id).keys()) await target.forget(id, shard)
       for (const shard of source?.shards ?? []) await target.forget(id, shard.id)
+      await target.release?.(id)
       store.forgetPositions(id)
       const status = { ...stored.status, state: 'ROLLED_BACK', phase: 'ROLLED_BACK', updatedAt: Date.now() } as const
-      store.save(id, status)
+      store.save(id, stored.owner, status)
       store.addEvent(id, 'phase', 'ROLLED_BACK')
       store.addEvent(
         id,

@@ -1,8 +1,10 @@
-import { type Logger, MigrateError, type Position } from '@ferrite-migrate/contracts'
+import { randomUUID } from 'node:crypto'
+import { type Logger, MigrateError, type Position, type RunClaim } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from './config.js'
 import type { Plan } from './plan.js'
 import type { Progress } from './progress.js'
 import { redactUrl } from './redact.js'
+import { RunLease } from './run-lease.js'
 import { type Pass, type RunFacts, StateStore, type StoredMigration } from './state-store.js'
 import type { MigrationStatus, Phase } from './status.js'
 import { hasSecret, storableConfig } from './stored-config.js'
@@ -25,6 +27,9 @@ export class RunRecord {
   private known: RunFacts = {}
   private undo: UndoJournal | null = null
   private samples = 0
+  /** No two processes are called the same, whatever their pid. */
+  private readonly owner = randomUUID()
+  readonly lease: RunLease
 
   /** @throws MigrateError FM_STATE_DIR, FM_ID_UNKNOWN, FM_RESUME_OVER, FM_RESUME_MISMATCH */
   constructor(id: string, config: ResolvedConfig, directory: string, logger: Logger) {
@@ -33,6 +38,7 @@ export class RunRecord {
     this.directory = directory
     this.logger = logger
     this.store = new StateStore(directory)
+    this.lease = new RunLease(id, this.owner, () => this.store.ownerOf(id))
     try {
       this.former = formerRun(config, config.resume ? this.store.get(id) : this.store.find(id))
     } catch (error) {
@@ -78,13 +84,14 @@ export class RunRecord {
   }
 
   /**
-   * Writes the row, and opens the undo journal where one is kept.
+   * Writes the row, and opens the undo journal where one is kept. Gives who writes from now on.
    * @throws MigrateError FM_ID_TAKEN, FM_STATE_DIR
    */
-  enroll(plan: Plan, createdAt: number, status: MigrationStatus): void {
+  enroll(plan: Plan, createdAt: number, status: MigrationStatus): RunClaim {
     const { id, config, store } = this
-    store.create({
+    const epoch = store.create({
       id,
+      owner: this.owner,
       createdAt,
       source: plan.source,
       target: plan.target,
@@ -101,12 +108,13 @@ export class RunRecord {
     }
     if (this.known.journal && config.undo) this.undo = new UndoJournal(this.directory, id, config.undoLimit)
     else if (this.known.journal) this.addFacts({ journal: false })
+    return { epoch, owner: this.owner }
   }
 
   /** @throws MigrateError FM_STATE_DIR */
   addFacts(facts: RunFacts): void {
     this.known = { ...this.known, ...facts }
-    this.insist(() => this.store.setFacts(this.id, this.known))
+    if (!this.insist(() => this.store.setFacts(this.id, this.owner, this.known))) this.lease.lose()
   }
 
   /** Where the former run was, by shard. */
@@ -115,6 +123,7 @@ export class RunRecord {
   }
 
   event(type: string, text: string, actor?: string): void {
+    if (this.lease.isLost) return
     this.attempt(() => this.store.addEvent(this.id, type, text, actor))
   }
 
@@ -125,6 +134,7 @@ export class RunRecord {
 
   /** One point of the curves; call it once a second. */
   sample(phase: Phase, progress: Progress): void {
+    if (this.lease.isLost) return
     const at = Date.now()
     const { keysDone: keys, changesApplied: changes, rate, lag } = progress
     const lags = { lagKeys: lag.keys ?? null, lagBytes: lag.bytes ?? null, lagMs: lag.ms ?? null }
@@ -134,9 +144,11 @@ export class RunRecord {
     })
   }
 
+  /** @throws MigrateError FM_RUN_TAKEN when another process has taken over */
   save(status: MigrationStatus, positions: ReadonlyMap<string, Position>): void {
+    if (this.lease.isLost) return
     this.attempt(() => {
-      this.store.save(this.id, status)
+      if (!this.store.save(this.id, this.owner, status)) this.lease.lose()
       for (const [shard, position] of positions) this.store.savePosition(this.id, shard, position)
     })
   }
@@ -146,6 +158,7 @@ export class RunRecord {
     try {
       write()
     } catch (error) {
+      if (this.lease.isLost) throw error
       this.logger.log('warn', `the state could not be saved: ${(error as Error).message}`)
     }
   }

@@ -30,6 +30,7 @@ import { type BothEnds, StreamStop } from './stream-stop.js'
 import type { CollisionGuard } from './transform/collision-guard.js'
 import type { RenamedCommands } from './transform/renamed-commands.js'
 import { VanishedKeys } from './vanished-keys.js'
+import type { WrittenSample } from './written-sample.js'
 
 const READ_AT_ONCE = 1000
 /** What the source no longer has may still be used by commands on their way. */
@@ -41,6 +42,7 @@ export class ShardRun {
   private readonly lanes: LanePool
   private readonly shard: Shard
   private readonly lane: number
+  private readonly sample: WrittenSample
   private readonly wentLive: () => void
   /** Under replay: keys whose commands are not replayed. Under state: keys to read. */
   private readonly dirty = new PendingKeys()
@@ -77,12 +79,14 @@ export class ShardRun {
     shard: Shard,
     lane: number,
     collisions: CollisionGuard | null,
+    sample: WrittenSample,
     wentLive: () => void,
   ) {
     this.options = options
     this.lanes = lanes
     this.shard = shard
     this.lane = lane
+    this.sample = sample
     this.wentLive = wentLive
     this.held = new HeldExpiries(options, () => this.values.source())
     this.postponed = new PostponedEnds(options)
@@ -227,6 +231,7 @@ export class ShardRun {
           this.sweeping = false
           return true
         }
+        await this.lookAtSample()
         if (event.position !== undefined) await this.checkpointOnly(event.position)
         if (this.held.cover(Date.now() - this.syncedAt)) this.guard.fresh()
         else this.guard.begin()
@@ -249,6 +254,16 @@ export class ShardRun {
           this.options.progress.leaveOut(event.what, null)
         return true
     }
+  }
+
+  /** Says when keys that were written are not at the target. @throws MigrateError FM_TARGET_KEEPS_NOTHING */
+  private async lookAtSample(): Promise<void> {
+    const { looked, missing } = await this.sample.check(this.options.target)
+    if (missing > 0)
+      this.options.onNote(
+        'missing',
+        `${missing} of ${looked} keys that were looked for after the copy are not at the target: something removes keys there`,
+      )
   }
 
   /** The address of the target names one database: what comes from a second one has no place there. */

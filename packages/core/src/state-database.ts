@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
 
-const VERSION = 2
+const VERSION = 3
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS migrations (
   id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, mode TEXT NOT NULL,
   pid INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL, status TEXT NOT NULL, plan TEXT NOT NULL,
-  config TEXT NOT NULL, facts TEXT NOT NULL
+  config TEXT NOT NULL, facts TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE IF NOT EXISTS positions (
   migration TEXT NOT NULL, shard TEXT NOT NULL, position TEXT NOT NULL, saved_at INTEGER NOT NULL, PRIMARY KEY (migration, shard)
@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS requests (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS schedules (
   migration TEXT PRIMARY KEY, at INTEGER NOT NULL, args TEXT NOT NULL, actor TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS loans (
+  id INTEGER PRIMARY KEY, migration TEXT NOT NULL, server TEXT NOT NULL, what TEXT NOT NULL, former TEXT NOT NULL,
+  at INTEGER NOT NULL, owner TEXT NOT NULL
 ) STRICT;
 `
 
@@ -73,6 +77,10 @@ export function openStateDatabase(directory: string): DatabaseSync {
     if (columns.length > 0 && !columns.includes('config'))
       db.exec(
         "ALTER TABLE migrations ADD COLUMN config TEXT NOT NULL DEFAULT '{}'; ALTER TABLE migrations ADD COLUMN facts TEXT NOT NULL DEFAULT '{}'; ALTER TABLE events ADD COLUMN actor TEXT NOT NULL DEFAULT ''",
+      )
+    if (columns.length > 0 && !columns.includes('epoch'))
+      db.exec(
+        "ALTER TABLE migrations ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0; ALTER TABLE migrations ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
       )
     db.exec(SCHEMA)
     db.exec(`PRAGMA user_version = ${VERSION}`)

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { currentActor } from './actor.js'
 import { openStateDatabase } from './state-database.js'
@@ -19,6 +19,22 @@ export interface StoredMigration {
   /** The configuration without any secret, as JSON. */
   readonly config: string
   readonly facts: RunFacts
+  /** How many processes have run it; each later one ends the earlier. */
+  readonly epoch: number
+  /** The process that runs it, or ran it last: no two are called the same. */
+  readonly owner: string
+}
+
+/** What an adapter changed at a server for the moment, and how it was before. */
+export interface Loan {
+  readonly id: number
+  readonly migration: string
+  /** Connection string without its password. */
+  readonly server: string
+  readonly what: string
+  readonly former: string
+  readonly at: number
+  readonly owner: string
 }
 
 /** What a run found out at its start and a later one must know. */
@@ -85,6 +101,7 @@ export class StateStore {
   private readonly db: DatabaseSync
 
   private readonly actor = currentActor()
+  private owners: StatementSync | null = null
 
   /** @throws MigrateError FM_STATE_DIR when the directory cannot be used */
   constructor(directory: string) {
@@ -92,13 +109,14 @@ export class StateStore {
   }
 
   /**
-   * Writes the row of a migration that starts, or of one that goes on.
+   * Writes the row of a migration that starts, or of one that goes on; gives its epoch.
    * @throws MigrateError FM_ID_TAKEN when another process runs it
    */
-  create(row: Omit<StoredMigration, 'heartbeatAt'> & { readonly plan: string }): void {
+  create(row: Omit<StoredMigration, 'heartbeatAt' | 'epoch'> & { readonly plan: string }): number {
     this.db.exec('BEGIN IMMEDIATE')
     try {
       const known = this.find(row.id)
+      const epoch = (known?.epoch ?? 0) + 1
       if (known !== undefined && !isOver(known))
         throw new MigrateError(
           'FM_ID_TAKEN',
@@ -106,7 +124,7 @@ export class StateStore {
           'Choose another --id, or stop that process first.',
         )
       this.db
-        .prepare('INSERT OR REPLACE INTO migrations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+        .prepare('INSERT OR REPLACE INTO migrations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
         .run(
           row.id,
           row.createdAt,
@@ -119,16 +137,56 @@ export class StateStore {
           row.plan,
           row.config,
           JSON.stringify(row.facts),
+          epoch,
+          row.owner,
         )
       this.db.exec('COMMIT')
+      return epoch
     } catch (error) {
       this.db.exec('ROLLBACK')
       throw error
     }
   }
 
-  setFacts(id: string, facts: RunFacts): void {
-    this.db.prepare('UPDATE migrations SET facts = ? WHERE id = ?').run(JSON.stringify(facts), id)
+  /** False when another process has taken the migration over; nothing was written then. */
+  setFacts(id: string, owner: string, facts: RunFacts): boolean {
+    const { changes } = this.db
+      .prepare('UPDATE migrations SET facts = ? WHERE id = ? AND owner = ?')
+      .run(JSON.stringify(facts), id, owner)
+    return Number(changes) > 0
+  }
+
+  /** The process that may write for a migration now; undefined = there is no such migration any more. */
+  ownerOf(id: string): string | undefined {
+    this.owners ??= this.db.prepare('SELECT owner FROM migrations WHERE id = ?')
+    const row = this.owners.get(id)
+    return row === undefined ? undefined : String(row.owner)
+  }
+
+  /** Writes down what is about to be changed at a server; gives the number of the entry. */
+  addLoan(loan: Omit<Loan, 'id' | 'at'>): number {
+    const { lastInsertRowid } = this.db
+      .prepare('INSERT INTO loans (migration, server, what, former, at, owner) VALUES (?, ?, ?, ?, ?, ?)')
+      .run(loan.migration, loan.server, loan.what, loan.former, Date.now(), loan.owner)
+    return Number(lastInsertRowid)
+  }
+
+  /** It is as before. */
+  removeLoan(id: number): void {
+    this.db.prepare('DELETE FROM loans WHERE id = ?').run(id)
+  }
+
+  /** What is still changed, oldest first: at one server, or for one migration. */
+  loans(where: { readonly server?: string; readonly migration?: string } = {}): Loan[] {
+    return this.db
+      .prepare('SELECT * FROM loans ORDER BY id')
+      .all()
+      .map(toLoan)
+      .filter(
+        ({ server, migration }) =>
+          (where.server === undefined || where.server === server) &&
+          (where.migration === undefined || where.migration === migration),
+      )
   }
 
   /** Forgets what a former migration of this name left, before a new one starts under it. */
@@ -137,10 +195,12 @@ export class StateStore {
       this.db.prepare(`DELETE FROM ${table} WHERE migration = ?`).run(id)
   }
 
-  save(id: string, status: MigrationStatus): void {
-    this.db
-      .prepare('UPDATE migrations SET status = ?, heartbeat_at = ? WHERE id = ?')
-      .run(JSON.stringify(status), Date.now(), id)
+  /** False when another process has taken the migration over; nothing was written then. */
+  save(id: string, owner: string, status: MigrationStatus): boolean {
+    const { changes } = this.db
+      .prepare('UPDATE migrations SET status = ?, heartbeat_at = ? WHERE id = ? AND owner = ?')
+      .run(JSON.stringify(status), Date.now(), id, owner)
+    return Number(changes) > 0
   }
 
   savePosition(id: string, shard: string, position: string): void {
@@ -256,6 +316,18 @@ function alive(pid: number): boolean {
   }
 }
 
+function toLoan(row: Record<string, unknown>): Loan {
+  return {
+    id: Number(row.id),
+    migration: String(row.migration),
+    server: String(row.server),
+    what: String(row.what),
+    former: String(row.former),
+    at: Number(row.at),
+    owner: String(row.owner),
+  }
+}
+
 function toMigration(row: Record<string, unknown>): StoredMigration {
   const status = JSON.parse(String(row.status)) as MigrationStatus
   const pid = Number(row.pid)
@@ -271,6 +343,8 @@ function toMigration(row: Record<string, unknown>): StoredMigration {
     heartbeatAt,
     config: String(row.config),
     facts: JSON.parse(String(row.facts)) as RunFacts,
+    epoch: Number(row.epoch),
+    owner: String(row.owner),
     status: died ? { ...status, state: 'INTERRUPTED', phase: 'INTERRUPTED' } : status,
   }
 }

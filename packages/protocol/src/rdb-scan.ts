@@ -6,6 +6,8 @@ export const MORE = -1
 
 /** Lengths above this are no lengths: 2^53 cannot be counted exactly, and no server holds 2^48 bytes in one key. */
 const MAX_LENGTH = 2 ** 48
+/** Bytes of one string: far above what any server takes (512 MiB, unless it was told otherwise). */
+const MAX_STRING = 2 ** 32
 
 /**
  * Raw level of an RDB: finds where things end without decoding them. One instance per stream; `fail` positions are
@@ -58,6 +60,14 @@ export class RdbScan {
     return next
   }
 
+  /** Like `length`, for the bytes of a string. */
+  private text(data: Buffer, at: number, end: number): number {
+    const next = this.length(data, at, end)
+    if (next !== MORE && this.value > MAX_STRING)
+      throw rdbCorrupt('a string', this.base + at, `${this.value} bytes are too many`)
+    return next
+  }
+
   /** Position after a string, or MORE. */
   string(data: Buffer, at: number, end: number): number {
     if (at >= end) return MORE
@@ -66,17 +76,17 @@ export class RdbScan {
     if (byte < 0x40) next = at + 1 + byte
     else if (byte < 0x80) next = at + 1 >= end ? end + 1 : at + 2 + (((byte & 63) << 8) | data[at + 1])
     else if (byte < 0xc0) {
-      next = this.size(data, at, end)
+      next = this.text(data, at, end)
       if (next === MORE) return MORE
       next += this.value
     } else if (byte === 0xc0) next = at + 2
     else if (byte === 0xc1) next = at + 3
     else if (byte === 0xc2) next = at + 5
     else if (byte === 0xc3) {
-      next = this.size(data, at + 1, end)
+      next = this.text(data, at + 1, end)
       if (next === MORE) return MORE
       const compressed = this.value
-      next = this.size(data, next, end)
+      next = this.text(data, next, end)
       if (next === MORE) return MORE
       next += compressed
     } else throw rdbCorrupt('a string', this.base + at, `unknown encoding ${byte}`)

@@ -84,6 +84,11 @@ export function silentError(label: string, ms: number): MigrateError {
   )
 }
 
+/** The error for a connection that is given up because everything ends. */
+export function stoppedError(label: string): MigrateError {
+  return new MigrateError('FM_INTERRUPTED', `stopped before ${label} answered`, 'Go on with --resume.')
+}
+
 /** What a refused SELECT means to a person. */
 export function selectError(endpoint: Endpoint, db: number, message: string): MigrateError {
   if (/^NOPERM/.test(message))

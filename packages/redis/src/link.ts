@@ -2,7 +2,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { damagedReply, type Reply, ReplyError, RespReader, RespWriter } from '@ferrite-migrate/protocol'
-import { connectError, handshakeError, selectError, silentError } from './connect-error.js'
+import { connectError, handshakeError, selectError, silentError, stoppedError } from './connect-error.js'
 import type { Endpoint } from './endpoint.js'
 import { SilenceWatch } from './silence-watch.js'
 
@@ -39,15 +39,19 @@ export class RedisLink {
   /** Set while another database is being selected: what comes meanwhile waits for it. */
   private selecting: Promise<unknown> | null = null
   private readonly silence: SilenceWatch
+  private silenceError: (ms: number) => MigrateError
 
   private constructor(endpoint: Endpoint, socket: Socket) {
     this.endpoint = endpoint
     this.socket = socket
+    this.silenceError = (ms) => silentError(endpoint.label, ms)
     this.silence = new SilenceWatch({
       limitMs: endpoint.silenceMs,
       expecting: () => this.waiting.length > 0,
+      // Whoever does not listen hears nothing.
+      deaf: () => socket.isPaused(),
       pendingBytes: () => socket.writableLength,
-      silent: (ms) => this.destroy(silentError(endpoint.label, ms)),
+      silent: (ms) => this.destroy(this.silenceError(ms)),
     })
     this.reader = new RespReader((reply) => this.receive(reply))
     this.closed = new Promise((resolve) => {
@@ -87,17 +91,27 @@ export class RedisLink {
    * Connects, authenticates and selects the endpoint's database.
    * @param readBuffer bytes of one buffer to read into again and again, so that reading makes no garbage: what a consumer
    * gets is then valid until it returns. Without effect under TLS.
+   * @param signal ends the attempt; an open connection is not touched
    * @throws MigrateError FM_CONNECT_*, FM_AUTH_*, FM_SERVER_LOADING, FM_DB_RANGE
    */
-  static async open(endpoint: Endpoint, trace: WireTrace | null = null, readBuffer?: number): Promise<RedisLink> {
+  static async open(
+    endpoint: Endpoint,
+    trace: WireTrace | null = null,
+    readBuffer?: number,
+    signal?: AbortSignal,
+  ): Promise<RedisLink> {
     let link: RedisLink | null = null
-    const socket = await connectSocket(endpoint, readBuffer, (chunk) => link?.arrived(chunk, true))
+    const socket = await connectSocket(endpoint, readBuffer, (chunk) => link?.arrived(chunk, true), signal)
     link = new RedisLink(endpoint, socket)
+    const end = (): void => link?.destroy(stoppedError(endpoint.label))
+    signal?.addEventListener('abort', end, { once: true })
     try {
       await link.handshake()
     } catch (error) {
       link.close()
       throw error
+    } finally {
+      signal?.removeEventListener('abort', end)
     }
     link.trace = trace
     return link
@@ -227,6 +241,13 @@ export class RedisLink {
     this.silence.limitMs = ms
   }
 
+  /** From now on the server owes a sign of life always, as a primary does to its replicas. */
+  expectSigns(withinMs: number, error: (ms: number) => MigrateError = (ms) => silentError(this.endpoint.label, ms)): void {
+    this.silence.expecting = () => true
+    this.silence.limitMs = withinMs
+    this.silenceError = error
+  }
+
   /** Leaves what arrives in the kernel for a while. */
   rest(ms: number): void {
     this.socket.pause()
@@ -265,8 +286,13 @@ function connectSocket(
   endpoint: Endpoint,
   readBuffer: number | undefined,
   arrived: (chunk: Buffer) => void,
+  signal: AbortSignal | undefined,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(stoppedError(endpoint.label))
+      return
+    }
     const where = endpoint.path === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.path }
     const onread =
       readBuffer === undefined
@@ -287,8 +313,13 @@ function connectSocket(
       () => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })),
       endpoint.connectTimeoutMs,
     )
+    const stop = (): void => {
+      socket.destroy(stoppedError(endpoint.label))
+    }
+    signal?.addEventListener('abort', stop, { once: true })
     const fail = (cause: unknown): void => {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', stop)
       reject(connectError(endpoint, cause))
     }
     const closed = (): void => fail(Object.assign(new Error('closed'), { code: 'ECONNRESET' }))
@@ -296,6 +327,7 @@ function connectSocket(
     socket.once('close', closed)
     socket.once(ready, () => {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', stop)
       socket.off('error', fail)
       socket.off('close', closed)
       socket.setNoDelay(true)

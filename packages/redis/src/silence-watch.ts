@@ -3,6 +3,8 @@ export interface Watched {
   readonly limitMs: number
   /** True while the other side owes an answer, or a sign of life. */
   expecting(): boolean
+  /** True while nobody listens on this side, so that silence says nothing. */
+  deaf(): boolean
   /** Bytes that wait to be sent: as long as they become fewer, the other side takes something. */
   pendingBytes(): number
   /** Called once, when nothing came for too long. */
@@ -52,7 +54,7 @@ export class SilenceWatch {
   private look(): void {
     const now = Date.now()
     const pending = this.watched.pendingBytes()
-    const owed = this.expecting()
+    const owed = !this.watched.deaf() && this.expecting()
     if (now - this.lookedAt > LATE_MS || now < this.lookedAt || !owed || !this.owed || pending < this.pending)
       this.progressAt = now
     this.lookedAt = now

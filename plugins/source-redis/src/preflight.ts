@@ -1,6 +1,6 @@
 import type { Finding } from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
-import { parseInfo, type RedisLink } from '@ferrite-migrate/redis'
+import { parseInfo, parseRunning, type RedisLink, RUNNING_KEY } from '@ferrite-migrate/redis'
 
 /** What the source is and allows, found by asking it. */
 export interface SourceFacts {
@@ -20,6 +20,8 @@ export interface SourceFacts {
   readonly functions: number
   readonly config: ReadonlyMap<string, string>
   readonly cluster: boolean
+  /** Migrations that write to this server now. */
+  readonly written: readonly string[]
 }
 
 function pairs(reply: Reply): Map<string, string> {
@@ -37,6 +39,8 @@ const SETTINGS = [
   'notify-keyspace-events',
   'rdbcompression',
   'repl-diskless-sync',
+  'repl-diskless-sync-delay',
+  'repl-ping-replica-period',
 ]
 
 const PINGS = 5
@@ -55,7 +59,8 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
     out.call('FUNCTION', 'STATS')
     out.call('ACL', 'WHOAMI')
     for (const name of SETTINGS) out.call('CONFIG', 'GET', name)
-    return 7 + SETTINGS.length
+    out.call('HGETALL', RUNNING_KEY)
+    return 8 + SETTINGS.length
   })
   const [infoReply, time, psync, replconf, modules, functions, user] = replies
   if (infoReply instanceof ReplyError) throw infoReply
@@ -83,7 +88,7 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
   let keys = 0
   for (const [name, value] of info) if (/^db\d+$/.test(name)) keys += Number(/keys=(\d+)/.exec(value)?.[1] ?? 0)
   const config = new Map<string, string>()
-  for (const reply of replies.slice(7)) for (const [name, value] of pairs(reply)) config.set(name, value)
+  for (const reply of replies.slice(7, 7 + SETTINGS.length)) for (const [name, value] of pairs(reply)) config.set(name, value)
   return {
     product: ferrite ? 'Ferrite' : valkey ? 'Valkey' : 'Redis',
     version,
@@ -101,6 +106,9 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
     functions: Array.isArray(functions) ? countFunctions(functions) : 0,
     config,
     cluster: info.get('cluster_enabled') === '1',
+    written: [...pairs(replies.at(-1) ?? null)]
+      .filter(([, text]) => (parseRunning(text)?.until ?? 0) > Date.now())
+      .map(([id]) => id),
   }
 }
 
@@ -134,11 +142,17 @@ function countFunctions(stats: Reply[]): number {
 }
 
 /** What an operator should know before the run. */
-export function sourceFindings(facts: SourceFacts, capture: string): Finding[] {
+export function sourceFindings(facts: SourceFacts, capture: string, chained: boolean): Finding[] {
   const findings: Finding[] = []
   const info = (code: string, text: string): number => findings.push({ level: 'info', code, text })
   const warn = (code: string, text: string): number => findings.push({ level: 'warn', code, text })
   info('source', `the source is ${facts.product} ${facts.version}, ${facts.role}, ${facts.keys} keys`)
+  if (facts.written.length > 0)
+    findings.push({
+      level: chained ? 'warn' : 'fail',
+      code: 'FM_SOURCE_IS_TARGET',
+      text: `the source is the target of the migration ${facts.written.join(', ')}, which is running: what goes forth and back goes round without end${chained ? '' : '; for a chain to a third server give --source-option chained=true'}`,
+    })
   if (facts.role === 'slave')
     info('source-replica', 'the source is a replica: its primary is not burdened, and its lag adds to ours')
   if (facts.cluster) warn('source-cluster', 'the source is a cluster node: only the keys of this node are moved')

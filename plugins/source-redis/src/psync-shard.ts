@@ -5,6 +5,7 @@ import {
   type Logger,
   MigrateError,
   PackedChange,
+  PackedRecord,
   type Position,
   type ReadAt,
   type ReadRequest,
@@ -23,7 +24,7 @@ import {
   type Reply,
   ReplyError,
 } from '@ferrite-migrate/protocol'
-import { RedisLink, readInfo } from '@ferrite-migrate/redis'
+import { isOwnKey, isOwnRange, RedisLink, readInfo, writesOwnKey } from '@ferrite-migrate/redis'
 import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
 
 export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace' | 'durable'> {
@@ -34,12 +35,32 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pac
   readonly keys: number
   /** Clock of the source minus the clock here, ms. */
   readonly clockSkewMs: number
+  /** Bytes of one transaction, which is kept in memory until its end. */
+  readonly transactionLimit: number
 }
 
 const BATCH_BYTES = 512 << 10
 const IDLE_MS = 200
 const REST_MS = 4
 const REST_BELOW = 16 << 10
+/** Memory that a command takes besides its bytes. */
+const RECORD_BYTES = 128
+
+/** What another migration keeps at this server: no data. */
+function isOwn(record: SnapshotRecord): boolean {
+  return record instanceof PackedRecord ? isOwnRange(record.keyData, record.keyStart, record.keyEnd) : isOwnKey(record.key)
+}
+
+/** The database that the source names. @throws MigrateError FM_STREAM_CORRUPT when it is no number: nothing may be guessed */
+function databaseOf(argument: Buffer | undefined, where: string): number {
+  const text = argument?.toString('latin1', 0, 40) ?? ''
+  if (/^\d{1,5}$/.test(text)) return Number(text)
+  throw new MigrateError(
+    'FM_STREAM_CORRUPT',
+    `the source names a database ${JSON.stringify(text)} in ${where}`,
+    'Report this with the version of the source; nothing was written for it.',
+  )
+}
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {
   const match = /^([0-9a-zA-Z]{1,64}):(\d{1,16}):(\d{1,5})$/.exec(position)
@@ -63,6 +84,8 @@ export class PsyncShard implements Shard {
   /** The last acknowledged position. */
   private durable: Position | null = null
   private bytesPerCommand = 40
+  /** Aborted when nothing is asked any more. */
+  private readonly stopping = new AbortController()
   /** Offsets at which an event must end, since values were read there. */
   private readonly marks = new Set<number>()
 
@@ -102,7 +125,7 @@ export class PsyncShard implements Shard {
 
   private controlLink(): Promise<RedisLink> {
     if (this.control === null) {
-      const link = RedisLink.open({ ...this.options.endpoint, db: 0 }, this.options.trace)
+      const link = RedisLink.open({ ...this.options.endpoint, db: 0 }, this.options.trace, undefined, this.stopping.signal)
       this.control = link
       const forget = (): void => {
         if (this.control === link) this.control = null
@@ -115,6 +138,7 @@ export class PsyncShard implements Shard {
   /** Closes what stays open between reads. */
   async close(): Promise<void> {
     this.receiver?.stop()
+    this.stopping.abort()
     await this.control?.then(
       (link) => link.close(),
       () => undefined,
@@ -209,8 +233,10 @@ export class PsyncShard implements Shard {
     window: ByteWindow,
     receiver: ReplicationReceiver,
   ): AsyncGenerator<SourceEvent> {
-    const reader = new RdbReader(window, { batchRecords: this.options.batchSize, sliceLimit: this.options.sliceLimit })
+    const { batchSize, sliceLimit } = this.options
+    const reader = new RdbReader(window, { batchRecords: batchSize, sliceLimit, checksum: true })
     let announced = false
+    let bytes = 0
     this.db = 0
     this.marks.clear()
     for await (const event of reader.read()) {
@@ -224,17 +250,31 @@ export class PsyncShard implements Shard {
           rdbVersion: event.version,
         }
       } else if (event.kind === 'records') {
-        const { records, byteLength, block } = event
+        const { byteLength, block } = event
+        const records = event.records.some(isOwn) ? event.records.filter((record) => !isOwn(record)) : event.records
         yield { kind: 'snapshot', records, byteLength, release: () => block.release() }
       } else if (event.kind === 'function') yield { kind: 'aside', what: 'function', payload: event.source }
       else if (event.kind === 'module-aux') yield { kind: 'aside', what: 'module-aux', payload: event.payload }
-      else if (event.kind === 'aux' && event.name === 'repl-stream-db') this.db = Number(event.value.toString('latin1'))
+      else if (event.kind === 'aux' && event.name === 'repl-stream-db') this.db = databaseOf(event.value, 'its snapshot')
+      else if (event.kind === 'end') bytes = event.byteLength
     }
     if (!announced) throw new MigrateError('FM_RDB_TRUNCATED', 'the source sent no snapshot', 'Start again.')
-    if (epoch.markBytes > 0) {
-      if (!(await window.need(epoch.markBytes)))
+    if (epoch.rdbBytes !== undefined && epoch.rdbBytes !== bytes)
+      throw new MigrateError(
+        'FM_RDB_CORRUPT',
+        `the source announced a snapshot of ${epoch.rdbBytes} bytes, and it has ${bytes}`,
+        'Start again; if it comes back, something between here and the source changes what it sends.',
+      )
+    if (epoch.mark !== null) {
+      if (!(await window.need(epoch.mark.length)))
         throw new MigrateError('FM_RDB_TRUNCATED', 'the mark behind the snapshot is missing', 'Start again.')
-      window.pos += epoch.markBytes
+      if (epoch.mark.compare(window.data, window.pos, window.pos + epoch.mark.length) !== 0)
+        throw new MigrateError(
+          'FM_RDB_CORRUPT',
+          'the mark behind the snapshot is not the one that was announced',
+          'Start again; if it comes back, something between here and the source changes what it sends.',
+        )
+      window.pos += epoch.mark.length
     }
     yield { kind: 'snapshot-end', position: `${receiver.replid}:${epoch.offset}:${this.db}` }
   }
@@ -287,16 +327,22 @@ export class PsyncShard implements Shard {
         const { kind } = spec
         if (!inTransaction && records.length > 0 && (kind === 'flush' || kind === 'swapdb')) break
         window.pos = next
-        if (kind === 'select') this.db = Number(splitCommand(data, scan.start, next)[1].toString('latin1'))
+        if (kind === 'select') this.db = databaseOf(splitCommand(data, scan.start, next)[1], 'its stream')
         else if (kind === 'multi') inTransaction = true
         else if (kind === 'exec') inTransaction = false
-        else if (kind !== 'link') {
+        else if (kind !== 'link' && !writesOwnKey(data, scan.nameEnd)) {
           if (!held) {
             blocks.push(window.retain())
             held = true
           }
           records.push(new PackedChange(this.db, spec.name, data, scan.start, next, receivedAt))
         }
+        if (inTransaction && window.offset() - from + records.length * RECORD_BYTES > this.options.transactionLimit)
+          throw new MigrateError(
+            'FM_STREAM_TRANSACTION',
+            `the source sent a transaction of more than ${this.options.transactionLimit} bytes`,
+            'A transaction is kept in memory until its end: allow more with --source-option transaction-limit.',
+          )
         if (!inTransaction && this.marks.size > 0 && this.marks.delete(epoch.offset + window.offset() - start)) break
       }
       if (!inTransaction && window.offset() > from) {

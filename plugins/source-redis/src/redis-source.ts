@@ -28,6 +28,12 @@ import { ScanShard } from './scan-shard.js'
 import { SnapshotCompression } from './snapshot-compression.js'
 import { surveySource } from './survey.js'
 
+/** How often an idle primary sends a sign of life to its replicas, ms; 10 s where it does not say. */
+function pingPeriod({ config }: SourceFacts): number {
+  const seconds = Number(config.get('repl-ping-replica-period') ?? config.get('repl-ping-slave-period'))
+  return (seconds > 0 ? seconds : 10) * 1000
+}
+
 /** How changes are learned; `polling` compares everything again and again. */
 export type Capture = 'psync' | 'notifications' | 'polling'
 
@@ -39,6 +45,7 @@ export class RedisSource implements Source {
   readonly relativeExpiry: boolean
   readonly database: number | undefined
   private readonly facts: SourceFacts
+  private readonly chained: boolean
   private readonly capture: Capture
   private readonly endpoint: Endpoint
   private readonly trace: WireTrace | null
@@ -54,6 +61,7 @@ export class RedisSource implements Source {
     const batchSize = Number(options['batch-size'])
     const retryMs = Number(options['sync-timeout'])
     this.facts = facts
+    this.chained = options.chained === true
     this.capture = capture
     this.endpoint = endpoint
     this.database = endpoint.namesDb ? endpoint.db : undefined
@@ -89,6 +97,8 @@ export class RedisSource implements Source {
             trace,
             keys: facts.keys,
             clockSkewMs: facts.clockSkewMs,
+            transactionLimit: Number(options['transaction-limit']),
+            pingMs: pingPeriod(facts),
             compression: uncompressed ? new SnapshotCompression(endpoint, trace, logger) : null,
             spool: {
               directory: tempDir,
@@ -139,7 +149,7 @@ export class RedisSource implements Source {
   }
 
   async preflight(): Promise<readonly Finding[]> {
-    return sourceFindings(this.facts, this.capture)
+    return sourceFindings(this.facts, this.capture, this.chained)
   }
 
   reader(): KeyReader {

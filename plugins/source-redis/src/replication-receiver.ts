@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
-import { RespWriter } from '@ferrite-migrate/protocol'
+import { damagedReply, RespWriter } from '@ferrite-migrate/protocol'
 import { type Endpoint, handshakeError, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
 import type { SnapshotCompression } from './snapshot-compression.js'
 import { Spool, type SpoolOptions } from './spool.js'
@@ -17,6 +17,8 @@ export interface ReceiverOptions {
   readonly compression: SnapshotCompression | null
   /** Up to where all is durable; asked before each acknowledgement. */
   durable(): { readonly replid: string; readonly offset: number } | null
+  /** How often the source sends a sign of life when nothing is written to it (repl-ping-replica-period), ms. */
+  readonly pingMs: number
   /** How long to rest now before more of a snapshot is read, ms. */
   pace(): number
 }
@@ -29,13 +31,20 @@ export interface Epoch {
   readonly offset: number
   /** Bytes of the RDB, where announced. */
   readonly rdbBytes?: number
-  /** Length of the mark behind a diskless RDB, 0 = none. */
-  readonly markBytes: number
+  /** The mark behind a diskless RDB; null = none. */
+  readonly mark: Buffer | null
 }
 
 const ACK_MS = 1000
 const HURRY_MS = 25
 const HURRY_TIMES = 40
+/** Waits between full resyncs of which none came to its end: each is a fork at the source. */
+const RESYNC_WAIT_MS = 1000
+const RESYNC_MOST_MS = 60_000
+/** Pings that a primary may leave out before it counts as gone. */
+const MISSED_PINGS = 3
+/** Bytes of a line before it counts as damage. */
+const MOST_LINE = 64 << 10
 /** A primary that prepares an RDB sends a newline every second; silence for longer means that nothing will come. */
 const SILENCE_MS = 15_000
 /** A server that accepts PSYNC and sends not even a newline for so long never will. */
@@ -77,6 +86,8 @@ export class ReplicationReceiver {
   private stage: Stage = 'stream'
   private received = 0
   private acknowledged = 0
+  /** Full resyncs in a row that were begun and did not come to an end. */
+  private cutShort = 0
   private rdbLeft = 0
   private mark: Buffer | null = null
   private tail: Buffer = Buffer.alloc(0)
@@ -84,7 +95,6 @@ export class ReplicationReceiver {
   private ready = false
   /** Nothing came since the source accepted a full resync. */
   private mute = false
-  private lastByteAt = 0
   private running: Promise<void> | null = null
 
   constructor(options: ReceiverOptions) {
@@ -157,11 +167,19 @@ export class ReplicationReceiver {
       try {
         await this.connect()
         connected()
-        first = false
-        wait = 100
         const reason = await this.receive()
         if (this.stopped) break
-        lostAt = Date.now()
+        if (this.stage === 'stream') {
+          this.cutShort = 0
+          wait = 100
+          lostAt = Date.now()
+        } else {
+          // Nothing was gained: the time since the last good moment goes on, and each try waits longer.
+          if (this.cutShort++ === 0) lostAt = Date.now()
+          wait = Math.min(RESYNC_WAIT_MS * 2 ** (this.cutShort - 1), RESYNC_MOST_MS)
+          if (Date.now() - lostAt + wait > this.options.retryMs) throw this.neverWhole(reason)
+        }
+        first = false
         this.options.logger.log('warn', `the link to the source was lost: ${reason?.message ?? 'closed'}`, {
           offset: this.received,
         })
@@ -182,15 +200,24 @@ export class ReplicationReceiver {
         this.options.logger.log('warn', `${error.message}; trying again`)
       }
       await sleep(wait, undefined, { signal: this.options.signal }).catch(() => undefined)
-      wait = Math.min(wait * 2, 3000)
+      if (this.cutShort === 0) wait = Math.min(wait * 2, 3000)
     }
     connected()
     this.notify()
   }
 
+  private neverWhole(reason: MigrateError | null): MigrateError {
+    return new MigrateError(
+      'FM_SNAPSHOT_CUT',
+      `${this.options.endpoint.label} broke its snapshot off ${this.cutShort} times${reason === null ? '' : `: ${reason.message}`}`,
+      'Look into its log (client-output-buffer-limit, disk, memory), or give more time with --sync-timeout.',
+      reason === null ? {} : { cause: reason },
+    )
+  }
+
   private async connect(): Promise<void> {
-    const { endpoint } = this.options
-    const link = await RedisLink.open({ ...endpoint, db: 0 }, this.options.trace, READ_BYTES)
+    const { endpoint, signal } = this.options
+    const link = await RedisLink.open({ ...endpoint, db: 0 }, this.options.trace, READ_BYTES, signal)
     this.link = link
     if (this.stopped) return link.close()
     const replies = await link.pipeline((out) => {
@@ -239,7 +266,10 @@ export class ReplicationReceiver {
         let start = 0
         while (start < line.length && line[start] === 10) start++
         const end = line.indexOf(10, start)
-        if (end < 0) return
+        if (end < 0) {
+          if (line.length > MOST_LINE) link.destroy(damagedReply('a line without end'))
+          return
+        }
         clearTimeout(timer)
         try {
           this.answer(line.toString('latin1', start, end).trimEnd())
@@ -260,7 +290,6 @@ export class ReplicationReceiver {
 
   private answer(line: string): void {
     const { label } = this.options.endpoint
-    this.lastByteAt = Date.now()
     const full = /^\+FULLRESYNC ([0-9a-z]{1,64}) (\d{1,18})$/i.exec(line)
     if (full) {
       this.replid = full[1]
@@ -278,7 +307,7 @@ export class ReplicationReceiver {
       this.stage = 'stream'
       if (this.spool === null) {
         this.spool = new Spool(this.options.spool)
-        this.epochs.push({ kind: 'partial', spool: this.spool, offset: this.received, markBytes: 0 })
+        this.epochs.push({ kind: 'partial', spool: this.spool, offset: this.received, mark: null })
         this.notify()
       }
       return
@@ -295,21 +324,9 @@ export class ReplicationReceiver {
   /** Receives until the link is gone. */
   private async receive(): Promise<MigrateError | null> {
     const link = this.link!
+    this.expectSigns()
     const timer = setInterval(() => {
       if (this.stage !== 'preamble') this.sendAck()
-      const patience = this.stage === 'preamble' && this.mute ? MUTE_MS : SILENCE_MS
-      if (Date.now() - this.lastByteAt > patience && this.stage !== 'stream') {
-        link.destroy(
-          this.stage === 'preamble'
-            ? new PsyncRefused(this.options.endpoint.label, 'it accepted and then sent nothing')
-            : new MigrateError(
-                'FM_CONNECT_TIMEOUT',
-                `${this.options.endpoint.label} stopped sending its snapshot`,
-                'Look into the log of the source.',
-                { retryable: true },
-              ),
-        )
-      }
     }, ACK_MS)
     const reason = await link.closed
     clearInterval(timer)
@@ -322,6 +339,28 @@ export class ReplicationReceiver {
     return reason
   }
 
+  /** What the source owes now: newlines while it prepares a snapshot, the snapshot, and a ping when nothing is written. */
+  private expectSigns(): void {
+    const { endpoint, pingMs } = this.options
+    if (this.stage === 'stream') this.link!.expectSigns(Math.max(SILENCE_MS, MISSED_PINGS * pingMs))
+    else if (this.stage === 'preamble' && this.mute)
+      this.link!.expectSigns(
+        MUTE_MS,
+        () => new PsyncRefused(endpoint.label, 'it accepted and then sent nothing'),
+      )
+    else
+      this.link!.expectSigns(
+        SILENCE_MS,
+        () =>
+          new MigrateError(
+            'FM_CONNECT_SILENT',
+            `${endpoint.label} stopped sending its snapshot`,
+            'Look into the log of the source.',
+            { retryable: true },
+          ),
+      )
+  }
+
   private sendAck(): void {
     const durable = this.options.durable()
     // Offsets of another history say nothing here.
@@ -332,7 +371,6 @@ export class ReplicationReceiver {
   }
 
   private take(chunk: Buffer): void {
-    this.lastByteAt = Date.now()
     if (this.stage === 'stream') {
       this.received += chunk.length
       this.spool!.push(chunk)
@@ -345,13 +383,17 @@ export class ReplicationReceiver {
   }
 
   private takePreamble(chunk: Buffer): void {
-    this.mute = false
+    if (this.mute) {
+      this.mute = false
+      this.expectSigns()
+    }
     let data = this.preamble.length === 0 ? chunk : Buffer.concat([this.preamble, chunk])
     let start = 0
     while (start < data.length && (data[start] === 10 || data[start] === 13)) start++
     data = data.subarray(start)
     const end = data.indexOf(10)
     if (end < 0) {
+      if (data.length > MOST_LINE) throw damagedReply('a line without end')
       this.preamble = Buffer.from(data)
       return
     }
@@ -382,7 +424,7 @@ export class ReplicationReceiver {
       spool: this.spool,
       offset: this.received,
       ...(sized ? { rdbBytes: this.rdbLeft } : {}),
-      markBytes: marked ? MARK_BYTES : 0,
+      mark: this.mark,
     })
     this.notify()
     const rest = data.subarray(end + 1)
@@ -411,6 +453,7 @@ export class ReplicationReceiver {
   private startStream(): void {
     this.stage = 'stream'
     this.ready = true
+    this.expectSigns()
     this.hurryStream(this.received, 0)
   }
 

@@ -103,6 +103,7 @@ export class Spool implements ByteFeed {
       else
         this.writing ??= this.flush().finally(() => {
           this.writing = null
+          if (this.failure !== null) this.notify()
         })
     }
     this.notify()
@@ -190,10 +191,9 @@ export class Spool implements ByteFeed {
         await segment.file.close()
         continue
       }
-      if (this.waiting === 0) {
-        if (this.failure !== null) throw this.failure
-        if (this.ended) return null
-      }
+      // What was not written when the disk filled up never comes: only what is being written is waited for.
+      if (this.failure !== null && this.writing === null) throw this.failure
+      if (this.waiting === 0 && this.ended) return null
       if (!(await this.woken())) return EMPTY
     }
   }

@@ -8,6 +8,8 @@ import {
   type Finding,
   type KeyReader,
   MigrateError,
+  type PlantedKey,
+  type RunClaim,
   type SnapshotBatch,
   type Target,
   type WriteResult,
@@ -19,8 +21,11 @@ import {
   type Endpoint,
   handshakeError,
   parseEndpoint,
+  parseRunning,
   RedisKeyReader,
   RedisLink,
+  RUNNING_KEY,
+  runningEntry,
   temporaryPrefix,
   type WireTrace,
   wireTrace,
@@ -35,6 +40,9 @@ import { proveDatabase } from './prove-database.js'
 import { RequestLimits } from './request-limits.js'
 import { endConnections, removeTemporary } from './take-over.js'
 import { refusalError } from './target-error.js'
+
+/** A migration that has not written its sign of life for so long does not run, ms. */
+const RUNNING_MS = 60_000
 
 /** Ferrite, or any server that speaks Redis, as a target. */
 export class FerriteTarget implements Target {
@@ -51,6 +59,7 @@ export class FerriteTarget implements Target {
   /** Databases that were found to be there and apart from each other. */
   private readonly proven = new Map<number, Promise<void>>()
   private readonly limits: RequestLimits
+  private claimed: ({ readonly migration: string } & RunClaim) | null = null
   private control: Promise<RedisLink> | null = null
 
   private constructor(
@@ -130,6 +139,7 @@ export class FerriteTarget implements Target {
         clockSkewMs: this.clockSkewMs,
         trace: this.trace,
         limits: this.limits,
+        admit: (link) => this.admit(link),
         prove: (db) => this.prove(db),
         control: () => this.controlLink(),
       })
@@ -170,6 +180,49 @@ export class FerriteTarget implements Target {
     for (const lane of this.lanes.values()) lane.close()
     this.lanes.clear()
     this.runId = await serverIdentity(await this.controlLink())
+  }
+
+  async claim(migration: string, claim: RunClaim): Promise<void> {
+    this.claimed = { migration, ...claim }
+    await this.beat()
+  }
+
+  async beat(): Promise<void> {
+    if (this.claimed === null) return
+    const { migration, epoch, owner } = this.claimed
+    await this.inFirstDb('HSET', RUNNING_KEY, migration, runningEntry({ epoch, owner, until: Date.now() + RUNNING_MS }))
+  }
+
+  async release(migration: string): Promise<void> {
+    this.claimed = null
+    await this.inFirstDb('HDEL', RUNNING_KEY, migration)
+  }
+
+  /** Whoever opens a connection may have stood still for long: is it still its turn? */
+  private async admit(link: RedisLink): Promise<void> {
+    if (this.claimed === null) return
+    const { migration, epoch, owner } = this.claimed
+    const found = await link.call('HGET', RUNNING_KEY, migration)
+    // A target that was emptied knows no owner; the state of the migration has been asked by then.
+    const since = Buffer.isBuffer(found) ? parseRunning(found.toString('latin1')) : null
+    if (since !== null && since.owner !== owner && since.epoch >= epoch)
+      throw new MigrateError(
+        'FM_RUN_TAKEN',
+        `another process has taken the migration ${migration} over`,
+        'Nothing more is written here; status shows the process that goes on.',
+      )
+  }
+
+  async plant(): Promise<PlantedKey> {
+    const key = Buffer.from(`${temporaryPrefix(this.context.migration)}loop:${randomBytes(8).toString('hex')}`)
+    await this.inFirstDb('SET', key, '1', 'PX', '60000')
+    return {
+      db: 0,
+      key,
+      remove: async () => {
+        await this.inFirstDb('DEL', key)
+      },
+    }
   }
 
   async takeOver(migration: string): Promise<void> {

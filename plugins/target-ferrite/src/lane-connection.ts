@@ -19,6 +19,8 @@ export interface ConnectionOptions {
   /** Who the server was when the run started; another one has not what was written before. */
   runId(): string
   readonly trace: WireTrace | null
+  /** Asked on each new connection before anything is written. @throws MigrateError FM_RUN_TAKEN */
+  admit(link: RedisLink): Promise<void>
   /** Resolves when the target is known to have this database. @throws MigrateError FM_DB_RANGE, FM_AUTH_RIGHTS */
   prove(db: number): Promise<void>
 }
@@ -108,6 +110,12 @@ export class LaneConnection {
         'The migration goes on from the checkpoint at the target, or copies again.',
         { retryable: true },
       )
+    }
+    try {
+      await this.options.admit(link)
+    } catch (error) {
+      link.close()
+      throw error
     }
     const counter = new ReplyCounter(
       (_index, inner, text) => this.flights[0]?.errors.push({ index: this.flights[0].index, inner, text }),

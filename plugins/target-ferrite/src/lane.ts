@@ -104,6 +104,8 @@ export class Lane {
   private readonly out: RespWriter
   /** Batches wait for their turn here, so that a retry of one never overtakes another. */
   private turn: Promise<void> = Promise.resolve()
+  /** Why nothing is written any more; a new lane takes over. */
+  private failure: Error | null = null
 
   constructor(options: LaneOptions) {
     this.options = options
@@ -118,7 +120,12 @@ export class Lane {
     try {
       // The next batch may be sent as soon as this one is on its way; only trouble makes it wait.
       await former
+      // What waited behind a batch that failed must not be written: its checkpoint would cover what is missing.
+      if (this.failure !== null) throw this.failure
       return await (batch.kind === 'snapshot' ? this.snapshot(batch, own.resolve) : this.changes(batch, checkpoint))
+    } catch (error) {
+      this.failure ??= error as Error
+      throw error
     } finally {
       own.resolve()
     }

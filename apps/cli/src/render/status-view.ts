@@ -12,6 +12,10 @@ function of(done: number, total: number | null, format: (value: number) => strin
   return total === null ? format(done) : `${format(done)} / ${format(Math.max(total, done))}`
 }
 
+/** What is under way all the time while somebody writes is no lag that a person waits for. */
+const IN_SYNC_KEYS = 100
+const IN_SYNC_MS = 1000
+
 /** Lag with its units: keys first, then bytes and time where they are known. */
 export function lagText(status: MigrationStatus): string {
   if (status.lagKeys === null && status.lagBytes === null) return 'unknown'
@@ -26,8 +30,13 @@ export function lagText(status: MigrationStatus): string {
 export function etaText(status: MigrationStatus): string {
   if (status.state !== 'RUNNING') return '-'
   if (status.diverging) return 'not converging: the source writes faster than the target takes'
-  if (status.phase === 'LIVE_SYNC')
-    return status.lagBytes ? (status.etaMs === null ? 'unknown' : formatDuration(status.etaMs)) : 'in sync'
+  if (status.phase === 'LIVE_SYNC') {
+    // Nothing behind is only known where somebody looked.
+    if (status.lagKeys === null && status.lagBytes === null) return 'not observed'
+    if (!status.lagBytes && !status.lagKeys) return 'in sync'
+    if (status.lagMs === null ? (status.lagKeys ?? 0) <= IN_SYNC_KEYS : status.lagMs < IN_SYNC_MS) return 'in sync'
+    return status.etaMs === null ? 'unknown' : formatDuration(status.etaMs)
+  }
   if (status.phase === 'INITIAL_SYNC' && status.keysDone === 0) return 'waiting for the snapshot of the source'
   return status.etaMs === null ? 'unknown' : formatDuration(status.etaMs)
 }

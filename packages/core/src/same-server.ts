@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Finding, Source, Target } from '@ferrite-migrate/contracts'
+
+/** A source may be a replica of the target: what is written there arrives a moment later. */
+const LOOKS = 3
+const LOOK_MS = 100
+
+/**
+ * Finds out whether source and target are one server, whatever they are called: a key is written to the target and looked
+ * for at the source. A migration of a server into itself would feed on its own writes.
+ */
+export async function sameServer(source: Source, target: Target): Promise<Finding | null> {
+  const reader = source.reader?.()
+  if (reader === undefined || target.plant === undefined) {
+    await reader?.close()
+    return null
+  }
+  try {
+    const planted = await target.plant()
+    try {
+      for (let look = 0; look < LOOKS; look++) {
+        const [there] = await reader.exist(planted.db, [planted.key]).catch(() => [false])
+        if (there)
+          return {
+            level: 'fail',
+            code: 'FM_SAME_SERVER',
+            text: 'source and target are the same server, or one follows the other: a migration would feed on its own writes',
+          }
+        if (source.description.role !== 'slave') return null
+        await sleep(LOOK_MS)
+      }
+      return null
+    } finally {
+      await planted.remove()
+    }
+  } finally {
+    await reader.close()
+  }
+}

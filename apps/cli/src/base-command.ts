@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs'
-import { type Logger, type LogLevel, MigrateError } from '@ferrite-migrate/contracts'
+import { type Logger, type LogLevel, MigrateError, printable, withoutSecrets } from '@ferrite-migrate/contracts'
 import {
   createLogger,
   defaultStateDir,
@@ -8,6 +8,7 @@ import {
   logLevelFrom,
   Registry,
 } from '@ferrite-migrate/core'
+import { openPrivate } from '@ferrite-migrate/files'
 import { Command, Flags } from '@oclif/core'
 
 /** 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 refused by preflight, 130 interrupted. */
@@ -34,6 +35,13 @@ export function exitCodeOf(error: unknown): number {
   return /Flag|Arg|Parse|Invalid|Nonexistent|CLIError/i.test(name) ? ExitCode.usage : (oclif?.exit ?? ExitCode.failed)
 }
 
+/** A log for the owner only. A disk that is full ends the log, not the work. */
+function logFile(path: string): NodeJS.WritableStream & { write(text: string): boolean } {
+  const stream = createWriteStream(path, { fd: openPrivate(path, 'a') })
+  stream.once('error', (error) => process.stderr.write(`the log cannot be written any more: ${error.message}\n`))
+  return stream
+}
+
 /** What all commands share: --json, the state directory, the log, and how errors are shown. */
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true
@@ -46,10 +54,9 @@ export abstract class BaseCommand extends Command {
     verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
     trace: Flags.boolean({ description: 'Trace the network, values cut and secrets left out', helpGroup: 'GLOBAL' }),
     plugin: Flags.string({
-      description: 'Adapter package to use as well, found from the current directory',
+      description: 'Adapter package to use as well, found from the current directory; FERRITE_MIGRATE_PLUGINS names others',
       multiple: true,
       multipleNonGreedy: true,
-      env: 'FERRITE_MIGRATE_PLUGINS',
       delimiter: ',',
       helpGroup: 'GLOBAL',
     }),
@@ -71,7 +78,7 @@ export abstract class BaseCommand extends Command {
       : flags.verbose
         ? 'debug'
         : (logLevelFrom(process.env) ?? (file ? 'info' : undefined))
-    if (level !== undefined) return createLogger(level, file ? createWriteStream(file, { flags: 'a' }) : process.stderr)
+    if (level !== undefined) return createLogger(level, file ? logFile(file) : process.stderr)
     return {
       log: (at, text) => (at === 'warn' || at === 'error') && warn(text),
       enabled: (at) => at === 'warn' || at === 'error',
@@ -79,7 +86,9 @@ export abstract class BaseCommand extends Command {
   }
 
   /** The adapters of the plugins that oclif has loaded, and of the packages that --plugin names. */
-  protected registry(extra: readonly string[] = []): Registry {
+  protected registry(given: readonly string[] = []): Registry {
+    const named = (process.env.FERRITE_MIGRATE_PLUGINS ?? '').split(',').map((name) => name.trim())
+    const extra = [...given, ...named.filter((name) => name !== '')]
     const loaded = [...this.config.plugins.values()].map(
       (plugin): FoundPlugin => ({
         name: plugin.name,
@@ -88,6 +97,11 @@ export abstract class BaseCommand extends Command {
       }),
     )
     return new Registry([...loaded, ...extra.map((name) => findPlugin(name, process.cwd()))])
+  }
+
+  /** Everything for the screen goes through here: nothing of a server, a file or a key is obeyed by the terminal. */
+  override log(message = '', ...args: unknown[]): void {
+    super.log(printable(withoutSecrets(message)), ...args)
   }
 
   override async catch(error: Error & { exitCode?: number }): Promise<void> {
@@ -103,7 +117,10 @@ export abstract class BaseCommand extends Command {
       })
     } else if (error instanceof MigrateError) {
       process.stderr.write(`Error ${error.code}: ${error.message}\n  ${error.hint}\n`)
-    } else process.stderr.write(`Error: ${error.message.split('\n').slice(0, 6).join('\n')}\n`)
+    } else {
+      const text = printable(withoutSecrets(error.message)).split('\n').slice(0, 6).join('\n')
+      process.stderr.write(`Error: ${text}\n`)
+    }
     this.exit(code)
   }
 }

@@ -1,5 +1,6 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import type { KeyDifference } from '@ferrite-migrate/core'
+import { openPrivate } from '@ferrite-migrate/files'
 import { unwritable } from './write-file.js'
 
 /** The layout of the file, see docs/verification.md. */
@@ -16,11 +17,7 @@ export class DifferenceFile {
   constructor(path: string, source: string, target: string) {
     this.path = path
     this.lines = path.endsWith('.ndjson')
-    try {
-      this.file = openSync(path, 'w')
-    } catch (cause) {
-      throw unwritable(path, cause)
-    }
+    this.file = openPrivate(path, 'w')
     if (!this.lines) {
       const head = JSON.stringify({ version: VERSION, source, target, comparedAt: new Date().toISOString() })
       this.write(`${head.slice(0, -1)},"differences":[`)

@@ -1,5 +1,6 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { type KeyRow, printableKey } from '@ferrite-migrate/core'
+import { openPrivate } from '@ferrite-migrate/files'
 import { unwritable } from './write-file.js'
 
 const FLUSH_AT = 1 << 20
@@ -13,11 +14,7 @@ export class KeyTable {
   /** @throws MigrateError FM_FILE_UNWRITABLE */
   constructor(path: string) {
     this.path = path
-    try {
-      this.file = openSync(path, 'w')
-    } catch (cause) {
-      throw unwritable(path, cause)
-    }
+    this.file = openPrivate(path, 'w')
   }
 
   add(row: KeyRow, now: number): void {

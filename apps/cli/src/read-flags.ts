@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { type AdapterContext, type Logger, MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
+import { ExitCode } from './base-command.js'
 import { type MigrateFlagValues, migrateFlags, migrationConfig } from './migrate-flags.js'
 import { formatCount } from './render/format.js'
+import { onSignals } from './signals.js'
 
 /** The flags of commands that compare two ends: where they are, and which keys under which names. */
 export const readFlags = {
@@ -84,15 +86,17 @@ export async function withContext<T>(
   use: (context: Omit<AdapterContext, 'url' | 'options'>) => Promise<T>,
 ): Promise<T> {
   const stop = new AbortController()
-  const abort = (): void => stop.abort()
-  process.once('SIGINT', abort)
+  const release = onSignals(
+    () => stop.abort(),
+    () => process.exit(ExitCode.interrupted),
+  )
   const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   try {
     const result = await use({ logger, signal: stop.signal, tempDir })
     if (stop.signal.aborted) throw new MigrateError('FM_INTERRUPTED', 'interrupted before the end', 'Start it again.')
     return result
   } finally {
-    process.off('SIGINT', abort)
+    release()
     rmSync(tempDir, { recursive: true, force: true })
   }
 }

@@ -4,6 +4,7 @@ import { ExitCode } from './base-command.js'
 import { LiveDisplay } from './render/live-display.js'
 import { planLines } from './render/plan-view.js'
 import { reportLines } from './render/report-view.js'
+import { onSignals } from './signals.js'
 
 export interface RunOptions {
   readonly config: MigrationConfig
@@ -20,21 +21,20 @@ function exitCodeOfReport(report: MigrationReport): number {
   return report.status.keysFailed > 0 ? ExitCode.failed : ExitCode.done
 }
 
-/** The first Ctrl-C stops gracefully, the second at once. */
+/** The first Ctrl-C stops gracefully, the second at once, but for what keeps writers out of the source. */
 function stopOnSignal(migration: Migration, display: LiveDisplay): () => void {
-  let asked = false
-  const stop = (): void => {
-    if (asked) process.exit(ExitCode.interrupted)
-    asked = true
-    display.line('Stopping: writing what was read. Press Ctrl-C again to stop at once.')
-    migration.stop()
-  }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
-  return () => {
-    process.off('SIGINT', stop)
-    process.off('SIGTERM', stop)
-  }
+  let leaving = false
+  return onSignals(
+    () => {
+      display.line('Stopping: writing what was read. Press Ctrl-C again to stop at once.')
+      migration.stop()
+    },
+    () => {
+      if (leaving) process.exit(ExitCode.interrupted)
+      leaving = true
+      void migration.abandon().finally(() => process.exit(ExitCode.interrupted))
+    },
+  )
 }
 
 /** Runs a migration with its live display, prints plan or report, and sets the exit code. */

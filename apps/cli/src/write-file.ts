@@ -1,20 +1,8 @@
-import { writeFileSync } from 'node:fs'
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { unwritableFile, writePrivate } from '@ferrite-migrate/files'
 
-/** Writes a whole file. @throws MigrateError FM_FILE_UNWRITABLE */
+/** Writes a whole file for the owner only. @throws MigrateError FM_FILE_UNWRITABLE */
 export function writeWhole(file: string, text: string): void {
-  try {
-    writeFileSync(file, text)
-  } catch (cause) {
-    throw unwritable(file, cause)
-  }
+  writePrivate(file, text)
 }
 
-export function unwritable(file: string, cause: unknown): MigrateError {
-  return new MigrateError(
-    'FM_FILE_UNWRITABLE',
-    `${file} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'error'})`,
-    'Give another path.',
-    { cause },
-  )
-}
+export const unwritable = unwritableFile

@@ -6,6 +6,28 @@ export interface Logger {
   enabled(level: LogLevel): boolean
 }
 
+/** One thing that is changed at a server for the moment. */
+export interface Loan {
+  /** It is as before: nobody has to put it back any more. */
+  settled(): void
+  /** It is to stay until somebody asks for it by name. */
+  keep(): void
+}
+
+/**
+ * Writes down what an adapter changes at a server for the moment, before it does, so that a later process can put it back
+ * when this one dies. Never pass a secret.
+ */
+export interface ChangeLedger {
+  /**
+   * Durable when it returns.
+   * @param what a name that the adapter's `putBack` knows
+   * @param former what was there before, in a form that `putBack` reads
+   * @throws MigrateError FM_STATE_DIR when it cannot be written down: then nothing may be changed
+   */
+  lend(what: string, former: string): Loan
+}
+
 /** What an adapter gets to start with. */
 export interface AdapterContext {
   /** The endpoint as given, credentials included. */
@@ -18,6 +40,8 @@ export interface AdapterContext {
   readonly firstFaultEnds?: boolean
   /** Name of the migration, where there is one. */
   readonly migration?: string
+  /** Where changes of a server's settings are written down; absent where nothing is changed. */
+  readonly ledger?: ChangeLedger
   /** A directory for temporary files, which the adapter cleans up. */
   readonly tempDir: string
 }

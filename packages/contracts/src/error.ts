@@ -1,3 +1,6 @@
+import { printable } from './printable.js'
+import { withoutSecrets } from './secrets.js'
+
 /** A code that never changes its meaning once released; each is documented in docs/errors.md. */
 export type ErrorCode = `FM_${string}`
 
@@ -5,6 +8,13 @@ export interface MigrateErrorOptions {
   /** True when trying again later may succeed (a lost link, a server that is loading). */
   readonly retryable?: boolean
   readonly cause?: unknown
+}
+
+const MOST = 4000
+
+/** What a server or a file said is in many messages: no control character and no secret gets further than here. */
+function fit(text: string): string {
+  return printable(withoutSecrets(text.length > MOST ? `${text.slice(0, MOST)}…` : text))
 }
 
 /**
@@ -17,10 +27,10 @@ export class MigrateError extends Error {
   readonly retryable: boolean
 
   constructor(code: ErrorCode, message: string, hint: string, options: MigrateErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(fit(message), options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'MigrateError'
     this.code = code
-    this.hint = hint
+    this.hint = fit(hint)
     this.retryable = options.retryable ?? false
   }
 

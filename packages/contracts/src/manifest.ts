@@ -11,6 +11,9 @@ export interface OptionSpec {
   readonly description: string
   readonly default?: string | number | boolean
   readonly choices?: readonly string[]
+  /** The least and the most that make sense, in the option's unit (count, bytes, ms); see MOST for what bounds the others. */
+  readonly min?: number
+  readonly max?: number
   /** A secret is asked from environment or file and never stored or printed. */
   readonly secret?: boolean
 }
@@ -50,6 +53,8 @@ export function parseManifest(block: unknown, file: string): PluginManifest {
       : fail(field, 'an object')
   const text = (value: unknown, field: string): string =>
     typeof value === 'string' && value !== '' ? value : fail(field, 'a non-empty string')
+  const number = (value: unknown, field: string): number =>
+    typeof value === 'number' && Number.isFinite(value) ? value : fail(field, 'a number')
   const list = (value: unknown, field: string): unknown[] => (Array.isArray(value) ? value : fail(field, 'an array'))
 
   const root = object(block, '')
@@ -88,6 +93,8 @@ export function parseManifest(block: unknown, file: string): PluginManifest {
         ...(option.choices === undefined
           ? {}
           : { choices: list(option.choices, `${where}.choices`).map((c, n) => text(c, `${where}.choices[${n}]`)) }),
+        ...(option.min === undefined ? {} : { min: number(option.min, `${where}.min`) }),
+        ...(option.max === undefined ? {} : { max: number(option.max, `${where}.max`) }),
         ...(option.secret === true ? { secret: true } : {}),
       }
     })
@@ -95,6 +102,9 @@ export function parseManifest(block: unknown, file: string): PluginManifest {
   })
   return { contract: CONTRACT_MAJOR, adapters }
 }
+
+/** What no option may pass when its spec says nothing: timers count to 2^31 ms, and no disk holds a pebibyte. */
+const MOST = { integer: 2 ** 31 - 1, bytes: 2 ** 50, duration: 2 ** 31 - 1 } as const
 
 /**
  * Converts an option's text as its spec says: integers, booleans (true/false/yes/no/1/0), bytes (`64mb`, 1024-based),
@@ -111,11 +121,16 @@ export function parseOption(spec: OptionSpec, raw: string | number | boolean): s
     )
   }
   if (spec.choices && !spec.choices.includes(text)) return bad(`one of ${spec.choices.join(', ')}`)
+  const within = (value: number, type: keyof typeof MOST): number => {
+    const { min = 0, max = MOST[type] } = spec
+    if (value < min) return bad(`at least ${min}${type === 'duration' ? ' ms' : ''}`)
+    return value > max ? bad(`at most ${max}${type === 'duration' ? ' ms' : ''}`) : value
+  }
   switch (spec.type) {
     case 'string':
       return text
     case 'integer':
-      return /^-?\d{1,15}$/.test(text) ? Number(text) : bad('a whole number')
+      return /^-?\d{1,15}$/.test(text) ? within(Number(text), 'integer') : bad('a whole number')
     case 'boolean':
       if (/^(true|yes|on|1)$/i.test(text)) return true
       return /^(false|no|off|0)$/i.test(text) ? false : bad('true or false')
@@ -123,13 +138,16 @@ export function parseOption(spec: OptionSpec, raw: string | number | boolean): s
       const match = /^(\d{1,12})(?:\s*(b|k|kb|kib|m|mb|mib|g|gb|gib|t|tb|tib))?$/i.exec(text)
       if (!match) return bad('a size such as 64mb')
       const unit = (match[2] ?? 'b')[0].toLowerCase()
-      return Number(match[1]) * 1024 ** 'bkmgt'.indexOf(unit)
+      return within(Number(match[1]) * 1024 ** 'bkmgt'.indexOf(unit), 'bytes')
     }
     case 'duration': {
       const match = /^(\d{1,10}(?:\.\d+)?)\s*(ms|s|m|h|d)?$/i.exec(text)
       if (!match) return bad('a duration such as 30s')
       const scale = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-      return Math.round(Number(match[1]) * scale[(match[2] ?? 's').toLowerCase() as keyof typeof scale])
+      return within(
+        Math.round(Number(match[1]) * scale[(match[2] ?? 's').toLowerCase() as keyof typeof scale]),
+        'duration',
+      )
     }
   }
 }

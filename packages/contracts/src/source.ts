@@ -118,6 +118,11 @@ export interface Fence {
   positions(): Promise<ReadonlyMap<string, Position>>
   /** Keeps it standing; call at least once a second. */
   refresh(): Promise<void>
+  /** True once it may have been down for a while, since nobody refreshed it in time. */
+  fell(): boolean
+  /** Leaves it standing after this process has ended, until somebody asks for it by name; where it can. */
+  keep?(): void
+  /** Takes it down, over a new connection where the former is lost. @throws what keeps it from that */
   release(): Promise<void>
 }
 
@@ -195,6 +200,11 @@ export interface Source extends AsyncDisposable {
    * @throws MigrateError FM_FENCE_UNAVAILABLE
    */
   fence?(kind: 'auto' | FenceKind, check: boolean): Promise<Fence>
+  /**
+   * Puts back what a former process changed at the server for the moment and wrote into its ledger.
+   * @throws MigrateError when that is not possible now
+   */
+  putBack?(what: string, former: string): Promise<void>
   /** How much of its time the source is busy (0 to 1) and how long it takes to answer, for guards that spare it. */
   load?(): Promise<{ readonly cpu: number | null; readonly latencyMs: number }>
 }

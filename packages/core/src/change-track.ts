@@ -29,6 +29,10 @@ export class ChangeTrack {
     }
   }
 
+  get size(): number {
+    return this.changed.size
+  }
+
   has(db: number, key: Buffer): boolean {
     return this.changed.has(db, key)
   }

@@ -1,4 +1,4 @@
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { keepSecret, MigrateError } from '@ferrite-migrate/contracts'
 import * as v from 'valibot'
 
 const count = (least: number, most: number, fallback: number) =>
@@ -145,9 +145,14 @@ export type FilterConfig = v.InferOutput<typeof filterSchema>
  * @throws MigrateError FM_CONFIG_INVALID naming every wrong field
  */
 export function resolveConfig(config: MigrationConfig): ResolvedConfig {
+  const { slack, webhook, smtp } = config.notifications ?? {}
+  for (const secret of [slack, webhook, smtp?.password]) if (typeof secret === 'string') keepSecret(secret)
   const result = v.safeParse(configSchema, config)
   if (result.success) return result.output
-  const problems = result.issues.map((issue) => `${v.getDotPath(issue) ?? 'configuration'}: ${issue.message}`)
+  // What was received may be a password in the wrong place: it is not repeated.
+  const problems = result.issues.map(
+    (issue) => `${v.getDotPath(issue) ?? 'configuration'}: ${issue.message.replace(/ but received [\s\S]*$/, '')}`,
+  )
   throw new MigrateError(
     'FM_CONFIG_INVALID',
     problems.join('; '),

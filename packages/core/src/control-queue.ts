@@ -1,4 +1,8 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { writePrivate } from '@ferrite-migrate/files'
 import { currentActor } from './actor.js'
 import { openStateDatabase } from './state-database.js'
 
@@ -30,9 +34,13 @@ export interface ControlRequest {
 
 export interface Scheduled {
   readonly at: number
-  readonly args: Readonly<Record<string, unknown>>
+  /** With what is kept in a file of its own. */
+  args(): Readonly<Record<string, unknown>>
   readonly actor: string
 }
+
+const SECRET: ReadonlySet<string> = new Set(['hook', 'webhook'])
+
 
 /** What other processes ask of a running migration, and what it answers: rows of the shared state database. */
 export class ControlQueue {
@@ -40,9 +48,40 @@ export class ControlQueue {
   private peek: StatementSync | null = null
   private due: StatementSync | null = null
 
+  private readonly directory: string
+
   /** @throws MigrateError FM_STATE_DIR */
   constructor(directory: string) {
+    this.directory = directory
     this.db = openStateDatabase(directory)
+  }
+
+  /** A hook and the address of a webhook may be secrets: they wait in a file of their own, and the database has its name. */
+  private hide(args: Readonly<Record<string, unknown>>): string {
+    const secret = Object.fromEntries(Object.entries(args).filter(([name]) => SECRET.has(name)))
+    if (Object.keys(secret).length === 0) return JSON.stringify(args)
+    const file = `ask-${randomUUID()}.json`
+    writePrivate(join(this.directory, file), JSON.stringify(secret))
+    return JSON.stringify({ ...Object.fromEntries(Object.entries(args).filter(([name]) => !SECRET.has(name))), file })
+  }
+
+  /** @throws Error when the file is gone: what was asked for cannot be done as it was asked */
+  private shown(text: unknown): Record<string, unknown> {
+    const { file, ...args } = JSON.parse(String(text)) as Record<string, unknown>
+    if (typeof file !== 'string') return args
+    return { ...args, ...(JSON.parse(readFileSync(this.fileOf(file), 'utf8')) as Record<string, unknown>) }
+  }
+
+  private fileOf(name: string): string {
+    return join(this.directory, basename(name))
+  }
+
+  /** Removes the files that rows name. */
+  private drop(rows: readonly Record<string, unknown>[]): void {
+    for (const row of rows) {
+      const { file } = JSON.parse(String(row.args)) as { file?: unknown }
+      if (typeof file === 'string') rmSync(this.fileOf(file), { force: true })
+    }
   }
 
   ask(migration: string, kind: RequestKind, args: Readonly<Record<string, unknown>> = {}): number {
@@ -50,13 +89,13 @@ export class ControlQueue {
       .prepare(
         "INSERT INTO requests (migration, kind, args, actor, asked_at, state, answer) VALUES (?, ?, ?, ?, ?, 'open', ?)",
       )
-      .run(migration, kind, JSON.stringify(args), currentActor(), Date.now(), JSON.stringify({ steps: [] }))
+      .run(migration, kind, this.hide(args), currentActor(), Date.now(), JSON.stringify({ steps: [] }))
     return Number(lastInsertRowid)
   }
 
   get(id: number): ControlRequest | undefined {
     const row = this.db.prepare('SELECT * FROM requests WHERE id = ?').get(id)
-    return row === undefined ? undefined : toRequest(row)
+    return row === undefined ? undefined : toRequest(row, {})
   }
 
   /** Takes the oldest open request. Called several times a second: looking comes before writing. */
@@ -67,7 +106,10 @@ export class ControlQueue {
     const row = this.db
       .prepare("UPDATE requests SET state = 'taken' WHERE id = ? AND state = 'open' RETURNING *")
       .get(Number(id))
-    return row === undefined ? undefined : toRequest(row)
+    if (row === undefined) return undefined
+    const args = this.shown(row.args)
+    this.drop([row])
+    return toRequest(row, args)
   }
 
   answer(id: number, state: ControlRequest['state'], answer: RequestAnswer): void {
@@ -79,18 +121,25 @@ export class ControlQueue {
 
   /** Nobody is there any more to answer these. */
   withdraw(id: number): boolean {
-    return Number(this.db.prepare("DELETE FROM requests WHERE id = ? AND state = 'open'").run(id).changes) > 0
+    const gone = this.db.prepare("DELETE FROM requests WHERE id = ? AND state = 'open' RETURNING args").all(id)
+    this.drop(gone)
+    return gone.length > 0
   }
 
   /** A new process does not answer what was asked of a former one. */
   forgetOpen(migration: string): void {
-    this.db.prepare("DELETE FROM requests WHERE migration = ? AND state IN ('open', 'taken')").run(migration)
+    this.drop(
+      this.db
+        .prepare("DELETE FROM requests WHERE migration = ? AND state IN ('open', 'taken') RETURNING args")
+        .all(migration),
+    )
   }
 
   schedule(migration: string, at: number, args: Readonly<Record<string, unknown>>): void {
+    this.cancel(migration)
     this.db
       .prepare('INSERT OR REPLACE INTO schedules VALUES (?, ?, ?, ?)')
-      .run(migration, at, JSON.stringify(args), currentActor())
+      .run(migration, at, this.hide(args), currentActor())
   }
 
   scheduled(migration: string): Scheduled | undefined {
@@ -98,12 +147,14 @@ export class ControlQueue {
     const row = this.due.get(migration)
     return row === undefined
       ? undefined
-      : { at: Number(row.at), args: JSON.parse(String(row.args)) as Record<string, unknown>, actor: String(row.actor) }
+      : { at: Number(row.at), args: () => this.shown(row.args), actor: String(row.actor) }
   }
 
   /** False when nothing was scheduled. */
   cancel(migration: string): boolean {
-    return Number(this.db.prepare('DELETE FROM schedules WHERE migration = ?').run(migration).changes) > 0
+    const gone = this.db.prepare('DELETE FROM schedules WHERE migration = ? RETURNING args').all(migration)
+    this.drop(gone)
+    return gone.length > 0
   }
 
   close(): void {
@@ -111,12 +162,12 @@ export class ControlQueue {
   }
 }
 
-function toRequest(row: Record<string, unknown>): ControlRequest {
+function toRequest(row: Record<string, unknown>, args: Readonly<Record<string, unknown>>): ControlRequest {
   return {
     id: Number(row.id),
     migration: String(row.migration),
     kind: String(row.kind) as RequestKind,
-    args: JSON.parse(String(row.args)) as Record<string, unknown>,
+    args,
     actor: String(row.actor),
     state: String(row.state) as ControlRequest['state'],
     answer: JSON.parse(String(row.answer)) as RequestAnswer,

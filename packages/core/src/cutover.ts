@@ -4,6 +4,8 @@ import { type Fence, MigrateError, type Position, type Source } from '@ferrite-m
 import type { ChangeTrack } from './change-track.js'
 import type { RequestStep } from './control-queue.js'
 import { covers } from './position-queue.js'
+import { postJson } from './post-json.js'
+import { printableKey } from './progress.js'
 import type { MigrationStatus } from './status.js'
 import type { Verifier, VerifyReport } from './verifier.js'
 
@@ -18,6 +20,8 @@ export interface CutoverOptions {
   readonly fence: 'auto' | 'pause' | 'acl' | 'none'
   /** How long the fence stays up after all is done, ms. */
   readonly holdMs: number
+  /** `keep-fence`: writers stay locked out of the source after all is done, until `cutover --release`. */
+  readonly afterCutover: 'warn' | 'keep-fence'
   /** Shell command that moves the traffic; a failure calls the cutover off. */
   readonly hook?: string
   readonly hookTimeoutMs: number
@@ -33,6 +37,7 @@ export const CUTOVER_DEFAULTS: CutoverOptions = {
   verify: false,
   fence: 'auto',
   holdMs: 0,
+  afterCutover: 'warn',
   hookTimeoutMs: 60_000,
   dryRun: false,
 }
@@ -43,6 +48,8 @@ export interface CutoverResult {
   readonly downtimeMs: number | null
   readonly fence: string
   readonly verification: VerifyReport | null
+  /** Keys that were written to the source behind the fence and are not at the target; `more` when there are others. */
+  readonly slipped: { readonly keys: readonly string[]; readonly more: boolean }
 }
 
 /** What a cutover needs of the migration that it ends. */
@@ -56,6 +63,12 @@ export interface CutoverSubject {
   settle(): Promise<void>
   track(): ChangeTrack
   untrack(): void
+  /** From now on nothing is applied: changes that still come are only noted. */
+  freeze(): ChangeTrack
+  /** Changes are applied again, from where they were frozen. */
+  thaw(): void
+  /** True once everything up to this position was read, applied or not. */
+  seen(shard: string, position: Position): boolean
   /** Calls with a verifier whose connections live as long as the call. */
   withVerifier<T>(rounds: number, use: (verifier: Verifier) => Promise<T>): Promise<T>
   /** Mends keys that a lossy capture may have missed. */
@@ -67,6 +80,10 @@ export interface CutoverSubject {
 const LOOK_MS = 5
 const REFRESH_MS = 1000
 const LAST_KEYS = 500
+/** Keys that slipped through a fence and are named. */
+const SLIPPED_KEYS = 20
+/** How long what the source holds may take to be read. */
+const SEEN_MS = 5000
 /** Silence after which a source without positions counts as drained. */
 const QUIET_MS = 1500
 
@@ -77,6 +94,9 @@ export class Cutover {
   private fence: Fence | null = null
   private refreshing: NodeJS.Timeout | undefined
   private fencedAt = 0
+  private releasing: Promise<void> | null = null
+  /** Keys of changes that came after everything was applied. */
+  private frozen: ChangeTrack | null = null
 
   constructor(subject: CutoverSubject, options: CutoverOptions) {
     this.subject = subject
@@ -90,6 +110,7 @@ export class Cutover {
   async run(): Promise<CutoverResult> {
     const { subject, options } = this
     if (options.dryRun) return this.dryRun()
+    this.mustGoOn()
     const track = subject.track()
     try {
       await this.awaitLag()
@@ -109,9 +130,13 @@ export class Cutover {
         refuseDifferences(verification)
         await this.awaitLag()
       }
+      this.mustGoOn()
       await this.putUp()
       await this.drain()
       const last = await this.lastLook(track)
+      this.mustGoOn()
+      // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
+      this.frozen = subject.lossless ? subject.freeze() : null
       if (verification !== null)
         verification = {
           ...verification,
@@ -129,23 +154,82 @@ export class Cutover {
           ? 'the target is the one to write to'
           : `the target is the one to write to; writers were kept out for ${downtimeMs} ms`,
       )
-      return { dryRun: false, downtimeMs, fence: this.fence?.kind ?? 'none', verification }
+      return {
+        dryRun: false,
+        downtimeMs,
+        fence: this.fence?.kind ?? 'none',
+        verification,
+        slipped: await this.slipped(),
+      }
     } catch (error) {
       await this.release('called off')
+      subject.thaw()
       throw error
     } finally {
       subject.untrack()
     }
   }
 
-  /** Takes the fence down. */
-  async release(why = 'done'): Promise<void> {
+  /**
+   * Keeps the fence up for the time that was asked for, looks what slipped through it, and takes it down.
+   * @param signal ends the wait
+   */
+  async hold(result: CutoverResult, signal: AbortSignal): Promise<CutoverResult> {
+    const { holdMs, afterCutover } = this.options
+    if (holdMs > 0) await sleep(holdMs, undefined, { signal }).catch(() => undefined)
+    const slipped = await this.slipped()
+    if (afterCutover === 'keep-fence' && this.fence !== null) {
+      clearInterval(this.refreshing)
+      this.fence.keep?.()
+      this.step('keep-fence', 'the fence stays up, as asked: ferrite-migrate cutover --release takes it down')
+      this.fence = null
+    } else await this.release()
+    return { ...result, slipped }
+  }
+
+  /** Takes the fence down; asked for twice, the second waits for the first. */
+  release(why = 'done'): Promise<void> {
+    this.releasing ??= this.takeDown(why)
+    return this.releasing
+  }
+
+  private async takeDown(why: string): Promise<void> {
     clearInterval(this.refreshing)
     const { fence } = this
-    this.fence = null
     if (fence === null) return
     await fence.release()
+    this.fence = null
     this.step('release', `the fence is down (${why})`)
+  }
+
+  /** Between steps: whoever wants to stop does not cut over. @throws MigrateError FM_INTERRUPTED */
+  private mustGoOn(): void {
+    if (this.subject.signal.aborted)
+      throw new MigrateError('FM_INTERRUPTED', 'stopped in the middle of a cutover', 'Go on with --resume, and cut over again.')
+  }
+
+  /** What was written to the source behind the fence, by the keys that came after everything was applied. */
+  private async slipped(): Promise<CutoverResult['slipped']> {
+    const { fence, frozen, subject } = this
+    if (fence === null || frozen === null) return { keys: [], more: false }
+    try {
+      const now = await fence.positions()
+      const deadline = Date.now() + SEEN_MS
+      for (const [shard, position] of now)
+        while (!subject.seen(shard, position) && Date.now() < deadline) await sleep(LOOK_MS)
+    } catch (error) {
+      this.step('fence', `the source could not be asked whether the fence held: ${(error as Error).message}`)
+    }
+    const keys = frozen.keys(SLIPPED_KEYS).map(({ key }) => printableKey(key))
+    const more = frozen.overflow || frozen.size > keys.length
+    if (keys.length > 0 || more)
+      this.step(
+        'slipped',
+        `FM_FENCE_FELL: the source took writes behind the fence, which are not at the target: ${keys.join(', ')}${more ? ' and others' : ''}`,
+      )
+    else if (fence.fell())
+      this.step('fence', 'the fence was down for a while, since this process stood still; nothing was written meanwhile')
+    return { keys, more }
   }
 
   private step(name: string, text: string): void {
@@ -171,13 +255,20 @@ export class Cutover {
     if (options.hook !== undefined || options.webhook !== undefined)
       this.step('hook', 'the hook would run; if it fails, the fence comes down and the migration goes on')
     this.step('done', 'dry run: nothing was changed')
-    return { dryRun: true, downtimeMs: null, fence: fence?.kind ?? 'none', verification: null }
+    return {
+      dryRun: true,
+      downtimeMs: null,
+      fence: fence?.kind ?? 'none',
+      verification: null,
+      slipped: { keys: [], more: false },
+    }
   }
 
   private async awaitLag(): Promise<void> {
     const { subject, options } = this
     const deadline = Date.now() + options.timeoutMs
     for (;;) {
+      this.mustGoOn()
       await subject.readLag()
       const { lagKeys } = subject.status()
       if (lagKeys !== null && lagKeys <= options.maxLag) {
@@ -203,7 +294,8 @@ export class Cutover {
         'this source knows no way to keep writers out',
         'Stop the writers yourself and give --fence none.',
       )
-    return source.fence(fence, check)
+    // Only a rule outlives this process.
+    return source.fence(fence === 'auto' && this.options.afterCutover === 'keep-fence' ? 'acl' : fence, check)
   }
 
   private async putUp(): Promise<void> {
@@ -214,7 +306,17 @@ export class Cutover {
     this.fencedAt = Date.now()
     const fence = await this.makeFence(false)
     this.fence = fence
-    this.refreshing = setInterval(() => void fence.refresh().catch(() => undefined), REFRESH_MS)
+    let refreshing = false
+    this.refreshing = setInterval(() => {
+      if (refreshing) return
+      refreshing = true
+      void fence
+        .refresh()
+        .catch(() => undefined)
+        .finally(() => {
+          refreshing = false
+        })
+    }, REFRESH_MS)
     this.step('fence', fence.note)
   }
 
@@ -233,9 +335,11 @@ export class Cutover {
     if (marks.size === 0) {
       // Without positions only silence tells that nothing is on its way any more.
       for (let quietSince = Date.now(); Date.now() - quietSince < QUIET_MS; await sleep(50)) {
+        this.mustGoOn()
         await subject.readLag()
         const { lagKeys, lagBytes } = subject.status()
-        if ((lagKeys ?? 0) > 0 || (lagBytes ?? 0) > 0) quietSince = Date.now()
+        const unknown = lagKeys === null && lagBytes === null
+        if (unknown || (lagKeys ?? 0) > 0 || (lagBytes ?? 0) > 0) quietSince = Date.now()
         if (Date.now() > deadline) late()
       }
       this.step('drain', `nothing came for ${QUIET_MS} ms`)
@@ -248,7 +352,8 @@ export class Cutover {
         for (;;) {
           const applied = subject.applied(shard.id)
           if (applied !== undefined && covers(shard, applied, mark)) break
-          if (Date.now() > deadline || subject.signal.aborted) late()
+          this.mustGoOn()
+          if (Date.now() > deadline) late()
           await sleep(LOOK_MS)
         }
       }
@@ -305,7 +410,8 @@ export class Cutover {
   private async runHook(): Promise<void> {
     const { hook, webhook, hookTimeoutMs } = this.options
     if (hook !== undefined) {
-      const { code, output } = await runShell(hook, this.facts(), hookTimeoutMs)
+      const { code, output } = await runShell(hook, this.facts(), hookTimeoutMs, this.subject.signal)
+      this.mustGoOn()
       if (code !== 0)
         throw new MigrateError(
           'FM_CUTOVER_HOOK',
@@ -315,16 +421,16 @@ export class Cutover {
       this.step('hook', 'the hook succeeded')
     }
     if (webhook === undefined) return
-    const answer = await fetch(webhook, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ event: 'cutover', ...this.facts() }),
-      signal: AbortSignal.timeout(hookTimeoutMs),
-    }).catch((error: unknown) => error as Error)
-    if (answer instanceof Error || !answer.ok)
+    const failure = await postJson(
+      webhook,
+      { event: 'cutover', ...this.facts() },
+      AbortSignal.any([this.subject.signal, AbortSignal.timeout(hookTimeoutMs)]),
+    )
+    this.mustGoOn()
+    if (failure !== null)
       throw new MigrateError(
         'FM_CUTOVER_HOOK',
-        `the webhook ${answer instanceof Error ? `could not be reached: ${answer.message}` : `answered ${answer.status}`}`,
+        `the webhook ${failure}`,
         'Mend the webhook and cut over again; the migration goes on.',
       )
     this.step('hook', 'the webhook agreed')
@@ -341,16 +447,22 @@ function refuseDifferences(report: VerifyReport): void {
   )
 }
 
+/** A hook needs no password of the two ends. */
+function withoutPasswords(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^FERRITE_MIGRATE_.*PASSWORD/.test(name)))
+}
+
 /** Runs a command in the shell; `code` is null when it took too long. Its output is cut. */
 function runShell(
   command: string,
   variables: Readonly<Record<string, string>>,
   timeoutMs: number,
+  signal: AbortSignal,
 ): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve) => {
     const child = spawn(command, {
       shell: true,
-      env: { ...process.env, ...variables },
+      env: { ...withoutPasswords(process.env), ...variables },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })
@@ -360,13 +472,20 @@ function runShell(
     }
     child.stdout.on('data', keep)
     child.stderr.on('data', keep)
-    const timer = setTimeout(() => {
+    const kill = (): void => {
       // The shell's children too: they share its group.
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      } catch {
+        // It ended by itself in this moment.
+      }
       resolve({ code: null, output: output.trim() })
-    }, timeoutMs)
+    }
+    const timer = setTimeout(kill, timeoutMs)
+    signal.addEventListener('abort', kill, { once: true })
     const end = (code: number): void => {
       clearTimeout(timer)
+      signal.removeEventListener('abort', kill)
       resolve({ code, output: output.trim() })
     }
     child.once('error', () => end(127))

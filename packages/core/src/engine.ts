@@ -11,7 +11,7 @@ import {
   type Target,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
-import type { ChangeTrack } from './change-track.js'
+import { ChangeTrack } from './change-track.js'
 import type { ResolvedConfig } from './config.js'
 import type { ErrorRate } from './error-rate.js'
 import type { Gate } from './gate.js'
@@ -109,6 +109,23 @@ export class Engine {
   /** From now on tells the track which keys change. */
   track(track: ChangeTrack | null): void {
     for (const run of this.runs) run.track = track
+  }
+
+  /** From now on changes are only noted, not applied. */
+  freeze(): ChangeTrack {
+    const track = new ChangeTrack()
+    for (const run of this.runs) run.frozen = track
+    return track
+  }
+
+  /** Applies changes again, those first that came meanwhile. */
+  thaw(): void {
+    for (const run of this.runs) run.frozen = null
+  }
+
+  /** True once everything of the shard up to this position was read. */
+  seen(shard: string, position: Position): boolean {
+    return this.runs.every((run) => run.id !== shard || run.hasSeen(position))
   }
 
   /** What both ends hold at one place of the stream; null where that cannot be had. Only for sources of one shard. */

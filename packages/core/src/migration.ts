@@ -51,6 +51,8 @@ const CONTROL_MS = 200
 const TICK_MS = 1000
 /** How long the source may take to tell the lag before it counts as unknown. */
 const LAG_MS = 2000
+/** How long a fence may take to come down when everything is given up. */
+const ABANDON_MS = 5000
 /** Seconds between two signs of life at the target. */
 const BEAT_TICKS = 10
 
@@ -110,6 +112,7 @@ export class Migration extends EventEmitter<Events> {
   private verification: VerifyReport | null = null
   private cutoverResult: CutoverResult | null = null
   private cuttingOver: Promise<unknown> | null = null
+  private running: Cutover | null = null
   private rollbackReport: RollbackReport | null = null
   private readonly lagAlarm: LagAlarm
   private syncKind: 'full' | 'partial' = 'full'
@@ -254,7 +257,8 @@ export class Migration extends EventEmitter<Events> {
   /** Stops reading, writes what was read, saves the position. `start` resolves when that is done. */
   stop(): void {
     this.wantsStop = true
-    this.gate.resume()
+    if (this.phase === 'INITIAL_SYNC' || this.phase === 'LIVE_SYNC' || this.phase === 'WAITING') this.enter('STOPPING')
+    this.gate.end()
     this.stopping.abort()
     this.reading.abort()
   }
@@ -312,6 +316,9 @@ export class Migration extends EventEmitter<Events> {
           return track
         },
         untrack: () => engine.track(null),
+        freeze: () => engine.freeze(),
+        thaw: () => engine.thaw(),
+        seen: (shard, position) => engine.seen(shard, position),
         withVerifier: (rounds, use) => this.comparison().withVerifier(rounds, this.reading.signal, use),
         repair: (report) => {
           // What only the target has is known by its name there, which the source cannot be asked for.
@@ -329,18 +336,17 @@ export class Migration extends EventEmitter<Events> {
       options,
     )
     if (options.dryRun) return cutover.run()
+    this.running = cutover
     this.enter('CUTOVER')
     this.notifier.send('cutover', 'the cutover starts', this.status())
     try {
-      const result = await cutover.run()
-      this.cutoverResult = result
-      this.verification = result.verification ?? this.verification
+      this.cutoverResult = await cutover.run()
+      this.verification = this.cutoverResult.verification ?? this.verification
+      this.cutoverResult = await cutover.hold(this.cutoverResult, this.stopping.signal)
       // Nothing that is written to the source from now on belongs to the target any more.
       this.reading.abort()
       await this.engineOver.catch(() => undefined)
-      if (options.holdMs > 0) await sleep(options.holdMs)
-      await cutover.release()
-      return result
+      return this.cutoverResult
     } catch (error) {
       const text = error instanceof MigrateError ? `${error.code} ${error.message}` : String(error)
       this.note('cutover-failed', `the cutover was called off, the migration goes on: ${text}`)
@@ -348,6 +354,13 @@ export class Migration extends EventEmitter<Events> {
       if (!this.reading.signal.aborted) this.enter('LIVE_SYNC')
       throw error
     }
+  }
+
+  /** Leaves at once: what keeps writers out of the source comes down, and nothing else is waited for. Never throws. */
+  async abandon(): Promise<void> {
+    this.stop()
+    const released = this.running?.release('given up').catch(() => undefined) ?? Promise.resolve()
+    await Promise.race([released, sleep(ABANDON_MS, undefined, { ref: false })])
   }
 
   /** Compares both ends by value while the migration goes on. @throws MigrateError FM_VERIFY_UNSUPPORTED, FM_VERIFY_NOT_LIVE */
@@ -390,7 +403,13 @@ export class Migration extends EventEmitter<Events> {
 
   private async open(): Promise<Plan> {
     const { config } = this
-    const context = { logger: this.logger, signal: this.stopping.signal, tempDir: this.tempDir, migration: this.id }
+    const context = {
+      logger: this.logger,
+      signal: this.stopping.signal,
+      tempDir: this.tempDir,
+      migration: this.id,
+      ...(this.record === null ? {} : { ledger: this.record.ledger() }),
+    }
     // A wrong rule or script is found before any server is asked.
     this.transform = await openTransform(config, this.options.registry, context, (fault) => {
       this.progress.leaveOut('value that could not be transformed', fault.key)
@@ -403,6 +422,8 @@ export class Migration extends EventEmitter<Events> {
     if (!(ends.target instanceof Error)) this.target = ends.target
     if (ends.source instanceof Error) throw ends.source
     if (ends.target instanceof Error) throw ends.target
+    for (const what of (await this.record?.putBack(ends.source)) ?? [])
+      this.note('put-back', `put back: ${what} and did not live to put back`)
     const checks = await Promise.all([ends.source.preflight?.(), ends.target.preflight?.()])
     const contents = (await ends.source.contents?.()) ?? null
     const sizes = contents?.databases ?? (await this.countSourceKeys())
@@ -463,10 +484,8 @@ export class Migration extends EventEmitter<Events> {
     if (config.mode !== 'incremental') {
       await this.runPass(record, plan, resumed)
       await this.cuttingOver
-      if (!this.wantsStop || this.cutoverResult !== null) {
+      if (!this.wantsStop || this.cutoverResult !== null)
         for (const shard of this.source!.shards) await this.target!.forget(this.id, shard.id)
-        await this.target!.release?.(this.id)
-      }
       return
     }
     for (;;) {
@@ -632,6 +651,7 @@ export class Migration extends EventEmitter<Events> {
 
   private enter(phase: Phase): void {
     if (phase === this.phase) return
+    if (this.phase === 'STOPPING' && (phase === 'INITIAL_SYNC' || phase === 'LIVE_SYNC')) return
     this.phase = phase
     this.record?.event('phase', phase)
     this.emit('phase', phase)
@@ -720,8 +740,17 @@ export class Migration extends EventEmitter<Events> {
     }
   }
 
+  /** This process writes no more: whoever looks at the target sees it. */
+  private async signOff(): Promise<void> {
+    if (this.record === null || this.record.lease.isLost) return
+    const done = this.target?.release?.(this.id).catch(() => undefined) ?? Promise.resolve()
+    await Promise.race([done, sleep(ABANDON_MS, undefined, { ref: false })])
+  }
+
   private async dispose(): Promise<void> {
     this.guard?.stop()
+    await this.cuttingOver
+    await this.signOff()
     await this.recorder?.close()
     this.faults.close()
     await this.transform.close()

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '@ferrite-migrate/contracts'
 import type { NotificationsConfig } from './config.js'
+import { postJson } from './post-json.js'
 import type { MigrationStatus } from './status.js'
 
 export type NotifiedEvent =
@@ -13,6 +15,13 @@ export type NotifiedEvent =
   | 'rolled-back'
 
 const TIMEOUT_MS = 10_000
+/** A server that trickles keeps nobody from ending. */
+const GIVEN_UP_MS = 15_000
+
+/** Text for Slack: it is no markup, calls nobody and is no link. */
+export function slackText(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+}
 
 /** Tells people and programs what happens. Whatever goes wrong is logged and never stops a migration. */
 export class Notifier {
@@ -28,9 +37,9 @@ export class Notifier {
   send(event: NotifiedEvent, text: string, status: MigrationStatus): void {
     const { slack, email, webhook } = this.config
     const line = `ferrite-migrate ${status.id}: ${text}`
-    if (slack !== undefined) this.start('Slack', post(slack, { text: line }))
+    if (slack !== undefined) this.start('Slack', this.post(slack, { text: slackText(line) }))
     if (webhook !== undefined)
-      this.start('the webhook', post(webhook, { event, id: status.id, text, at: new Date().toISOString(), status }))
+      this.start('the webhook', this.post(webhook, { event, id: status.id, text, at: new Date().toISOString(), status }))
     if (email !== undefined)
       this.start('e-mail', this.mail(email, `${status.id}: ${event}`, `${line}\n\n${facts(status)}\n`))
   }
@@ -41,12 +50,20 @@ export class Notifier {
   }
 
   private start(way: string, work: Promise<void>): void {
-    const watched = work
+    const late = sleep(GIVEN_UP_MS, undefined, { ref: false }).then(() => {
+      throw new Error('it took too long')
+    })
+    const watched = Promise.race([work, late])
       .catch((error: unknown) =>
         this.logger.log('warn', `a notification by ${way} was not delivered: ${(error as Error).message}`),
       )
       .finally(() => this.underWay.delete(watched))
     this.underWay.add(watched)
+  }
+
+  private async post(url: string, body: object): Promise<void> {
+    const failure = await postJson(url, body, AbortSignal.timeout(TIMEOUT_MS))
+    if (failure !== null) throw new Error(`it ${failure}`)
   }
 
   private async mail(to: string, subject: string, text: string): Promise<void> {
@@ -72,20 +89,6 @@ export class Notifier {
       transport.close()
     }
   }
-}
-
-async function post(url: string, body: unknown): Promise<void> {
-  // The URL of a webhook is a secret itself: errors must not carry it.
-  const answer = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  }).catch((error: unknown) => {
-    const { cause, name } = error as Error & { cause?: { code?: string } }
-    throw new Error(cause?.code ?? name)
-  })
-  if (!answer.ok) throw new Error(`answered ${answer.status}`)
 }
 
 function facts(status: MigrationStatus): string {

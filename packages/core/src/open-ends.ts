@@ -17,6 +17,11 @@ function offers(config: ResolvedConfig, end: 'source' | 'target'): Record<string
   }
 }
 
+/** What a run offers to the adapter of its source. */
+export function sourceOffers(config: ResolvedConfig): Record<string, string | number> {
+  return offers(config, 'source')
+}
+
 /** Opens source and target at once; each is itself or what went wrong with it. */
 export async function openEnds(
   config: ResolvedConfig,

@@ -7,10 +7,13 @@ import {
   type CreateSource,
   type CreateTarget,
   type CreateTransform,
+  ENCODE_HINT,
+  keepSecret,
   MigrateError,
   parseManifest,
   parseOption,
   type Source,
+  splitConnection,
   type Target,
   type Transform,
 } from '@ferrite-migrate/contracts'
@@ -130,17 +133,22 @@ export class Registry {
       if (option === undefined)
         throw new MigrateError(
           'FM_OPTION_UNKNOWN',
-          `the ${spec.kind} ${spec.name} has no option "${name}"`,
+          // A password that is not percent-encoded may be taken for the name of an option.
+          `the ${spec.kind} ${spec.name} has no option ${/^[a-z][a-z-]{0,40}$/.test(name) ? `"${name}"` : 'of this name'}`,
           `It has: ${spec.options.map((one) => one.name).join(', ') || 'none'}.`,
         )
+      if (option.secret === true) keepSecret(String(raw))
       values[name] = parseOption(option, raw)
     }
     for (const option of spec.options) if (option.default !== undefined) set(option.name, option.default)
     for (const [name, value] of Object.entries(offered))
       if (spec.options.some((one) => one.name === name)) set(name, value)
-    const query = url.indexOf('?')
-    if (query >= 0)
-      for (const [name, value] of new URLSearchParams(url.slice(query + 1))) if (name !== 'db') set(name, value)
+    const parts = url === '' ? null : splitConnection(url)
+    if (url !== '' && parts === null)
+      throw new MigrateError('FM_URL_INVALID', `the connection string of the ${spec.kind} cannot be taken apart`, ENCODE_HINT)
+    if (parts?.password !== undefined) keepSecret(parts.password)
+    for (const [name, value] of new URLSearchParams(parts?.query ?? ''))
+      if (name !== 'db' || !/unix:/.test(parts?.scheme ?? '')) set(name, value)
     for (const [name, value] of Object.entries(given)) set(name, value)
     return values
   }

@@ -78,11 +78,12 @@ export class RequestServer {
       queue.cancel(served.id)
       hooks.note('cutover-missed', `the cutover of ${new Date(due.at).toISOString()} was missed: schedule it again`)
     } else if (hooks.phase() === 'LIVE_SYNC') {
+      const args = due.args()
       queue.cancel(served.id)
       hooks.note('cutover-due', `the cutover scheduled by ${due.actor} starts`)
       this.cuttingOver = true
       void served
-        .cutover(due.args as Partial<CutoverOptions>)
+        .cutover(args as Partial<CutoverOptions>)
         .catch(() => undefined)
         .finally(() => {
           this.cuttingOver = false

@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { type Logger, MigrateError, type Position, type RunClaim } from '@ferrite-migrate/contracts'
+import {
+  type ChangeLedger,
+  type Logger,
+  MigrateError,
+  type Position,
+  type RunClaim,
+  type Source,
+} from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from './config.js'
 import type { Plan } from './plan.js'
 import type { Progress } from './progress.js'
 import { redactUrl } from './redact.js'
 import { RunLease } from './run-lease.js'
+import { putBackLeft, SettingsLedger } from './settings-ledger.js'
 import { type Pass, type RunFacts, StateStore, type StoredMigration } from './state-store.js'
 import type { MigrationStatus, Phase } from './status.js'
 import { hasSecret, storableConfig } from './stored-config.js'
@@ -45,6 +53,16 @@ export class RunRecord {
       this.store.close()
       throw error
     }
+  }
+
+  /** Where adapters write down what they change at the source. */
+  ledger(): ChangeLedger {
+    return new SettingsLedger(this.store, this.id, this.owner, this.config.source)
+  }
+
+  /** Puts back what dead processes left changed at the source; gives it in words. */
+  putBack(source: Source): Promise<string[]> {
+    return putBackLeft(this.store, source, this.config.source)
   }
 
   get facts(): RunFacts {

@@ -35,6 +35,8 @@ import type { WrittenSample } from './written-sample.js'
 const READ_AT_ONCE = 1000
 /** What the source no longer has may still be used by commands on their way. */
 const GONE_MS = 500
+/** How long changes that were received are still applied after a stop. */
+const STOPS_WITHIN_MS = 2000
 
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
 export class ShardRun {
@@ -68,8 +70,15 @@ export class ShardRun {
   private sweeping = false
   /** Who wants to know which keys change. */
   track: ChangeTrack | null = null
+  /** The traffic is being moved: changes are noted here, and no longer applied. */
+  frozen: ChangeTrack | null = null
+  /** What came while it was frozen, to be applied when the traffic stays where it was. Behind a fence it is little. */
+  private readonly heldBack: ChangesEvent[] = []
+  /** The last position that was read. */
+  private seen: Position | null = null
   private readonly stop: StreamStop
   private over = false
+  private stoppingSince: number | null = null
   private remembering: Promise<void> | null = null
   private rememberFailure: Error | null = null
 
@@ -134,6 +143,7 @@ export class ShardRun {
       await this.restoreEnds()
     } finally {
       this.over = true
+      for (const event of this.heldBack.splice(0)) event.release?.()
       this.stop.end()
       await this.guard.close()
       await this.values.close()
@@ -176,9 +186,20 @@ export class ShardRun {
       ...(from === undefined ? {} : { from }),
     })) {
       if (!(await this.take(event))) return false
+      if (this.mayStop(event)) break
     }
     await this.lanes.drain()
     return true
+  }
+
+  /**
+   * Whoever stops does not wait for a whole snapshot, nor for all that was spooled while the target was behind: what is left
+   * comes again from the position that was reached.
+   */
+  private mayStop(event: SourceEvent): boolean {
+    if (!this.options.signal.aborted) return false
+    this.stoppingSince ??= performance.now()
+    return event.kind === 'snapshot' || performance.now() - this.stoppingSince > STOPS_WITHIN_MS
   }
 
   /** The target came back, perhaps without what was written last: goes on from its own checkpoint, or from the start. */
@@ -406,7 +427,26 @@ export class ShardRun {
     this.options.onPosition(this.shard.id, position)
   }
 
+  get id(): string {
+    return this.shard.id
+  }
+
+  hasSeen(position: Position): boolean {
+    return this.seen !== null && covers(this.shard, this.seen, position)
+  }
+
   private async changes(event: ChangesEvent): Promise<boolean> {
+    this.seen = event.position
+    if (this.frozen !== null) {
+      for (const record of event.records) this.frozen.add(record)
+      this.heldBack.push(event)
+      return true
+    }
+    for (const held of this.heldBack.splice(0)) if (!(await this.apply(held))) return false
+    return this.apply(event)
+  }
+
+  private async apply(event: ChangesEvent): Promise<boolean> {
     const { apply, progress, onNote } = this.options
     if (this.track !== null) for (const record of event.records) this.track.add(record)
     if (apply === 'replay' && !(await this.guard.look(event))) {

@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { privatePlace } from '@ferrite-migrate/files'
 
 const VERSION = 3
 const SCHEMA = `
@@ -53,10 +52,10 @@ export function openStateDatabase(directory: string): DatabaseSync {
     )
   let db: DatabaseSync
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    db = new DatabaseSync(join(directory, 'state.db'))
+    // What SQLite makes beside the file gets the file's mode.
+    db = new DatabaseSync(privatePlace(directory, 'state.db'))
     db.exec(
-      'PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;',
+      'PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;',
     )
   } catch (cause) {
     throw unusable((cause as Error).message, cause)

@@ -90,6 +90,9 @@ export function defaultStateDir(): string {
   )
 }
 
+/** Owner of a loan that is to stay until somebody asks for it by name. */
+export const KEPT = 'kept'
+
 /** A heartbeat older than this, or a pid that is gone, means that the process died. */
 const HEARTBEAT_MS = 15_000
 
@@ -174,6 +177,11 @@ export class StateStore {
   /** It is as before. */
   removeLoan(id: number): void {
     this.db.prepare('DELETE FROM loans WHERE id = ?').run(id)
+  }
+
+  /** Nobody puts it back by itself. */
+  keepLoan(id: number): void {
+    this.db.prepare('UPDATE loans SET owner = ? WHERE id = ?').run(KEPT, id)
   }
 
   /** What is still changed, oldest first: at one server, or for one migration. */

@@ -7,6 +7,8 @@ export type Phase =
   | 'CUTOVER'
   /** Incremental mode, between two passes. */
   | 'WAITING'
+  /** Asked to stop: what was read is being written. */
+  | 'STOPPING'
   | 'ROLLING_BACK'
   | RunState
 export type RunState = 'RUNNING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED' | 'ROLLED_BACK'

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { MigrateError, redactUrl, splitConnection } from '@ferrite-migrate/contracts'
 import type { MigrationConfig, ResolvedConfig } from './config.js'
 import type { StoredMigration } from './state-store.js'
 
@@ -9,14 +9,26 @@ const PLACE = /-(env|file)$/
 
 /** A connection string without its password: what a later run needs to find the same server again. */
 export function withoutPassword(url: string): string {
-  return url
-    .replace(
-      /^([a-z][a-z0-9+.-]*:\/\/)([^/@:]*)(?::[^/@]*)?@/i,
-      (_, scheme: string, user: string) => `${scheme}${user === '' ? '' : `${user}@`}`,
-    )
-    .replace(/([?&])([^=&]*)=[^&]*/g, (pair: string, mark: string, name: string) =>
-      SECRET_OPTION.test(name) && !PLACE.test(name) ? `${mark}${name}=` : pair,
-    )
+  const parts = splitConnection(url)
+  // What cannot be taken apart was never connected to.
+  if (parts === null) return redactUrl(url)
+  const { scheme, user, place, query } = parts
+  const kept = query.replace(/([?&])([^=&]*)=[^&]*/g, (pair: string, mark: string, name: string) =>
+    isSecretOption(decoded(name)) ? `${mark}${name}=` : pair,
+  )
+  return `${scheme}${user === '' ? '' : `${user}@`}${place}${kept}`
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function isSecretOption(name: string): boolean {
+  return SECRET_OPTION.test(name) && !PLACE.test(name)
 }
 
 /** True when the connection string or the options carry a password that will not be stored. */

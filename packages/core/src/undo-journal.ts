@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { deserialize, serialize } from 'node:v8'
 import { type DirtyKey, MigrateError, type SnapshotRecord, type Value } from '@ferrite-migrate/contracts'
+import { privatePlace } from '@ferrite-migrate/files'
 import { FingerprintMap } from '@ferrite-migrate/protocol'
 
 /** What a key was before this migration touched it; `before` is null where there was no such key. */
@@ -44,7 +45,7 @@ export class UndoJournal {
     this.file = journalFile(directory, migration)
     this.limit = limitBytes
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
+      privatePlace(directory, basename(this.file))
       this.db = new DatabaseSync(this.file)
       this.db.exec('PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
       const version = this.pragma('user_version')

@@ -8,6 +8,10 @@ const load = createRequire(import.meta.url)
 /** 10 MB of memory that a run without a file does not need. */
 const yaml = (): typeof import('yaml') => load('yaml') as typeof import('yaml')
 
+/** Characters of a file, and values that its aliases may come to. */
+const MOST_TEXT = 4 << 20
+const MOST_ALIASES = 100
+
 /** Fields that are text whatever they look like. */
 const TEXT = new Set(['password', 'username', 'user'])
 
@@ -59,7 +63,11 @@ export function parseYaml<S extends v.GenericSchema>(
 ): YamlFile<v.InferOutput<S>> {
   const { LineCounter, parseDocument } = yaml()
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
+  if (text.length > MOST_TEXT)
+    throw new MigrateError(kind.code, `the ${kind.noun} ${name} has more than ${MOST_TEXT} characters`, kind.hint)
+  const document = guarded(kind, name, () =>
+    parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true }),
+  )
   const problems: Problem[] = [...document.errors].map((error) => ({ offset: error.pos[0], text: error.message }))
   const failure = (list: readonly Problem[]): MigrateError =>
     new MigrateError(
@@ -76,7 +84,8 @@ export function parseYaml<S extends v.GenericSchema>(
     )
   if (problems.length === 0 && environment !== null) problems.push(...substitute(document, environment))
   if (problems.length === 0) {
-    const checked = v.safeParse(schema, document.toJS() ?? {})
+    const plain: unknown = guarded(kind, name, () => document.toJS({ maxAliasCount: MOST_ALIASES }))
+    const checked = guarded(kind, name, () => v.safeParse(schema, plain ?? {}))
     if (checked.success)
       return {
         value: checked.output,
@@ -85,6 +94,20 @@ export function parseYaml<S extends v.GenericSchema>(
     problems.push(...checked.issues.flatMap((issue) => toProblems(document, issue)))
   }
   throw failure(problems)
+}
+
+/** Aliases that multiply and nesting without end are mistakes in the file, not of the tool. */
+function guarded<T>(kind: YamlKind, name: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof MigrateError) throw error
+    throw new MigrateError(
+      kind.code,
+      `the ${kind.noun} ${name} cannot be read: ${error instanceof RangeError ? 'it is nested too deep' : (error as Error).message}`,
+      kind.hint,
+    )
+  }
 }
 
 /** Puts the environment into the scalars. A plain value that becomes a number or a boolean is one. */
@@ -153,8 +176,9 @@ function toProblems(document: Document, issue: v.BaseIssue<unknown>): Problem[] 
   if (issue.type === 'strict_object' && issue.expected === 'never')
     return [{ offset, text: `${field}: there is no such field` }]
   if (issue.received === 'undefined') return [{ offset, text: `${field}: is missing` }]
+  // What was received may be a password in the wrong place.
   const said = /must be|such as|only|a scheme/.test(issue.message)
     ? issue.message
-    : `must be ${issue.expected ?? 'something else'}, not ${issue.received}`
+    : `must be ${issue.expected ?? 'something else'}`
   return [{ offset, text: `${field}: ${said.replace(/^Invalid \w+: /, '')}` }]
 }

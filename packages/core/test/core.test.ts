@@ -203,6 +203,7 @@ describe('state store', () => {
       pid: process.pid,
       status,
       plan: '{}',
+      owner: 'one',
     }
     store.create(row)
     expect(store.get('m').status.state).toBe('RUNNING')

@@ -1,1 +1,2 @@
 export * from './file-feed.js'
+export * from './private-file.js'

@@ -39,7 +39,7 @@ export function connectError(endpoint: Endpoint, cause: unknown): MigrateError {
       return make(
         'FM_CONNECT_TIMEOUT',
         `${at} does not answer`,
-        /^(rediss|ferrites):/.test(at)
+        /^(rediss|valkeys|ferrites):/.test(at)
           ? 'A server without TLS answers no handshake: try redis:// or ferrite://. Else check the network and the firewall, or raise connect-timeout.'
           : 'Check the network and the firewall, or raise connect-timeout.',
         true,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { ENCODE_HINT, keepSecret, MigrateError, splitConnection } from '@ferrite-migrate/contracts'
 
 /** Where a Redis-compatible server is and how to get in. */
 export interface Endpoint {
@@ -26,7 +26,7 @@ export interface Endpoint {
 type Options = Readonly<Record<string, string | number | boolean | undefined>>
 
 const FORMS =
-  'Write redis://[user:password@]host:port[/db], rediss:// for TLS, ferrite:// or ferrites:// for Ferrite, or redis+unix:///path/to.sock.'
+  'Write redis://[user:password@]host:port[/db], rediss:// for TLS (valkey:// and valkeys:// are the same), ferrite:// or ferrites:// for Ferrite, or unix:///path/to.sock.'
 
 function invalid(what: string): MigrateError {
   return new MigrateError('FM_URL_INVALID', what, FORMS)
@@ -56,6 +56,14 @@ function certificate(path: string, what: string): string {
   return text
 }
 
+/** What else people call the same. */
+const ALIASES: Readonly<Record<string, string>> = {
+  valkey: 'redis',
+  valkeys: 'rediss',
+  unix: 'redis+unix',
+  'valkey+unix': 'redis+unix',
+}
+
 const LEAST_SILENCE_MS = 5000
 const MOST_SILENCE_MS = 30_000
 
@@ -72,8 +80,11 @@ function silenceOf(syncTimeout: string | number | boolean | undefined): number {
  * @throws MigrateError FM_URL_INVALID, FM_FILE_UNREADABLE, FM_TLS_FILE
  */
 export function parseEndpoint(url: string, options: Options = {}): Endpoint {
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1].toLowerCase()
-  if (scheme === undefined) throw invalid('the connection string has no scheme')
+  const written = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1].toLowerCase()
+  if (written === undefined) throw invalid('the connection string has no scheme')
+  if (splitConnection(url) === null)
+    throw new MigrateError('FM_URL_INVALID', `the ${written} connection string cannot be taken apart`, ENCODE_HINT)
+  const scheme = ALIASES[written] ?? written
   const unix = scheme === 'redis+unix'
   let parsed: URL
   try {
@@ -81,6 +92,7 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
   } catch {
     throw invalid(`the ${scheme} connection string is not a URL`)
   }
+  const shown = unix ? 'redis+unix' : written
   const decode = (text: string, what: string): string => {
     try {
       return decodeURIComponent(text)
@@ -98,7 +110,7 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
   const path = unix ? decode(parsed.pathname, 'socket path') : undefined
   if (unix && (path === undefined || path === '/')) throw invalid('the connection string names no socket')
   const dbText = unix ? (parsed.searchParams.get('db') ?? '0') : parsed.pathname.replace(/^\//, '') || '0'
-  if (!/^\d{1,5}$/.test(dbText)) throw invalid(`"/${dbText}" in the connection string is no database number`)
+  if (!/^\d{1,5}$/.test(dbText)) throw invalid('what stands behind the host in the connection string is no database number')
 
   const envName = option('password-env')
   const fileName = option('password-file')
@@ -113,6 +125,7 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
       )
   }
   if (fileName !== undefined) password = readSecretFile(fileName, 'password')
+  if (password !== undefined) keepSecret(password)
   const username = option('username') ?? (parsed.username === '' ? undefined : decode(parsed.username, 'user name'))
 
   const secure = scheme === 'rediss' || scheme === 'ferrites' || options.tls === true
@@ -130,7 +143,7 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
     : undefined
   const at = unix ? path! : `${host.includes(':') ? `[${host}]` : host}:${port}`
   return {
-    label: `${scheme}://${at}${dbText === '0' || unix ? '' : `/${dbText}`}`,
+    label: `${shown}://${at}${dbText === '0' || unix ? '' : `/${dbText}`}`,
     host,
     port,
     ...(path === undefined ? {} : { path }),

@@ -5,6 +5,7 @@ import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { besides, PRIVATE_FILE } from '@ferrite-migrate/files'
 
 const FLUSH_BYTES = 256 << 10
 
@@ -25,17 +26,18 @@ export class ByteSink {
 
   constructor(path: string) {
     this.path = path
-    this.part = `${path}.part`
-    this.file = path === '-' ? process.stdout : createWriteStream(this.part)
-    this.file.on('error', (error) => {
-      this.failure ??= error
-    })
+    this.part = besides(path)
+    this.file = path === '-' ? process.stdout : createWriteStream(this.part, { flags: 'wx', mode: PRIVATE_FILE })
     const through = compressor(path)
+    const failed = (error: Error): void => {
+      this.failure ??= error
+      // Whoever waits for either of them waits no more.
+      through?.destroy(error)
+    }
+    this.file.on('error', failed)
     if (through !== null) {
       through.pipe(this.file)
-      through.on('error', (error) => {
-        this.failure ??= error
-      })
+      through.on('error', failed)
     }
     this.out = through ?? this.file
   }
@@ -61,7 +63,7 @@ export class ByteSink {
     this.pendingBytes = 0
     if (!this.out.write(data))
       await once(this.out, 'drain').catch((error: unknown) => {
-        throw this.unwritable(error)
+        throw this.unwritable(this.failure ?? error)
       })
   }
 

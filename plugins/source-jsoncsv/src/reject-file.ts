@@ -1,5 +1,6 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { openPrivate } from '@ferrite-migrate/files'
 import type { RowError } from './row.js'
 
 const ROW_BYTES = 4000
@@ -16,9 +17,10 @@ export class RejectFile {
   /** @throws MigrateError FM_FILE_UNWRITABLE */
   add({ line, message, row }: RowError): void {
     try {
-      this.file ??= openSync(this.path, 'w')
+      this.file ??= openPrivate(this.path, 'w')
       writeSync(this.file, `${JSON.stringify({ line, reason: message, row: row.slice(0, ROW_BYTES) })}\n`)
     } catch (cause) {
+      if (cause instanceof MigrateError) throw cause
       throw new MigrateError(
         'FM_FILE_UNWRITABLE',
         `${this.path} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'error'})`,

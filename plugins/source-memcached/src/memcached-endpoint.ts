@@ -1,4 +1,4 @@
-import { type AdapterContext, MigrateError } from '@ferrite-migrate/contracts'
+import { type AdapterContext, ENCODE_HINT, keepSecret, MigrateError, splitConnection } from '@ferrite-migrate/contracts'
 
 export interface MemcachedEndpoint {
   readonly host: string
@@ -10,14 +10,25 @@ export interface MemcachedEndpoint {
 
 const FORM = 'Write memcached://host:port, or several with commas: memcached://a:11211,b:11211.'
 
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new MigrateError('FM_URL_INVALID', 'the user name or password is not percent-encoded', ENCODE_HINT)
+  }
+}
+
 /**
  * The servers of `memcached://[user:password@]host[:port][,host[:port]…]`.
  * @throws MigrateError FM_URL_INVALID, FM_ENV_MISSING
  */
 export function parseEndpoints({ url, options }: AdapterContext): MemcachedEndpoint[] {
-  const match = /^memcached:\/\/(?:([^@/]*)@)?([^/?]+)\/?(?:\?.*)?$/i.exec(url)
-  if (match === null) throw new MigrateError('FM_URL_INVALID', 'this is no address of a Memcached', FORM)
-  const [user, secret] = match[1] === undefined ? [] : match[1].split(':').map(decodeURIComponent)
+  const parts = splitConnection(url)
+  if (parts === null) throw new MigrateError('FM_URL_INVALID', 'the address of the Memcached cannot be taken apart', ENCODE_HINT)
+  const places = /^([^/]+)\/?$/.exec(parts.place)?.[1]
+  if (places === undefined) throw new MigrateError('FM_URL_INVALID', 'this is no address of a Memcached', FORM)
+  const user = parts.user === '' ? undefined : decode(parts.user)
+  const secret = parts.password === undefined ? undefined : decode(parts.password)
   const variable = options['password-env'] as string | undefined
   if (variable !== undefined && process.env[variable] === undefined)
     throw new MigrateError(
@@ -26,7 +37,8 @@ export function parseEndpoints({ url, options }: AdapterContext): MemcachedEndpo
       'Set it to the password.',
     )
   const password = secret ?? (options.password as string | undefined) ?? (variable && process.env[variable])
-  return match[2].split(',').map((place) => {
+  if (password !== undefined) keepSecret(password)
+  return places.split(',').map((place) => {
     const at = /^(\[[^\]]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(place)
     const port = Number(at?.[2] ?? 11211)
     if (at === null || port < 1 || port > 65535)

@@ -1,15 +1,14 @@
-import { type Fence, type FenceKind, MigrateError, type Position } from '@ferrite-migrate/contracts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ChangeLedger, type Fence, type FenceKind, type Loan, MigrateError, type Position } from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import { type RedisLink, readInfo } from '@ferrite-migrate/redis'
+import { type AclUser, aclUsers, putBackAcl } from './acl-users.js'
 
 /** A pause ends by itself after this long without a refresh, so that a dead tool never keeps writers out for good. */
 const PAUSE_MS = 5000
-
-/** One user of an ACL whose writes were forbidden, with the command rules to give back. */
-interface FencedUser {
-  readonly name: string
-  readonly rules: readonly string[]
-}
+/** How long a fence is tried to be taken down, over new connections where the former is lost, and the wait between two tries. */
+const RELEASE_MS = 30_000
+const AGAIN_MS = 300
 
 function unavailable(label: string, reason: string): MigrateError {
   return new MigrateError(
@@ -19,7 +18,7 @@ function unavailable(label: string, reason: string): MigrateError {
   )
 }
 
-/** Finds out which kind of fence the source has and the user may put up; changes nothing. */
+/** Finds out whether the user may run this; changes nothing. Null = it may, or only trying tells. */
 async function refusal(link: RedisLink, ...argv: string[]): Promise<string | null> {
   const user = await link.call('ACL', 'WHOAMI').catch(() => null)
   if (user === null) return null
@@ -28,29 +27,52 @@ async function refusal(link: RedisLink, ...argv: string[]): Promise<string | nul
   return dry instanceof ReplyError || String(dry) === 'OK' ? null : String(dry)
 }
 
-/** `user name on #hash ~* +@all -flushall`: the name, and the rules about commands in their order. */
-function parseUser(line: string): FencedUser | null {
-  const words = line.split(' ')
-  if (words[0] !== 'user' || words[2] === 'off') return null
-  return { name: words[1], rules: words.slice(3).filter((word) => /^[+-]/.test(word) || word === 'allcommands') }
-}
-
-async function users(link: RedisLink, label: string): Promise<FencedUser[]> {
-  const list = await link.call('ACL', 'LIST').catch((error: unknown) => error as Error)
-  if (list instanceof Error || !Array.isArray(list))
-    throw unavailable(label, list instanceof Error ? list.message : 'it has no ACL')
-  const lines = (list as Reply[]).map(String)
-  if (lines.some((line) => line.includes('(')))
-    throw unavailable(label, 'a user has selectors, which a rule cannot fence')
-  return lines.flatMap((line) => parseUser(line) ?? [])
-}
-
 export interface FenceRequest {
   readonly label: string
-  /** A connection of its own for as long as the fence stands. */
+  /** A new connection of its own. */
   open(): Promise<RedisLink>
   /** What the capture calls the place where the source stands; null = it has no such thing. */
   position: ((offset: number) => ReadonlyMap<string, Position>) | null
+  /** Where what is changed at the source is written down first. */
+  readonly ledger: ChangeLedger | undefined
+}
+
+/** One connection that is made anew when it is lost. */
+class FenceLink {
+  private readonly request: FenceRequest
+  private link: RedisLink | null = null
+
+  constructor(request: FenceRequest) {
+    this.request = request
+  }
+
+  async get(): Promise<RedisLink> {
+    if (this.link === null) {
+      const link = await this.request.open()
+      this.link = link
+      void link.closed.then(() => {
+        if (this.link === link) this.link = null
+      })
+    }
+    return this.link
+  }
+
+  /** Tries until it works: what was put up has to come down. @throws the last failure */
+  async persist(use: (link: RedisLink) => Promise<unknown>): Promise<void> {
+    const deadline = performance.now() + RELEASE_MS
+    for (;;)
+      try {
+        await use(await this.get())
+        return
+      } catch (error) {
+        if (performance.now() > deadline) throw error
+        await sleep(AGAIN_MS)
+      }
+  }
+
+  close(): void {
+    this.link?.close()
+  }
 }
 
 /**
@@ -58,80 +80,120 @@ export interface FenceRequest {
  * @throws MigrateError FM_FENCE_UNAVAILABLE
  */
 export async function putUpFence(request: FenceRequest, kind: 'auto' | FenceKind, check: boolean): Promise<Fence> {
-  const link = await request.open()
+  const links = new FenceLink(request)
   try {
+    const link = await links.get()
     if (kind !== 'acl') {
-      const refused = await refusal(link, 'CLIENT', 'PAUSE', '1', 'WRITE')
-      const answer =
-        refused ??
-        (check
-          ? null
-          : await link.call('CLIENT', 'PAUSE', PAUSE_MS, 'WRITE').then(
-              () => null,
-              (error: Error) => error.message,
-            ))
-      if (answer === null) {
-        if (check) link.close()
-        return pauseFence(link, request)
+      const refused = (await refusal(link, 'CLIENT', 'PAUSE', '1', 'WRITE')) ?? (check ? null : await pause(link))
+      if (refused === null) {
+        if (check) links.close()
+        return pauseFence(links, request)
       }
-      if (kind === 'pause') throw unavailable(request.label, answer.slice(0, 160))
+      if (kind === 'pause') throw unavailable(request.label, refused.slice(0, 160))
     }
-    const fenced = await users(link, request.label)
+    const fenced = await aclUsers(link).catch((error: Error) => {
+      throw unavailable(request.label, error.message)
+    })
     const refused = await refusal(link, 'ACL', 'SETUSER', 'default', '-@write')
     if (refused !== null) throw unavailable(request.label, refused.slice(0, 160))
-    if (check) link.close()
-    else await forbidWrites(link, fenced, request.label)
-    return aclFence(link, fenced, request)
+    if (check) {
+      links.close()
+      return aclFence(links, fenced, null, request)
+    }
+    // Written down before the first rule is changed: whoever finds it knows what to give back.
+    const loan = request.ledger?.lend('acl', JSON.stringify(fenced)) ?? null
+    await forbidWrites(links, fenced, loan, request.label)
+    return aclFence(links, fenced, loan, request)
   } catch (error) {
-    link.close()
+    links.close()
     throw error
   }
 }
 
-async function standing(link: RedisLink, request: FenceRequest): Promise<ReadonlyMap<string, Position>> {
+/** Null when writers wait now, else why not. */
+async function pause(link: RedisLink): Promise<string | null> {
+  return link.call('CLIENT', 'PAUSE', PAUSE_MS, 'WRITE').then(
+    () => null,
+    (error: unknown) => {
+      if (error instanceof ReplyError) return error.message
+      throw error
+    },
+  )
+}
+
+async function standing(links: FenceLink, request: FenceRequest): Promise<ReadonlyMap<string, Position>> {
   if (request.position === null) return new Map()
-  const info = await readInfo(link, 'replication')
+  const info = await readInfo(await links.get(), 'replication')
   const offset = Number(info.get(info.get('role') === 'slave' ? 'slave_repl_offset' : 'master_repl_offset'))
   return request.position(offset)
 }
 
-function pauseFence(link: RedisLink, request: FenceRequest): Fence {
+function pauseFence(links: FenceLink, request: FenceRequest): Fence {
+  let refreshedAt = performance.now()
+  let wallAt = Date.now()
+  let fell = false
+  /** A pause that was not renewed in time has ended by itself, whichever clock tells. */
+  const look = (): void => {
+    if (performance.now() - refreshedAt > PAUSE_MS || Date.now() - wallAt > PAUSE_MS) fell = true
+  }
   return {
     kind: 'pause',
     note: 'writers wait at the source (CLIENT PAUSE WRITE)',
-    positions: () => standing(link, request),
+    positions: () => standing(links, request),
     refresh: async () => {
-      await link.call('CLIENT', 'PAUSE', PAUSE_MS, 'WRITE')
+      const sentAt = performance.now()
+      const sentWall = Date.now()
+      look()
+      const refused = await pause(await links.get())
+      if (refused !== null) throw unavailable(request.label, refused.slice(0, 160))
+      look()
+      refreshedAt = sentAt
+      wallAt = sentWall
+    },
+    fell: () => {
+      look()
+      return fell
     },
     release: async () => {
-      await link.call('CLIENT', 'UNPAUSE').catch(() => undefined)
-      link.close()
+      await links.persist((link) => link.call('CLIENT', 'UNPAUSE')).catch(() => undefined)
+      links.close()
     },
   }
 }
 
-async function forbidWrites(link: RedisLink, fenced: readonly FencedUser[], label: string): Promise<void> {
-  for (const [i, { name }] of fenced.entries()) {
-    const answer = await link.call('ACL', 'SETUSER', name, '-@write').catch((error: unknown) => error as Error)
-    if (!(answer instanceof Error)) continue
-    await allowWrites(link, fenced.slice(0, i))
-    throw unavailable(label, answer.message.slice(0, 160))
-  }
+async function forbidWrites(
+  links: FenceLink,
+  fenced: readonly AclUser[],
+  loan: Loan | null,
+  label: string,
+): Promise<void> {
+  const link = await links.get()
+  const answers: Reply[] = await link.pipeline((out) => {
+    for (const { name } of fenced) out.call('ACL', 'SETUSER', name, '-@write')
+    return fenced.length
+  })
+  const refused = answers.find((answer) => answer instanceof ReplyError)
+  if (!(refused instanceof ReplyError)) return
+  await links.persist((open) => putBackAcl(open, fenced))
+  loan?.settled()
+  throw unavailable(label, refused.message.slice(0, 160))
 }
 
-async function allowWrites(link: RedisLink, fenced: readonly FencedUser[]): Promise<void> {
-  for (const { name, rules } of fenced) await link.call('ACL', 'SETUSER', name, 'nocommands', ...rules)
-}
-
-function aclFence(link: RedisLink, fenced: readonly FencedUser[], request: FenceRequest): Fence {
+function aclFence(links: FenceLink, fenced: readonly AclUser[], loan: Loan | null, request: FenceRequest): Fence {
   return {
     kind: 'acl',
-    note: `writers are refused at the source (ACL SETUSER .. -@write for ${fenced.map(({ name }) => name).join(', ')}; should this process die, give +@write back to them)`,
-    positions: () => standing(link, request),
+    note: `writers are refused at the source (ACL SETUSER .. -@write for ${fenced.map(({ name }) => name).join(', ')}; should this process die, cutover --release gives them back what they had)`,
+    positions: () => standing(links, request),
     refresh: async () => undefined,
+    fell: () => false,
+    keep: () => {
+      loan?.keep()
+      links.close()
+    },
     release: async () => {
-      await allowWrites(link, fenced)
-      link.close()
+      await links.persist((link) => putBackAcl(link, fenced))
+      loan?.settled()
+      links.close()
     },
   }
 }

@@ -1,5 +1,6 @@
 import {
   type AdapterContext,
+  type ChangeLedger,
   type Fence,
   type FenceKind,
   type Finding,
@@ -21,17 +22,44 @@ import {
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
+import { parseUsers, putBackAcl } from './acl-users.js'
 import { examineSource, type SourceFacts, sourceFindings, sparesCompression } from './preflight.js'
 import { PsyncShard } from './psync-shard.js'
 import { putUpFence } from './redis-fence.js'
 import { ScanShard } from './scan-shard.js'
-import { SnapshotCompression } from './snapshot-compression.js'
+import { type SnapshotSetting, SnapshotSettings } from './snapshot-settings.js'
 import { surveySource } from './survey.js'
 
 /** How often an idle primary sends a sign of life to its replicas, ms; 10 s where it does not say. */
 function pingPeriod({ config }: SourceFacts): number {
   const seconds = Number(config.get('repl-ping-replica-period') ?? config.get('repl-ping-slave-period'))
   return (seconds > 0 ? seconds : 10) * 1000
+}
+
+/** What is changed at the source for the start of a snapshot, as far as it is worth it and asked for. */
+function snapshotSettings(options: AdapterContext['options'], facts: SourceFacts): SnapshotSetting[] {
+  const settings: SnapshotSetting[] = []
+  if (options['snapshot-compression'] === 'auto' && sparesCompression(facts))
+    settings.push({
+      name: 'rdbcompression',
+      former: 'yes',
+      meanwhile: 'no',
+      without: 'the snapshot stays compressed',
+    })
+  const delay = facts.config.get('repl-diskless-sync-delay')
+  if (
+    options['snapshot-delay'] === 'auto' &&
+    facts.config.get('repl-diskless-sync') === 'yes' &&
+    delay !== undefined &&
+    Number(delay) > 0
+  )
+    settings.push({
+      name: 'repl-diskless-sync-delay',
+      former: delay,
+      meanwhile: '0',
+      without: `the snapshot begins ${delay} s later`,
+    })
+  return settings
 }
 
 /** How changes are learned; `polling` compares everything again and again. */
@@ -45,6 +73,7 @@ export class RedisSource implements Source {
   readonly relativeExpiry: boolean
   readonly database: number | undefined
   private readonly facts: SourceFacts
+  private readonly ledger: ChangeLedger | undefined
   private readonly chained: boolean
   private readonly capture: Capture
   private readonly endpoint: Endpoint
@@ -61,6 +90,7 @@ export class RedisSource implements Source {
     const batchSize = Number(options['batch-size'])
     const retryMs = Number(options['sync-timeout'])
     this.facts = facts
+    this.ledger = context.ledger
     this.chained = options.chained === true
     this.capture = capture
     this.endpoint = endpoint
@@ -69,7 +99,7 @@ export class RedisSource implements Source {
     this.makeReader = () =>
       new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
     this.relativeExpiry = facts.major < 7
-    const uncompressed = options['snapshot-compression'] === 'auto' && sparesCompression(facts)
+    const settings = snapshotSettings(options, facts)
     this.capabilities =
       capture === 'psync'
         ? { changes: 'lossless', resume: 'changes', uniqueKeys: true }
@@ -82,8 +112,10 @@ export class RedisSource implements Source {
       'capture chosen because':
         capture === 'psync' ? 'the source allows PSYNC' : facts.psyncRefusal || 'it was asked for',
       keys: String(facts.keys),
-      ...(capture === 'psync' && uncompressed
-        ? { compression: 'off until the snapshot has begun, since the source is near' }
+      ...(capture === 'psync'
+        ? Object.fromEntries(
+            settings.map(({ name, meanwhile }) => [name, `${meanwhile} until the snapshot has begun, then as it was`]),
+          )
         : {}),
     }
     this.shards = [
@@ -99,7 +131,8 @@ export class RedisSource implements Source {
             clockSkewMs: facts.clockSkewMs,
             transactionLimit: Number(options['transaction-limit']),
             pingMs: pingPeriod(facts),
-            compression: uncompressed ? new SnapshotCompression(endpoint, trace, logger) : null,
+            settings:
+              settings.length > 0 ? new SnapshotSettings(endpoint, settings, context.ledger, trace, logger) : null,
             spool: {
               directory: tempDir,
               memoryLimit: Number(options['spool-memory']),
@@ -168,12 +201,26 @@ export class RedisSource implements Source {
     return putUpFence(
       {
         label: endpoint.label,
-        open: () => RedisLink.open({ ...endpoint, db: 0 }, this.trace),
+        // Without a trace: the answers hold the hashes of passwords.
+        open: () => RedisLink.open({ ...endpoint, db: 0 }),
+        ledger: this.ledger,
         position: shard instanceof PsyncShard ? (offset) => new Map([[shard.id, shard.positionAt(offset)]]) : null,
       },
       kind,
       check,
     )
+  }
+
+  async putBack(what: string, former: string): Promise<void> {
+    const link = await RedisLink.open({ ...this.endpoint, db: 0 })
+    try {
+      if (what === 'acl') await putBackAcl(link, parseUsers(former))
+      else if (what.startsWith('config ')) await link.call('CONFIG', 'SET', what.slice('config '.length), former)
+    } catch (error) {
+      throw error instanceof ReplyError ? handshakeError(this.endpoint, error.message) : error
+    } finally {
+      link.close()
+    }
   }
 
   async survey(): Promise<SourceSurvey> {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import { damagedReply, RespWriter } from '@ferrite-migrate/protocol'
 import { type Endpoint, handshakeError, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
-import type { SnapshotCompression } from './snapshot-compression.js'
+import type { SnapshotSettings } from './snapshot-settings.js'
 import { Spool, type SpoolOptions } from './spool.js'
 
 export interface ReceiverOptions {
@@ -13,8 +13,8 @@ export interface ReceiverOptions {
   /** How long a lost source is tried again. */
   readonly retryMs: number
   readonly trace: WireTrace | null
-  /** Switches compression off for the start of a snapshot; null = it stays as the source has it. */
-  readonly compression: SnapshotCompression | null
+  /** Changes settings for the start of a snapshot; null = they stay as the source has them. */
+  readonly settings: SnapshotSettings | null
   /** Up to where all is durable; asked before each acknowledgement. */
   durable(): { readonly replid: string; readonly offset: number } | null
   /** How often the source sends a sign of life when nothing is written to it (repl-ping-replica-period), ms. */
@@ -150,7 +150,7 @@ export class ReplicationReceiver {
   async close(): Promise<void> {
     this.stop()
     await this.running
-    await this.options.compression?.restore()
+    await this.options.settings?.restore()
     await this.spool?.close()
   }
 
@@ -234,11 +234,11 @@ export class ReplicationReceiver {
       this.options.logger.log('debug', `REPLCONF: ${reply.message}`)
     }
     const resumable = this.ready && this.stage === 'stream' && this.replid !== '?'
-    if (!resumable) await this.options.compression?.off()
+    if (!resumable) await this.options.settings?.change()
     try {
       await this.psync(link, resumable ? this.replid : '?', resumable ? this.received + 1 : -1)
     } finally {
-      void this.options.compression?.restore()
+      void this.options.settings?.restore()
     }
   }
 

@@ -194,6 +194,7 @@ export class FerriteTarget implements Target {
   }
 
   async release(migration: string): Promise<void> {
+    if (this.claimed === null) return
     this.claimed = null
     await this.inFirstDb('HDEL', RUNNING_KEY, migration)
   }

@@ -8,7 +8,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   redis: ['contracts', 'protocol'],
   files: ['contracts', 'protocol'],
   sandbox: ['contracts'],
-  core: ['contracts', 'protocol'],
+  core: ['contracts', 'protocol', 'files'],
   conformance: ['contracts', 'protocol'],
   plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core'],
   cli: ['contracts', 'protocol', 'redis', 'files', 'core', 'plugin'],

@@ -1,5 +1,12 @@
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
-import { ControlQueue, type CutoverOptions, type RequestStep, StateStore } from '@ferrite-migrate/core'
+import {
+  ControlQueue,
+  type CutoverOptions,
+  type CutoverResult,
+  type RequestStep,
+  releaseFence,
+  StateStore,
+} from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
 import { BaseCommand } from '../base-command.js'
@@ -25,6 +32,11 @@ export default class Cutover extends BaseCommand {
       options: ['auto', 'pause', 'acl', 'none'],
     }),
     hold: Flags.string({ description: 'Keep them out for so long afterwards [default: 0]', helpValue: '<TIME>' }),
+    'after-cutover': Flags.string({
+      description:
+        'What becomes of the fence afterwards: it comes down and slipped writes are told, or it stays until --release [default: warn]',
+      options: ['warn', 'keep-fence'],
+    }),
     'on-cutover': Flags.string({ description: 'Shell command that moves the traffic', helpValue: '<CMD>' }),
     'hook-timeout': Flags.string({ description: 'How long that may take [default: 1m]', helpValue: '<TIME>' }),
     webhook: Flags.string({ description: 'URL to be asked as well', helpValue: '<URL>' }),
@@ -34,12 +46,23 @@ export default class Cutover extends BaseCommand {
     }),
     cancel: Flags.boolean({ description: 'Take a scheduled cutover back', exclusive: ['scheduled', 'dry-run'] }),
     'dry-run': Flags.boolean({ description: 'Say what would be done' }),
+    release: Flags.boolean({
+      description: 'Give writers back what a cutover that did not end, or --after-cutover keep-fence, took from them',
+      exclusive: ['scheduled', 'dry-run', 'cancel'],
+    }),
+    source: Flags.string({
+      char: 's',
+      description: 'With --release: the source with its password',
+      helpValue: '<URL>',
+      dependsOn: ['release'],
+    }),
   }
 
   async run(): Promise<unknown> {
     const { flags } = await this.parse(Cutover)
     const directory = this.stateDir(flags['state-dir'])
     if (flags.cancel) return this.cancel(directory, flags.id)
+    if (flags.release) return this.release(directory, flags.id, flags)
     const ms = (name: string, value: string | undefined): number | undefined =>
       value === undefined
         ? undefined
@@ -50,6 +73,7 @@ export default class Cutover extends BaseCommand {
       verify: flags.verify || undefined,
       fence: flags.fence as CutoverOptions['fence'] | undefined,
       holdMs: ms('hold', flags.hold),
+      afterCutover: flags['after-cutover'] as CutoverOptions['afterCutover'] | undefined,
       hook: flags['on-cutover'],
       hookTimeoutMs: ms('hook-timeout', flags['hook-timeout']),
       webhook: flags.webhook,
@@ -61,6 +85,13 @@ export default class Cutover extends BaseCommand {
     const show = ({ at, name, text }: RequestStep): void =>
       this.log(`${`+${((at - startedAt) / 1000).toFixed(3)}s`.padStart(10)}  ${name.padEnd(8)} ${text}`)
     const answer = await askRunning(directory, flags.id, 'cutover', options, show)
+    const { slipped } = (answer.result ?? {}) as { slipped?: CutoverResult['slipped'] }
+    if (slipped !== undefined && (slipped.keys.length > 0 || slipped.more))
+      throw new MigrateError(
+        'FM_FENCE_FELL',
+        `the target is the one to write to, but the source took writes behind the fence that are not there: ${slipped.keys.join(', ')}${slipped.more ? ' and others' : ''}`,
+        'Look at these keys at both ends (ferrite-migrate compare) and carry over what belongs there.',
+      )
     if (!flags['dry-run'])
       this.log(
         `\nRESULT: ✅ CUT OVER${flags.fence === 'none' || flags.hold !== undefined ? '' : '; the source takes writes again, but nothing carries them to the target any more'}`,
@@ -102,6 +133,23 @@ export default class Cutover extends BaseCommand {
       control.close()
       store.close()
     }
+  }
+
+  private async release(
+    directory: string,
+    id: string,
+    flags: { source?: string; verbose?: boolean; plugin?: string[] },
+  ): Promise<unknown> {
+    const done = await releaseFence({
+      id,
+      directory,
+      registry: this.registry(flags.plugin),
+      logger: await this.logger(flags, (text) => this.log(text)),
+      given: flags.source === undefined ? {} : { source: flags.source },
+    })
+    for (const what of done) this.log(`Put back: ${what}.`)
+    if (done.length === 0) this.log('Nothing was left changed at the source.')
+    return { id, putBack: done }
   }
 
   private cancel(directory: string, id: string): unknown {

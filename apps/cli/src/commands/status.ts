@@ -21,7 +21,7 @@ export default class Status extends BaseCommand {
     try {
       for (;;) {
         const { status } = store.get(flags.id)
-        if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) this.log('\x1b[H\x1b[2J')
+        if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) process.stdout.write('\x1b[H\x1b[2J')
         this.log(statusLines(status).join('\n'))
         if (status.state === 'INTERRUPTED')
           this.log(`\nIts process is gone. To go on: ferrite-migrate migrate --resume ${status.id}`)

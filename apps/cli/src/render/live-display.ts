@@ -1,3 +1,4 @@
+import { printable, withoutSecrets } from '@ferrite-migrate/contracts'
 import type { Migration, MigrationStatus } from '@ferrite-migrate/core'
 import { statusLine, statusLines } from './status-view.js'
 
@@ -25,7 +26,7 @@ export class LiveDisplay {
   /** A line that stays, above what is redrawn. */
   line(text: string): void {
     this.erase()
-    this.out.write(`${text}\n`)
+    this.out.write(`${printable(withoutSecrets(text))}\n`)
   }
 
   private show(status: MigrationStatus): void {
@@ -33,7 +34,7 @@ export class LiveDisplay {
       this.erase()
       const width = this.out.columns ?? 80
       // What ended it is told once, behind the display.
-      const lines = statusLines({ ...status, error: null }).map((text) => [...text].slice(0, width - 1).join(''))
+      const lines = statusLines({ ...status, error: null }).map((text) => [...printable(text)].slice(0, width - 1).join(''))
       this.out.write(`${lines.join('\n')}\n`)
       this.drawn = lines.length
       return
@@ -42,7 +43,7 @@ export class LiveDisplay {
     if (status.phase === this.lastPhase && now - this.lastLineAt < PLAIN_EVERY_MS) return
     this.lastPhase = status.phase
     this.lastLineAt = now
-    this.out.write(`${statusLine(status)}\n`)
+    this.out.write(`${printable(statusLine(status))}\n`)
   }
 
   /** Removes what was drawn, so that a report can follow. */

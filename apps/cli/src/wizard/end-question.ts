@@ -1,4 +1,11 @@
-import { type AdapterContext, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
+import {
+  type AdapterContext,
+  ENCODE_HINT,
+  MigrateError,
+  type Source,
+  splitConnection,
+  type Target,
+} from '@ferrite-migrate/contracts'
 import type { Registry } from '@ferrite-migrate/core'
 import { formatCount } from '../render/format.js'
 import { ask } from './prompts.js'
@@ -81,10 +88,17 @@ async function askEnd(
 
 /** The password of a connection string apart, so that it is neither shown again nor written down. */
 export function splitPassword(typed: string): { url: string; password: string | undefined } {
-  const match = /^([a-z][a-z0-9+.-]*:\/\/)([^/@]*?)(?::([^/@]*))?@(.*)$/i.exec(typed)
-  if (match === null || match[3] === undefined) return { url: typed, password: undefined }
-  const [, scheme, user, password, rest] = match
-  return { url: `${scheme}${user === '' ? '' : `${user}@`}${rest}`, password: decodeURIComponent(password) }
+  const parts = splitConnection(typed)
+  if (parts === null) throw new MigrateError('FM_URL_INVALID', 'this cannot be taken apart', ENCODE_HINT)
+  const { scheme, user, password, place, query } = parts
+  if (password === undefined) return { url: typed, password }
+  let plain = password
+  try {
+    plain = decodeURIComponent(password)
+  } catch {
+    // As it was typed, then.
+  }
+  return { url: `${scheme}${user === '' ? '' : `${user}@`}${place}${query}`, password: plain }
 }
 
 async function aboutSource(source: Source): Promise<string> {

@@ -1,5 +1,6 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { openPrivate } from '@ferrite-migrate/files'
 import { printableKey } from '../progress.js'
 import type { TransformFault } from './record-transform.js'
 
@@ -17,7 +18,7 @@ export class FaultFile {
   /** @throws MigrateError FM_FILE_UNWRITABLE */
   add({ db, key, reason }: TransformFault): void {
     try {
-      this.file ??= openSync(this.path, 'a')
+      this.file ??= openPrivate(this.path, 'a')
       const line = {
         at: new Date().toISOString(),
         migration: this.migration,
@@ -28,6 +29,7 @@ export class FaultFile {
       }
       writeSync(this.file, `${JSON.stringify(line)}\n`)
     } catch (cause) {
+      if (cause instanceof MigrateError) throw cause
       throw new MigrateError(
         'FM_FILE_UNWRITABLE',
         `${this.path} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'error'})`,

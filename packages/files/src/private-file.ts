@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { MigrateError } from '@ferrite-migrate/contracts'
+
+/** For the owner only. */
+export const PRIVATE_FILE = 0o600
+export const PRIVATE_DIRECTORY = 0o700
+
+/** What stands for no file of its own, and is opened as it is. */
+const DEVICES = '/dev/'
+
+export function unwritableFile(path: string, cause: unknown): MigrateError {
+  if (cause instanceof MigrateError) return cause
+  const { code } = cause as NodeJS.ErrnoException
+  return new MigrateError(
+    'FM_FILE_UNWRITABLE',
+    code === 'ELOOP'
+      ? `${path} is a symbolic link, which is not followed`
+      : `${path} cannot be written (${code ?? 'error'})`,
+    'Give another path.',
+    { cause },
+  )
+}
+
+/**
+ * Opens a file for writing, for the owner only, also where it was there; a symbolic link is not followed, and what is no
+ * plain file is not written to. Gives its descriptor, which the caller closes.
+ * @param how `w` empties it first, `a` goes on at its end
+ * @throws MigrateError FM_FILE_UNWRITABLE
+ */
+export function openPrivate(path: string, how: 'w' | 'a'): number {
+  if (path.startsWith(DEVICES)) return openSync(path, how)
+  const { O_WRONLY, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_TRUNC, O_APPEND } = constants
+  let file: number | null = null
+  try {
+    const flags = O_WRONLY | O_CREAT | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0) | (how === 'w' ? O_TRUNC : O_APPEND)
+    file = openSync(path, flags, PRIVATE_FILE)
+    const found = fstatSync(file)
+    if (!found.isFile()) throw Object.assign(new Error('no plain file'), { code: 'no plain file' })
+    if ((found.mode & 0o077) !== 0) fchmodSync(file, PRIVATE_FILE)
+    return file
+  } catch (cause) {
+    if (file !== null) closeSync(file)
+    throw unwritableFile(path, cause)
+  }
+}
+
+/** A name beside a file that nobody can have guessed. */
+export function besides(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
+}
+
+/**
+ * Writes a whole file, for the owner only: it is there when it is whole, and what was there (a symbolic link too) is replaced.
+ * @throws MigrateError FM_FILE_UNWRITABLE
+ */
+export function writePrivate(path: string, text: string | Uint8Array): void {
+  const part = besides(path)
+  try {
+    if (path.startsWith(DEVICES)) {
+      writeFileSync(path, text)
+      return
+    }
+    writeFileSync(part, text, { flag: 'wx', mode: PRIVATE_FILE })
+    renameSync(part, path)
+  } catch (cause) {
+    rmSync(part, { force: true })
+    throw unwritableFile(path, cause)
+  }
+}
+
+/** A directory that holds nothing, or this file already, is no place that others share. */
+function isOurs(directory: string, file: string): boolean {
+  const { uid, mode } = statSync(directory)
+  const names = readdirSync(directory)
+  return (
+    (mode & 0o077) !== 0 &&
+    (mode & 0o1000) === 0 &&
+    uid === process.getuid?.() &&
+    (names.length === 0 || names.includes(file))
+  )
+}
+
+/**
+ * Makes a directory for the owner only, and a file in it that others cannot read, before somebody else (a database) opens
+ * it. What was there for others is closed to them.
+ * @throws Error of the file system
+ */
+export function privatePlace(directory: string, file: string): string {
+  const made = mkdirSync(directory, { recursive: true, mode: PRIVATE_DIRECTORY })
+  const path = join(directory, file)
+  if (made === undefined && isOurs(directory, file)) chmodSync(directory, PRIVATE_DIRECTORY)
+  closeSync(openPrivate(path, 'a'))
+  return path
+}

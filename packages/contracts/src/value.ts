@@ -67,6 +67,8 @@ export interface StreamValue {
   /** Decimal text, '-1' where the source's format does not carry it. */
   readonly entriesAdded: string
   readonly groups: readonly StreamGroup[]
+  /** How many producers have left ids that keep XADD from adding twice (Redis 8.6); only the raw form carries them. */
+  readonly producers?: number
 }
 
 /** One slice of a value above the size limit: items as in ItemsValue, or bytes to append for a string. */

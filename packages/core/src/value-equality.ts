@@ -1,8 +1,8 @@
 import type { SlicedValue, StreamValue, Value } from '@ferrite-migrate/contracts'
-import { type DigestOptions, decodeValue, digestValue, scoreBits, ValueDigest } from '@ferrite-migrate/protocol'
+import { type DigestOptions, decodeValue, digestValue, isOpaque, scoreBits, ValueDigest } from '@ferrite-migrate/protocol'
 
 function digest(value: Value, options: DigestOptions): Buffer {
-  if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) return value.body
+  if (value.form === 'rdb' && isOpaque(value.type)) return value.body
   if (value.form === 'sliced') throw new Error('a sliced value in a comparison')
   return digestValue(value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value, options)
 }

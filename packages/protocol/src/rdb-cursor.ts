@@ -1,7 +1,6 @@
-import { integerText } from './decimal.js'
-import { lzfDecompress } from './lzf.js'
 import { rdbCorrupt, rdbTruncated } from './rdb-error.js'
 import { MORE, RdbScan } from './rdb-scan.js'
+import { decodeString } from './rdb-string.js'
 
 /**
  * Reads the parts of a value that is held whole. Strings are views where the RDB holds them plain, new Buffers where
@@ -86,16 +85,4 @@ export class RdbCursor {
     if (Number.isNaN(value)) throw rdbCorrupt('a score', start, 'no number')
     return value
   }
-}
-
-/** The bytes of the RDB string in data[start..end). */
-export function decodeString(data: Buffer, start: number, end: number, scan: RdbScan): Buffer {
-  const byte = data[start]
-  if (byte < 0xc0) return data.subarray(scan.length(data, start, end), end)
-  if (byte === 0xc0) return integerText(data.readInt8(start + 1))
-  if (byte === 0xc1) return integerText(data.readInt16LE(start + 1))
-  if (byte === 0xc2) return integerText(data.readInt32LE(start + 1))
-  let at = scan.length(data, start + 1, end)
-  at = scan.length(data, at, end)
-  return lzfDecompress(data.subarray(at, end), scan.value)
 }

@@ -11,7 +11,7 @@ import { doubleText } from './decimal.js'
 import { intsetElements, listpackElements, ziplistElements, zipmapElements } from './packed.js'
 import { RdbCursor } from './rdb-cursor.js'
 import { rdbCorrupt, rdbUnknown } from './rdb-error.js'
-import { RdbType, rdbTypeName, VALKEY_RDB_VERSION } from './rdb-type.js'
+import { hasProducers, RdbType, rdbTypeName, VALKEY_RDB_VERSION } from './rdb-type.js'
 
 /**
  * Decodes an RDB value.
@@ -97,15 +97,24 @@ function decodeBody(type: number, cursor: RdbCursor, rdbVersion: number): Decode
     }
     case RdbType.stream:
     case RdbType.stream2:
-    case RdbType.stream3: {
+    case RdbType.stream3:
+    case RdbType.stream4:
+    case RdbType.stream5: {
       const entries: StreamEntry[] = []
       for (let left = cursor.count(2, 'a stream'); left > 0; left--)
         for (const entry of streamNode(cursor)) entries.push(entry)
       return { ...streamTail(type, cursor), entries }
     }
+    case RdbType.templatePack:
+    case RdbType.templateHash:
+    case RdbType.templatePackRef:
+    case RdbType.templateHashRef:
+      return templateHash(type, cursor, new Map())
+    case RdbType.array:
+    case RdbType.rateLimit:
     case RdbType.module2:
     case RdbType.modulePreRelease:
-      throw rdbUnknown('a value', 0, 'a module value, which only travels raw')
+      throw rdbUnknown('a value', 0, `a value of type ${rdbTypeName(type)}, which only travels raw`)
   }
   throw rdbUnknown('a value', 0, `unknown value type ${type}`)
 }
@@ -206,6 +215,57 @@ export function streamNode(cursor: RdbCursor): StreamEntry[] {
   return entries
 }
 
+/** What makes XADD idempotent; gives how many producers have left ids. */
+function streamProducers(cursor: RdbCursor): number {
+  cursor.length()
+  cursor.length()
+  const producers = cursor.count(2, 'producers')
+  for (let left = producers; left > 0; left--) {
+    cursor.string()
+    for (let ids = cursor.count(3, 'ids of a producer'); ids > 0; ids--) {
+      cursor.string()
+      cursor.length()
+      cursor.length()
+    }
+  }
+  cursor.length()
+  cursor.length()
+  return producers
+}
+
+/**
+ * A hash whose field names are a template's: in itself, or by number.
+ * @throws MigrateError FM_RDB_CORRUPT when there is no such template, or the values are not as many as the names
+ */
+export function templateHash(
+  type: number,
+  cursor: RdbCursor,
+  templates: ReadonlyMap<number, readonly Buffer[]>,
+): ItemsValue {
+  const start = cursor.at
+  let names: readonly Buffer[] | undefined
+  let values: Buffer[] = []
+  if (type === RdbType.templatePack || type === RdbType.templateHash) {
+    names =
+      cursor.length() === 0
+        ? listpackElements(cursor.string())
+        : Array.from({ length: cursor.count(1, 'a template') }, () => cursor.string())
+  }
+  if (type === RdbType.templatePack || type === RdbType.templatePackRef) {
+    const [id, ...rest] = listpackElements(cursor.string())
+    names ??= templates.get(Number(id?.toString('latin1')))
+    values = rest
+  } else {
+    names ??= templates.get(cursor.length())
+    for (let left = names?.length ?? 0; left > 0; left--) values.push(cursor.string())
+  }
+  if (names === undefined || names.length !== values.length)
+    throw rdbCorrupt('a hash', start, 'its values are not those of a template')
+  const list: Buffer[] = []
+  for (const [i, name] of names.entries()) list.push(name, values[i])
+  return items('hash', list)
+}
+
 /** Everything of a stream but its entries. */
 export function streamTail(type: number, cursor: RdbCursor): StreamValue {
   const id = (): string =>
@@ -230,13 +290,17 @@ export function streamTail(type: number, cursor: RdbCursor): StreamValue {
     for (let count = cursor.count(10, 'consumers'); count > 0; count--) {
       const consumer = cursor.string()
       const seenAt = cursor.time()
-      const activeAt = type === RdbType.stream3 ? cursor.time() : -1
+      const activeAt = type === RdbType.stream || type === RdbType.stream2 ? -1 : cursor.time()
       const ids: string[] = []
       for (let owned = cursor.count(16, 'pending entries'); owned > 0; owned--)
         ids.push(rawId(cursor.bytes(16, 'a pending entry')))
       consumers.push({ name: consumer, seenAt, activeAt, pending: ids })
     }
+    // Entries that no consumer owns: only their number is of interest, they are among the pending ones.
+    if (type === RdbType.stream5)
+      for (let free = cursor.count(16, 'pending entries'); free > 0; free--) cursor.bytes(16, 'a pending entry')
     groups.push({ name, lastId: groupLastId, entriesRead, pending, consumers })
   }
-  return { form: 'stream', type: 'stream', entries: [], lastId, firstId, maxDeletedId, entriesAdded, groups }
+  const producers = hasProducers(type) ? streamProducers(cursor) : 0
+  return { form: 'stream', type: 'stream', entries: [], lastId, firstId, maxDeletedId, entriesAdded, groups, ...(producers > 0 ? { producers } : {}) }
 }

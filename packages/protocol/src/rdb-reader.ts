@@ -10,10 +10,11 @@ import { Crc64 } from './crc64.js'
 import { doubleText } from './decimal.js'
 import { LzfStream } from './lzf.js'
 import { moduleName } from './module-name.js'
-import { decodeString, RdbCursor } from './rdb-cursor.js'
-import { expiringField, listNode, streamNode, streamTail } from './rdb-decode.js'
+import { RdbCursor } from './rdb-cursor.js'
+import { expiringField, listNode, streamNode, streamTail, templateHash } from './rdb-decode.js'
 import { rdbCorrupt, rdbTruncated, rdbUnknown } from './rdb-error.js'
 import { MORE, RdbScan } from './rdb-scan.js'
+import { decodeString } from './rdb-string.js'
 import { keyTypeOf, Opcode, RdbType, VALKEY_RDB_VERSION } from './rdb-type.js'
 
 export interface RdbReaderOptions {
@@ -51,7 +52,8 @@ export type RdbEvent =
     }
   | { readonly kind: 'end'; readonly byteLength: number }
 
-/** Slices are about this large. */
+/** The largest number of a database. */
+const MOST_DATABASE = 65_535
 /** Values above this many bytes travel in slices, unless asked otherwise. */
 export const SLICE_LIMIT = 8 << 20
 const SLICE_BYTES = 512 << 10
@@ -149,7 +151,7 @@ export class RdbReader {
           incomplete = 'the key space'
           break
         }
-        if (code < Opcode.keyMeta) {
+        if (code < Opcode.hashTemplate || (code === Opcode.hashTemplate && this.version >= VALKEY_RDB_VERSION)) {
           const keyEnd = this.scan.string(data, at + 1, end)
           next = keyEnd === MORE ? MORE : this.scan.body(code, this.version, data, keyEnd, end)
           if (next === MORE) {
@@ -170,6 +172,8 @@ export class RdbReader {
             code === Opcode.expireTime
               ? data.readInt32LE(at + 1) * 1000
               : data.readUInt32LE(at + 1) + data.readInt32LE(at + 5) * 4294967296
+          // 0 stands for none here: an end before 1970 has passed as well as one a moment later.
+          if (expireAt <= 0) expireAt = 1
         } else if (code === Opcode.eof) {
           opcode = code
           break
@@ -179,7 +183,11 @@ export class RdbReader {
             incomplete = 'an opcode'
             break
           }
-          if (code === Opcode.selectDb) this.db = this.scan.value
+          if (code === Opcode.selectDb) {
+            if (this.scan.value > MOST_DATABASE)
+              throw rdbCorrupt('the key space', shift + at, `${this.scan.value} is no database`)
+            this.db = this.scan.value
+          } else if (code === Opcode.hashTemplate) this.template(data, at + 1, next)
           else if (
             code >= Opcode.function2 &&
             code <= Opcode.resizeDb &&
@@ -274,6 +282,13 @@ export class RdbReader {
     valueEnd: number,
     type: number,
   ): SnapshotRecord {
+    if (type === RdbType.templatePackRef || type === RdbType.templateHashRef)
+      return {
+        db: this.db,
+        expireAt,
+        key: Buffer.from(decodeString(data, at + 1, keyEnd, this.scan)),
+        value: templateHash(type, new RdbCursor(data, keyEnd, valueEnd), this.scan.templates),
+      }
     const byte = data[at + 1]
     const keyStart = byte < 0x40 ? at + 2 : byte < 0x80 ? at + 3 : -1
     if (keyStart >= 0)
@@ -285,6 +300,14 @@ export class RdbReader {
       key: decodeString(data, at + 1, keyEnd, this.scan),
       value: { form: 'rdb', type, body: data.subarray(keyEnd, valueEnd), rdbVersion: this.version },
     }
+  }
+
+  private template(data: Buffer, start: number, end: number): void {
+    const cursor = new RdbCursor(data, start, end)
+    const id = cursor.length()
+    const fields: Buffer[] = []
+    for (let left = cursor.count(1, 'a template'); left > 0; left--) fields.push(Buffer.from(cursor.string()))
+    this.scan.templates.set(id, fields)
   }
 
   private operands(code: number, data: Buffer, at: number, end: number): number {
@@ -344,6 +367,10 @@ export class RdbReader {
         RdbType.setListpack,
         RdbType.hashListpackExPreRelease,
         RdbType.hashListpackEx,
+        RdbType.templatePack,
+        RdbType.templatePackRef,
+        RdbType.templateHash,
+        RdbType.templateHashRef,
       ].includes(type as 16)
     if (whole || keyType === undefined || keyType === 'module') return null
     const key = Buffer.from(decodeString(data, pos + 1, keyEnd, this.scan))

@@ -1,5 +1,7 @@
 import { rdbCorrupt, rdbUnknown } from './rdb-error.js'
-import { Opcode, RdbType, VALKEY_RDB_VERSION } from './rdb-type.js'
+import { listpackElements } from './packed.js'
+import { decodeString } from './rdb-string.js'
+import { hasProducers, Opcode, RdbType, VALKEY_RDB_VERSION } from './rdb-type.js'
 
 /** What a skip gives when the bytes run out. */
 export const MORE = -1
@@ -18,6 +20,9 @@ export class RdbScan {
   value = 0
   /** Bytes of the stream before data[0]. */
   base = 0
+  /** Field names that later hashes refer to, by their number. */
+  readonly templates = new Map<number, readonly Buffer[]>()
+  private fieldCount = 0
   /** How far a collection was skipped when the bytes ran out, so that the next try goes on there. */
   private resumeAt = 0
   private resumeLeft = -1
@@ -172,6 +177,36 @@ export class RdbScan {
       case RdbType.stream2:
       case RdbType.stream3:
         return this.stream(type, data, at, end)
+      case RdbType.stream4:
+      case RdbType.stream5:
+        if (valkey) break
+        return this.stream(type, data, at, end)
+      case RdbType.array:
+        if (valkey) break
+        return this.array(data, at, end)
+      case RdbType.templatePackRef:
+        if (valkey) break
+        return this.string(data, at, end)
+      case RdbType.templatePack:
+      case RdbType.templateHash: {
+        if (valkey) break
+        const next = this.templateFields(data, at, end)
+        if (next === MORE) return MORE
+        return type === RdbType.templatePack
+          ? this.string(data, next, end)
+          : this.strings(data, next, end, this.fieldCount)
+      }
+      case RdbType.templateHashRef: {
+        if (valkey) break
+        const next = this.length(data, at, end)
+        if (next === MORE) return MORE
+        const fields = this.templates.get(this.value)
+        if (fields === undefined) throw rdbCorrupt('a hash', this.base + at, `there is no template ${this.value}`)
+        return this.strings(data, next, end, fields.length)
+      }
+      case RdbType.rateLimit:
+        if (valkey) break
+        return this.length(data, at, end)
       case RdbType.module2: {
         const next = this.length(data, at, end)
         return next === MORE ? MORE : this.moduleOpcodes(data, next, end)
@@ -217,6 +252,40 @@ export class RdbScan {
     return at
   }
 
+  /** Position after the elements of an array (Redis 8.8), or MORE. */
+  private array(data: Buffer, start: number, end: number): number {
+    let at = this.size(data, start, end)
+    if (at === MORE) return MORE
+    const count = this.value
+    if ((at = this.length(data, at, end)) === MORE) return MORE
+    if (this.value === 1 && (at = this.length(data, at, end)) === MORE) return MORE
+    for (let left = count; left > 0; left--) {
+      if ((at = this.lengths(data, at, end, 2)) === MORE) return MORE
+      if (this.value > 3) throw rdbUnknown('an array', this.base + at, `an element of kind ${this.value}`)
+      at = this.value === 0 || this.value === 3 ? this.string(data, at, end) : this.fixed(at, end, 8)
+      if (at === MORE) return MORE
+    }
+    return at
+  }
+
+  /** Position after the field names of a template, whose number is `fieldCount` where they stand one by one, or MORE. */
+  private templateFields(data: Buffer, start: number, end: number): number {
+    const at = this.length(data, start, end)
+    if (at === MORE) return MORE
+    if (this.value > 1) throw rdbUnknown('a hash', this.base + start, `names of form ${this.value}`)
+    if (this.value === 0) {
+      const next = this.string(data, at, end)
+      if (next !== MORE) this.fieldCount = listpackElements(decodeString(data, at, next, this)).length
+      return next
+    }
+    const next = this.size(data, at, end)
+    if (next === MORE) return MORE
+    const count = this.value
+    const names = this.strings(data, next, end, count)
+    this.fieldCount = count
+    return names
+  }
+
   /** Position after a stream's nodes and the tail that follows them, or MORE. */
   private stream(type: number, data: Buffer, at: number, end: number): number {
     let next = this.size(data, at, end)
@@ -244,13 +313,32 @@ export class RdbScan {
       }
       if ((at = this.size(data, at, end)) === MORE) return MORE
       for (let consumers = this.value; consumers > 0; consumers--) {
-        at = this.fixed(this.string(data, at, end), end, type === RdbType.stream3 ? 16 : 8)
+        at = this.fixed(this.string(data, at, end), end, type === RdbType.stream || type === RdbType.stream2 ? 8 : 16)
         if (at === MORE || (at = this.size(data, at, end)) === MORE) return MORE
         at = this.fixed(at, end, this.value * 16)
         if (at === MORE) return MORE
       }
+      if (type === RdbType.stream5) {
+        if ((at = this.size(data, at, end)) === MORE) return MORE
+        if ((at = this.fixed(at, end, this.value * 16)) === MORE) return MORE
+      }
     }
-    return at
+    return hasProducers(type) ? this.producers(data, at, end) : at
+  }
+
+  /** Position after what makes XADD idempotent: limits, the ids that each producer gave, counters; or MORE. */
+  private producers(data: Buffer, start: number, end: number): number {
+    let at = this.lengths(data, start, end, 2)
+    if (at === MORE || (at = this.size(data, at, end)) === MORE) return MORE
+    for (let producers = this.value; producers > 0; producers--) {
+      at = this.string(data, at, end)
+      if (at === MORE || (at = this.size(data, at, end)) === MORE) return MORE
+      for (let ids = this.value; ids > 0; ids--) {
+        at = this.string(data, at, end)
+        if (at === MORE || (at = this.lengths(data, at, end, 2)) === MORE) return MORE
+      }
+    }
+    return this.lengths(data, at, end, 2)
   }
 
   /** Position after module opcodes up to their end mark, or MORE. */
@@ -290,6 +378,12 @@ export class RdbScan {
         return this.lengths(data, at, end, 2)
       case Opcode.slotInfo:
         return this.lengths(data, at, end, 3)
+      case Opcode.hashTemplate: {
+        if (rdbVersion >= VALKEY_RDB_VERSION) break
+        const next = this.length(data, at, end)
+        const from = next === MORE ? MORE : this.size(data, next, end)
+        return from === MORE ? MORE : this.strings(data, from, end, this.value)
+      }
       case Opcode.aux:
         return this.strings(data, at, end, 2)
       case Opcode.function2:
@@ -312,8 +406,7 @@ export class RdbScan {
         }
         return next
       }
-      default:
-        throw rdbUnknown('the key space', this.base + at - 1, `unknown opcode ${opcode}`)
     }
+    throw rdbUnknown('the key space', this.base + at - 1, `unknown opcode ${opcode}`)
   }
 }

@@ -2,6 +2,8 @@ import type { KeyType } from '@ferrite-migrate/contracts'
 
 /** RDB opcodes that are not value types. */
 export const Opcode = {
+  /** Redis 8.10: the field names that hashes of one template share. */
+  hashTemplate: 242,
   keyMeta: 243,
   slotInfo: 244,
   function2: 245,
@@ -45,6 +47,16 @@ export const RdbType = {
   hashListpackExPreRelease: 23,
   hashMeta: 24,
   hashListpackEx: 25,
+  /** With what makes XADD idempotent (Redis 8.6). */
+  stream4: 26,
+  /** The same, with entries that no consumer owns (Redis 8.8). */
+  stream5: 27,
+  array: 28,
+  templatePack: 29,
+  templatePackRef: 30,
+  templateHash: 31,
+  templateHashRef: 32,
+  rateLimit: 33,
 } as const
 
 /** The first RDB version of Valkey's own numbering. */
@@ -77,6 +89,14 @@ const KEY_TYPES: readonly (KeyType | undefined)[] = [
   'hash',
   'hash',
   'hash',
+  'stream',
+  'stream',
+  'module',
+  'hash',
+  'hash',
+  'hash',
+  'hash',
+  'module',
 ]
 const NAMES: readonly string[] = [
   'string',
@@ -105,7 +125,30 @@ const NAMES: readonly string[] = [
   'hash listpack with field expiry (pre-release)',
   'hash with field expiry',
   'hash listpack with field expiry',
+  'stream v4',
+  'stream v5',
+  'array',
+  'hash of a template, packed',
+  'hash of a template, packed',
+  'hash of a template',
+  'hash of a template',
+  'rate limit',
 ]
+
+/** True for values that are only known by their length: they travel raw, to a target that knows their type. */
+export function isOpaque(type: number): boolean {
+  return (
+    type === RdbType.module2 ||
+    type === RdbType.modulePreRelease ||
+    type === RdbType.array ||
+    type === RdbType.rateLimit
+  )
+}
+
+/** True for the forms of a stream that carry what makes XADD idempotent. */
+export function hasProducers(type: number): boolean {
+  return type === RdbType.stream4 || type === RdbType.stream5
+}
 
 /** The key type behind an RDB value type, undefined for numbers that no version evidences. */
 export function keyTypeOf(type: number, rdbVersion: number): KeyType | undefined {

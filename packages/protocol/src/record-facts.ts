@@ -1,9 +1,11 @@
 import { type KeyType, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import { lzfBound } from './lzf.js'
 import { moduleName } from './module-name.js'
+import { listpackElements } from './packed.js'
+import { RdbCursor } from './rdb-cursor.js'
 import { rdbCorrupt } from './rdb-error.js'
 import { MORE, RdbScan } from './rdb-scan.js'
-import { keyTypeOf, RdbType, VALKEY_RDB_VERSION } from './rdb-type.js'
+import { keyTypeOf, RdbType, rdbTypeName, VALKEY_RDB_VERSION } from './rdb-type.js'
 
 const HEAD_BYTES = 16
 
@@ -73,7 +75,20 @@ export class RecordFacts {
         this.quicklist(type, start, end)
         return
       case RdbType.module2:
+      case RdbType.rateLimit:
+      case RdbType.templatePackRef:
+      case RdbType.templateHashRef:
         return
+      case RdbType.array:
+        this.size(start, end)
+        this.elements = this.scan.value
+        return
+      case RdbType.templatePack:
+      case RdbType.templateHash: {
+        const cursor = new RdbCursor(data, start, end)
+        this.elements = cursor.length() === 0 ? listpackElements(cursor.string()).length : cursor.length()
+        return
+      }
       default:
         this.collection(type, start, end, rdbVersion >= VALKEY_RDB_VERSION)
     }
@@ -196,7 +211,8 @@ export class RecordFacts {
   /** The module that a module value belongs to. */
   moduleOf(record: SnapshotRecord): string {
     const { value } = record
-    if (value.form !== 'rdb' || value.type !== RdbType.module2 || value.body[0] !== 0x81) return '?'
+    if (value.form === 'rdb' && value.type !== RdbType.module2) return rdbTypeName(value.type)
+    if (value.form !== 'rdb' || value.body[0] !== 0x81) return '?'
     return moduleName(value.body.readUInt32BE(1), value.body.readUInt32BE(5))
   }
 }

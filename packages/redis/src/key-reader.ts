@@ -14,6 +14,7 @@ import {
   type DigestOptions,
   decodeValue,
   digestValue,
+  isOpaque,
   parseDump,
   parseFerritePayload,
   type Reply,
@@ -462,7 +463,7 @@ export function digestRecord(record: SnapshotRecord, options: DigestOptions = {}
   const { value } = record
   if (value.form === 'sliced')
     throw new MigrateError('FM_CONTRACT', 'a sliced value has no digest in one step', 'Read it whole.')
-  if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) return Buffer.from(value.body)
+  if (value.form === 'rdb' && isOpaque(value.type)) return Buffer.from(value.body)
   const decoded: DecodedValue = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
   return digestValue(decoded, options)
 }

@@ -13,9 +13,11 @@ import {
   decodeValue,
   FerriteTranscoder,
   integerText,
+  isOpaque,
   lzfBound,
   lzfDecompressInto,
   RdbScan,
+  rdbTypeName,
   type RespWriter,
   writeFerritePayload,
   writeRestorePayload,
@@ -276,10 +278,14 @@ export class BatchRenderer {
       this.restore(packed(record, value), index, onConflict, now)
       return
     }
-    if (value.form === 'rdb' && (value.type === 6 || value.type === 7)) {
+    if (value.form === 'rdb' && isOpaque(value.type)) {
       // Only the same module can read it: RESTORE decides, and refuses by key.
-      if (able.rendering === 'restore') this.restore(packed(record, value), index, onConflict, now)
-      else this.leaveOut('module-value', record)
+      const module = value.type === 6 || value.type === 7
+      if (able.rendering === 'restore' && module) this.restore(packed(record, value), index, onConflict, now)
+      else {
+        this.leaveOut(module ? 'module-value' : `value of type ${rdbTypeName(value.type)}`, record)
+        this.expired++
+      }
       return
     }
     const decoded = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
@@ -296,7 +302,7 @@ export class BatchRenderer {
   /** A value that the target does not take in one request. False when it cannot be divided: only RESTORE can tell. */
   private inPieces(record: PackedRecord, index: number, onConflict: ConflictPolicy): boolean {
     const { value } = record
-    if (value.form !== 'rdb' || value.type === 6 || value.type === 7) return false
+    if (value.form !== 'rdb' || isOpaque(value.type)) return false
     const decoded = decodeValue(value.type, value.body, value.rdbVersion)
     if (this.report(record, decoded)) this.typed(record, decoded, index, onConflict, true)
     return true
@@ -326,7 +332,8 @@ export class BatchRenderer {
         HYLL.compare(decoded.items[0], 0, 4) === 0
       )
         leaveOut(HLL_COPIED)
-    } else if (
+    } else if (decoded.producers !== undefined) this.notCarried.push({ what: 'stream-producers', db: record.db, key: Buffer.from(record.key) })
+    else if (
       decoded.entriesAdded !== '-1' &&
       !this.able.xsetidCounters &&
       decoded.entriesAdded !== String(decoded.entries.length)

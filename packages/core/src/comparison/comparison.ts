@@ -1,5 +1,5 @@
 import type { DecodedValue, DirtyKey, KeyReader, SnapshotRecord, Target } from '@ferrite-migrate/contracts'
-import { decodeValue } from '@ferrite-migrate/protocol'
+import { decodeValue, isOpaque } from '@ferrite-migrate/protocol'
 import type { RecordFilter } from '../key-filter.js'
 import type { RecordTransform } from '../transform/record-transform.js'
 import { type Difference, Verifier, type VerifyReport } from '../verifier.js'
@@ -152,6 +152,6 @@ export class Comparison {
 }
 
 function decoded({ value }: SnapshotRecord): DecodedValue | null {
-  if (value.form === 'sliced' || (value.form === 'rdb' && (value.type === 6 || value.type === 7))) return null
+  if (value.form === 'sliced' || (value.form === 'rdb' && isOpaque(value.type))) return null
   return value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
 }

@@ -186,6 +186,8 @@ export interface Source extends AsyncDisposable {
   readonly description: Readonly<Record<string, string>>
   /** True when expiries in the change stream count from when the command ran (Redis before 7). */
   readonly relativeExpiry?: boolean
+  /** Names (upper case) of the commands that a file holds and how often, where it was looked through. */
+  readonly commands?: ReadonlyMap<string, number>
   /** The one database that the address of the source names; undefined = it names none, and all are taken. */
   readonly database?: number | undefined
   preflight?(): Promise<readonly Finding[]>
@@ -205,6 +207,8 @@ export interface Source extends AsyncDisposable {
    * @throws MigrateError when that is not possible now
    */
   putBack?(what: string, former: string): Promise<void>
+  /** Whether this key is there now; by it a source and a target that are one server are found out. */
+  sees?(db: number, key: Buffer): Promise<boolean>
   /** How much of its time the source is busy (0 to 1) and how long it takes to answer, for guards that spare it. */
   load?(): Promise<{ readonly cpu: number | null; readonly latencyMs: number }>
 }

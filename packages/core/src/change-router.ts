@@ -3,6 +3,7 @@ import {
   absoluteExpiry,
   commandBytes,
   commandSpecOf,
+  databaseNumber,
   expiryArgument,
   keyPositions,
   PackedExpiry,
@@ -254,7 +255,7 @@ export class ChangeRouter {
         }
         flush = flush === null ? dbs : dbs.length === 0 || flush.length === 0 ? [] : [...flush, ...dbs]
       } else if (spec.kind === 'swapdb') {
-        const [, a, b] = record.argv.map((argument) => Number(argument.toString('latin1')))
+        const [a, b] = [1, 2].map((i) => databaseNumber(record.argv[i], 'SWAPDB'))
         if (apply === 'replay' && filter.open && !this.options.renames) forward.push(record)
         else if (filter.takesDb(a) || filter.takesDb(b)) swapped = [a, b]
       } else if (spec.kind === 'publish') {

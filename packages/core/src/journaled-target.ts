@@ -7,7 +7,7 @@ import type {
   Target,
   WriteResult,
 } from '@ferrite-migrate/contracts'
-import { commandSpecOf, touchedKeys } from '@ferrite-migrate/protocol'
+import { commandSpecOf, databaseNumber, touchedKeys } from '@ferrite-migrate/protocol'
 import { DirtySet } from './dirty-set.js'
 import type { TargetKeys } from './transform/target-keys.js'
 import type { Undo, UndoJournal } from './undo-journal.js'
@@ -59,7 +59,7 @@ export class TargetRecorder {
         else if (spec.kind === 'flush') await this.keepAll(record.name === 'FLUSHALL' ? undefined : [record.db])
         else if (spec.kind === 'swapdb')
           await this.keepAll(
-            record.argv.slice(1, 3).map((db) => Number(db.toString('latin1'))),
+            [1, 2].map((i) => databaseNumber(record.argv[i], 'SWAPDB')),
             true,
           )
       }

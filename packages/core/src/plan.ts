@@ -1,4 +1,5 @@
 import type { Finding, Source, Target } from '@ferrite-migrate/contracts'
+import { commandSpecOf } from '@ferrite-migrate/protocol'
 import type { ResolvedConfig } from './config.js'
 import { redactUrl } from './redact.js'
 import type { RecordTransform } from './transform/record-transform.js'
@@ -55,6 +56,13 @@ export function makePlan(
       code: 'FM_SOURCE_UNREADABLE',
       text: `changes have to be applied by state, and the source cannot be read key by key (for an append-only file: --rebuild): ${refusals.join('; ')}`,
     })
+  const unknown = unknownCommands(source, target)
+  if (apply === 'replay' && config.mode !== 'snapshot' && source.reader === undefined && unknown.length > 0)
+    all.push({
+      level: 'fail',
+      code: 'FM_SOURCE_UNREADABLE',
+      text: `the target does not know ${unknown.join(', ')}, which the file holds: --rebuild writes its keys whole instead of its commands`,
+    })
   if (config.apply !== 'auto' && config.apply !== apply) {
     if (config.apply === 'replay')
       all.push({
@@ -83,6 +91,13 @@ export function makePlan(
     findings: all,
     keys,
   }
+}
+
+/** Commands of a file that change keys and that the target does not know. */
+function unknownCommands(source: Source, target: Target): string[] {
+  return [...(source.commands?.keys() ?? [])].filter(
+    (name) => commandSpecOf(name).kind === 'write' && target.knows?.(name) === false,
+  )
 }
 
 function transformsOf({ transform, transformScript, keyTemplate, dbMap }: ResolvedConfig): string[] {

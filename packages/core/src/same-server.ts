@@ -10,30 +10,21 @@ const LOOK_MS = 100
  * for at the source. A migration of a server into itself would feed on its own writes.
  */
 export async function sameServer(source: Source, target: Target): Promise<Finding | null> {
-  const reader = source.reader?.()
-  if (reader === undefined || target.plant === undefined) {
-    await reader?.close()
-    return null
-  }
+  if (source.sees === undefined || target.plant === undefined) return null
+  const planted = await target.plant()
   try {
-    const planted = await target.plant()
-    try {
-      for (let look = 0; look < LOOKS; look++) {
-        const [there] = await reader.exist(planted.db, [planted.key]).catch(() => [false])
-        if (there)
-          return {
-            level: 'fail',
-            code: 'FM_SAME_SERVER',
-            text: 'source and target are the same server, or one follows the other: a migration would feed on its own writes',
-          }
-        if (source.description.role !== 'slave') return null
-        await sleep(LOOK_MS)
-      }
-      return null
-    } finally {
-      await planted.remove()
+    for (let look = 0; look < LOOKS; look++) {
+      if (await source.sees(planted.db, planted.key))
+        return {
+          level: 'fail',
+          code: 'FM_SAME_SERVER',
+          text: 'source and target are the same server, or one follows the other: a migration would feed on its own writes',
+        }
+      if (source.description.role !== 'slave') return null
+      await sleep(LOOK_MS)
     }
+    return null
   } finally {
-    await reader.close()
+    await planted.remove()
   }
 }

@@ -12,7 +12,7 @@ import {
   type SyncEvent,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
-import { commandSpecOf } from '@ferrite-migrate/protocol'
+import { commandSpecOf, databaseNumber } from '@ferrite-migrate/protocol'
 import { ChangeRouter } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
 import type { EngineOptions } from './engine.js'
@@ -513,7 +513,7 @@ export class ShardRun {
       if (kind !== 'swapdb' && kind !== 'flush') continue
       moved = true
       if (kind === 'flush') continue
-      const [a, b] = record.argv.slice(1).map((argument) => Number(argument.toString('latin1')))
+      const [a, b] = [1, 2].map((i) => databaseNumber(record.argv[i], 'SWAPDB'))
       for (const set of [this.dirty, this.held.keys])
         for (const { db, key } of [...set]) {
           if (db === a) set.add(b, key)
@@ -527,9 +527,9 @@ export class ShardRun {
   private async handOver(current: Position): Promise<void> {
     if (this.shard.readAt === undefined)
       throw new MigrateError(
-        'FM_CONTRACT',
-        'the source cannot read values at a position',
-        'Use --apply state; for a file, --rebuild.',
+        'FM_SOURCE_UNREADABLE',
+        'the target refused a command, and the source cannot be asked for the value instead',
+        'For an append-only file give --rebuild: its keys are then written whole.',
       )
     // What is under way may still fail and make more keys dirty: they belong to this reading.
     await this.lanes.drain()

@@ -1,6 +1,12 @@
 import { MigrateError, PackedChange } from '@ferrite-migrate/contracts'
 import type { Block, ByteWindow } from './byte-window.js'
 import { CommandScan, INCOMPLETE } from './command-scan.js'
+import { databaseNumber } from './database-number.js'
+
+/** Bytes of a line that is no command; of a transaction, which is held until its end; and of memory for each of its commands. */
+const MOST_COMMENT = 64 << 10
+const MOST_TRANSACTION = 1 << 30
+const RECORD_BYTES = 128
 
 export interface AofReaderOptions {
   /** Database that is selected where the reading starts. */
@@ -96,6 +102,7 @@ export class AofReader {
         if (window.pos < end && data[window.pos] === HASH) {
           const line = data.indexOf(10, window.pos)
           if (line < 0 || line >= end) {
+            if (end - window.pos > MOST_COMMENT) throw corrupt(endless(this.offset, 'a comment'))
             incomplete = true
             break
           }
@@ -134,6 +141,8 @@ export class AofReader {
           }
           records.push(new PackedChange(db, spec.name, data, scan.start, next, this.time))
           if (multi === null && (spec.kind === 'flush' || spec.kind === 'swapdb')) break
+          if (multi !== null && this.offset - multi.offset + records.length * RECORD_BYTES > MOST_TRANSACTION)
+            throw corrupt(endless(multi.offset, 'a transaction'))
         }
       }
       if (multi === null && records.length > 0) yield batch()
@@ -156,10 +165,18 @@ export class AofReader {
   }
 }
 
+function endless(at: number, what: string): MigrateError {
+  return new MigrateError(
+    'FM_STREAM_CORRUPT',
+    `the command stream is damaged at byte ${at}: ${what} without end`,
+    'Repair a copy with redis-check-aof.',
+  )
+}
+
 /** The number that SELECT names. */
 function selected(data: Buffer, nameEnd: number, end: number): number {
   const start = data.indexOf(10, nameEnd + 2) + 1
-  return Number(data.toString('latin1', start, end - 2))
+  return databaseNumber(data.subarray(start, end - 2), 'the append-only file')
 }
 
 function corrupt(error: unknown): unknown {

@@ -1,4 +1,5 @@
 import type { DirtyKey } from '@ferrite-migrate/contracts'
+import { databaseNumber } from './database-number.js'
 
 /**
  * What a command of a replication stream is to a migration. `write` changes keys; `flush` empties databases; `keyless`
@@ -186,11 +187,11 @@ export function keyPositions(spec: CommandSpec, argv: readonly Buffer[]): number
 /** The keys a write command may change, each with its database (MOVE and COPY … DB reach into another). */
 export function touchedKeys(spec: CommandSpec, argv: readonly Buffer[], db: number): DirtyKey[] {
   const keys = keyPositions(spec, argv).map((at) => ({ db, key: argv[at] }))
-  if (spec.name === 'MOVE' && argv.length > 2) keys.push({ db: Number(argv[2].toString('latin1')), key: argv[1] })
+  if (spec.name === 'MOVE' && argv.length > 2) keys.push({ db: databaseNumber(argv[2], 'MOVE'), key: argv[1] })
   if (spec.name === 'COPY') {
     for (let i = 3; i + 1 < argv.length; i++)
       if (/^db$/i.test(argv[i].toString('latin1')))
-        keys[1] = { db: Number(argv[i + 1].toString('latin1')), key: argv[2] }
+        keys[1] = { db: databaseNumber(argv[i + 1], 'COPY'), key: argv[2] }
   }
   return keys
 }

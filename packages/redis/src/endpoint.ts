@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import { ENCODE_HINT, keepSecret, MigrateError, splitConnection } from '@ferrite-migrate/contracts'
+import { silenceLimit } from '@ferrite-migrate/protocol'
 
 /** Where a Redis-compatible server is and how to get in. */
 export interface Endpoint {
@@ -62,16 +63,6 @@ const ALIASES: Readonly<Record<string, string>> = {
   valkeys: 'rediss',
   unix: 'redis+unix',
   'valkey+unix': 'redis+unix',
-}
-
-const LEAST_SILENCE_MS = 5000
-const MOST_SILENCE_MS = 30_000
-
-/** Whoever wants an end soon (sync-timeout) wants silence noticed soon. */
-function silenceOf(syncTimeout: string | number | boolean | undefined): number {
-  return typeof syncTimeout === 'number'
-    ? Math.min(MOST_SILENCE_MS, Math.max(LEAST_SILENCE_MS, syncTimeout))
-    : MOST_SILENCE_MS
 }
 
 /**
@@ -153,6 +144,6 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
     ...(password === undefined ? {} : { password }),
     ...(tls === undefined ? {} : { tls }),
     connectTimeoutMs: typeof options['connect-timeout'] === 'number' ? options['connect-timeout'] : 10_000,
-    silenceMs: silenceOf(options['sync-timeout']),
+    silenceMs: silenceLimit(options['sync-timeout']),
   }
 }

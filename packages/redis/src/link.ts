@@ -1,10 +1,9 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { damagedReply, type Reply, ReplyError, RespReader, RespWriter } from '@ferrite-migrate/protocol'
+import { damagedReply, type Reply, ReplyError, RespReader, RespWriter, SilenceWatch } from '@ferrite-migrate/protocol'
 import { connectError, handshakeError, selectError, silentError, stoppedError } from './connect-error.js'
 import type { Endpoint } from './endpoint.js'
-import { SilenceWatch } from './silence-watch.js'
 
 /** No database at all: whatever is wanted has to be selected. */
 const UNKNOWN_DB = -1

@@ -19,6 +19,7 @@ export class AofSource implements Source {
   readonly capabilities: SourceCapabilities
   readonly shards: readonly Shard[]
   readonly description: Readonly<Record<string, string>>
+  readonly commands?: ReadonlyMap<string, number>
   /** Only a rebuilt state can be read key by key. */
   readonly reader?: () => KeyReader
   /** Where there are time marks, they tell when a command ran. */
@@ -31,6 +32,7 @@ export class AofSource implements Source {
     const batchSize = Number(options['batch-size'])
     this.inspection = inspection
     this.state = state
+    if (state === null) this.commands = new Map(inspection.byName.map(({ name, count }) => [name, count]))
     this.relativeExpiry = inspection.firstMark !== null
     if (state !== null) this.reader = () => state.reader()
     this.capabilities =

@@ -22,6 +22,8 @@ export class RebuiltShard implements Shard {
     try {
       const size = [...(await reader.size()).values()].reduce((sum, keys) => sum + keys, 0)
       yield { kind: 'sync', mode: 'full', keys: left === null ? size : left.size }
+      for (const [name, count] of this.state.leftOut)
+        yield { kind: 'left-out', what: `command ${name}`, count, examples: [] }
       for await (const page of reader.keys()) {
         const wanted = left === null ? page : page.filter(({ db, key }) => left.delete(keyName(db, key)))
         for (let from = 0; from < wanted.length; from += this.batchSize) {

@@ -31,9 +31,13 @@ export class RebuiltState {
   /** Keys touched after `after`; null = all count. */
   readonly touched: KeyNames | null
 
-  private constructor(server: ScratchServer, touched: KeyNames | null) {
+  /** Commands of the file that are no data, and how often they came: none of them was run. */
+  readonly leftOut: ReadonlyMap<string, number>
+
+  private constructor(server: ScratchServer, touched: KeyNames | null, leftOut: ReadonlyMap<string, number>) {
     this.server = server
     this.touched = touched
+    this.leftOut = leftOut
   }
 
   /** @throws MigrateError FM_AOF_SCRATCH, FM_AOF_CORRUPT, FM_RDB_* */
@@ -43,8 +47,10 @@ export class RebuiltState {
     const rdbBytes = first === undefined ? 0 : await rdbLength(first)
     const touched = after === undefined ? null : new Set<string>()
     const path = join(directory, SCRATCH_FILE)
-    await pipeline(loadable(options, rdbBytes, touched), createWriteStream(path))
-    return new RebuiltState(await ScratchServer.start(scratch, directory), touched)
+    const leftOut = new Map<string, number>()
+    await pipeline(loadable(options, rdbBytes, touched, leftOut), createWriteStream(path, { mode: 0o600 }))
+    if (options.signal.aborted) throw new MigrateError('FM_INTERRUPTED', 'stopped while the file was read', 'Start again.')
+    return new RebuiltState(await ScratchServer.start(scratch, directory, options.signal), touched, leftOut)
   }
 
   reader(): RedisKeyReader {
@@ -90,6 +96,7 @@ async function* loadable(
   options: RebuildOptions,
   rdbBytes: number,
   touched: Set<string> | null,
+  leftOut: Map<string, number>,
 ): AsyncGenerator<Buffer> {
   if (rdbBytes > 0) yield* head(options.files[0].path, rdbBytes)
   const out = new RespWriter(1 << 20)
@@ -104,6 +111,10 @@ async function* loadable(
       })
       for await (const batch of reader.read()) {
         for (const record of batch.records) {
+          if (!isData(record.name)) {
+            leftOut.set(record.name, (leftOut.get(record.name) ?? 0) + 1)
+            continue
+          }
           if (record.db !== db || out.at === 0) out.call('SELECT', record.db)
           db = record.db
           const absolute = commandSpecOf(record.name).relativeExpiry
@@ -122,6 +133,12 @@ async function* loadable(
       await feed.close()
     }
   }
+}
+
+/** Only what changes keys is run: everything else of a file from elsewhere is counted and left out. */
+function isData(name: string): boolean {
+  const { kind } = commandSpecOf(name)
+  return kind === 'write' || kind === 'flush' || kind === 'swapdb'
 }
 
 function note(record: PackedChange, touched: Set<string>): void {

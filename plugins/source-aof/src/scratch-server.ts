@@ -1,11 +1,48 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { delimiter, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { type Endpoint, parseEndpoint, RedisLink, readInfo, retrying } from '@ferrite-migrate/redis'
 
 const PROGRAMS = ['redis-server', 'valkey-server']
 const STARTS_WITHIN_MS = 10 * 60_000
+/** A server that loads answers in between; after so long without an answer it is stuck in one command. */
+const STUCK_MS = 8000
+/**
+ * Runs the program and ends it when our end of the pipe is closed, which happens however we end. The watcher is told when the
+ * program ends first.
+ */
+const ENDS_WITH_US = `exec 3<&0
+"$@" </dev/null 3<&- &
+server=$!
+{ read -r _ <&3; kill -9 $server; } >/dev/null 2>&1 &
+watcher=$!
+exec 3<&-
+wait $server
+code=$?
+kill $watcher 2>/dev/null
+exit $code`
+/** Commands that are no data: a file from elsewhere must not run them with our rights, nor a script in it. */
+const NO_DATA = (
+  'MODULE MIGRATE REPLICAOF SLAVEOF CONFIG DEBUG SHUTDOWN SAVE BGSAVE BGREWRITEAOF CLUSTER FAILOVER SYNC PSYNC ACL MONITOR'
+).split(' ')
+
+/** The path of a program that is there; null = it is not. */
+function found(program: string): string | null {
+  if (program.includes('/')) return existsSync(program) ? resolve(program) : null
+  const folder = (process.env.PATH ?? '').split(delimiter).find((one) => existsSync(join(one, program)))
+  return folder === undefined ? null : join(folder, program)
+}
+
+function stuck(): MigrateError {
+  return new MigrateError(
+    'FM_AOF_SCRATCH',
+    `the server that rebuilds the state has not answered for ${STUCK_MS / 1000} s: a command or script of the file does not end`,
+    'Look for EVAL in the file (analyze-aof); an append-only file of Redis 7 or newer holds none.',
+  )
+}
+
 /** What the server loads: while it does, it ends no key, as the one that wrote the file did not. */
 export const SCRATCH_FILE = 'scratch.aof'
 
@@ -28,11 +65,9 @@ export class ScratchServer {
    * @param directory that holds `SCRATCH_FILE`, an append-only file (with or without an RDB at its start), to load
    * @throws MigrateError FM_AOF_SCRATCH when there is no such program, or it cannot load the file
    */
-  static async start(program: string | undefined, directory: string): Promise<ScratchServer> {
-    for (const name of program === undefined ? PROGRAMS : [program]) {
-      const server = await ScratchServer.launch(name, directory)
-      if (server !== null) return server
-    }
+  static async start(program: string | undefined, directory: string, signal: AbortSignal): Promise<ScratchServer> {
+    const path = (program === undefined ? PROGRAMS : [program]).map(found).find((one) => one !== null)
+    if (path !== undefined && path !== null) return ScratchServer.launch(path, directory, signal)
     throw new MigrateError(
       'FM_AOF_SCRATCH',
       `no ${program ?? PROGRAMS.join(' or ')} was found to rebuild the state in`,
@@ -40,12 +75,16 @@ export class ScratchServer {
     )
   }
 
-  private static async launch(program: string, directory: string): Promise<ScratchServer | null> {
+  private static async launch(program: string, directory: string, signal: AbortSignal): Promise<ScratchServer> {
     const socket = join(directory, 'scratch.sock')
     const lines: string[] = []
     const child = spawn(
-      program,
+      '/bin/sh',
       [
+        '-c',
+        ENDS_WITH_US,
+        'sh',
+        program,
         '--port',
         '0',
         '--unixsocket',
@@ -64,26 +103,34 @@ export class ScratchServer {
         '0',
         '--databases',
         '256',
+        '--protected-mode',
+        'yes',
+        ...NO_DATA.flatMap((name) => ['--rename-command', name, '']),
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      // Nothing of ours: no password, no setting that another program would read.
+      { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env.PATH ?? '', LANG: 'C' }, cwd: directory },
     )
-    const missing = new Promise<boolean>((resolve) => {
-      child.once('error', () => resolve(true))
-      child.once('spawn', () => resolve(false))
-    })
+    child.on('error', () => undefined)
+    child.stdin.on('error', () => undefined)
     const keep = (data: Buffer): void => {
       lines.push(data.toString('latin1'))
       if (lines.length > 20) lines.shift()
     }
     child.stdout.on('data', keep)
     child.stderr.on('data', keep)
-    if (await missing) return null
-    const endpoint = parseEndpoint(`redis+unix://${socket}`)
+    const endpoint = parseEndpoint(`redis+unix://${socket}`, { 'connect-timeout': STUCK_MS })
     const server = new ScratchServer(endpoint, child, () => lines.join(''))
     const gone = new AbortController()
     child.once('exit', () => gone.abort())
     try {
-      const link = await retrying(() => RedisLink.open(endpoint), { timeoutMs: STARTS_WITHIN_MS, signal: gone.signal })
+      const link = await retrying(
+        () =>
+          RedisLink.open(endpoint).catch((error: unknown) => {
+            // While it loads it answers all the same; one that does not is busy with a script or command without end.
+            throw error instanceof MigrateError && error.code === 'FM_CONNECT_TIMEOUT' ? stuck() : error
+          }),
+        { timeoutMs: STARTS_WITHIN_MS, signal: AbortSignal.any([gone.signal, signal]) },
+      )
       try {
         await server.refuseErrors(link)
       } finally {
@@ -92,6 +139,7 @@ export class ScratchServer {
       return server
     } catch (cause) {
       await server.stop()
+      if (signal.aborted) throw new MigrateError('FM_INTERRUPTED', 'stopped while the state was rebuilt', 'Start again.')
       if (cause instanceof MigrateError && cause.code === 'FM_AOF_SCRATCH') throw cause
       throw new MigrateError(
         'FM_AOF_SCRATCH',
@@ -123,7 +171,7 @@ export class ScratchServer {
   async stop(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const gone = new Promise((resolve) => this.child.once('exit', resolve))
-    this.child.kill('SIGKILL')
+    this.child.stdin?.end()
     await Promise.race([gone, sleep(5000, undefined, { ref: false })])
   }
 }

@@ -1,7 +1,5 @@
-import { once } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { closeSync, createReadStream, openSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { finished } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import type { MemcachedLink } from './memcached-link.js'
@@ -17,6 +15,10 @@ export interface DumpedKey {
 
 const BUSY_TRIES = 100
 const BUSY_MS = 200
+/** Dumps that may break off in a row. */
+const FAILURES = 3
+/** Lines beyond twice the items that a server says it has: it goes on taking more meanwhile. */
+const MORE_LINES = 100_000
 const LF = 10
 const PAGE = 1000
 
@@ -37,9 +39,11 @@ export class KeyDump {
   static async take(open: () => Promise<MemcachedLink>, file: string, signal: AbortSignal): Promise<KeyDump> {
     let which = 'hash'
     let refusal = ''
+    let failures = 0
     for (let attempt = 0; attempt < BUSY_TRIES && !signal.aborted; attempt++) {
       const link = await open()
       try {
+        const items = Number((await link.stats()).get('curr_items') ?? 0)
         link.send(`lru_crawler metadump ${which}\r\n`)
         const first = await link.lines()
         const text = first.toString('latin1', 0, Math.min(first.length, 200)).trim()
@@ -55,12 +59,12 @@ export class KeyDump {
           else if ((await link.call('lru_crawler enable')) !== 'OK') break
           continue
         }
-        const count = await KeyDump.write(link, first, file)
-        if (count !== null) return new KeyDump(file, count)
-        refusal = 'the dump ended early'
+        return new KeyDump(file, await KeyDump.write(link, first, file, 2 * items + MORE_LINES))
       } catch (error) {
         if (!(error instanceof MigrateError) || !error.retryable) throw error
+        if (++failures >= FAILURES) throw error
         refusal = error.message
+        await sleep(BUSY_MS, undefined, { signal }).catch(() => undefined)
       } finally {
         link.close()
       }
@@ -73,21 +77,28 @@ export class KeyDump {
     )
   }
 
-  /** Null when the connection ended before the dump. */
-  private static async write(link: MemcachedLink, first: Buffer, file: string): Promise<number | null> {
-    const out = createWriteStream(file)
+  /** @throws MigrateError FM_CONNECT_* when the connection ends before the dump, FM_MEMCACHED_PROTOCOL when that has no end */
+  private static async write(link: MemcachedLink, first: Buffer, file: string, most: number): Promise<number> {
     let count = 0
+    const out = openSync(file, 'w', 0o600)
     try {
       for (let lines = first; ; lines = await link.lines()) {
         for (let at = lines.indexOf(LF); at >= 0; at = lines.indexOf(LF, at + 1)) count++
-        const ends = endsDump(lines)
         // A view of what was received: it is written before more is asked for.
-        if (!out.write(Buffer.from(lines))) await once(out, 'drain')
-        if (ends) return count - 1
+        writeSync(out, lines)
+        if (endsDump(lines)) return count - 1
+        if (count > most) throw link.strange('a list of keys without an end')
       }
+    } catch (cause) {
+      if (cause instanceof MigrateError) throw cause
+      throw new MigrateError(
+        'FM_SPOOL_DISK',
+        `the list of keys cannot be written to ${file}: ${(cause as Error).message}`,
+        'Free some disk space, or set TMPDIR to a larger disk.',
+        { cause },
+      )
     } finally {
-      out.end()
-      await finished(out)
+      closeSync(out)
     }
   }
 

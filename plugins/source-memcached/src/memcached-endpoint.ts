@@ -1,4 +1,5 @@
 import { type AdapterContext, ENCODE_HINT, keepSecret, MigrateError, splitConnection } from '@ferrite-migrate/contracts'
+import { silenceLimit } from '@ferrite-migrate/protocol'
 
 export interface MemcachedEndpoint {
   readonly host: string
@@ -6,6 +7,8 @@ export interface MemcachedEndpoint {
   readonly username: string | undefined
   readonly password: string | undefined
   readonly connectTimeoutMs: number
+  /** How long an answer may take without a byte, ms. */
+  readonly silenceMs: number
 }
 
 const FORM = 'Write memcached://host:port, or several with commas: memcached://a:11211,b:11211.'
@@ -49,6 +52,7 @@ export function parseEndpoints({ url, options }: AdapterContext): MemcachedEndpo
       username: user ?? (options.username as string | undefined),
       password,
       connectTimeoutMs: Number(options['connect-timeout']),
+      silenceMs: silenceLimit(options['sync-timeout']),
     }
   })
 }

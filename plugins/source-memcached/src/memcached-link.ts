@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { SilenceWatch } from '@ferrite-migrate/protocol'
 import type { MemcachedEndpoint } from './memcached-endpoint.js'
 
 /** One item as the server gave it. */
@@ -17,6 +18,10 @@ const LF = 10
 /** No server takes larger items (-I up to 1 GiB). */
 const MOST_BYTES = 1 << 30
 const LINE_BYTES = 8192
+const MOST_STATS = 10_000
+const MOST_UNREAD = 8 << 20
+const KEEP_ALIVE_MS = 30_000
+const CR = 13
 const NO_DATA: Buffer = Buffer.alloc(0)
 
 /** One connection in the text protocol; requests are answered in order, one at a time. */
@@ -25,18 +30,43 @@ export class MemcachedLink {
   private readonly socket: Socket
   private data: Buffer = NO_DATA
   private at = 0
+  /** What came since, joined when as much is there as is wanted: a large item is copied once. */
+  private parts: Buffer[] = []
+  private partBytes = 0
+  private wanted = 0
+  private waiting = false
+  private followed = false
+  private readonly silence: SilenceWatch
   private arrived = Promise.withResolvers<void>()
   private failure: MigrateError | null = null
 
-  private constructor(socket: Socket, name: string) {
+  private constructor(socket: Socket, name: string, silenceMs: number) {
     this.socket = socket
     this.name = name
-    socket.on('data', (chunk) => {
-      this.data = this.at === this.data.length ? chunk : Buffer.concat([this.data.subarray(this.at), chunk])
-      this.at = 0
-      this.wake()
+    this.silence = new SilenceWatch({
+      limitMs: silenceMs,
+      expecting: () => this.waiting && !this.followed,
+      deaf: () => socket.isPaused(),
+      pendingBytes: () => socket.writableLength,
+      silent: (ms) => {
+        this.fail(`it has not answered for ${Math.round(ms / 1000)} s`, 'FM_CONNECT_SILENT')
+        socket.destroy()
+      },
     })
-    socket.on('close', () => this.fail('the connection was closed'))
+    socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    socket.on('data', (chunk) => {
+      this.silence.progress()
+      this.parts.push(chunk)
+      this.partBytes += chunk.length
+      const unread = this.data.length - this.at + this.partBytes
+      if (unread >= this.wanted) this.join()
+      // What nobody has asked for yet waits in the kernel.
+      if (!this.waiting && unread > MOST_UNREAD) socket.pause()
+    })
+    socket.on('close', () => {
+      this.silence.end()
+      this.fail('the connection was closed')
+    })
     socket.on('error', (error) => this.fail(error.message))
   }
 
@@ -65,7 +95,7 @@ export class MemcachedLink {
     } finally {
       clearTimeout(timer)
     }
-    const link = new MemcachedLink(socket, name)
+    const link = new MemcachedLink(socket, name, endpoint.silenceMs)
     const silence = setTimeout(() => link.fail('it accepts connections and does not answer'), connectTimeoutMs)
     try {
       if (password !== undefined) await link.authenticate(username ?? '', password)
@@ -88,9 +118,24 @@ export class MemcachedLink {
     this.arrived = Promise.withResolvers<void>()
   }
 
-  private fail(text: string): void {
+  /** From now on the server says something only when it has something to say. */
+  follow(): void {
+    this.followed = true
+  }
+
+  private join(): void {
+    const rest = this.data.subarray(this.at)
+    this.data =
+      rest.length === 0 && this.parts.length === 1 ? this.parts[0] : Buffer.concat([rest, ...this.parts])
+    this.at = 0
+    this.parts = []
+    this.partBytes = 0
+    this.wake()
+  }
+
+  private fail(text: string, code: 'FM_CONNECT_LOST' | 'FM_CONNECT_SILENT' = 'FM_CONNECT_LOST'): void {
     this.failure ??= new MigrateError(
-      'FM_CONNECT_LOST',
+      code,
       `${this.name}: ${text}`,
       'It is tried again for --sync-timeout.',
       {
@@ -102,7 +147,10 @@ export class MemcachedLink {
 
   private async more(): Promise<void> {
     if (this.failure !== null) throw this.failure
+    this.waiting = true
+    this.socket.resume()
     await this.arrived.promise
+    this.waiting = false
     if (this.failure !== null && this.at === this.data.length) throw this.failure
   }
 
@@ -135,7 +183,14 @@ export class MemcachedLink {
   }
 
   private async bytes(length: number): Promise<Buffer> {
-    while (this.data.length - this.at < length + 2) await this.more()
+    this.wanted = length + 2
+    try {
+      while (this.data.length - this.at < length + 2) await this.more()
+    } finally {
+      this.wanted = 0
+    }
+    if (this.data[this.at + length] !== CR || this.data[this.at + length + 1] !== LF)
+      throw this.strange('an item that is longer than it says')
     const bytes = this.data.subarray(this.at, this.at + length)
     this.at += length + 2
     return bytes
@@ -160,6 +215,7 @@ export class MemcachedLink {
       if (line === 'END' || line === 'RESET') return stats
       const match = /^STAT (\S+) (.*)$/.exec(line)
       if (match === null) throw this.refused(line)
+      if (stats.size >= MOST_STATS) throw this.strange('statistics without an end')
       stats.set(match[1], match[2])
     }
   }
@@ -235,6 +291,7 @@ export class MemcachedLink {
     scan(data, number)
     const length = number.value
     if (length > MOST_BYTES || end + 1 + length + 2 > data.length) return undefined
+    if (data[end + 1 + length] !== CR || data[end + 2 + length] !== LF) return undefined
     let flags = 0
     let ttl = -1
     let cas = '0'
@@ -283,7 +340,7 @@ export class MemcachedLink {
     )
   }
 
-  private strange(what: string): MigrateError {
+  strange(what: string): MigrateError {
     return new MigrateError(
       'FM_MEMCACHED_PROTOCOL',
       `${this.name} does not answer as a Memcached: ${what.slice(0, 80)}`,

@@ -16,6 +16,9 @@ import type { Item, MemcachedLink } from './memcached-link.js'
 import { expiryOf } from './memcached-reader.js'
 import { WatchFeed } from './watch-feed.js'
 
+/** How long the last comparison after a stop may take. */
+const LAST_LOOK_MS = 10_000
+
 export interface MemcachedShardOptions {
   open(): Promise<MemcachedLink>
   readonly form: FlagForm
@@ -82,7 +85,7 @@ export class MemcachedShard implements Shard {
         this.comparedAt = startedAt
       }
       // At the end what came since the last comparison.
-      if (changes) yield* this.compare({ ...request, signal: new AbortController().signal }, 'dirty')
+      if (changes) yield* this.compare({ ...request, signal: AbortSignal.timeout(LAST_LOOK_MS) }, 'dirty')
     } finally {
       this.feed?.close()
       this.feed = null

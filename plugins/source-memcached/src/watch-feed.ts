@@ -4,6 +4,9 @@ import type { MemcachedLink } from './memcached-link.js'
 /** Kinds of events, the best that a server may know first. `deletions` came later than the others. */
 const KINDS = ['mutations deletions evictions', 'mutations evictions', 'mutations'] as const
 
+/** More than this is not remembered one by one: everything is compared then. */
+const MOST_KEYS = 500_000
+
 /** Keys that a server says were changed, by its `watch` command: what it tells is not all that happens. */
 export class WatchFeed {
   /** What is watched, for people; null = the server has no such command. */
@@ -16,6 +19,7 @@ export class WatchFeed {
   private constructor(link: MemcachedLink, kinds: string) {
     this.link = link
     this.kinds = kinds
+    link.follow()
     void this.run()
   }
 
@@ -58,7 +62,12 @@ export class WatchFeed {
       for (;;) {
         const line = await this.link.line()
         const found = / key=(\S+)/.exec(line)
-        if (found !== null) this.keys.set(found[1], unescaped(found[1]))
+        if (found !== null) {
+          this.keys.set(found[1], unescaped(found[1]))
+          if (this.keys.size <= MOST_KEYS) continue
+          this.keys.clear()
+          this.missed = true
+        }
         else if (/skipped=/.test(line)) this.missed = true
       }
     } catch {

@@ -18,6 +18,7 @@ import {
   type Block,
   ByteWindow,
   CommandScan,
+  databaseNumber,
   INCOMPLETE,
   parseDump,
   RdbReader,
@@ -49,17 +50,6 @@ const RECORD_BYTES = 128
 /** What another migration keeps at this server: no data. */
 function isOwn(record: SnapshotRecord): boolean {
   return record instanceof PackedRecord ? isOwnRange(record.keyData, record.keyStart, record.keyEnd) : isOwnKey(record.key)
-}
-
-/** The database that the source names. @throws MigrateError FM_STREAM_CORRUPT when it is no number: nothing may be guessed */
-function databaseOf(argument: Buffer | undefined, where: string): number {
-  const text = argument?.toString('latin1', 0, 40) ?? ''
-  if (/^\d{1,5}$/.test(text)) return Number(text)
-  throw new MigrateError(
-    'FM_STREAM_CORRUPT',
-    `the source names a database ${JSON.stringify(text)} in ${where}`,
-    'Report this with the version of the source; nothing was written for it.',
-  )
 }
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {
@@ -255,7 +245,7 @@ export class PsyncShard implements Shard {
         yield { kind: 'snapshot', records, byteLength, release: () => block.release() }
       } else if (event.kind === 'function') yield { kind: 'aside', what: 'function', payload: event.source }
       else if (event.kind === 'module-aux') yield { kind: 'aside', what: 'module-aux', payload: event.payload }
-      else if (event.kind === 'aux' && event.name === 'repl-stream-db') this.db = databaseOf(event.value, 'its snapshot')
+      else if (event.kind === 'aux' && event.name === 'repl-stream-db') this.db = databaseNumber(event.value, 'the snapshot of the source')
       else if (event.kind === 'end') bytes = event.byteLength
     }
     if (!announced) throw new MigrateError('FM_RDB_TRUNCATED', 'the source sent no snapshot', 'Start again.')
@@ -327,7 +317,7 @@ export class PsyncShard implements Shard {
         const { kind } = spec
         if (!inTransaction && records.length > 0 && (kind === 'flush' || kind === 'swapdb')) break
         window.pos = next
-        if (kind === 'select') this.db = databaseOf(splitCommand(data, scan.start, next)[1], 'its stream')
+        if (kind === 'select') this.db = databaseNumber(splitCommand(data, scan.start, next)[1], 'the stream of the source')
         else if (kind === 'multi') inTransaction = true
         else if (kind === 'exec') inTransaction = false
         else if (kind !== 'link' && !writesOwnKey(data, scan.nameEnd)) {

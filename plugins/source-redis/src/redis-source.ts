@@ -223,6 +223,20 @@ export class RedisSource implements Source {
     }
   }
 
+  async sees(db: number, key: Buffer): Promise<boolean> {
+    const link = await RedisLink.open({ ...this.endpoint, db: 0 }, this.trace)
+    try {
+      const [there] = await link.pipeline((out) => {
+        out.call('EXISTS', key)
+        return 1
+      }, db)
+      // A user who may not see the key does not read from where it was written.
+      return there === 1
+    } finally {
+      link.close()
+    }
+  }
+
   async survey(): Promise<SourceSurvey> {
     const link = await RedisLink.open({ ...this.endpoint, db: 0 }, this.trace)
     try {

@@ -15,6 +15,14 @@ const LOOK_MS = 500
 /** A look that comes so late tells that this process stood still, not the other side. */
 const LATE_MS = 3000
 
+const LEAST_MS = 5000
+const MOST_MS = 30_000
+
+/** How long silence may last, ms: whoever wants an end soon (sync-timeout, ms) wants it noticed soon. */
+export function silenceLimit(syncTimeoutMs: unknown): number {
+  return typeof syncTimeoutMs === 'number' ? Math.min(MOST_MS, Math.max(LEAST_MS, syncTimeoutMs)) : MOST_MS
+}
+
 /**
  * The one place where a connection notices that nobody answers any more: neither an end nor a byte, as behind a network
  * that swallows everything. Whatever comes, and whatever is taken off our hands, counts as a sign of life.

@@ -25,6 +25,8 @@ export const rowFlags = {
     options: ['last', 'first', 'fail'],
   }),
   delimiter: Flags.string({ description: 'Between the fields of a CSV; found by itself' }),
+  quote: Flags.string({ description: 'Around the fields of a CSV that hold others [default: "]', helpValue: '<CHAR>' }),
+  escape: Flags.string({ description: 'Before a quote inside such a field [default: the quote]', helpValue: '<CHAR>' }),
   header: Flags.string({ description: 'Whether the first row names the fields', options: ['auto', 'yes', 'no'] }),
   columns: Flags.string({ description: 'Names of the fields, for a CSV without a header', helpValue: '<A,B,C>' }),
   encoding: Flags.string({

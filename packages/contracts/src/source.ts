@@ -31,6 +31,8 @@ export interface SnapshotEvent {
   readonly records: readonly SnapshotRecord[]
   /** Bytes of the source's own form, for progress. */
   readonly byteLength: number
+  /** Keys that were left unread because nobody wants them. */
+  readonly passed?: number
   readonly position?: Position
   /** Tells the source that the records are durable at the target and their memory may be reused. Call once. */
   release?(): void
@@ -81,6 +83,8 @@ export interface ReadRequest {
   readonly signal: AbortSignal
   /** False ends the iteration at snapshot-end. */
   readonly changes: boolean
+  /** False for keys that nobody wants: a source that reads key by key leaves them unread, and counts them as `passed`. */
+  wants?(db: number, key: Buffer): boolean
   /** How long to rest now, ms, before more of the snapshot is read; 0 = go on. Changes are never slowed. */
   pace?(): number
 }

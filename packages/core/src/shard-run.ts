@@ -183,6 +183,7 @@ export class ShardRun {
       signal: this.options.signal,
       changes,
       pace: () => this.options.pace(),
+      wants: (db, key) => this.options.filter.takesKey(db, key),
       ...(from === undefined ? {} : { from }),
     })) {
       if (!(await this.take(event))) return false

@@ -1,3 +1,6 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
+import { handshakeError } from './connect-error.js'
 import type { RedisLink } from './link.js'
 
 /** The fields of INFO as text, lower-case names as the server gives them. */
@@ -11,8 +14,49 @@ export function parseInfo(text: string): Map<string, string> {
 }
 
 export async function readInfo(link: RedisLink, section?: string): Promise<Map<string, string>> {
-  const reply = await (section === undefined ? link.call('INFO') : link.call('INFO', section))
-  return parseInfo(String(reply))
+  try {
+    const reply = await (section === undefined ? link.call('INFO') : link.call('INFO', section))
+    return parseInfo(String(reply))
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error
+    throw new MigrateError(
+      'FM_SERVER_REFUSED',
+      `${link.endpoint.label} refuses INFO: ${error.message.slice(0, 160)}`,
+      'Give the user the rights listed in docs/permissions.md, or name the server itself instead of a proxy.',
+    )
+  }
+}
+
+/** Databases that are looked through where a server does not list them. */
+const MOST_ASKED = 256
+
+/**
+ * Keys per database: from `INFO keyspace`, or where that is not to be had (proxies, renamed commands) by asking one after
+ * the other.
+ * @throws MigrateError when neither is possible
+ */
+export async function databaseSizes(link: RedisLink): Promise<Map<number, number>> {
+  const reply = await link.call('INFO', 'keyspace').catch((error: unknown) => {
+    if (error instanceof ReplyError) return null
+    throw error
+  })
+  if (reply !== null) return keyspaceSizes(parseInfo(String(reply)))
+  const sizes = new Map<number, number>()
+  for (let db = 0; db < MOST_ASKED; db++) {
+    let size: Reply
+    try {
+      ;[size] = await link.pipeline((out) => {
+        out.call('DBSIZE')
+        return 1
+      }, db)
+    } catch (error) {
+      if (db > 0 && error instanceof MigrateError && !error.retryable) break
+      throw error
+    }
+    if (size instanceof ReplyError) throw handshakeError(link.endpoint, size.message)
+    if (Number(size) > 0) sizes.set(db, Number(size))
+  }
+  return sizes
 }
 
 /** Keys per database, from `INFO keyspace`. */

@@ -23,7 +23,7 @@ import {
 } from '@ferrite-migrate/protocol'
 import { isOwnKey } from './checkpoint-key.js'
 import type { Endpoint } from './endpoint.js'
-import { keyspaceSizes, readInfo } from './info.js'
+import { databaseSizes } from './info.js'
 import { RedisLink, type WireTrace } from './link.js'
 import { rawRecords, SHAPE, shapeOf, writeRead } from './raw-page.js'
 import { RawReader, splitReplies } from './raw-reader.js'
@@ -85,7 +85,7 @@ export class RedisKeyReader implements KeyReader {
   }
 
   async size(): Promise<ReadonlyMap<number, number>> {
-    return keyspaceSizes(await readInfo(await this.link('scan'), 'keyspace'))
+    return databaseSizes(await this.link('scan'))
   }
 
   async *keys(filter: KeyFilter = {}): AsyncGenerator<readonly DirtyKey[]> {

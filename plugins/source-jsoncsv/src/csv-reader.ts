@@ -11,6 +11,8 @@ export interface CsvOptions {
   readonly columns: readonly string[] | null
   /** Leave out rows that cannot be read, instead of ending at the first. */
   readonly skips: boolean
+  readonly quote: string | undefined
+  readonly escape: string | undefined
 }
 
 const DELIMITERS = [',', ';', '\t', '|'] as const
@@ -18,18 +20,26 @@ const MOST_ROW = 64 << 20
 
 /** The rows of a CSV or TSV, by csv-parse. @throws MigrateError FM_IMPORT_FORMAT, FM_IMPORT_ENCODING */
 export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGenerator<RowPage> {
-  const first = await feed.next()
-  if (first === null) return
-  const delimiter = options.delimiter ?? likelyDelimiter(first)
+  const start = await feed.next()
+  if (start === null) return
+  // Excel's first line, which tells the delimiter and is no row.
+  const told = /^sep=(.)\r?\n/.exec(start.toString('latin1', 0, 16))
+  const first = told === null ? start : start.subarray(told[0].length)
+  const before = told === null ? 0 : 1
+  const delimiter = options.delimiter ?? told?.[1] ?? likelyDelimiter(first)
   const faults: RowError[] = []
   const parser = new RowParser({
     delimiter,
     max_record_size: MOST_ROW,
+    // A row of too many or too few fields is told with its text.
+    relax_column_count: true,
+    ...(options.quote === undefined ? {} : { quote: options.quote }),
+    ...(options.escape === undefined ? {} : { escape: options.escape }),
     skip_empty_lines: true,
     skip_records_with_error: options.skips,
     on_skip: (error: CsvError | undefined, raw: string | undefined) =>
       void faults.push(
-        new RowError(Number((error as { lines?: number })?.lines ?? 0), error?.message ?? '', raw ?? ''),
+        new RowError(Number((error as { lines?: number })?.lines ?? 0) + before, error?.message ?? '', textOf(error, raw, delimiter)),
       ),
   })
   parser.on('error', () => undefined)
@@ -52,17 +62,22 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
           columns = new Columns(named ? checked(cells) : cells.map((_, i) => `column${i + 1}`))
           if (named) continue
         }
-        if (cells.length === columns.names.length) rows.push(new CsvRow(lines[i], columns, cells))
+        if (cells.length === columns.names.length) rows.push(new CsvRow(lines[i] + before, columns, cells))
         else
           faults.push(
             new RowError(
-              lines[i],
+              lines[i] + before,
               `it has ${cells.length} fields, and ${columns.names.length} are named`,
               cells.join(delimiter),
             ),
           )
       }
-      yield { rows, faults: faults.splice(0), byteLength: chunk?.length ?? 0 }
+      yield {
+        rows,
+        faults: faults.splice(0),
+        byteLength: chunk?.length ?? 0,
+        ...(columns === null ? {} : { columns: columns.names }),
+      }
       if (error) throw unreadable(error as CsvError)
       if (chunk === null) return
     }
@@ -89,6 +104,13 @@ class RowParser extends Parser {
     this.lines = []
     return { records, lines }
   }
+}
+
+/** What can be told of a row that could not be read. */
+function textOf(error: CsvError | undefined, raw: string | undefined, delimiter: string): string {
+  const { record } = (error ?? {}) as { record?: unknown }
+  if (raw !== undefined && raw !== '') return raw
+  return Array.isArray(record) && record.length > 0 ? record.join(delimiter) : '(its text is not known)'
 }
 
 function unreadable(error: CsvError & { lines?: number }): MigrateError {

@@ -30,7 +30,8 @@ export function exportRecord(row: JsonRow): SnapshotRecord {
     return isBytes(given) ? Buffer.from(given.base64, 'base64') : fail('a text or {"base64": …} is wanted')
   }
   const list = (given: unknown): unknown[] => (Array.isArray(given) ? given : fail('a list is wanted'))
-  if (!Number.isInteger(db) || !Number.isInteger(expireAt)) fail('db and expireAt must be whole numbers')
+  if (!Number.isInteger(db) || (db as number) < 0 || (db as number) > 65_535) fail('db must be a number of a database')
+  if (!Number.isSafeInteger(expireAt) || (expireAt as number) < 0) fail('expireAt must be a time in ms')
   const base = { db: db as number, key: bytes(key), expireAt: expireAt as number }
   const items = (kind: ItemsValue['type'], parts: Buffer[], ends?: number[]): SnapshotRecord => ({
     ...base,
@@ -60,7 +61,12 @@ export function exportRecord(row: JsonRow): SnapshotRecord {
           .flatMap(([member, score]) => [bytes(member), bytes(String(score))]),
       )
     case 'stream':
-      return { ...base, value: streamValue(value as Record<string, unknown>, bytes, list) }
+      try {
+        return { ...base, value: checkedStream(streamValue(value as Record<string, unknown>, bytes, list)) }
+      } catch (error) {
+        if (error instanceof RowError) throw error
+        return fail('its stream is not as an export has it')
+      }
     case 'module': {
       const { rdb, version, body } = value as { rdb: number; version: number; body: unknown }
       return { ...base, value: { form: 'rdb', type: rdb, rdbVersion: version, body: bytes(body) } }
@@ -68,6 +74,27 @@ export function exportRecord(row: JsonRow): SnapshotRecord {
     default:
       return fail(`there is no type ${String(type).slice(0, 40)}`)
   }
+}
+
+const ID = /^\d{1,20}-\d{1,20}$/
+const COUNT = /^-?\d{1,20}$/
+
+/** Ids are numbers, and those of entries grow: no server takes others. @throws Error */
+function checkedStream(stream: StreamValue): StreamValue {
+  const ids = [stream.lastId, stream.firstId, stream.maxDeletedId, ...stream.groups.map(({ lastId }) => lastId)]
+  const counts = [stream.entriesAdded, ...stream.groups.map(({ entriesRead }) => entriesRead)]
+  if (ids.some((id) => !ID.test(id)) || counts.some((count) => !COUNT.test(count))) throw new Error('no id')
+  let former: readonly [bigint, bigint] = [-1n, 0n]
+  for (const { id } of stream.entries) {
+    if (typeof id !== 'string' || !ID.test(id)) throw new Error('no id')
+    const [ms, seq] = id.split('-').map(BigInt)
+    if (ms < former[0] || (ms === former[0] && seq <= former[1])) throw new Error('ids that do not grow')
+    former = [ms, seq]
+  }
+  for (const { pending, consumers } of stream.groups)
+    for (const id of [...pending.map((one) => one.id), ...consumers.flatMap((one) => one.pending)])
+      if (!ID.test(id)) throw new Error('no id')
+  return stream
 }
 
 function isBytes(value: unknown): value is { base64: string } {

@@ -54,6 +54,8 @@ export async function createSource({ url, options }: AdapterContext): Promise<So
       header: text('header') as 'auto',
       columns: text('columns')?.split(',') ?? null,
       skips: text('on-error') === 'skip',
+      quote: text('quote'),
+      escape: text('escape'),
     },
     encoding: text('encoding') as Encoding,
     mapper,

@@ -7,6 +7,7 @@ export interface JsonPiece {
 }
 
 const MOST_BYTES = 64 << 20
+const MOST_DEPTH = 1000
 const LF = 10
 const QUOTE = 34
 const BACKSLASH = 92
@@ -118,7 +119,9 @@ function elementEnd(data: Buffer, at: number): { end: number; lines: number } {
       }
       if (i >= data.length) break
       if (depth === 0) return { end: i + 1, lines }
-    } else if (byte === 123 || byte === 91) depth++
+    } else if (byte === 123 || byte === 91) {
+      if (++depth > MOST_DEPTH) throw new MigrateError('FM_IMPORT_FORMAT', 'an element is nested more than 1000 deep', 'Is it the right file?')
+    }
     else if (byte === 125 || byte === 93) {
       if (depth === 0) return { end: i, lines }
       if (--depth === 0) return { end: i + 1, lines }

@@ -3,6 +3,15 @@ import { type Row, RowError } from './row.js'
 /** A number of more digits than a double holds. */
 const LONG_NUMBER = /[\d.]{16}/
 
+/** An escape that may be half a character. */
+const SURROGATE = /\\u[dD][89a-fA-F]/
+
+function wellFormed(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed()
+  if (typeof value !== 'object' || value === null || value instanceof Exact) return true
+  return Object.entries(value).every(([name, part]) => name.isWellFormed() && wellFormed(part))
+}
+
 /** One JSON object. Numbers keep every digit. */
 export class JsonRow implements Row {
   readonly line: number
@@ -14,6 +23,8 @@ export class JsonRow implements Row {
     this.line = line
     this.source = source
     this.object = parseObject(line, source)
+    if (SURROGATE.test(source) && !wellFormed(this.object))
+      throw new RowError(line, 'it has a character that is none (a lone surrogate)', source)
   }
 
   /** The parsed row. */

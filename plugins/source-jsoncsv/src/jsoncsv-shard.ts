@@ -51,8 +51,11 @@ export class JsonCsvShard implements Shard {
     const grouped = mapper !== null && !['string', 'hash', 'json'].includes(mapper.type)
     const groups = grouped ? new GroupStore(mapper, this.options.db) : null
     let left = 0
+    let taken = 0
+    let firstFault: RowError | null = null
     const refuse = (error: RowError): void => {
       left++
+      firstFault ??= error
       if (this.options.onError === 'fail')
         throw new MigrateError(
           'FM_IMPORT_ROW',
@@ -67,14 +70,20 @@ export class JsonCsvShard implements Shard {
         mode: 'full',
         ...(feed.size === null || feed.compression !== 'none' ? {} : { bytes: feed.size }),
       }
+      let checked = false
       const batch = new RowBatch(this.options, refuse)
       for await (const page of this.pages(feed, signal)) {
         if (signal.aborted) return
+        if (page.columns !== undefined && mapper !== null && !checked) {
+          mapper.checkColumns(page.columns)
+          checked = true
+        }
         for (const fault of page.faults) refuse(fault)
         for (const row of page.rows) {
           try {
             if (groups === null) batch.add(row)
             else groups.add(row)
+            taken++
           } catch (error) {
             if (!(error instanceof RowError)) throw error
             refuse(error)
@@ -83,6 +92,7 @@ export class JsonCsvShard implements Shard {
         }
         yield { kind: 'snapshot', records: batch.take(), byteLength: page.byteLength }
       }
+      if (taken === 0 && firstFault !== null) throw nothingUsed(left, firstFault)
       let records: SnapshotRecord[] = []
       for (const record of groups?.records() ?? []) {
         if (signal.aborted) return
@@ -119,6 +129,15 @@ export class JsonCsvShard implements Shard {
     const text = new TextFeed(feed, encoding)
     return format === 'csv' || format === 'tsv' ? csvPages(text, csv) : jsonPages(text, format === 'ndjson', signal)
   }
+}
+
+/** Where no row at all can be used, the call is wrong and not the rows. */
+function nothingUsed(rows: number, { line, message }: RowError): MigrateError {
+  return new MigrateError(
+    'FM_IMPORT_ROW',
+    `none of ${rows} rows could be used; the first, in line ${line}: ${message}`,
+    'Look at --key and the other names of fields, and at the layout (--format, --delimiter).',
+  )
 }
 
 async function* jsonPages(feed: TextFeed, lines: boolean, signal: AbortSignal): AsyncGenerator<RowPage> {

@@ -48,6 +48,27 @@ export class RowMapper {
     if (options.type === 'zset') needs('score', options.score)
   }
 
+  /**
+   * A field that no row can have is a mistake in the call, not of each row.
+   * @throws MigrateError FM_CONFIG_INVALID
+   */
+  checkColumns(columns: readonly string[]): void {
+    const { score, id, ttlField } = this.options
+    const named = [
+      ...this.keyOf.fields,
+      ...(this.valueOf?.fields ?? []),
+      ...(this.memberOf?.fields ?? []),
+      ...[score, id, ttlField].filter((field) => field !== undefined),
+    ]
+    const unknown = named.find((field) => !columns.includes(field))
+    if (unknown !== undefined)
+      throw new MigrateError(
+        'FM_CONFIG_INVALID',
+        `no column is called "${unknown.slice(0, 60)}"`,
+        `There are: ${columns.slice(0, 40).join(', ').slice(0, 400)}.`,
+      )
+  }
+
   key(row: Row): string {
     return this.keyOf.fill(row)
   }
@@ -74,6 +95,13 @@ export class RowMapper {
   /** Field, value, field, value. @throws RowError when there is none */
   fields(row: Row): string[] {
     const fields = row.flat(this.options.nested)
+    const twice = sameName(fields)
+    if (twice !== null)
+      throw new RowError(
+        row.line,
+        `two of its fields come to be called "${twice.slice(0, 60)}": --nested json keeps them apart`,
+        row.json(),
+      )
     if (fields.length === 0) throw new RowError(row.line, 'it has no fields', row.json())
     return fields
   }
@@ -103,4 +131,17 @@ export class RowMapper {
     if (Number.isNaN(date)) throw new RowError(row.line, `its ${ttlField} is no time`, row.json())
     return date
   }
+}
+
+/** A name that stands twice in a list of names and values; null = all differ. Only flattened names can meet. */
+function sameName(fields: readonly string[]): string | null {
+  let dotted = false
+  for (let i = 0; i < fields.length && !dotted; i += 2) dotted = fields[i].includes('.')
+  if (!dotted) return null
+  const names = new Set<string>()
+  for (let i = 0; i < fields.length; i += 2) {
+    if (names.has(fields[i])) return fields[i]
+    names.add(fields[i])
+  }
+  return null
 }

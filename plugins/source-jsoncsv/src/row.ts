@@ -28,4 +28,6 @@ export interface RowPage {
   readonly rows: readonly Row[]
   readonly faults: readonly RowError[]
   readonly byteLength: number
+  /** The names of the columns, where rows have the same. */
+  readonly columns?: readonly string[]
 }

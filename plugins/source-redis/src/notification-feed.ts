@@ -29,6 +29,8 @@ const SILENT_MS = 20_000
 export class NotificationFeed {
   /** Events seen so far. */
   events = 0
+  /** True once it is known that the source sends events: its setting says so, or one has come. */
+  proven = false
   private readonly options: NotificationFeedOptions
   private readonly keys = new Map<string, DirtyKey>()
   /**
@@ -160,16 +162,20 @@ export class NotificationFeed {
       if (error instanceof MigrateError) throw error
       this.options.logger.log(
         'warn',
-        `notify-keyspace-events cannot be read (${(error as Error).message}); it must be ${WANTED}`,
+        `notify-keyspace-events cannot be read (${(error as Error).message}), so nobody knows whether changes are told: until the first event everything is compared again at every sweep-interval`,
       )
       return
     }
     const has = (flag: string): boolean => current.includes(flag)
-    if (has('K') && (has('A') || [...'g$lshzxet'].every(has))) return
+    if (has('K') && (has('A') || [...'g$lshzxet'].every(has))) {
+      this.proven = true
+      return
+    }
     if (!this.options.configure) throw denied('configure-notifications is off')
     try {
       await link.call('CONFIG', 'SET', 'notify-keyspace-events', WANTED)
       this.former ??= current
+      this.proven = true
     } catch (error) {
       throw denied((error as Error).message)
     }
@@ -224,6 +230,7 @@ export class NotificationFeed {
     const match = PREFIX.exec(channel.toString('latin1', 0, 40))
     if (!match) return
     this.events++
+    this.proven = true
     const name = channel.toString('latin1')
     // Events of streams are called x…: xadd, xgroup-create, xdel.
     if ((reply[3] as Buffer)[0] === 120) this.addStream(Number(match[1]), channel.subarray(match[0].length))

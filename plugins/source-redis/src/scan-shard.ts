@@ -48,7 +48,9 @@ export class ScanShard implements Shard {
 
   async lag(): Promise<Lag> {
     if (this.polledAt > 0) return { keys: 0, ms: Date.now() - this.polledAt }
-    return this.feed === null ? {} : { keys: this.feed.pending + this.busyKeys }
+    // Events that never come would look like a source at rest.
+    if (this.feed === null || !this.feed.proven) return {}
+    return { keys: this.feed.pending + this.busyKeys }
   }
 
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
@@ -93,7 +95,7 @@ export class ScanShard implements Shard {
 
   private async *scan(
     reader: RedisKeyReader,
-    { signal, pace }: ReadRequest,
+    { signal, pace, wants }: ReadRequest,
     mode: 'full' | 'partial' | 'sweep',
     from?: ScanPlace,
   ): AsyncGenerator<SourceEvent> {
@@ -106,7 +108,15 @@ export class ScanShard implements Shard {
         if (signal.aborted) return
         const rest = pace?.() ?? 0
         if (rest > 0) await sleep(rest, undefined, { signal }).catch(() => undefined)
-        const part = keys.slice(at, at + this.options.batchSize)
+        const page = keys.slice(at, at + this.options.batchSize)
+        const part = wants === undefined ? page : page.filter(({ db, key }) => wants(db, key))
+        const passed = page.length - part.length
+        const position =
+          at + this.options.batchSize >= keys.length ? { position: `scan:${next.db}:${next.cursor}` } : {}
+        if (part.length === 0) {
+          yield { kind: 'snapshot', records: [], byteLength: 0, passed, ...position }
+          continue
+        }
         const read = await retry(() =>
           reader.read(
             part[0].db,
@@ -124,9 +134,8 @@ export class ScanShard implements Shard {
             yield { kind: 'snapshot', records: [record], byteLength: 0 }
           }
         }
-        const position =
-          at + this.options.batchSize >= keys.length ? { position: `scan:${next.db}:${next.cursor}` } : {}
-        if (batch.length > 0) yield { kind: 'snapshot', records: batch, byteLength: byteLength(batch), ...position }
+        if (batch.length > 0 || passed > 0)
+          yield { kind: 'snapshot', records: batch, byteLength: byteLength(batch), passed, ...position }
       }
     }
     yield { kind: 'snapshot-end' }
@@ -163,7 +172,11 @@ export class ScanShard implements Shard {
       const flushed = total - count > feed.events - events + UNEXPLAINED || (count === 0 && total > 0)
       total = count
       events = feed.events
-      if (flushed || now - sweptAt >= this.options.sweepIntervalMs) {
+      if (!feed.proven && now - sweptAt >= this.options.sweepIntervalMs) {
+        sweptAt = now
+        yield* this.scan(reader, request, 'sweep')
+        total = await this.total(reader)
+      } else if (flushed || now - sweptAt >= this.options.sweepIntervalMs) {
         sweptAt = now
         yield { kind: 'dirty', keys: [], sweep: true }
       }

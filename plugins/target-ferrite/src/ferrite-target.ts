@@ -39,7 +39,7 @@ import { type Abilities, probeTarget } from './probe.js'
 import { proveDatabase } from './prove-database.js'
 import { RequestLimits } from './request-limits.js'
 import { endConnections, removeTemporary } from './take-over.js'
-import { refusalError } from './target-error.js'
+import { classify, refusalError } from './target-error.js'
 
 /** A migration that has not written its sign of life for so long does not run, ms. */
 const RUNNING_MS = 60_000
@@ -95,7 +95,11 @@ export class FerriteTarget implements Target {
       const skew = Array.isArray(time) ? Math.round(Number(time[0]) * 1000 + Number(time[1]) / 1000 - now) : 0
       return new FerriteTarget(context, endpoint, able, await serverIdentity(link), skew, await askLimits(link))
     } catch (error) {
-      throw error instanceof ReplyError ? handshakeError(endpoint, error.message) : error
+      if (!(error instanceof ReplyError)) throw error
+      // What a write is refused for has a code of its own.
+      throw ['fatal', 'full'].includes(classify(error.message))
+        ? refusalError(endpoint.label, error.message)
+        : handshakeError(endpoint, error.message)
     } finally {
       link.close()
     }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ReplyError } from '@ferrite-migrate/protocol'
-import { keyspaceSizes, type RedisLink, readInfo } from '@ferrite-migrate/redis'
+import { databaseSizes, type RedisLink } from '@ferrite-migrate/redis'
 import type { Abilities } from './probe.js'
 
 const ENDED_WITHIN_MS = 5000
@@ -33,7 +33,7 @@ export async function endConnections(link: RedisLink, name: string): Promise<voi
 /** Removes what was under construction, or being probed, when a process of this migration died. */
 export async function removeTemporary(link: RedisLink, able: Abilities, prefix: string): Promise<void> {
   const onePage = able.rendering === 'ferrite-restore'
-  for (const [db, size] of keyspaceSizes(await readInfo(link, 'keyspace'))) {
+  for (const [db, size] of await databaseSizes(link)) {
     let cursor = '0'
     do {
       const [reply] = await link.pipeline((out) => {

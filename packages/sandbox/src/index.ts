@@ -1,4 +1,5 @@
 export * from './frame.js'
+export * from './import-gate.js'
 export * from './memory-limit.js'
 export * from './one-by-one.js'
 export * from './sandbox-error.js'

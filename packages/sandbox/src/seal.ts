@@ -73,6 +73,21 @@ export function seal(): void {
     if (name in host) Object.defineProperty(host, name, { value: undefined, writable: true, configurable: true })
   const process = host.process as Record<string, unknown>
   for (const name of [
+    '_kill',
+    '_debugProcess',
+    '_debugEnd',
+    '_startProfilerIdleNotifier',
+    '_stopProfilerIdleNotifier',
+    '_getActiveHandles',
+    '_getActiveRequests',
+    'setuid',
+    'seteuid',
+    'setgid',
+    'setegid',
+    'setgroups',
+    'initgroups',
+    'umask',
+    'execve',
     'binding',
     '_linkedBinding',
     'dlopen',

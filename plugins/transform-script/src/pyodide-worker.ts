@@ -1,8 +1,9 @@
 import { workerData } from 'node:worker_threads'
-import { limitMemory, logLine, SandboxError, seal, serve } from '@ferrite-migrate/sandbox'
+import { ImportGate, limitMemory, logLine, type Pass, type Passes, SandboxError, seal, serve } from '@ferrite-migrate/sandbox'
 import { loadPyodide } from 'pyodide'
 import { interruptBuffer } from './interrupt-buffer.js'
 import { answerTransfer, fromJson, toJson } from './json-form.js'
+import { OutOfMemory, PythonCalls, type PythonModule } from './python-calls.js'
 import { PYTHON_PRELUDE } from './python-prelude.js'
 import type { ScriptFacts, ScriptRequest } from './script-request.js'
 
@@ -16,14 +17,23 @@ const { source, file, memory, timeoutMs, interrupt } = workerData as {
 /** What CPython takes beside what the script may take. */
 const ENGINE_BYTES = 64 << 20
 
-interface Machine {
-  load(source: string): string
-  keys(json: string): string
-  values(json: string): string
-  said(error: unknown): string
-}
+/** What opening a file may not ask for: to write, to make it, to empty it. */
+const WRITES = 0o3 | 0o100 | 0o1000
+const EPERM = 63
+/** What Python calls of JavaScript as it is once it is loaded: its own library, which lies in memory. */
+const LIBRARY = (
+  '_Py_CheckEmscriptenSignals_Helper emscripten_resize_heap __syscall_stat64 __syscall_lstat64 __syscall_newfstatat ' +
+  '__syscall_fstat64 __syscall_getcwd __syscall_getdents64 __syscall_readlinkat __syscall_faccessat fd_close fd_read fd_seek'
+).split(' ')
+const PASSES: Passes = new Map<string, Pass>([
+  ...LIBRARY.map((name): [string, Pass] => [name, 'as it is']),
+  ['__syscall_openat', (open) => (...parts) => ((parts[2] ?? 0) & WRITES) === 0 ? open(...parts) : -EPERM],
+  // To the log.
+  ['fd_write', (write) => (...parts) => (parts[0] === 1 || parts[0] === 2 ? write(...parts) : EPERM)],
+])
 
 await serve<ScriptRequest>(async () => {
+  const gate = new ImportGate(PASSES)
   limitMemory(memory + ENGINE_BYTES)
   const python = await loadPyodide({
     // The module `js` sees these and nothing else.
@@ -34,34 +44,36 @@ await serve<ScriptRequest>(async () => {
   })
   python.setStdin({ error: true })
   python.runPython(PYTHON_PRELUDE)
-  const machine = python.globals.get('_Machine')(file) as Machine
-  python.runPython('_close()')
-  seal()
+  python.runPython(
+    `_machine = _Machine(${JSON.stringify(file)})\n_load, _keys, _values = (_machine.asked(m) for m in (_machine.load, _machine.keys, _machine.values))\n_close()`,
+  )
   python.setInterruptBuffer(interruptBuffer(interrupt))
+  const calls = new PythonCalls((python as unknown as { _module: PythonModule })._module)
+  const functions = { load: calls.find('_load'), keys: calls.find('_keys'), values: calls.find('_values') }
+  seal()
+  gate.close()
 
-  const guarded = (work: () => string): string => {
+  const ask = (name: keyof typeof functions, text: string): string => {
+    let answer: string
     try {
-      return work()
+      answer = calls.call(functions[name], text)
     } catch (error) {
-      const text = (error as Error).message ?? String(error)
-      if (/KeyboardInterrupt/.test(text)) {
-        interrupt[0] = 0
-        throw new SandboxError('timeout', `it took longer than ${timeoutMs} ms and was stopped${place(text)}`)
-      }
-      // An error that is not Python's is the end of the engine.
-      if ((error as Error).constructor?.name !== 'PythonError') throw new SandboxError('crash', summary(text))
-      throw new Error(summary(text))
+      if (error instanceof OutOfMemory) throw new Error(error.message)
+      // What is not Python's, a way out that was tried for instance, is the end of the engine.
+      throw new SandboxError('crash', (error as Error).message)
     }
+    if (answer.startsWith('=')) return answer.slice(1)
+    if (/KeyboardInterrupt/.test(answer)) {
+      interrupt[0] = 0
+      throw new SandboxError('timeout', `it took longer than ${timeoutMs} ms and was stopped${place(answer)}`)
+    }
+    throw new Error(summary(answer))
   }
-  const facts = JSON.parse(guarded(() => machine.load(source))) as ScriptFacts
+  const facts = JSON.parse(ask('load', source)) as ScriptFacts
   return {
     facts,
     handle: (request) => {
-      const json = toJson(request)
-      const answer = fromJson(
-        guarded(() => (request.kind === 'keys' ? machine.keys(json) : machine.values(json))),
-        request,
-      )
+      const answer = fromJson(ask(request.kind, toJson(request)), request)
       return { result: answer, transfer: answerTransfer(answer) }
     },
   }

@@ -54,7 +54,8 @@ export abstract class BaseCommand extends Command {
     verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
     trace: Flags.boolean({ description: 'Trace the network, values cut and secrets left out', helpGroup: 'GLOBAL' }),
     plugin: Flags.string({
-      description: 'Adapter package to use as well, found from the current directory; FERRITE_MIGRATE_PLUGINS names others',
+      description:
+        'Adapter package to use as well, found from the current directory; FERRITE_MIGRATE_PLUGINS names others',
       multiple: true,
       multipleNonGreedy: true,
       delimiter: ',',

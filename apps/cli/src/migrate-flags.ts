@@ -110,6 +110,17 @@ export const migrateFlags = {
   'dry-run': Flags.boolean({ description: 'Analyze without migrating' }),
   resume: Flags.string({ description: 'Resume previous migration', helpValue: '<ID>' }),
   verify: Flags.boolean({ description: 'Verify after migration' }),
+  strict: Flags.boolean({
+    description: 'Let a verification count keys that only the target has, also those that were there before',
+  }),
+  ttl: Flags.string({
+    description: 'Ends of keys: keep them, none, or so long from now [default: keep]',
+    helpValue: '<keep|none|TIME>',
+  }),
+  'ttl-factor': Flags.string({
+    description: 'What is left to live, times this [default: 1]',
+    helpValue: '<FACTOR>',
+  }),
   id: Flags.string({ description: 'Name of the migration; chosen when left out' }),
   'on-conflict': Flags.string({
     description: 'What to do with keys that the target already has [default: replace]',
@@ -266,6 +277,29 @@ function dbMap(pairs: readonly string[] | undefined): Record<string, number> | u
   )
 }
 
+function ttlRule(value: string | undefined): 'keep' | 'none' | number | undefined {
+  if (value === undefined || value === 'keep' || value === 'none') return value
+  const option = {
+    name: 'ttl',
+    type: 'duration',
+    description: 'Give keep, none or a duration such as 1h.',
+    min: 1,
+  } as const
+  return parseOption(option, value) as number
+}
+
+function factor(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined
+  const number = Number(value)
+  if (value.trim() === '' || !(number > 0) || !Number.isFinite(number))
+    throw new MigrateError(
+      'FM_OPTION_VALUE',
+      `option ttl-factor must be a number above 0, not "${value.slice(0, 30)}"`,
+      'Write for instance 0.5 for half of the time that is left.',
+    )
+  return number
+}
+
 /** What the flags say, and nothing of what they do not. */
 function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
   const target = adapterOptions(flags['target-option'])
@@ -313,6 +347,9 @@ function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
     capture: flags.capture as 'auto' | undefined,
     apply: flags.apply as 'auto' | undefined,
     verify: flags.verify || undefined,
+    strict: flags.strict || undefined,
+    ttl: ttlRule(flags.ttl),
+    ttlFactor: factor(flags['ttl-factor']),
     exit: flags.exit || undefined,
     untilLag: flags['until-lag'],
     spoolLimit: bytes('spool-limit', flags['spool-limit']),

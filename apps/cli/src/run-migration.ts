@@ -17,7 +17,9 @@ export interface RunOptions {
 
 function exitCodeOfReport(report: MigrationReport): number {
   if (report.status.state === 'INTERRUPTED') return ExitCode.interrupted
-  if (report.verification !== null && !report.verification.equal) return ExitCode.differences
+  const { verification } = report
+  if (verification !== null && !verification.complete) return ExitCode.interrupted
+  if (verification !== null && !verification.equal) return ExitCode.differences
   return report.status.keysFailed > 0 ? ExitCode.failed : ExitCode.done
 }
 
@@ -37,9 +39,19 @@ function stopOnSignal(migration: Migration, display: LiveDisplay): () => void {
   )
 }
 
+/** Without a terminal nobody is there to end a live run that was to be verified, as in a step of CI. */
+function endedByItself(config: MigrationConfig, say: (text: string) => void): MigrationConfig {
+  if ((config.mode ?? 'live') !== 'live' || !config.verify || config.exit || process.stderr.isTTY === true)
+    return config
+  if (process.stdin.isTTY === true) return config
+  say('Without a terminal --verify ends the run once both ends are equal, as --exit does.')
+  return { ...config, exit: true }
+}
+
 /** Runs a migration with its live display, prints plan or report, and sets the exit code. */
 export async function runMigration(options: RunOptions): Promise<MigrationReport | Plan> {
-  const { config, registry, dryRun, json, log } = options
+  const { registry, dryRun, json, log } = options
+  const config = endedByItself(options.config, (text) => json || log(text))
   const display = new LiveDisplay()
   const logger = await options.logger((text) => json || dryRun || display.line(text))
   const migration = new Migration(config, { registry, logger })

@@ -123,11 +123,11 @@ describe('import', () => {
       [['/nowhere.csv', '--key', 'x'], 2, 'there is no such file'],
       [['/nowhere.xls', '--key', 'x'], 2, 'does not tell its layout'],
       [[csv, '--key', '{id'], 2, 'brace'],
-      [[csv, '--key', '{nothing}'], 1, 'it has no nothing'],
+      [[csv, '--key', '{nothing}'], 2, 'no column is called "nothing"'],
       [[csv, '--key', 'z', '--type', 'zset'], 2, 'needs --member'],
       [[csv, '--key', 'z', '--type', 'tree'], 2, 'tree'],
       [[file('csv', Buffer.from('a\n\xe9\n', 'latin1')), '--key', '{a}'], 1, '--encoding latin-1'],
-      [[file('json', '{"a":1}'), '--key', '{a}'], 1, 'must be an array'],
+      [[file('json', '"a"'), '--key', '{a}'], 1, 'must hold objects'],
       [[file('csv.gz', gzipSync(CSV).subarray(0, 40)), '--key', '{id}'], 2, 'damaged or cut'],
     ] as const) {
       const [path, ...flags] = args

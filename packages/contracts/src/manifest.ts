@@ -122,7 +122,7 @@ export function parseOption(spec: OptionSpec, raw: string | number | boolean): s
   }
   if (spec.choices && !spec.choices.includes(text)) return bad(`one of ${spec.choices.join(', ')}`)
   const within = (value: number, type: keyof typeof MOST): number => {
-    const { min = 0, max = MOST[type] } = spec
+    const { min = type === 'integer' ? -MOST.integer : 0, max = MOST[type] } = spec
     if (value < min) return bad(`at least ${min}${type === 'duration' ? ' ms' : ''}`)
     return value > max ? bad(`at most ${max}${type === 'duration' ? ' ms' : ''}`) : value
   }

@@ -111,6 +111,12 @@ function toConfig(file: MigrationFile): MigrationConfig {
       capture: options.capture,
       apply: options.apply,
       verify: options.verify,
+      strict: options.strict,
+      ttl:
+        options.ttl === undefined || options.ttl === 'keep' || options.ttl === 'none'
+          ? options.ttl
+          : milliseconds(options.ttl, 'options.ttl'),
+      ttlFactor: options.ttl_factor,
       exit: options.exit,
       untilLag: options.until_lag,
       spoolLimit: bytes(options.spool_limit, 'options.spool_limit'),

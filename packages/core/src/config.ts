@@ -98,6 +98,17 @@ export const configSchema = v.strictObject({
   capture: v.optional(v.picklist(['auto', 'psync', 'notifications', 'polling']), 'auto'),
   apply: v.optional(v.picklist(['auto', 'replay', 'state']), 'auto'),
   verify: v.optional(v.boolean(), false),
+  /** A verification counts keys that only the target has, also those that were there before. */
+  strict: v.optional(v.boolean(), false),
+  /** What becomes of the ends of keys: as they are, none, or (ms) so long from now; and how much longer what is left becomes. */
+  ttl: v.optional(
+    v.union([
+      v.picklist(['keep', 'none']),
+      v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(10 * 366 * 86_400_000)),
+    ]),
+    'keep',
+  ),
+  ttlFactor: v.optional(v.pipe(v.number(), v.minValue(0.000_001), v.maxValue(1_000_000)), 1),
   /** Live mode ends when at most so many keys are behind (with `exit`). */
   untilLag: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
   exit: v.optional(v.boolean(), false),

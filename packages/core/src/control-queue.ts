@@ -41,7 +41,6 @@ export interface Scheduled {
 
 const SECRET: ReadonlySet<string> = new Set(['hook', 'webhook'])
 
-
 /** What other processes ask of a running migration, and what it answers: rows of the shared state database. */
 export class ControlQueue {
   private readonly db: DatabaseSync

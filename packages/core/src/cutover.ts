@@ -16,6 +16,8 @@ export interface CutoverOptions {
   readonly timeoutMs: number
   /** Compare everything by value before the fence, and behind it what changed meanwhile. */
   readonly verify: boolean
+  /** Keys that only the target has count, also those that were there before. */
+  readonly strict: boolean
   /** `none`: writers were stopped in another way, or are not. */
   readonly fence: 'auto' | 'pause' | 'acl' | 'none'
   /** How long the fence stays up after all is done, ms. */
@@ -35,6 +37,7 @@ export const CUTOVER_DEFAULTS: CutoverOptions = {
   maxLag: 100,
   timeoutMs: 300_000,
   verify: false,
+  strict: false,
   fence: 'auto',
   holdMs: 0,
   afterCutover: 'warn',
@@ -118,11 +121,16 @@ export class Cutover {
       let verification: VerifyReport | null = null
       if (options.verify) {
         const report = await subject.withVerifier(4, (verifier) => verifier.run())
+        this.mustGoOn()
         // What is being written right now cannot be judged: it is looked at again behind the fence.
         const settled = track.overflow
           ? []
           : report.differences.filter((one) => !track.has(one.db, Buffer.from(one.keyBase64, 'base64')))
-        verification = { ...report, differences: settled, equal: settled.length === 0 }
+        verification = {
+          ...report,
+          differences: settled,
+          equal: report.complete && !report.nothing && settled.length === 0,
+        }
         this.step(
           'verify',
           `${report.compared} keys compared before the fence: ${settled.length > 0 ? 'different' : report.equal ? 'equal' : `equal but for ${report.differences.length} that are changing`}`,
@@ -205,7 +213,11 @@ export class Cutover {
   /** Between steps: whoever wants to stop does not cut over. @throws MigrateError FM_INTERRUPTED */
   private mustGoOn(): void {
     if (this.subject.signal.aborted)
-      throw new MigrateError('FM_INTERRUPTED', 'stopped in the middle of a cutover', 'Go on with --resume, and cut over again.')
+      throw new MigrateError(
+        'FM_INTERRUPTED',
+        'stopped in the middle of a cutover',
+        'Go on with --resume, and cut over again.',
+      )
   }
 
   /** What was written to the source behind the fence, by the keys that came after everything was applied. */
@@ -228,7 +240,10 @@ export class Cutover {
         `FM_FENCE_FELL: the source took writes behind the fence, which are not at the target: ${keys.join(', ')}${more ? ' and others' : ''}`,
       )
     else if (fence.fell())
-      this.step('fence', 'the fence was down for a while, since this process stood still; nothing was written meanwhile')
+      this.step(
+        'fence',
+        'the fence was down for a while, since this process stood still; nothing was written meanwhile',
+      )
     return { keys, more }
   }
 
@@ -439,6 +454,12 @@ export class Cutover {
 
 function refuseDifferences(report: VerifyReport): void {
   if (report.equal) return
+  if (report.nothing)
+    throw new MigrateError(
+      'FM_VERIFY_DIFFERENCES',
+      'no key was compared, although the source has some',
+      'Look at the filter and the databases, or cut over without --verify.',
+    )
   const some = report.differences.slice(0, 3).map((one) => `${one.key} (${one.detail})`)
   throw new MigrateError(
     'FM_VERIFY_DIFFERENCES',

@@ -63,7 +63,8 @@ export async function chooseDatabases(
   if (!findings.some(({ level }) => level === 'fail'))
     for (const db of new Set([...(dbs ?? []).map((one) => dbMap[one] ?? one), ...Object.values(dbMap)])) {
       const refusal = (await target.refusesDatabase?.(db)) ?? null
-      if (refusal !== null) findings.push({ level: 'fail', code: 'FM_DB_RANGE', text: placeless(db, dbMap, sizes, refusal) })
+      if (refusal !== null)
+        findings.push({ level: 'fail', code: 'FM_DB_RANGE', text: placeless(db, dbMap, sizes, refusal) })
     }
   return { filter, dbMap, only, findings }
 }

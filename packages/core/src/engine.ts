@@ -52,6 +52,8 @@ export interface EngineOptions {
   readonly logger: Logger
   /** Aborted = stop reading, write what was read, return. */
   readonly signal: AbortSignal
+  /** Aborted = somebody wants an end soon: what was received and not yet written may stay behind. */
+  readonly stopping: AbortSignal
   /** The target held no key of this migration's when it started, so whatever vanishes at the source may be deleted. */
   readonly targetWasEmpty: boolean
   /** True for keys that this migration is known to have written. */
@@ -92,7 +94,8 @@ export class Engine {
     )
     const collisions = options.transform.injective ? null : collisionGuard(options)
     this.runs = options.source.shards.map(
-      (shard, lane) => new ShardRun(options, this.lanes, shard, lane, collisions, this.sample, () => this.wentLive(shard)),
+      (shard, lane) =>
+        new ShardRun(options, this.lanes, shard, lane, collisions, this.sample, () => this.wentLive(shard)),
     )
   }
 
@@ -109,6 +112,16 @@ export class Engine {
   /** From now on tells the track which keys change. */
   track(track: ChangeTrack | null): void {
     for (const run of this.runs) run.track = track
+  }
+
+  /** How often everything was compared once more while changes were followed. */
+  get sweeps(): number {
+    return this.runs.reduce((sum, run) => sum + run.sweeps, 0)
+  }
+
+  /** True while the end of this key, as named at the source, is held back at the target. */
+  holds(db: number, key: Buffer): boolean {
+    return this.runs.some((run) => run.holds(db, key))
   }
 
   /** From now on changes are only noted, not applied. */

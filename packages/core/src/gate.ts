@@ -48,8 +48,8 @@ export class Gate {
     this.tokens = Math.min(this.perSecond, this.tokens + ((now - this.filledAt) / 1000) * this.perSecond) - records
     this.filledAt = now
     if (this.tokens < 0)
-      await sleep(Math.min((-this.tokens / this.perSecond) * 1000, MOST_MS), undefined, { signal: this.over.signal }).catch(
-        () => undefined,
-      )
+      await sleep(Math.min((-this.tokens / this.perSecond) * 1000, MOST_MS), undefined, {
+        signal: this.over.signal,
+      }).catch(() => undefined)
   }
 }

@@ -15,6 +15,8 @@ export interface MigrationReport {
   }[]
   readonly failures: readonly { readonly db: number; readonly key: string; readonly reason: string }[]
   readonly verification: VerifyReport | null
+  /** Changes that were applied after it; null = there was none. */
+  readonly changesSinceVerification: number | null
   readonly cutover: CutoverResult | null
   readonly rollback: RollbackReport | null
   readonly notes: readonly { readonly type: string; readonly text: string }[]

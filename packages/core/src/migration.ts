@@ -110,6 +110,8 @@ export class Migration extends EventEmitter<Events> {
   private ticks = 0
   private wantsStop = false
   private verification: VerifyReport | null = null
+  /** Changes that were applied when it was made. */
+  private verifiedAt = 0
   private cutoverResult: CutoverResult | null = null
   private cuttingOver: Promise<unknown> | null = null
   private running: Cutover | null = null
@@ -284,7 +286,12 @@ export class Migration extends EventEmitter<Events> {
    * @throws MigrateError FM_CUTOVER_*, FM_FENCE_*, FM_VERIFY_DIFFERENCES
    */
   async cutover(options: Partial<CutoverOptions> = {}, onStep?: (step: RequestStep) => void): Promise<CutoverResult> {
-    const wanted: CutoverOptions = { ...CUTOVER_DEFAULTS, maxLag: this.config.cutoverMaxLag, ...options }
+    const wanted: CutoverOptions = {
+      ...CUTOVER_DEFAULTS,
+      maxLag: this.config.cutoverMaxLag,
+      verify: this.config.verify && this.source?.reader !== undefined,
+      ...options,
+    }
     if (this.phase !== 'LIVE_SYNC' || this.engine === null || this.cuttingOver !== null)
       throw new MigrateError(
         'FM_CUTOVER_NOT_LIVE',
@@ -319,7 +326,8 @@ export class Migration extends EventEmitter<Events> {
         freeze: () => engine.freeze(),
         thaw: () => engine.thaw(),
         seen: (shard, position) => engine.seen(shard, position),
-        withVerifier: (rounds, use) => this.comparison().withVerifier(rounds, this.reading.signal, use),
+        withVerifier: (rounds, use) =>
+          this.comparison(options.strict || this.config.strict).withVerifier(rounds, this.reading.signal, use),
         repair: (report) => {
           // What only the target has is known by its name there, which the source cannot be asked for.
           const { renames } = this.transform
@@ -341,7 +349,11 @@ export class Migration extends EventEmitter<Events> {
     this.notifier.send('cutover', 'the cutover starts', this.status())
     try {
       this.cutoverResult = await cutover.run()
-      this.verification = this.cutoverResult.verification ?? this.verification
+      this.record?.addFacts({ handedOver: true })
+      if (this.cutoverResult.verification !== null) {
+        this.verification = this.cutoverResult.verification
+        this.verifiedAt = this.progress.changesApplied
+      }
       this.cutoverResult = await cutover.hold(this.cutoverResult, this.stopping.signal)
       // Nothing that is written to the source from now on belongs to the target any more.
       this.reading.abort()
@@ -382,6 +394,7 @@ export class Migration extends EventEmitter<Events> {
       notCarried: [...this.progress.notCarried].map(([what, entry]) => ({ what, ...entry })),
       failures: this.progress.failures,
       verification: this.verification,
+      changesSinceVerification: this.verification === null ? null : this.progress.changesApplied - this.verifiedAt,
       cutover: this.cutoverResult,
       rollback: this.rollbackReport,
       notes: this.notes,
@@ -534,6 +547,7 @@ export class Migration extends EventEmitter<Events> {
       progress: this.progress,
       logger: this.logger,
       signal: this.reading.signal,
+      stopping: this.stopping.signal,
       targetWasEmpty: record.facts.targetWasEmpty ?? false,
       wrote: (db, key) => record.journal?.has(db, key) ?? false,
       resumed,
@@ -577,15 +591,18 @@ export class Migration extends EventEmitter<Events> {
       await sleep(20)
     }
     const untilLag = this.config.untilLag ?? 0
-    let goal: number | null = null
+    let goal = Number.POSITIVE_INFINITY
     for (;;) {
       if (over.aborted || this.wantsStop) return
       await this.readLag()
       const { lag, changeBytes } = this.progress
       if ((lag.keys ?? Number.POSITIVE_INFINITY) <= untilLag) break
-      // Under a writer the lag is never nothing: what was there at one moment being applied is as good.
-      if (goal === null && lag.bytes !== undefined) goal = changeBytes + lag.bytes
-      if (goal !== null && untilLag === 0 && changeBytes >= goal) break
+      // Where nobody can tell what is behind, having compared everything once more is as near as it gets.
+      if (lag.keys === undefined && lag.bytes === undefined && engine.sweeps > 0) break
+      // Under a writer the lag is never nothing: what was there at one moment being applied is as good. What was applied
+      // between the source's answer and this line makes the goal too high, so it is lowered with every look.
+      if (lag.bytes !== undefined) goal = Math.min(goal, changeBytes + lag.bytes)
+      if (untilLag === 0 && changeBytes >= goal) break
       await sleep(20)
     }
     await engine.settle()
@@ -597,20 +614,25 @@ export class Migration extends EventEmitter<Events> {
     const phase = this.phase
     this.enter('VERIFYING')
     this.verification = await this.comparison().run(this.engine, signal, this.reading.signal)
+    this.verifiedAt = this.progress.changesApplied
     if (!signal.aborted) this.enter(phase)
   }
 
-  private comparison(): RunVerification {
+  /** @param strict keys that only the target has count, whoever wrote them */
+  private comparison(strict = this.config.strict): RunVerification {
     const { source, target, filter, transform, record, config } = this
-    // What the target held before, and the import of a file never wrote, is not of the file.
-    const fileOverOthers =
-      !record?.facts.targetWasEmpty && !config.deleteExtra && source!.description.capture?.startsWith('file')
+    // What the target held before, and this migration never wrote, is not of the migration.
+    const others = !record?.facts.targetWasEmpty && !config.deleteExtra && !strict
+    const journal = record?.journal ?? null
+    const file = source!.description.capture?.startsWith('file') ?? false
     return new RunVerification({
       source: source!,
       target: target!,
       filter,
       transform,
-      ...(fileOverOthers ? { foreign: (db, key) => !(record?.journal?.has(db, key) ?? false) } : {}),
+      ...(others && (file || journal !== null) ? { foreign: (db, key) => !(journal?.has(db, key) ?? false) } : {}),
+      held: (db, key) => this.engine?.holds(db, key) ?? false,
+      comparesEnds: config.ttl === 'keep' && config.ttlFactor === 1,
       onProgress: (compared) => this.emit('verify', compared),
     })
   }

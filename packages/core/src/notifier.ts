@@ -39,7 +39,10 @@ export class Notifier {
     const line = `ferrite-migrate ${status.id}: ${text}`
     if (slack !== undefined) this.start('Slack', this.post(slack, { text: slackText(line) }))
     if (webhook !== undefined)
-      this.start('the webhook', this.post(webhook, { event, id: status.id, text, at: new Date().toISOString(), status }))
+      this.start(
+        'the webhook',
+        this.post(webhook, { event, id: status.id, text, at: new Date().toISOString(), status }),
+      )
     if (email !== undefined)
       this.start('e-mail', this.mail(email, `${status.id}: ${event}`, `${line}\n\n${facts(status)}\n`))
   }

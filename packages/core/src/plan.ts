@@ -100,8 +100,11 @@ function unknownCommands(source: Source, target: Target): string[] {
   )
 }
 
-function transformsOf({ transform, transformScript, keyTemplate, dbMap }: ResolvedConfig): string[] {
+function transformsOf(config: ResolvedConfig): string[] {
+  const { transform, transformScript, keyTemplate, dbMap, ttl, ttlFactor } = config
   return [
+    ...(ttl === 'keep' ? [] : [ttl === 'none' ? 'no ends' : `ends ${ttl} ms from when a key is written`]),
+    ...(ttlFactor === 1 ? [] : [`what is left to live times ${ttlFactor}`]),
     ...(transform === undefined ? [] : [`rules of ${transform}`]),
     ...(transformScript === undefined ? [] : [`script ${transformScript}`]),
     ...(keyTemplate === '{key}' ? [] : [`names ${keyTemplate}`]),

@@ -145,7 +145,11 @@ export class Registry {
       if (spec.options.some((one) => one.name === name)) set(name, value)
     const parts = url === '' ? null : splitConnection(url)
     if (url !== '' && parts === null)
-      throw new MigrateError('FM_URL_INVALID', `the connection string of the ${spec.kind} cannot be taken apart`, ENCODE_HINT)
+      throw new MigrateError(
+        'FM_URL_INVALID',
+        `the connection string of the ${spec.kind} cannot be taken apart`,
+        ENCODE_HINT,
+      )
     if (parts?.password !== undefined) keepSecret(parts.password)
     for (const [name, value] of new URLSearchParams(parts?.query ?? ''))
       if (name !== 'db' || !/unix:/.test(parts?.scheme ?? '')) set(name, value)

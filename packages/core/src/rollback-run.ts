@@ -43,7 +43,8 @@ export async function rollBack(request: RollbackRequest): Promise<RollbackReport
   try {
     let stored = store.get(id)
     // What was left alone can still be forced, from the journal that was kept for it.
-    if (stored.status.state === 'ROLLED_BACK' && !(request.force && UndoJournal.exists(stateDir, id)))
+    const kept = (stored.facts.rollbackKept ?? 0) > 0 || UndoJournal.exists(stateDir, id)
+    if (stored.status.state === 'ROLLED_BACK' && !(request.force && kept))
       throw new MigrateError(
         'FM_ROLLBACK_DONE',
         `the migration ${id} is rolled back already`,
@@ -114,9 +115,14 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     if (ends.source instanceof Error && !force) throw blind(ends.source)
     const reader = source?.reader?.() ?? null
     await target.takeOver?.(id)
-    const completed = (stored.status.state as string) === 'COMPLETED'
+    const handedOver = wasHandedOver(store, stored)
     if (!dryRun) {
-      store.save(id, stored.owner, { ...stored.status, state: 'INTERRUPTED', phase: 'ROLLING_BACK', updatedAt: Date.now() })
+      store.save(id, stored.owner, {
+        ...stored.status,
+        state: 'INTERRUPTED',
+        phase: 'ROLLING_BACK',
+        updatedAt: Date.now(),
+      })
       store.addEvent(id, 'rollback', `rolling back${force ? ', also what others may have written' : ''}`)
     }
     try {
@@ -127,7 +133,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
         keys: new TargetKeys(new RecordFilter(config.filter), transform),
         transform,
         // A rollback that was interrupted goes on as it began.
-        completed: completed || store.events(id).some(({ type, text }) => type === 'phase' && text === 'COMPLETED'),
+        completed: handedOver,
         force,
         dryRun,
         signal,
@@ -138,6 +144,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
       for (const shard of source?.shards ?? []) await target.forget(id, shard.id)
       await target.release?.(id)
       store.forgetPositions(id)
+      store.setFacts(id, stored.owner, { ...facts, rollbackKept: report.kept })
       const status = { ...stored.status, state: 'ROLLED_BACK', phase: 'ROLLED_BACK', updatedAt: Date.now() } as const
       store.save(id, stored.owner, status)
       store.addEvent(id, 'phase', 'ROLLED_BACK')
@@ -160,6 +167,15 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     await source?.[Symbol.asyncDispose]()
     rmSync(tempDir, { recursive: true, force: true })
   }
+}
+
+/**
+ * Whether anybody but the migration had a reason to write at the target: after a cutover, or when a copy was finished. A
+ * live run that ended by itself (--exit) has handed nothing over.
+ */
+function wasHandedOver(store: StateStore, { id, mode, facts }: StoredMigration): boolean {
+  if (facts.handedOver) return true
+  return mode !== 'live' && store.events(id).some(({ type, text }) => type === 'phase' && text === 'COMPLETED')
 }
 
 function blind(cause: unknown): MigrateError {

@@ -17,6 +17,10 @@ export interface VerifiedRun {
   readonly transform: RecordTransform
   /** Whether a key that only the target has was there before the run; undefined = such a key is a difference. */
   readonly foreign?: (db: number, key: Buffer) => boolean
+  /** Whether the end of a key (as named at the source) is held back now. */
+  readonly held?: (db: number, key: Buffer) => boolean
+  /** False where ends are not carried as they are. */
+  readonly comparesEnds: boolean
   onProgress(compared: number): void
 }
 
@@ -75,7 +79,7 @@ export class RunVerification {
   }
 
   private settings(rounds: number, signal: AbortSignal): VerifyOptions {
-    const { source, target, filter, transform, foreign, onProgress } = this.of
+    const { source, target, filter, transform, foreign, held, comparesEnds, onProgress } = this.of
     return {
       transform: transform.quiet(),
       filter,
@@ -85,6 +89,8 @@ export class RunVerification {
       pauseMs: rounds > 2 ? 250 : 50,
       signal,
       ...(foreign === undefined ? {} : { foreign }),
+      ...(held === undefined ? {} : { held }),
+      comparesEnds,
       onProgress,
     }
   }

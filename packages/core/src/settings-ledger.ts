@@ -69,7 +69,9 @@ export async function putBackLeft(
     if (!only.kept && (owner === KEPT || isHeld(owner, store.find(migration)))) continue
     await source.putBack?.(what, former)
     store.removeLoan(id)
-    done.push(`${what === 'acl' ? 'the rights of the users' : what} at the source, which the migration ${migration} had changed`)
+    done.push(
+      `${what === 'acl' ? 'the rights of the users' : what} at the source, which the migration ${migration} had changed`,
+    )
   }
   return done
 }

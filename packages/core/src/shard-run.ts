@@ -68,6 +68,8 @@ export class ShardRun {
   private settling = false
   /** Everything comes once more while changes are followed. */
   private sweeping = false
+  /** Comparisons of everything that came to their end. */
+  sweeps = 0
   /** Who wants to know which keys change. */
   track: ChangeTrack | null = null
   /** The traffic is being moved: changes are noted here, and no longer applied. */
@@ -198,7 +200,7 @@ export class ShardRun {
    * comes again from the position that was reached.
    */
   private mayStop(event: SourceEvent): boolean {
-    if (!this.options.signal.aborted) return false
+    if (!this.options.stopping.aborted) return false
     this.stoppingSince ??= performance.now()
     return event.kind === 'snapshot' || performance.now() - this.stoppingSince > STOPS_WITHIN_MS
   }
@@ -251,6 +253,7 @@ export class ShardRun {
         await this.writer.report(this.sweeping)
         if (this.sweeping) {
           this.sweeping = false
+          this.sweeps++
           return true
         }
         await this.lookAtSample()
@@ -430,6 +433,10 @@ export class ShardRun {
 
   get id(): string {
     return this.shard.id
+  }
+
+  holds(db: number, key: Buffer): boolean {
+    return this.held.keys.has(db, key)
   }
 
   hasSeen(position: Position): boolean {

@@ -55,7 +55,8 @@ export async function verifySnapshots(options: SnapshotPairOptions, verifier: Ve
   const report = await verifier.compareKeys([...pair.suspects])
   const compared = pair.seen[0] + report.missingSource
   const different = report.mismatched + report.missingSource + report.missingTarget
-  return { ...report, compared, matching: compared - different }
+  const nothing = compared === 0 && sizes[0].size > 0
+  return { ...report, compared, matching: compared - different, nothing, equal: report.equal && !nothing }
 }
 
 class TooMany extends Error {}

@@ -48,6 +48,10 @@ export interface RunFacts {
   readonly targetSecret?: boolean
   /** The undo journal holds what was there before. */
   readonly journal?: boolean
+  /** A cutover made the target the one to write to. */
+  readonly handedOver?: boolean
+  /** Keys that a rollback left alone. */
+  readonly rollbackKept?: number
   /** Fingerprint of the transform file and script. */
   readonly transform?: string
 }

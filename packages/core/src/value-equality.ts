@@ -1,5 +1,12 @@
 import type { SlicedValue, StreamValue, Value } from '@ferrite-migrate/contracts'
-import { type DigestOptions, decodeValue, digestValue, isOpaque, scoreBits, ValueDigest } from '@ferrite-migrate/protocol'
+import {
+  type DigestOptions,
+  decodeValue,
+  digestValue,
+  isOpaque,
+  scoreBits,
+  ValueDigest,
+} from '@ferrite-migrate/protocol'
 
 function digest(value: Value, options: DigestOptions): Buffer {
   if (value.form === 'rdb' && isOpaque(value.type)) return value.body

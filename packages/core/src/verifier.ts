@@ -32,7 +32,18 @@ export interface VerifyReport {
   readonly missingTarget: number
   /** At most a thousand. */
   readonly differences: readonly Difference[]
+  /** Everything that was asked for was compared, and is the same. Never true of what was not looked at. */
   readonly equal: boolean
+  /** False when it was ended before everything was looked at. */
+  readonly complete: boolean
+  /** Keys that a rule or script leaves out: neither compared nor equal. */
+  readonly leftOut: number
+  /** Keys that only the target has and that are not of this migration: counted apart, unless they are to count. */
+  readonly foreign: number
+  /** True when the source has keys and none of them was compared: a filter or database that is not meant. */
+  readonly nothing: boolean
+  /** When it was over, ms. */
+  readonly at: number
 }
 
 export interface VerifyOptions {
@@ -48,6 +59,10 @@ export interface VerifyOptions {
   readonly signal: AbortSignal
   /** True for keys of the target that are nobody's business here, though the source has none of that name. */
   foreign?(db: number, key: Buffer): boolean
+  /** True for keys (as named at the source) whose end the migration holds back at the target for now. */
+  held?(db: number, key: Buffer): boolean
+  /** False where ends are not carried as they are. Default true. */
+  readonly comparesEnds?: boolean
   /** Differences named in the report at most; all are counted. Default 1000. */
   readonly reported?: number
   onProgress?(compared: number): void
@@ -75,6 +90,12 @@ export class Verifier {
   private readonly options: VerifyOptions
   private readonly transform: RecordTransform
   private readonly targetKeys: TargetKeys
+  private leftOut = 0
+  private foreign = 0
+  /** Keys of the source, where it was asked; whatever the filter. */
+  private sourceKeys = 0
+  /** Keys are looked at for the first time. */
+  private counting = true
 
   /** Keys are named as at the source; what only the target has under other names, as there. */
   constructor(source: KeyReader, target: KeyReader, options: VerifyOptions) {
@@ -125,6 +146,7 @@ export class Verifier {
         this.options.onProgress?.(compared)
       })
     found.push(...(await this.settle(suspects)))
+    if (compared === 0) for (const size of (await this.source.size()).values()) this.sourceKeys += size
     return this.report(compared, found, surplus)
   }
 
@@ -153,6 +175,7 @@ export class Verifier {
       const valued = await this.transform.values(keys)
       const read = await this.readAll(this.target, names)
       for (const [i, record] of keys.entries()) {
+        if (this.isLeftOut(record, valued[i])) continue
         const difference = await this.judge(record, valued[i], read[i])
         if (difference !== null) differences.push(difference)
       }
@@ -222,19 +245,28 @@ export class Verifier {
     const count = (kind: DifferenceKind): number => found.filter((one) => one.kind === kind).length
     const missingSource = count('missing-source')
     const missingTarget = count('missing-target')
+    const complete = !this.options.signal.aborted
+    const looked = compared - this.leftOut
+    const nothing = looked === 0 && this.leftOut === 0 && this.sourceKeys > 0
     return {
-      compared,
-      matching: compared - found.length,
+      compared: looked,
+      matching: looked - found.length,
       mismatched: found.length - missingSource - missingTarget,
       missingSource,
       missingTarget,
       differences: found.slice(0, this.options.reported ?? REPORTED),
-      equal: found.length === 0 && surplus === 0,
+      equal: complete && !nothing && found.length === 0 && surplus === 0,
+      complete,
+      leftOut: this.leftOut,
+      foreign: this.foreign,
+      nothing,
+      at: Date.now(),
     }
   }
 
   /** Looks at suspects again until they are equal or the rounds are over; gives what stays different. */
   private async settle(all: readonly DirtyKey[]): Promise<Difference[]> {
+    this.counting = false
     let suspects = all
     let pause = this.options.pauseMs
     for (let round = 1; round <= this.options.rounds && suspects.length > 0 && !this.options.signal.aborted; round++) {
@@ -286,10 +318,12 @@ export class Verifier {
   private async *targetPages(seen: FingerprintSet): AsyncGenerator<DirtyKey[]> {
     for await (const keys of this.target.keys()) {
       if (this.options.signal.aborted) return
-      const unknown = keys.filter(
-        ({ db, key }) =>
-          !seen.has(db, key) && this.targetKeys.takesKey(db, key) && !(this.options.foreign?.(db, key) ?? false),
-      )
+      const unknown = keys.filter(({ db, key }) => {
+        if (seen.has(db, key) || !this.targetKeys.takesKey(db, key)) return false
+        if (!(this.options.foreign?.(db, key) ?? false)) return true
+        this.foreign++
+        return false
+      })
       for (const page of byDb(unknown)) yield page
     }
   }
@@ -302,6 +336,7 @@ export class Verifier {
   private async compare(page: readonly DirtyKey[], seen: FingerprintSet | null = null): Promise<(Difference | null)[]> {
     const { keys, names } = await this.named(page, seen)
     const found = keys.length === 0 ? [] : await this.compareNamed(keys, names)
+    if (this.counting) this.leftOut += page.length - keys.length
     if (keys.length === page.length) return found
     let next = 0
     return page.map((key) => (key === keys[next] ? found[next++] : null))
@@ -358,10 +393,18 @@ export class Verifier {
     return Promise.all(
       page.map((key, i) => {
         if (outside[i]) return null
+        if (this.isLeftOut(left[i], valued[i])) return null
         const read = left[i]
         return this.judge(key, read instanceof Error ? read : valued[i], right[i])
       }),
     )
+  }
+
+  /** A value that a rule or script gives nothing for is not carried: that the target lacks it is no news, and no match. */
+  private isLeftOut(read: Read, valued: SnapshotRecord | null): boolean {
+    if (!this.transform.changesValues || read === null || read instanceof Error || valued !== null) return false
+    if (this.counting) this.leftOut++
+    return true
   }
 
   private async compareLarge(key: DirtyKey, there: DirtyKey): Promise<Difference | null> {
@@ -405,6 +448,7 @@ export class Verifier {
         ? await sameSliced(from.value, to.value, digest)
         : sameValue(from.value, to.value, digest)
     if (!same) return make('value', `the ${types[0]} differs`)
+    if (this.options.comparesEnds === false || this.options.held?.(key.db, key.key)) return null
     if ((from.expireAt === 0) !== (to.expireAt === 0) || Math.abs(from.expireAt - to.expireAt) > ttlToleranceMs)
       return make(
         'ttl',

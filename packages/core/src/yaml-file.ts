@@ -179,6 +179,6 @@ function toProblems(document: Document, issue: v.BaseIssue<unknown>): Problem[] 
   // What was received may be a password in the wrong place.
   const said = /must be|such as|only|a scheme/.test(issue.message)
     ? issue.message
-    : `must be ${issue.expected ?? 'something else'}`
+    : `must be ${issue.expected ?? 'something else'}, not ${issue.received.startsWith('"') ? 'text' : issue.received}`
   return [{ offset, text: `${field}: ${said.replace(/^Invalid \w+: /, '')}` }]
 }

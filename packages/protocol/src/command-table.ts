@@ -190,8 +190,7 @@ export function touchedKeys(spec: CommandSpec, argv: readonly Buffer[], db: numb
   if (spec.name === 'MOVE' && argv.length > 2) keys.push({ db: databaseNumber(argv[2], 'MOVE'), key: argv[1] })
   if (spec.name === 'COPY') {
     for (let i = 3; i + 1 < argv.length; i++)
-      if (/^db$/i.test(argv[i].toString('latin1')))
-        keys[1] = { db: databaseNumber(argv[i + 1], 'COPY'), key: argv[2] }
+      if (/^db$/i.test(argv[i].toString('latin1'))) keys[1] = { db: databaseNumber(argv[i + 1], 'COPY'), key: argv[2] }
   }
   return keys
 }

@@ -302,5 +302,15 @@ export function streamTail(type: number, cursor: RdbCursor): StreamValue {
     groups.push({ name, lastId: groupLastId, entriesRead, pending, consumers })
   }
   const producers = hasProducers(type) ? streamProducers(cursor) : 0
-  return { form: 'stream', type: 'stream', entries: [], lastId, firstId, maxDeletedId, entriesAdded, groups, ...(producers > 0 ? { producers } : {}) }
+  return {
+    form: 'stream',
+    type: 'stream',
+    entries: [],
+    lastId,
+    firstId,
+    maxDeletedId,
+    entriesAdded,
+    groups,
+    ...(producers > 0 ? { producers } : {}),
+  }
 }

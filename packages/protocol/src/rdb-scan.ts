@@ -1,5 +1,5 @@
-import { rdbCorrupt, rdbUnknown } from './rdb-error.js'
 import { listpackElements } from './packed.js'
+import { rdbCorrupt, rdbUnknown } from './rdb-error.js'
 import { decodeString } from './rdb-string.js'
 import { hasProducers, Opcode, RdbType, VALKEY_RDB_VERSION } from './rdb-type.js'
 

@@ -101,7 +101,8 @@ export class ReplyCounter {
       case 42: {
         const text = this.line.trimEnd()
         const size = /^(-1|\d{1,15})$/.test(text) ? Number(text) : Number.NaN
-        if (!(size <= (this.mark === 42 ? MAX_ELEMENTS : MAX_BULK))) throw damagedReply(`a size of ${text.slice(0, 40)}`)
+        if (!(size <= (this.mark === 42 ? MAX_ELEMENTS : MAX_BULK)))
+          throw damagedReply(`a size of ${text.slice(0, 40)}`)
         if (this.mark === 42 && this.left.length === 0 && size >= 0) this.onArray?.(this.count, size)
         if (size === -1 || (size === 0 && this.mark === 42)) {
           if (size === -1 && this.left.length === 0) this.onNil(this.count)

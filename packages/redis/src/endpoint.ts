@@ -101,7 +101,8 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
   const path = unix ? decode(parsed.pathname, 'socket path') : undefined
   if (unix && (path === undefined || path === '/')) throw invalid('the connection string names no socket')
   const dbText = unix ? (parsed.searchParams.get('db') ?? '0') : parsed.pathname.replace(/^\//, '') || '0'
-  if (!/^\d{1,5}$/.test(dbText)) throw invalid('what stands behind the host in the connection string is no database number')
+  if (!/^\d{1,5}$/.test(dbText))
+    throw invalid('what stands behind the host in the connection string is no database number')
 
   const envName = option('password-env')
   const fileName = option('password-file')

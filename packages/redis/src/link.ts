@@ -241,7 +241,10 @@ export class RedisLink {
   }
 
   /** From now on the server owes a sign of life always, as a primary does to its replicas. */
-  expectSigns(withinMs: number, error: (ms: number) => MigrateError = (ms) => silentError(this.endpoint.label, ms)): void {
+  expectSigns(
+    withinMs: number,
+    error: (ms: number) => MigrateError = (ms) => silentError(this.endpoint.label, ms),
+  ): void {
     this.silence.expecting = () => true
     this.silence.limitMs = withinMs
     this.silenceError = error

@@ -1,5 +1,12 @@
 import { type AdapterContext, MigrateError, type SnapshotRecord } from '@ferrite-migrate/contracts'
-import { openTransform, RecordFilter, type Registry, type ResolvedConfig, sourceFilter, wholeValue } from '@ferrite-migrate/core'
+import {
+  openTransform,
+  RecordFilter,
+  type Registry,
+  type ResolvedConfig,
+  sourceFilter,
+  wholeValue,
+} from '@ferrite-migrate/core'
 import { ByteSink } from './byte-sink.js'
 import { CsvWriter } from './csv-writer.js'
 import type { CreateWriter } from './export-writer.js'

@@ -49,7 +49,8 @@ export class RebuiltState {
     const path = join(directory, SCRATCH_FILE)
     const leftOut = new Map<string, number>()
     await pipeline(loadable(options, rdbBytes, touched, leftOut), createWriteStream(path, { mode: 0o600 }))
-    if (options.signal.aborted) throw new MigrateError('FM_INTERRUPTED', 'stopped while the file was read', 'Start again.')
+    if (options.signal.aborted)
+      throw new MigrateError('FM_INTERRUPTED', 'stopped while the file was read', 'Start again.')
     return new RebuiltState(await ScratchServer.start(scratch, directory, options.signal), touched, leftOut)
   }
 

@@ -24,9 +24,10 @@ code=$?
 kill $watcher 2>/dev/null
 exit $code`
 /** Commands that are no data: a file from elsewhere must not run them with our rights, nor a script in it. */
-const NO_DATA = (
-  'MODULE MIGRATE REPLICAOF SLAVEOF CONFIG DEBUG SHUTDOWN SAVE BGSAVE BGREWRITEAOF CLUSTER FAILOVER SYNC PSYNC ACL MONITOR'
-).split(' ')
+const NO_DATA =
+  'MODULE MIGRATE REPLICAOF SLAVEOF CONFIG DEBUG SHUTDOWN SAVE BGSAVE BGREWRITEAOF CLUSTER FAILOVER SYNC PSYNC ACL MONITOR'.split(
+    ' ',
+  )
 
 /** The path of a program that is there; null = it is not. */
 function found(program: string): string | null {
@@ -139,7 +140,8 @@ export class ScratchServer {
       return server
     } catch (cause) {
       await server.stop()
-      if (signal.aborted) throw new MigrateError('FM_INTERRUPTED', 'stopped while the state was rebuilt', 'Start again.')
+      if (signal.aborted)
+        throw new MigrateError('FM_INTERRUPTED', 'stopped while the state was rebuilt', 'Start again.')
       if (cause instanceof MigrateError && cause.code === 'FM_AOF_SCRATCH') throw cause
       throw new MigrateError(
         'FM_AOF_SCRATCH',

@@ -39,7 +39,11 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
     skip_records_with_error: options.skips,
     on_skip: (error: CsvError | undefined, raw: string | undefined) =>
       void faults.push(
-        new RowError(Number((error as { lines?: number })?.lines ?? 0) + before, error?.message ?? '', textOf(error, raw, delimiter)),
+        new RowError(
+          Number((error as { lines?: number })?.lines ?? 0) + before,
+          error?.message ?? '',
+          textOf(error, raw, delimiter),
+        ),
       ),
   })
   parser.on('error', () => undefined)
@@ -72,6 +76,8 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
             ),
           )
       }
+      const [fault] = faults
+      if (fault !== undefined && !options.skips) throw unreadable(fault)
       yield {
         rows,
         faults: faults.splice(0),
@@ -113,10 +119,10 @@ function textOf(error: CsvError | undefined, raw: string | undefined, delimiter:
   return Array.isArray(record) && record.length > 0 ? record.join(delimiter) : '(its text is not known)'
 }
 
-function unreadable(error: CsvError & { lines?: number }): MigrateError {
+function unreadable(error: (CsvError & { lines?: number }) | RowError): MigrateError {
   return new MigrateError(
     'FM_IMPORT_ROW',
-    `line ${error.lines ?? '?'}: ${error.message}`,
+    `line ${(error instanceof RowError ? error.line : error.lines) ?? '?'}: ${error.message}`,
     'Correct the row, or leave such rows out by --on-error skip.',
     { cause: error },
   )

@@ -12,9 +12,14 @@ const LF = 10
 const QUOTE = 34
 const BACKSLASH = 92
 
+/** `{"data": [{`: rows that an interface has wrapped. */
+const WRAPPED = /^\s*\{\s*"(?:data|items|rows|records|results|entries|documents|docs)"\s*:\s*\[(?=\s*(?:\{|\]))/
+const WRAPPER_BYTES = 256
+
 /**
- * Cuts a JSON array, or lines of JSON, into their elements as chunks come: only strings and depth are looked at, the
- * elements are parsed by whoever gets them.
+ * Cuts a JSON text into the elements that are its rows as chunks come: those of an array, of an array that is wrapped in an
+ * object ({"data": [...]}), objects one after the other, or one a line. Only strings and depth are looked at; the elements
+ * are parsed by whoever gets them.
  */
 export class JsonPieces {
   private readonly lines: boolean
@@ -23,6 +28,11 @@ export class JsonPieces {
   /** Inside the array. */
   private opened = false
   private closed = false
+  /** Objects follow one another, without an array around them. */
+  private bare = false
+  /** The array is in an object, whose other fields are passed over. */
+  private wrapped = false
+  private ending = false
 
   /** @param lines one element a line, instead of an array */
   constructor(lines: boolean) {
@@ -43,8 +53,19 @@ export class JsonPieces {
 
   /** What is left at the end. @throws MigrateError FM_IMPORT_FORMAT when the file breaks off */
   end(): JsonPiece[] {
+    this.ending = true
+    const pieces: JsonPiece[] = []
+    if (!this.lines && !this.opened && this.rest.length > 0) {
+      const used = this.cutArray(this.rest, pieces)
+      this.rest = this.rest.subarray(used)
+    }
+    return [...pieces, ...this.last()]
+  }
+
+  private last(): JsonPiece[] {
     const left = this.rest.toString('utf8').trim()
-    if (this.lines) return left === '' ? [] : [{ text: left, line: this.line }]
+    if (this.lines || this.bare) return left === '' ? [] : [{ text: left, line: this.line }]
+    if (this.wrapped && this.closed && /^(,[\s\S]*)?\}$/.test(left)) return []
     if (!this.closed || left !== '')
       throw new MigrateError(
         'FM_IMPORT_FORMAT',
@@ -81,17 +102,21 @@ export class JsonPieces {
       }
       if (this.closed) return at
       if (!this.opened) {
-        if (byte !== 91)
+        if (byte === 123 && data.length - at < WRAPPER_BYTES && !this.ending) return at
+        const wrapper = byte === 123 ? WRAPPED.exec(data.toString('latin1', at, at + WRAPPER_BYTES)) : null
+        if (byte !== 91 && byte !== 123)
           throw new MigrateError(
             'FM_IMPORT_FORMAT',
-            `line ${this.line}: a JSON file must be an array of objects`,
-            'For one object a line name it .ndjson, or use ndjson://.',
+            `line ${this.line}: a JSON file must hold objects, or an array of them`,
+            'Is it JSON? Name the layout with --format.',
           )
         this.opened = true
-        at++
+        this.wrapped = wrapper !== null
+        this.bare = byte === 123 && wrapper === null
+        if (!this.bare) at += wrapper?.[0].length ?? 1
         continue
       }
-      if (byte === 93) {
+      if (byte === 93 && !this.bare) {
         this.closed = true
         at++
         continue
@@ -120,9 +145,9 @@ function elementEnd(data: Buffer, at: number): { end: number; lines: number } {
       if (i >= data.length) break
       if (depth === 0) return { end: i + 1, lines }
     } else if (byte === 123 || byte === 91) {
-      if (++depth > MOST_DEPTH) throw new MigrateError('FM_IMPORT_FORMAT', 'an element is nested more than 1000 deep', 'Is it the right file?')
-    }
-    else if (byte === 125 || byte === 93) {
+      if (++depth > MOST_DEPTH)
+        throw new MigrateError('FM_IMPORT_FORMAT', 'an element is nested more than 1000 deep', 'Is it the right file?')
+    } else if (byte === 125 || byte === 93) {
       if (depth === 0) return { end: i, lines }
       if (--depth === 0) return { end: i + 1, lines }
     } else if (byte === LF) {

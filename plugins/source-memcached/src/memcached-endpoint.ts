@@ -27,7 +27,8 @@ function decode(text: string): string {
  */
 export function parseEndpoints({ url, options }: AdapterContext): MemcachedEndpoint[] {
   const parts = splitConnection(url)
-  if (parts === null) throw new MigrateError('FM_URL_INVALID', 'the address of the Memcached cannot be taken apart', ENCODE_HINT)
+  if (parts === null)
+    throw new MigrateError('FM_URL_INVALID', 'the address of the Memcached cannot be taken apart', ENCODE_HINT)
   const places = /^([^/]+)\/?$/.exec(parts.place)?.[1]
   if (places === undefined) throw new MigrateError('FM_URL_INVALID', 'this is no address of a Memcached', FORM)
   const user = parts.user === '' ? undefined : decode(parts.user)

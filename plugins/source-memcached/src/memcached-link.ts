@@ -125,8 +125,7 @@ export class MemcachedLink {
 
   private join(): void {
     const rest = this.data.subarray(this.at)
-    this.data =
-      rest.length === 0 && this.parts.length === 1 ? this.parts[0] : Buffer.concat([rest, ...this.parts])
+    this.data = rest.length === 0 && this.parts.length === 1 ? this.parts[0] : Buffer.concat([rest, ...this.parts])
     this.at = 0
     this.parts = []
     this.partBytes = 0
@@ -134,14 +133,9 @@ export class MemcachedLink {
   }
 
   private fail(text: string, code: 'FM_CONNECT_LOST' | 'FM_CONNECT_SILENT' = 'FM_CONNECT_LOST'): void {
-    this.failure ??= new MigrateError(
-      code,
-      `${this.name}: ${text}`,
-      'It is tried again for --sync-timeout.',
-      {
-        retryable: true,
-      },
-    )
+    this.failure ??= new MigrateError(code, `${this.name}: ${text}`, 'It is tried again for --sync-timeout.', {
+      retryable: true,
+    })
     this.wake()
   }
 

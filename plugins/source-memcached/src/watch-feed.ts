@@ -67,8 +67,7 @@ export class WatchFeed {
           if (this.keys.size <= MOST_KEYS) continue
           this.keys.clear()
           this.missed = true
-        }
-        else if (/skipped=/.test(line)) this.missed = true
+        } else if (/skipped=/.test(line)) this.missed = true
       }
     } catch {
       this.missed = true

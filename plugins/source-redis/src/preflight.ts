@@ -88,7 +88,8 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
   let keys = 0
   for (const [name, value] of info) if (/^db\d+$/.test(name)) keys += Number(/keys=(\d+)/.exec(value)?.[1] ?? 0)
   const config = new Map<string, string>()
-  for (const reply of replies.slice(7, 7 + SETTINGS.length)) for (const [name, value] of pairs(reply)) config.set(name, value)
+  for (const reply of replies.slice(7, 7 + SETTINGS.length))
+    for (const [name, value] of pairs(reply)) config.set(name, value)
   return {
     product: ferrite ? 'Ferrite' : valkey ? 'Valkey' : 'Redis',
     version,

@@ -49,7 +49,9 @@ const RECORD_BYTES = 128
 
 /** What another migration keeps at this server: no data. */
 function isOwn(record: SnapshotRecord): boolean {
-  return record instanceof PackedRecord ? isOwnRange(record.keyData, record.keyStart, record.keyEnd) : isOwnKey(record.key)
+  return record instanceof PackedRecord
+    ? isOwnRange(record.keyData, record.keyStart, record.keyEnd)
+    : isOwnKey(record.key)
 }
 
 function parsePosition(position: Position): { replid: string; offset: number; db: number } {
@@ -115,7 +117,12 @@ export class PsyncShard implements Shard {
 
   private controlLink(): Promise<RedisLink> {
     if (this.control === null) {
-      const link = RedisLink.open({ ...this.options.endpoint, db: 0 }, this.options.trace, undefined, this.stopping.signal)
+      const link = RedisLink.open(
+        { ...this.options.endpoint, db: 0 },
+        this.options.trace,
+        undefined,
+        this.stopping.signal,
+      )
       this.control = link
       const forget = (): void => {
         if (this.control === link) this.control = null
@@ -245,7 +252,8 @@ export class PsyncShard implements Shard {
         yield { kind: 'snapshot', records, byteLength, release: () => block.release() }
       } else if (event.kind === 'function') yield { kind: 'aside', what: 'function', payload: event.source }
       else if (event.kind === 'module-aux') yield { kind: 'aside', what: 'module-aux', payload: event.payload }
-      else if (event.kind === 'aux' && event.name === 'repl-stream-db') this.db = databaseNumber(event.value, 'the snapshot of the source')
+      else if (event.kind === 'aux' && event.name === 'repl-stream-db')
+        this.db = databaseNumber(event.value, 'the snapshot of the source')
       else if (event.kind === 'end') bytes = event.byteLength
     }
     if (!announced) throw new MigrateError('FM_RDB_TRUNCATED', 'the source sent no snapshot', 'Start again.')
@@ -317,7 +325,8 @@ export class PsyncShard implements Shard {
         const { kind } = spec
         if (!inTransaction && records.length > 0 && (kind === 'flush' || kind === 'swapdb')) break
         window.pos = next
-        if (kind === 'select') this.db = databaseNumber(splitCommand(data, scan.start, next)[1], 'the stream of the source')
+        if (kind === 'select')
+          this.db = databaseNumber(splitCommand(data, scan.start, next)[1], 'the stream of the source')
         else if (kind === 'multi') inTransaction = true
         else if (kind === 'exec') inTransaction = false
         else if (kind !== 'link' && !writesOwnKey(data, scan.nameEnd)) {

@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ChangeLedger, type Fence, type FenceKind, type Loan, MigrateError, type Position } from '@ferrite-migrate/contracts'
+import {
+  type ChangeLedger,
+  type Fence,
+  type FenceKind,
+  type Loan,
+  MigrateError,
+  type Position,
+} from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import { type RedisLink, readInfo } from '@ferrite-migrate/redis'
 import { type AclUser, aclUsers, putBackAcl } from './acl-users.js'

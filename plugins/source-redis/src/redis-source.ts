@@ -44,6 +44,8 @@ function snapshotSettings(options: AdapterContext['options'], facts: SourceFacts
       name: 'rdbcompression',
       former: 'yes',
       meanwhile: 'no',
+      fact: 'compression',
+      why: 'since the source is near',
       without: 'the snapshot stays compressed',
     })
   const delay = facts.config.get('repl-diskless-sync-delay')
@@ -57,6 +59,8 @@ function snapshotSettings(options: AdapterContext['options'], facts: SourceFacts
       name: 'repl-diskless-sync-delay',
       former: delay,
       meanwhile: '0',
+      fact: 'wait for other replicas',
+      why: `instead of ${delay} s (--source-option snapshot-delay=keep leaves it)`,
       without: `the snapshot begins ${delay} s later`,
     })
   return settings
@@ -113,9 +117,7 @@ export class RedisSource implements Source {
         capture === 'psync' ? 'the source allows PSYNC' : facts.psyncRefusal || 'it was asked for',
       keys: String(facts.keys),
       ...(capture === 'psync'
-        ? Object.fromEntries(
-            settings.map(({ name, meanwhile }) => [name, `${meanwhile} until the snapshot has begun, then as it was`]),
-          )
+        ? Object.fromEntries(settings.map(({ fact, why }) => [fact, `off until the snapshot has begun, ${why}`]))
         : {}),
     }
     this.shards = [

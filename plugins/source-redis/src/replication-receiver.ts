@@ -344,10 +344,7 @@ export class ReplicationReceiver {
     const { endpoint, pingMs } = this.options
     if (this.stage === 'stream') this.link!.expectSigns(Math.max(SILENCE_MS, MISSED_PINGS * pingMs))
     else if (this.stage === 'preamble' && this.mute)
-      this.link!.expectSigns(
-        MUTE_MS,
-        () => new PsyncRefused(endpoint.label, 'it accepted and then sent nothing'),
-      )
+      this.link!.expectSigns(MUTE_MS, () => new PsyncRefused(endpoint.label, 'it accepted and then sent nothing'))
     else
       this.link!.expectSigns(
         SILENCE_MS,

@@ -8,6 +8,9 @@ export interface SnapshotSetting {
   readonly name: string
   readonly former: string
   readonly meanwhile: string
+  /** What is off meanwhile, and why, in words. */
+  readonly fact: string
+  readonly why: string
   /** What becomes of the snapshot when the server does not allow it, in words. */
   readonly without: string
 }

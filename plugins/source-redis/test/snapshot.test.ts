@@ -47,7 +47,8 @@ function open(options: Record<string, string> = {}, url = server.url): Promise<S
 /** On a busy machine even this one may seem far. */
 async function openNear(): Promise<Source> {
   for (let attempt = 0; ; attempt++) {
-    const source = await open()
+    // Without the wait nobody could see the setting.
+    const source = await open({ 'snapshot-delay': 'keep' })
     if (source.description.compression !== undefined || attempt === 50) return source
     await source[Symbol.asyncDispose]()
   }

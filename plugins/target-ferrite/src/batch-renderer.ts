@@ -17,8 +17,8 @@ import {
   lzfBound,
   lzfDecompressInto,
   RdbScan,
-  rdbTypeName,
   type RespWriter,
+  rdbTypeName,
   writeFerritePayload,
   writeRestorePayload,
   writeTyped,
@@ -332,7 +332,8 @@ export class BatchRenderer {
         HYLL.compare(decoded.items[0], 0, 4) === 0
       )
         leaveOut(HLL_COPIED)
-    } else if (decoded.producers !== undefined) this.notCarried.push({ what: 'stream-producers', db: record.db, key: Buffer.from(record.key) })
+    } else if (decoded.producers !== undefined)
+      this.notCarried.push({ what: 'stream-producers', db: record.db, key: Buffer.from(record.key) })
     else if (
       decoded.entriesAdded !== '-1' &&
       !this.able.xsetidCounters &&

@@ -1,5 +1,14 @@
 import { workerData } from 'node:worker_threads'
-import { ImportGate, limitMemory, logLine, type Pass, type Passes, SandboxError, seal, serve } from '@ferrite-migrate/sandbox'
+import {
+  ImportGate,
+  limitMemory,
+  logLine,
+  type Pass,
+  type Passes,
+  SandboxError,
+  seal,
+  serve,
+} from '@ferrite-migrate/sandbox'
 import { loadPyodide } from 'pyodide'
 import { interruptBuffer } from './interrupt-buffer.js'
 import { answerTransfer, fromJson, toJson } from './json-form.js'
@@ -27,9 +36,19 @@ const LIBRARY = (
 ).split(' ')
 const PASSES: Passes = new Map<string, Pass>([
   ...LIBRARY.map((name): [string, Pass] => [name, 'as it is']),
-  ['__syscall_openat', (open) => (...parts) => ((parts[2] ?? 0) & WRITES) === 0 ? open(...parts) : -EPERM],
+  [
+    '__syscall_openat',
+    (open) =>
+      (...parts) =>
+        ((parts[2] ?? 0) & WRITES) === 0 ? open(...parts) : -EPERM,
+  ],
   // To the log.
-  ['fd_write', (write) => (...parts) => (parts[0] === 1 || parts[0] === 2 ? write(...parts) : EPERM)],
+  [
+    'fd_write',
+    (write) =>
+      (...parts) =>
+        parts[0] === 1 || parts[0] === 2 ? write(...parts) : EPERM,
+  ],
 ])
 
 await serve<ScriptRequest>(async () => {

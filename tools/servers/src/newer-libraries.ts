@@ -73,8 +73,12 @@ function newerSources(): string {
     .flatMap((name) => readFileSync(join(folder, name), 'utf8').split(/\n\s*\n/))
     .filter((text) => new RegExp(`^Suites:\\s*${codename}\\b`, 'm').test(text))
     .map((text) =>
-      text.replace(/^Suites:.*$/m, `Suites: ${SUITE}`).replace(/^Components:.*$/m, 'Components: main').trim(),
+      text
+        .replace(/^Suites:.*$/m, `Suites: ${SUITE}`)
+        .replace(/^Components:.*$/m, 'Components: main')
+        .trim(),
     )
-  if (paragraphs.length === 0) throw new Error('it wants a newer C library, and no package source of this system names one')
+  if (paragraphs.length === 0)
+    throw new Error('it wants a newer C library, and no package source of this system names one')
   return `${paragraphs[0]}\n`
 }

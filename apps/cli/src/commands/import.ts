@@ -10,7 +10,7 @@ import { withContext } from '../read-flags.js'
 import { commandLines } from '../render/command-view.js'
 import { runMigration } from '../run-migration.js'
 
-const { type: _, ...others } = importFlags
+const { type: _, ttl: _ttl, 'ttl-factor': _factor, ...others } = importFlags
 /** Records that --dry-run shows. */
 const SHOWN = 5
 
@@ -42,7 +42,8 @@ export default class Import extends BaseCommand {
         'Name it .json, .ndjson, .csv or .tsv (.gz and .zst may follow), or give --format.',
       )
     const source = fileUrlOf(scheme, args.file)
-    const { type: __, ...rest } = flags
+    // Of a row: its adapter's option, not the rule for ends of keys.
+    const { type: __, ttl: ___, ...rest } = flags
     const options = [...(flags['source-option'] ?? []), ...rowOptions(flags)]
     const values: MigrateFlagValues = {
       ...rest,

@@ -34,7 +34,9 @@ export class LiveDisplay {
       this.erase()
       const width = this.out.columns ?? 80
       // What ended it is told once, behind the display.
-      const lines = statusLines({ ...status, error: null }).map((text) => [...printable(text)].slice(0, width - 1).join(''))
+      const lines = statusLines({ ...status, error: null }).map((text) =>
+        [...printable(text)].slice(0, width - 1).join(''),
+      )
       this.out.write(`${lines.join('\n')}\n`)
       this.drawn = lines.length
       return

@@ -13,6 +13,7 @@ export function verificationLines(report: VerifyReport): string[] {
     'SUMMARY',
     THIN,
     row('Keys compared', formatCount(report.compared)),
+    row('At', new Date(report.at).toISOString().replace('T', ' ').slice(0, 19).concat(' UTC')),
     row(
       'Matching',
       `${formatCount(report.matching)} (${percent === 100 || percent === 0 ? percent : percent.toFixed(2)}%)`,
@@ -20,6 +21,12 @@ export function verificationLines(report: VerifyReport): string[] {
     row('Mismatched', formatCount(report.mismatched)),
     row('Missing source', formatCount(report.missingSource)),
     row('Missing target', formatCount(report.missingTarget)),
+    ...(report.leftOut > 0
+      ? [row('Left out', `${formatCount(report.leftOut)} (by a rule or script; not compared)`)]
+      : []),
+    ...(report.foreign > 0
+      ? [row('Only at target', `${formatCount(report.foreign)} (there before; --strict counts them)`)]
+      : []),
     ...(report.differences.length > 0 ? ['', 'DIFFERENCES', THIN] : []),
     ...report.differences.slice(0, 20).map((one) => `${one.kind}: ${one.key} (db ${one.db}): ${one.detail}`),
     ...(report.differences.length > 20
@@ -28,8 +35,18 @@ export function verificationLines(report: VerifyReport): string[] {
         ]
       : []),
     '',
-    `RESULT: ${report.equal ? '✅ VERIFIED' : '❌ DIFFERENCES FOUND'}`,
+    `RESULT: ${verdict(report)}`,
   ]
+}
+
+/** A verdict is only given over what was looked at. */
+function verdict(report: VerifyReport): string {
+  if (!report.complete) return '⚠ NOT FINISHED: it was interrupted before everything was compared'
+  if (report.nothing)
+    return '⚠ NOTHING WAS COMPARED: the source has keys, and the filter or database takes none of them'
+  if (!report.equal) return '❌ DIFFERENCES FOUND'
+  if (report.compared === 0 && report.leftOut === 0) return '✅ VERIFIED (both are empty: nothing was compared)'
+  return report.leftOut > 0 ? `✅ VERIFIED, but for ${formatCount(report.leftOut)} left out` : '✅ VERIFIED'
 }
 
 /** What a run did. */
@@ -75,5 +92,8 @@ export function reportLines(report: MigrationReport): string[] {
         ]
       : []),
     ...(report.verification ? ['', ...verificationLines(report.verification)] : []),
+    ...(report.changesSinceVerification
+      ? [`${formatCount(report.changesSinceVerification)} changes came after it and were applied.`]
+      : []),
   ]
 }

@@ -1,6 +1,5 @@
 import {
   type AdapterContext,
-  ENCODE_HINT,
   MigrateError,
   type Source,
   splitConnection,
@@ -89,7 +88,8 @@ async function askEnd(
 /** The password of a connection string apart, so that it is neither shown again nor written down. */
 export function splitPassword(typed: string): { url: string; password: string | undefined } {
   const parts = splitConnection(typed)
-  if (parts === null) throw new MigrateError('FM_URL_INVALID', 'this cannot be taken apart', ENCODE_HINT)
+  // What cannot be taken apart is refused, with the reason, when it is tried.
+  if (parts === null) return { url: typed, password: undefined }
   const { scheme, user, password, place, query } = parts
   if (password === undefined) return { url: typed, password }
   let plain = password

@@ -7,7 +7,12 @@ import type { Registry } from '../registry.js'
 import { readText } from '../yaml-file.js'
 import { conversionFault } from './conversion.js'
 import { AffixRule, type KeyRule, keyRule } from './key-rule.js'
-import { type ErrorPolicy, RecordTransform, type TransformFault } from './record-transform.js'
+import {
+  type ErrorPolicy,
+  RecordTransform,
+  type RecordTransformOptions,
+  type TransformFault,
+} from './record-transform.js'
 import { readTransformFile, type ValueRuleSpec } from './transform-file.js'
 import { conversion, type ItemFunction, pathFault, ValueRule } from './value-rule.js'
 
@@ -17,7 +22,7 @@ const OWN_FIELDS = new Set(['type', 'match', 'types', 'db', 'path'])
 
 type TransformConfig = Pick<
   ResolvedConfig,
-  'keyTemplate' | 'dbMap' | 'transform' | 'transformScript' | 'onTransformError' | 'scriptOptions'
+  'keyTemplate' | 'dbMap' | 'transform' | 'transformScript' | 'onTransformError' | 'scriptOptions' | 'ttl' | 'ttlFactor'
 >
 type Context = Omit<AdapterContext, 'url' | 'options'>
 
@@ -58,6 +63,7 @@ export async function openTransform(
       close,
       template: templateRule(config.keyTemplate),
       dbs: databases(config.dbMap),
+      end: endRule(config),
       onError,
       ...(onFault === undefined ? {} : { onFault }),
     })
@@ -124,6 +130,18 @@ async function itemFunction(
   if (transform.items === undefined)
     throw new MigrateError('FM_TRANSFORM_INVALID', `${spec.type} is no rule for values`, 'Use it as a script.')
   return transform.items.bind(transform)
+}
+
+/** What becomes of the ends of keys; null = they stay as they are. */
+function endRule({ ttl, ttlFactor }: Pick<TransformConfig, 'ttl' | 'ttlFactor'>): RecordTransformOptions['end'] {
+  if (ttl === 'none') return () => 0
+  if (ttl !== 'keep') return () => Date.now() + ttl
+  if (ttlFactor === 1) return null
+  return (expireAt) => {
+    if (expireAt === 0) return 0
+    const now = Date.now()
+    return now + Math.round((expireAt - now) * ttlFactor)
+  }
 }
 
 function templateRule(template: string): KeyRule | null {

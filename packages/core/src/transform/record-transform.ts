@@ -33,6 +33,8 @@ export interface RecordTransformOptions {
   readonly template: KeyRule | null
   /** Databases that become others. */
   readonly dbs: ReadonlyMap<number, number>
+  /** What becomes of the end of a key (absolute ms, 0 = never); null = it stays. */
+  readonly end: ((expireAt: number) => number) | null
   readonly onError: ErrorPolicy
   onFault?(fault: TransformFault): void
   /** Ends whatever the rules and the script run in. */
@@ -65,7 +67,7 @@ export class RecordTransform {
     const moves = [...dbs].some(([from, to]) => from !== to)
     const merges = [...dbs.values()].some((to) => !dbs.has(to))
     this.renames = this.rules.length > 0 || moves || script?.keys !== undefined
-    this.changesValues = options.valueRules.length > 0 || script?.values !== undefined
+    this.changesValues = options.valueRules.length > 0 || script?.values !== undefined || options.end !== null
     this.open = !this.renames && !this.changesValues
     this.injective = script?.keys === undefined && !merges && this.rules.every((rule) => rule.injective)
     this.traceable = script?.keys === undefined && this.rules.every((rule) => rule.traceable)
@@ -268,7 +270,20 @@ export class RecordTransform {
       if (record !== null)
         out[i] = { db: record.db, key: record.key, expireAt: record.expireAt, value: decoded.get(i)! }
     }
-    return out
+    return this.withEnds(out)
+  }
+
+  private withEnds(records: (SnapshotRecord | null)[]): (SnapshotRecord | null)[] {
+    const { end } = this.options
+    if (end === null) return records
+    return records.map((record) => {
+      if (record === null) return null
+      const expireAt = end(record.expireAt)
+      if (expireAt === record.expireAt) return record
+      return record instanceof PackedRecord
+        ? record.moved(record.db, expireAt, record.keyData, record.keyStart, record.keyEnd)
+        : { db: record.db, key: record.key, value: record.value, expireAt }
+    })
   }
 
   /** True when a rule or the script looks at this value. */
@@ -337,5 +352,6 @@ export const NO_TRANSFORM = new RecordTransform({
   script: null,
   template: null,
   dbs: new Map(),
+  end: null,
   onError: 'fail',
 })

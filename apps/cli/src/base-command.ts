@@ -10,12 +10,15 @@ import {
 } from '@ferrite-migrate/core'
 import { openPrivate } from '@ferrite-migrate/files'
 import { Command, Flags } from '@oclif/core'
+import { coloured } from './render/colour.js'
+import { columnsOf, fit } from './render/layout.js'
+import { errorText, usageError } from './usage-error.js'
 
 /** 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 refused by preflight, 130 interrupted. */
 export const ExitCode = { done: 0, failed: 1, usage: 2, differences: 3, refused: 4, interrupted: 130 } as const
 
 const USAGE =
-  /^FM_(URL|CONFIG|OPTION|PLUGIN|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/
+  /^FM_(URL|CONFIG|OPTION|PLUGIN|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|USAGE|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/
 
 /** The exit code that belongs to an error. */
 export function exitCodeOf(error: unknown): number {
@@ -24,7 +27,7 @@ export function exitCodeOf(error: unknown): number {
       ? ExitCode.refused
       : error.code === 'FM_VERIFY_DIFFERENCES'
         ? ExitCode.differences
-        : error.code === 'FM_INTERRUPTED'
+        : error.code === 'FM_INTERRUPTED' || error.code === 'FM_NOT_CONFIRMED'
           ? ExitCode.interrupted
           : USAGE.test(error.code)
             ? ExitCode.usage
@@ -49,6 +52,7 @@ export abstract class BaseCommand extends Command {
     'state-dir': Flags.string({
       description: 'Directory of the state database',
       env: 'FERRITE_MIGRATE_STATE_DIR',
+      helpValue: '<DIR>',
       helpGroup: 'GLOBAL',
     }),
     verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
@@ -59,9 +63,14 @@ export abstract class BaseCommand extends Command {
       multiple: true,
       multipleNonGreedy: true,
       delimiter: ',',
+      helpValue: '<PACKAGE>',
       helpGroup: 'GLOBAL',
     }),
-    'log-file': Flags.string({ description: 'Write the log to this file instead of the screen', helpGroup: 'GLOBAL' }),
+    'log-file': Flags.string({
+      description: 'Write the log to this file instead of the screen',
+      helpValue: '<FILE>',
+      helpGroup: 'GLOBAL',
+    }),
   }
 
   protected stateDir(flag: string | undefined): string {
@@ -102,25 +111,46 @@ export abstract class BaseCommand extends Command {
 
   /** Everything for the screen goes through here: nothing of a server, a file or a key is obeyed by the terminal. */
   override log(message = '', ...args: unknown[]): void {
-    super.log(printable(withoutSecrets(message)), ...args)
+    const lines = fit(printable(withoutSecrets(message)).split('\n'), columnsOf(process.stdout))
+    super.log(coloured(lines, process.stdout).join('\n'), ...args)
+  }
+
+  /** Says which migration was taken where none was named; nothing under --json, which has its id. */
+  protected sayWhich(text: string): void {
+    if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
+  }
+
+  /** What else a failed command gives under --json. */
+  protected besideError(): Readonly<Record<string, unknown>> {
+    return {}
+  }
+
+  /** What can be done after it failed. */
+  protected belowError(): readonly string[] {
+    return []
   }
 
   override async catch(error: Error & { exitCode?: number }): Promise<void> {
     const code = exitCodeOf(error)
+    const { id, flags = {} } = this.ctor
+    const shown =
+      error instanceof MigrateError || code !== ExitCode.usage
+        ? error
+        : usageError(error, id.replaceAll(':', ' '), Object.keys({ ...BaseCommand.baseFlags, ...flags, json: 0 }))
     if (this.jsonEnabled()) {
-      const known = error instanceof MigrateError
+      const known = shown instanceof MigrateError
       this.logJson({
         error: {
-          code: known ? error.code : 'FM_USAGE',
-          message: error.message,
-          hint: known ? error.hint : 'See --help.',
+          code: known ? shown.code : 'FM_INTERNAL',
+          message: shown.message,
+          hint: known ? shown.hint : 'This is a fault of ferrite-migrate: please report it with -v.',
         },
+        ...this.besideError(),
       })
-    } else if (error instanceof MigrateError) {
-      process.stderr.write(`Error ${error.code}: ${error.message}\n  ${error.hint}\n`)
     } else {
-      const text = printable(withoutSecrets(error.message)).split('\n').slice(0, 6).join('\n')
-      process.stderr.write(`Error: ${text}\n`)
+      const lines = fit(errorText(shown).split('\n'), columnsOf(process.stderr))
+      process.stderr.write(`${coloured(lines, process.stderr).join('\n')}\n`)
+      for (const line of this.belowError()) process.stderr.write(`  ${line}\n`)
     }
     this.exit(code)
   }

@@ -1,15 +1,32 @@
-import type { Hook } from '@oclif/core'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import type { Hook, Interfaces } from '@oclif/core'
+import { nearest } from './nearest.js'
 
 /** What oclif takes for the name of a command may be a word too many behind one. */
-const commandNotFound: Hook<'command_not_found'> = async function ({ id, config }) {
+export function unknownCommand(id: string, config: Interfaces.Config): MigrateError {
   const words = id.split(':')
-  for (let known = words.length - 1; known > 0; known--)
-    if (config.findCommand(words.slice(0, known).join(':')) !== undefined)
-      this.error(
-        `${words.slice(0, known).join(' ')} takes no such argument: ${words.slice(known).join(':')} (see ${config.bin} ${words.slice(0, known).join(' ')} --help)`,
-        { exit: 2 },
+  for (let known = words.length - 1; known > 0; known--) {
+    const command = words.slice(0, known)
+    if (config.findCommand(command.join(':')) !== undefined)
+      return new MigrateError(
+        'FM_USAGE',
+        `${command.join(' ')} takes no such argument: ${words.slice(known).join(':')}`,
+        `${config.bin} ${command.join(' ')} --help shows all.`,
       )
-  this.error(`there is no command ${words.join(' ')} (see ${config.bin} --help)`, { exit: 2 })
+  }
+  const name = words.join(' ')
+  const known = config.commands.filter(({ hidden }) => !hidden).map((command) => command.id.replaceAll(':', ' '))
+  const meant = nearest(name, [...known, 'help', 'version'])
+  const help = `${config.bin} --help lists all.`
+  return new MigrateError(
+    'FM_USAGE',
+    `there is no command ${name.slice(0, 60)}`,
+    meant === undefined ? help : `Did you mean ${config.bin} ${meant}? ${help}`,
+  )
+}
+
+const commandNotFound: Hook<'command_not_found'> = async ({ id, config }) => {
+  throw unknownCommand(id, config)
 }
 
 export default commandNotFound

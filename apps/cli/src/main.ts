@@ -1,8 +1,11 @@
 import { fileURLToPath } from 'node:url'
-import { printable } from '@ferrite-migrate/contracts'
-import { execute, settings } from '@oclif/core'
+import { MigrateError, printable } from '@ferrite-migrate/contracts'
+import { flush, handle, run as runCommand, settings } from '@oclif/core'
+import { ExitCode } from './base-command.js'
+import { commandLine } from './command-line.js'
 import { manifestIsStale } from './manifest.js'
 import { hideSecrets } from './process-title.js'
+import { errorText } from './usage-error.js'
 import { capYoungGeneration } from './young-generation.js'
 
 /** Runs the CLI. Without a command name, flags mean `migrate`, as on the product page. */
@@ -15,10 +18,17 @@ export async function run(argv: readonly string[], from: string): Promise<void> 
   })
   settings.performanceEnabled = false
   capYoungGeneration()
-  const first = argv[0]
-  const bare = first?.startsWith('-') && !['-h', '--help', '--version'].includes(first)
-  await execute({
-    args: bare ? ['migrate', ...argv] : [...argv],
-    loadOptions: { root: fileURLToPath(from), ignoreManifest: manifestIsStale() },
-  })
+  try {
+    await runCommand(commandLine(argv), { root: fileURLToPath(from), ignoreManifest: manifestIsStale() })
+    await flush()
+  } catch (error) {
+    // Only what no command has caught: a command that does not exist.
+    if (!(error instanceof MigrateError)) return handle(error as Error)
+    if (argv.includes('--json'))
+      process.stdout.write(
+        `${JSON.stringify({ error: { code: error.code, message: error.message, hint: error.hint } }, null, 2)}\n`,
+      )
+    else process.stderr.write(`${errorText(error)}\n`)
+    process.exitCode = ExitCode.usage
+  }
 }

@@ -1,15 +1,94 @@
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import { type MigrationConfig, readConfigFile, resumedConfig, StateStore } from '@ferrite-migrate/core'
 import { Flags, type Interfaces } from '@oclif/core'
+import { yesFlag } from './confirm.js'
+
+/** Which group of the help a flag stands in; the help gives their order. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  'SOURCE AND TARGET': [
+    'config',
+    'source',
+    'target',
+    'mode',
+    'id',
+    'resume',
+    'dry-run',
+    'source-option',
+    'target-option',
+    'flags',
+    'client',
+  ],
+  'WHICH KEYS': [
+    'filter',
+    'exclude',
+    'type',
+    'db',
+    'expiry',
+    'filter-regex',
+    'exclude-regex',
+    'min-size',
+    'max-size',
+    'min-ttl',
+    'max-ttl',
+    'slots',
+  ],
+  'LIVE AND INCREMENTAL': [
+    'verify',
+    'strict',
+    'exit',
+    'until-lag',
+    'cutover-max-lag',
+    'capture',
+    'apply',
+    'spool-limit',
+    'sync-timeout',
+    'interval',
+    'schedule',
+    'once',
+  ],
+  'NAMES AND VALUES': [
+    'transform',
+    'transform-script',
+    'script-memory',
+    'script-timeout',
+    'script-workers',
+    'on-transform-error',
+    'errors-file',
+    'on-collision',
+    'transform-keys',
+    'db-map',
+    'unsupported',
+    'ttl',
+    'ttl-factor',
+  ],
+  SAFETY: [
+    'on-conflict',
+    'delete-extra',
+    'allow-eviction',
+    'undo',
+    'undo-limit',
+    'auto-rollback',
+    'rollback-on-error-rate',
+  ],
+  SPEED: ['parallel', 'batch-size', 'max-rate', 'max-source-cpu', 'max-source-latency'],
+}
+
+/** Puts flags into their groups, which is set on the flags themselves. */
+function grouped<T extends Record<string, { helpGroup?: string | undefined }>>(flags: T): T {
+  for (const [group, names] of Object.entries(GROUPS))
+    for (const name of names) if (flags[name] !== undefined) flags[name].helpGroup = group
+  return flags
+}
 
 /** The flags of `migrate`; names, letters and defaults as on the product page. A flag that is not given says nothing: a file or the schema does. */
-export const migrateFlags = {
+export const migrateFlags = grouped({
   config: Flags.string({ char: 'c', description: 'Configuration file; flags override it', helpValue: '<FILE>' }),
   source: Flags.string({ char: 's', description: 'Source connection string', helpValue: '<SOURCE>' }),
   target: Flags.string({ char: 't', description: 'Target Ferrite connection', helpValue: '<TARGET>' }),
   mode: Flags.string({
     char: 'm',
-    description: 'Migration mode [default: live]',
+    description:
+      'live: copy, then follow the source until the cutover; snapshot: copy once; incremental: one pass after the other [default: live]',
     options: ['live', 'snapshot', 'incremental'],
     helpValue: '<MODE>',
   }),
@@ -39,7 +118,12 @@ export const migrateFlags = {
     multipleNonGreedy: true,
     options: ['string', 'list', 'set', 'zset', 'hash', 'stream', 'module'],
   }),
-  db: Flags.integer({ description: 'Only this database', multiple: true, multipleNonGreedy: true }),
+  db: Flags.integer({
+    description: 'Only this database',
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: '<N>',
+  }),
   expiry: Flags.string({
     description: 'Only keys with or without an expiry',
     options: ['any', 'expiring', 'persistent'],
@@ -109,7 +193,9 @@ export const migrateFlags = {
   }),
   'dry-run': Flags.boolean({ description: 'Analyze without migrating' }),
   resume: Flags.string({ description: 'Resume previous migration', helpValue: '<ID>' }),
-  verify: Flags.boolean({ description: 'Verify after migration' }),
+  verify: Flags.boolean({
+    description: 'Verify after migration: a snapshot at its end; live after the first copy and again at the cutover',
+  }),
   strict: Flags.boolean({
     description: 'Let a verification count keys that only the target has, also those that were there before',
   }),
@@ -121,7 +207,7 @@ export const migrateFlags = {
     description: 'What is left to live, times this [default: 1]',
     helpValue: '<FACTOR>',
   }),
-  id: Flags.string({ description: 'Name of the migration; chosen when left out' }),
+  id: Flags.string({ description: 'Name of the migration; chosen when left out', helpValue: '<ID>' }),
   'on-conflict': Flags.string({
     description: 'What to do with keys that the target already has [default: replace]',
     options: ['replace', 'skip', 'fail'],
@@ -194,7 +280,8 @@ export const migrateFlags = {
     multipleNonGreedy: true,
     helpValue: '<NAME=VALUE>',
   }),
-}
+  yes: yesFlag,
+})
 
 /** Flags that only make sense for a live source. */
 const LIVE_ONLY = [
@@ -399,7 +486,7 @@ export function migrationConfig(
   stateDir: (flag: string | undefined) => string,
   stateDirFlag: string | undefined,
 ): MigrationConfig {
-  const file = flags.config === undefined ? {} : readConfigFile(flags.config)
+  const file = flags.config === undefined ? {} : { ...readConfigFile(flags.config), configFile: flags.config }
   const config = merge(file, given(flags))
   const directory = stateDir(stateDirFlag ?? config.stateDir)
   if (flags.resume !== undefined) {

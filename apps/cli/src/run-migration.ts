@@ -1,7 +1,8 @@
-import type { Logger } from '@ferrite-migrate/contracts'
+import { counted, type Logger } from '@ferrite-migrate/contracts'
 import { Migration, type MigrationConfig, type MigrationReport, type Plan, type Registry } from '@ferrite-migrate/core'
 import { ExitCode } from './base-command.js'
 import { LiveDisplay } from './render/live-display.js'
+import { afterRun } from './render/next-steps.js'
 import { planLines } from './render/plan-view.js'
 import { reportLines } from './render/report-view.js'
 import { onSignals } from './signals.js'
@@ -13,6 +14,12 @@ export interface RunOptions {
   readonly json: boolean
   logger(warn: (text: string) => void): Promise<Logger>
   log(text: string): void
+  /** The state directory as it was given; undefined = the default. */
+  readonly stateDir?: string | undefined
+  /** Findings that were shown already. */
+  readonly told?: readonly string[]
+  /** A run that had begun failed: its report, before the error is thrown. */
+  failed(report: MigrationReport): void
 }
 
 function exitCodeOfReport(report: MigrationReport): number {
@@ -52,8 +59,9 @@ function endedByItself(config: MigrationConfig, say: (text: string) => void): Mi
 export async function runMigration(options: RunOptions): Promise<MigrationReport | Plan> {
   const { registry, dryRun, json, log } = options
   const config = endedByItself(options.config, (text) => json || log(text))
-  const display = new LiveDisplay()
-  const logger = await options.logger((text) => json || dryRun || display.line(text))
+  const display = new LiveDisplay(process.stderr, options.stateDir)
+  const told = new Set(options.told)
+  const logger = withoutTold(await options.logger((text) => json || dryRun || display.line(text)), told)
   const migration = new Migration(config, { registry, logger })
   if (dryRun) {
     const plan = await migration.dryRun()
@@ -63,13 +71,43 @@ export async function runMigration(options: RunOptions): Promise<MigrationReport
   }
   if (!json) display.attach(migration)
   const release = stopOnSignal(migration, display)
-  const report = await migration.start().finally(release)
-  display.erase()
-  log(reportLines(report).join('\n'))
-  process.exitCode = exitCodeOfReport(report)
-  if (report.status.state === 'INTERRUPTED')
-    log(
-      `\nStopped. Everything read is written, and the position is saved.\nTo go on: ferrite-migrate migrate --resume ${report.status.id}`,
-    )
-  return report
+  try {
+    const report = await migration.start().finally(release)
+    display.end()
+    log(reportLines(report).join('\n'))
+    process.exitCode = exitCodeOfReport(report)
+    log(['', ...endLines(report, options.stateDir)].join('\n'))
+    return report
+  } catch (error) {
+    display.end()
+    if (!migration.began) throw error
+    const report = migration.report()
+    log(reportLines(report).join('\n'))
+    options.failed(report)
+    throw error
+  }
+}
+
+/** What was said in the plan is not said again. */
+function withoutTold(logger: Logger, told: ReadonlySet<string>): Logger {
+  if (told.size === 0) return logger
+  return {
+    log: (level, text, fields) => {
+      if (!told.has(text)) logger.log(level, text, fields)
+    },
+    enabled: (level) => logger.enabled(level),
+  }
+}
+
+/** Where it stands when it is over, and what can be done. */
+function endLines(report: MigrationReport, stateDir: string | undefined): string[] {
+  const { state, keysDone, keysTotal, changesApplied } = report.status
+  if (state !== 'INTERRUPTED') return afterRun(report, stateDir)
+  const inCopy = keysTotal !== null && keysDone < keysTotal && changesApplied === 0
+  return [
+    inCopy
+      ? `Stopped at ${keysDone.toLocaleString('en-US')} of ${counted(keysTotal, 'key')}. Everything read is written, and the position is saved.`
+      : 'Stopped. Everything read is written, and the position is saved.',
+    ...afterRun(report, stateDir),
+  ]
 }

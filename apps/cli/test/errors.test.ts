@@ -188,7 +188,7 @@ describe('errors that people make', () => {
   })
   it('differences give exit code 3', async () => {
     await command(target.url, 'SET', 'extra', '1')
-    const outcome = await cli('migrate', '-s', source.url, '-t', target.url, '-m', 'snapshot', '--verify')
+    const outcome = await cli('migrate', '-s', source.url, '-t', target.url, '-m', 'snapshot', '--verify', '--strict')
     await command(target.url, 'DEL', 'extra')
     expect(outcome.code).toBe(3)
     expect(outcome.out).toContain('missing-source: extra')

@@ -1,5 +1,6 @@
 export * from './connection-string.js'
 export * from './context.js'
+export * from './counted.js'
 export * from './error.js'
 export * from './key-reader.js'
 export * from './manifest.js'

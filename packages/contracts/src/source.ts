@@ -146,6 +146,8 @@ export interface Finding {
   readonly level: 'info' | 'warn' | 'fail'
   readonly code: string
   readonly text: string
+  /** It matters only where changes are followed, and is not said of a snapshot. */
+  readonly only?: 'changes'
 }
 
 /** What a source holds, as far as a target may not be able to take it; found before anything is written. */

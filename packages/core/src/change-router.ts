@@ -24,6 +24,8 @@ export interface Routed {
   readonly swapped: readonly [number, number] | null
   /** Commands left out because nothing can carry them, by name. */
   readonly ignored: readonly string[]
+  /** Commands that touch nothing the filter takes. */
+  readonly filtered: number
 }
 
 export interface RouterOptions {
@@ -181,13 +183,14 @@ export class ChangeRouter {
   route(records: readonly ChangeRecord[]): Routed {
     const free = this.pending.size === 0
     if (free && this.held.size === 0 && records.every((record) => this.plain(record)))
-      return { forward: records, dirty: [], flush: null, swapped: null, ignored: [] }
+      return { forward: records, dirty: [], flush: null, swapped: null, ignored: [], filtered: 0 }
 
     const forward: ChangeRecord[] = []
     const dirty: DirtyKey[] = []
     const ignored: string[] = []
     let flush: number[] | null = null
     let swapped: [number, number] | null = null
+    let filtered = 0
     const { apply, filter } = this.options
     for (const record of records) {
       const route = this.routeOf(record.name)
@@ -213,7 +216,10 @@ export class ChangeRouter {
         const argv = record.argv
         const touched = touchedKeys(spec, argv, record.db)
         const taken = filter.open ? touched : touched.filter(({ db, key }) => filter.takesKey(db, key))
-        if (taken.length === 0) continue
+        if (taken.length === 0) {
+          filtered++
+          continue
+        }
         const replay =
           apply === 'replay' &&
           this.carries(record.name) &&
@@ -240,7 +246,10 @@ export class ChangeRouter {
         } else for (const { db, key } of taken) this.mark(dirty, db, key)
       } else if (spec.kind === 'flush') {
         const dbs = record.name === 'FLUSHALL' ? [] : [record.db]
-        if (dbs.length > 0 && !filter.takesDb(dbs[0])) continue
+        if (dbs.length > 0 && !filter.takesDb(dbs[0])) {
+          filtered++
+          continue
+        }
         if (apply === 'replay' && filter.open && !this.options.renames) {
           forward.push(record)
           continue
@@ -273,6 +282,6 @@ export class ChangeRouter {
         forward.push(record)
       else ignored.push(record.name)
     }
-    return { forward, dirty, flush, swapped, ignored }
+    return { forward, dirty, flush, swapped, ignored, filtered }
   }
 }

@@ -1,12 +1,13 @@
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import type { MigrationConfig } from './config.js'
 import { type FileEnd, fileSchema, type MigrationFile } from './file-schema.js'
-import { parseYaml, readText, type YamlKind } from './yaml-file.js'
+import { parseYaml, readText, type YamlFile, type YamlKind } from './yaml-file.js'
 
 const KIND: YamlKind = {
   noun: 'configuration',
   code: 'FM_CONFIG_INVALID',
   hint: 'docs/configuration.md lists all fields; ferrite-migrate config validate checks a file without running it.',
+  lenient: 'notifications',
 }
 
 /**
@@ -19,7 +20,8 @@ export function readConfigFile(path: string, environment: NodeJS.ProcessEnv = pr
 
 /** The same for a text; `name` is only for error messages. */
 export function parseConfig(text: string, name: string, environment: NodeJS.ProcessEnv = process.env): MigrationConfig {
-  return toConfig(parseYaml(text, name, fileSchema, KIND, environment).value)
+  const file = parseYaml(text, name, fileSchema, KIND, environment)
+  return toConfig(file.value, off(file))
 }
 
 function bytes(value: string | number | undefined, name: string): number | undefined {
@@ -76,7 +78,19 @@ function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
   }
 }
 
-function toConfig(file: MigrationFile): MigrationConfig {
+const WAYS: Readonly<Record<string, string>> = { slack: 'Slack', email: 'e-mail', smtp: 'e-mail', webhook: 'webhook' }
+
+/** A way to notify whose secret is not in the environment is switched off: nobody stops a migration for that. */
+function off({ value, unset }: YamlFile<MigrationFile>): ReadonlyMap<string, string> {
+  const ways = new Map<string, string>()
+  for (const { path, name } of unset) ways.set(WAYS[path[0]] ?? path[0], `the environment variable ${name} is not set`)
+  // An empty variable reads as an empty value.
+  for (const way of ['slack', 'email', 'webhook'] as const)
+    if (value.notifications?.[way] === '' && !ways.has(WAYS[way])) ways.set(WAYS[way], 'its value is empty')
+  return ways
+}
+
+function toConfig(file: MigrationFile, switchedOff: ReadonlyMap<string, string>): MigrationConfig {
   const source = toEnd(file.source, 'source')
   const target = toEnd(file.target, 'target')
   const { options = {}, notifications = {} } = file
@@ -135,8 +149,9 @@ function toConfig(file: MigrationFile): MigrationConfig {
     }),
     notifications: defined({
       slack: notifications.slack || undefined,
-      email: notifications.email || undefined,
+      email: switchedOff.has('e-mail') ? undefined : notifications.email || undefined,
       webhook: notifications.webhook || undefined,
+      off: switchedOff.size === 0 ? undefined : [...switchedOff].map(([way, why]) => `${way}: ${why}`),
       lagAlarm: notifications.lag_alarm,
       smtp:
         notifications.smtp && defined({ ...notifications.smtp, password: notifications.smtp.password || undefined }),

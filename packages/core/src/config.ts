@@ -52,6 +52,8 @@ export const notificationsSchema = v.strictObject({
     }),
     {},
   ),
+  /** Ways that are switched off, with the reason, such as "Slack: the environment variable SLACK_WEBHOOK is not set". */
+  off: v.optional(v.array(text), []),
   /** Keys behind that count as an alarm while following; 0 = none. */
   lagAlarm: count(0, 2 ** 40, 0),
 })
@@ -142,6 +144,8 @@ export const configSchema = v.strictObject({
   sourceOptions: options,
   targetOptions: options,
   stateDir: v.optional(text),
+  /** The file that this comes from; a run that goes on finds its notifications there again. */
+  configFile: v.optional(text),
 })
 
 /** What `new Migration` takes. */

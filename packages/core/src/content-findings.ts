@@ -1,4 +1,4 @@
-import type { Contents, Dialect, Finding } from '@ferrite-migrate/contracts'
+import { type Contents, counted, type Dialect, type Finding } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from './config.js'
 
 const WHAT_THEN = {
@@ -11,12 +11,14 @@ const WHAT_THEN = {
 export function contentFindings(contents: Contents, dialect: Dialect, config: ResolvedConfig): Finding[] {
   const findings: Finding[] = []
   const policy = config.unsupported
-  const lacks = (code: string, count: number, what: string): void => {
+  const { filter } = config
+  const unfiltered = filter.include.length + filter.exclude.length + filter.types.length + filter.dbs.length === 0
+  const lacks = (code: string, count: number, one: string, many: string): void => {
     if (count === 0) return
     findings.push({
       level: policy === 'fail' ? 'fail' : 'warn',
       code,
-      text: `${count.toLocaleString('en-US')} ${what}: ${WHAT_THEN[policy]}`,
+      text: `${counted(count, one, many)}: ${WHAT_THEN[policy]}${unfiltered ? '' : ' (of the whole file: the filter may leave them out)'}`,
     })
   }
   const { facts } = dialect
@@ -24,24 +26,36 @@ export function contentFindings(contents: Contents, dialect: Dialect, config: Re
     lacks(
       'content-field-ttl',
       contents.hashesWithFieldExpiry,
+      'hash has fields that expire, which the target does not know',
       'hashes have fields that expire, which the target does not know',
     )
   if (facts.hyperLogLog === 'no')
-    lacks('content-hyperloglog', contents.hyperLogLogs, 'HyperLogLogs, which the target keeps in a form of its own')
+    lacks(
+      'content-hyperloglog',
+      contents.hyperLogLogs,
+      'HyperLogLog, which the target keeps in a form of its own',
+      'HyperLogLogs, which the target keeps in a form of its own',
+    )
   if (contents.functions > 0)
     findings.push({
       level: 'info',
       code: 'content-functions',
-      text: `${contents.functions} function libraries: loaded at the target where it takes them, else counted as not carried`,
+      text: `${counted(contents.functions, 'function library', 'function libraries')}: loaded at the target where it takes them, else counted as not carried`,
     })
   for (const [name, count] of contents.modules)
     if (dialect.rendering === 'restore' && count > 0)
       findings.push({
         level: 'warn',
         code: 'content-module',
-        text: `${count.toLocaleString('en-US')} values of the module ${name}: they are carried where the target has it loaded, else counted as failed`,
+        text: `${counted(count, 'value')} of the module ${name}: carried where the target has it loaded, else counted as failed`,
       })
-    else lacks('content-module', count, `values of the module ${name}, which the target does not know`)
+    else
+      lacks(
+        'content-module',
+        count,
+        `value of the module ${name}, which the target does not know`,
+        `values of the module ${name}, which the target does not know`,
+      )
   const last = Math.max(0, ...[...contents.databases.keys()].map((db) => config.dbMap[db] ?? db))
   if (facts.databases === 'no' && last > 0)
     findings.push({

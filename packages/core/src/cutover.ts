@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Fence, MigrateError, type Position, type Source } from '@ferrite-migrate/contracts'
+import { counted, type Fence, MigrateError, type Position, type Source } from '@ferrite-migrate/contracts'
 import type { ChangeTrack } from './change-track.js'
 import type { RequestStep } from './control-queue.js'
 import { covers } from './position-queue.js'
@@ -133,7 +133,7 @@ export class Cutover {
         }
         this.step(
           'verify',
-          `${report.compared} keys compared before the fence: ${settled.length > 0 ? 'different' : report.equal ? 'equal' : `equal but for ${report.differences.length} that are changing`}`,
+          `${counted(report.compared, 'key')} compared before the fence: ${settled.length > 0 ? 'different' : report.equal ? 'equal' : `equal but for ${report.differences.length} that are changing`}`,
         )
         refuseDifferences(verification)
         await this.awaitLag()
@@ -257,7 +257,7 @@ export class Cutover {
     const { lagKeys, lagBytes } = subject.status()
     this.step(
       'lag',
-      `${lagKeys ?? 'unknown'} keys (${lagBytes ?? 'unknown'} bytes) behind; at most ${options.maxLag} are allowed`,
+      `${lagKeys === null ? 'an unknown number of keys' : counted(lagKeys, 'key')} (${lagBytes === null ? 'unknown' : lagBytes.toLocaleString('en-US')} bytes) behind; at most ${options.maxLag} are allowed`,
     )
     if (options.verify)
       this.step(
@@ -287,13 +287,13 @@ export class Cutover {
       await subject.readLag()
       const { lagKeys } = subject.status()
       if (lagKeys !== null && lagKeys <= options.maxLag) {
-        this.step('lag', `${lagKeys} keys behind, at most ${options.maxLag} are allowed`)
+        this.step('lag', `${counted(lagKeys ?? 0, 'key')} behind, at most ${options.maxLag} are allowed`)
         return
       }
       if (Date.now() > deadline || subject.signal.aborted)
         throw new MigrateError(
           'FM_CUTOVER_LAG',
-          `${lagKeys ?? 'an unknown number of'} keys are behind, more than ${options.maxLag}`,
+          `${lagKeys === null ? 'an unknown number of keys are' : counted(lagKeys, 'key is', 'keys are')} behind, more than ${options.maxLag}`,
           'Wait for a quieter time, or allow more with --max-lag or --timeout.',
         )
       await sleep(20)
@@ -388,7 +388,7 @@ export class Cutover {
         )
       marks = now
     }
-    this.step('drain', `applied up to ${[...marks.values()].join(', ')}, and the source stands still`)
+    this.step('drain', 'everything up to the fence is applied, and the source stands still')
   }
 
   /** Behind the fence both ends stand still: what changed since the comparison, or at least the last keys, must be equal. */
@@ -402,10 +402,7 @@ export class Cutover {
       await subject.repair(report)
       report = await subject.withVerifier(2, (verifier) => verifier.run())
     }
-    this.step(
-      'verify',
-      `${report.compared} ${whole ? 'keys' : options.verify ? 'keys that changed meanwhile' : 'of the last keys'} compared: ${report.equal ? 'equal' : 'different'}`,
-    )
+    this.step('verify', lookedText(report, whole, options.verify))
     refuseDifferences(report)
     return report
   }
@@ -463,7 +460,7 @@ function refuseDifferences(report: VerifyReport): void {
   const some = report.differences.slice(0, 3).map((one) => `${one.key} (${one.detail})`)
   throw new MigrateError(
     'FM_VERIFY_DIFFERENCES',
-    `${report.differences.length} keys differ: ${some.join(', ')}`,
+    `${counted(report.differences.length, 'key differs', 'keys differ')}: ${some.join(', ')}`,
     'The migration goes on and may mend them; look at them with ferrite-migrate compare.',
   )
 }
@@ -512,4 +509,18 @@ function runShell(
     child.once('error', () => end(127))
     child.once('exit', (code) => end(code ?? 1))
   })
+}
+
+/** What the last look behind the fence found, in words; nothing to compare is no equality. */
+function lookedText({ compared, equal }: VerifyReport, whole: boolean, verified: boolean): string {
+  const verdict = equal ? 'equal' : 'different'
+  if (whole) return `${counted(compared, 'key')} compared: ${verdict}`
+  if (compared === 0)
+    return verified
+      ? 'no key changed since the comparison'
+      : 'no key changed since the cutover began: nothing was left to compare (--verify compares everything)'
+  if (verified) return `${counted(compared, 'key')} that changed meanwhile compared: ${verdict}`
+  return compared === 1
+    ? `the last key compared: ${verdict}`
+    : `the last ${counted(compared, 'key')} compared: ${verdict}`
 }

@@ -153,7 +153,9 @@ export class Engine {
 
   private wentLive(shard: Shard): void {
     this.live.add(shard.id)
-    if (this.live.size === this.options.source.shards.length) this.options.onPhase('LIVE_SYNC')
+    // Nothing follows a copy that ends with its snapshot.
+    if (this.live.size === this.options.source.shards.length && this.options.config.mode !== 'snapshot')
+      this.options.onPhase('LIVE_SYNC')
   }
 
   private account(result: WriteResult, batch: SnapshotBatch | ChangeBatch): void {

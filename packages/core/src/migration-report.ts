@@ -8,6 +8,12 @@ import type { VerifyReport } from './verifier.js'
 export interface MigrationReport {
   readonly status: MigrationStatus
   readonly plan: Plan
+  /** Values that no rule could change and that went on as they were (`--on-transform-error pass`). */
+  readonly passed: { readonly count: number; readonly examples: readonly string[] }
+  /** Where each such value, and each that was left out, is told; null = there was none. */
+  readonly errorsFile: string | null
+  /** `rollback` can put the target back. */
+  readonly undoable: boolean
   readonly notCarried: readonly {
     readonly what: string
     readonly count: number

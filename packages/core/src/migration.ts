@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
+import { counted, type Finding, type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { ChangeTrack } from './change-track.js'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from './config.js'
 import { contentFindings } from './content-findings.js'
@@ -53,6 +53,8 @@ const TICK_MS = 1000
 const LAG_MS = 2000
 /** How long a fence may take to come down when everything is given up. */
 const ABANDON_MS = 5000
+/** A target that is this close follows the source. */
+const IN_SYNC_MS = 1000
 /** Seconds between two signs of life at the target. */
 const BEAT_TICKS = 10
 
@@ -109,6 +111,8 @@ export class Migration extends EventEmitter<Events> {
   private lagReading: Promise<void> | null = null
   private ticks = 0
   private wantsStop = false
+  private enrolled = false
+  private undoable = false
   private verification: VerifyReport | null = null
   /** Changes that were applied when it was made. */
   private verifiedAt = 0
@@ -153,9 +157,14 @@ export class Migration extends EventEmitter<Events> {
       updatedAt: Date.now(),
       keysDone: progress.keysDone,
       keysTotal: progress.keysTotal,
+      keysFiltered: progress.filtered,
+      keysLeftOut: progress.leftOut,
+      keysKept: progress.kept,
+      valuesPassed: progress.passed,
       bytesDone: progress.bytesDone,
       bytesTotal: progress.bytesTotal,
       changesApplied: progress.changesApplied,
+      changesFiltered: progress.changesFiltered,
       changeBytes: progress.changeBytes,
       keysWritten: progress.written,
       keysSkipped: progress.skipped,
@@ -166,12 +175,26 @@ export class Migration extends EventEmitter<Events> {
       lagBytes: progress.lag.bytes ?? null,
       lagMs: progress.lag.ms ?? null,
       spoolBytes: progress.lag.spooledBytes ?? 0,
-      etaMs: progress.etaMs(live),
+      inSync: this.inSync,
+      etaMs: this.gate.paused ? null : this.inSync ? 0 : progress.etaMs(live),
       paused: this.gate.paused,
       cutoverAt: this.requests?.cutoverAt ?? null,
       diverging: progress.diverging,
       error: this.error && { code: this.error.code, message: this.error.message, hint: this.error.hint },
     }
+  }
+
+  /** So little is behind that nobody waits for it. */
+  private get inSync(): boolean {
+    const { lag, diverging } = this.progress
+    if (this.phase !== 'LIVE_SYNC' || diverging || this.gate.paused) return false
+    if (lag.keys === undefined && lag.bytes === undefined) return false
+    return lag.ms === undefined ? (lag.keys ?? 0) <= this.config.cutoverMaxLag : lag.ms < IN_SYNC_MS || lag.keys === 0
+  }
+
+  /** True once it has a row of its own, so that there is something to report, to go on with and to take back. */
+  get began(): boolean {
+    return this.enrolled
   }
 
   /** Keys behind; null = unknown. */
@@ -212,6 +235,8 @@ export class Migration extends EventEmitter<Events> {
           `Codes: ${refusals.map((finding) => finding.code).join(', ')}; see docs/errors.md.`,
         )
       await this.enroll(record, plan)
+      this.enrolled = true
+      this.undoable = record.facts.targetWasEmpty === true || record.journal !== null
       this.requests = new RequestServer(this, new ControlQueue(directory), record.former === null, this.logger, {
         phase: () => this.phase,
         note: (type, text) => this.note(type, text),
@@ -391,6 +416,9 @@ export class Migration extends EventEmitter<Events> {
     return {
       status: this.status(),
       plan: this.plan!,
+      passed: { count: this.progress.passed, examples: this.progress.passedExamples },
+      errorsFile: this.faults.opened ? this.config.errorsFile : null,
+      undoable: this.undoable,
       notCarried: [...this.progress.notCarried].map(([what, entry]) => ({ what, ...entry })),
       failures: this.progress.failures,
       verification: this.verification,
@@ -425,7 +453,8 @@ export class Migration extends EventEmitter<Events> {
     }
     // A wrong rule or script is found before any server is asked.
     this.transform = await openTransform(config, this.options.registry, context, (fault) => {
-      this.progress.leaveOut('value that could not be transformed', fault.key)
+      if (this.config.onTransformError === 'pass') this.progress.passOver(fault.key)
+      else this.progress.leaveOut('value that could not be transformed', fault.key)
       this.faults.add(fault)
     })
     this.targetKeys = new TargetKeys(this.filter, this.transform)
@@ -443,6 +472,7 @@ export class Migration extends EventEmitter<Events> {
     const choice = await chooseDatabases(config, ends.source, ends.target, sizes)
     this.takeDatabases(choice)
     const same = await sameServer(ends.source, ends.target)
+    this.refuseUnverifiable(ends.source)
     const findings = [
       ...(same === null ? [] : [same]),
       ...checks.flatMap((list) => list ?? []),
@@ -450,10 +480,32 @@ export class Migration extends EventEmitter<Events> {
       ...(contents === null ? [] : contentFindings(contents, ends.target.dialect, config)),
     ]
     const keys = contents?.keys ?? (sizes === null ? null : this.countTaken(sizes))
-    this.plan = makePlan(this.config, ends.source, ends.target, findings, this.filter.needsValue, this.transform, keys)
+    const said = findings.filter((finding) => this.applies(finding, contents !== null))
+    this.plan = makePlan(this.config, ends.source, ends.target, said, this.filter.needsValue, this.transform, keys)
     for (const finding of this.plan.findings)
       this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
     return this.plan
+  }
+
+  /** A verification that was asked for and cannot be made is refused before anything is written. */
+  private refuseUnverifiable(source: Source): void {
+    const { verify, mode } = this.config
+    if (!verify || source.reader !== undefined) return
+    if (mode === 'snapshot' && !source.capabilities.readOnce) return
+    throw new MigrateError(
+      'FM_VERIFY_UNSUPPORTED',
+      source.capabilities.readOnce
+        ? 'what can be read only once cannot be compared afterwards'
+        : 'this source has no values of its own to compare with',
+      'Leave --verify out and compare otherwise (verify, compare); an append-only file has values with --rebuild.',
+    )
+  }
+
+  /** A finding is said only where it matters, and what the contents tell exactly is not said in general as well. */
+  private applies({ only, code }: Finding, exact: boolean): boolean {
+    if (only === 'changes' && this.config.mode === 'snapshot') return false
+    if (exact && (code === 'target-hyperloglog' || code === 'target-field-ttl')) return false
+    return !(code === 'target-not-empty' && (this.record?.former ?? null) !== null)
   }
 
   private takeDatabases({ filter, dbMap, only }: DatabaseChoice): void {
@@ -515,7 +567,7 @@ export class Migration extends EventEmitter<Events> {
       })
       this.note(
         'pass',
-        `pass ${pass.number}: ${pass.sync === 'partial' ? 'from the backlog of the source' : 'everything compared'}, ${pass.changes} changes, ${pass.written} written, ${pass.deleted} deleted, ${pass.endedAt - pass.startedAt} ms`,
+        `pass ${pass.number}: ${pass.sync === 'partial' ? 'from the backlog of the source' : 'everything compared'}, ${counted(pass.changes, 'change')}, ${pass.written} written, ${pass.deleted} deleted, ${pass.endedAt - pass.startedAt} ms`,
       )
       if (config.once || this.wantsStop) return
       this.enter('WAITING')
@@ -615,7 +667,7 @@ export class Migration extends EventEmitter<Events> {
     this.enter('VERIFYING')
     this.verification = await this.comparison().run(this.engine, signal, this.reading.signal)
     this.verifiedAt = this.progress.changesApplied
-    if (!signal.aborted) this.enter(phase)
+    if (!signal.aborted && this.config.mode !== 'snapshot') this.enter(phase)
   }
 
   /** @param strict keys that only the target has count, whoever wrote them */
@@ -677,7 +729,7 @@ export class Migration extends EventEmitter<Events> {
     this.phase = phase
     this.record?.event('phase', phase)
     this.emit('phase', phase)
-    if (phase === 'LIVE_SYNC' && this.cuttingOver === null)
+    if (phase === 'LIVE_SYNC' && this.cuttingOver === null && !this.source?.description.capture?.startsWith('file'))
       this.notifier.send('live', 'the target follows the source', this.status())
     this.save()
   }
@@ -732,7 +784,7 @@ export class Migration extends EventEmitter<Events> {
   private alarm(): void {
     const keys = this.progress.lag.keys ?? 0
     if (this.phase !== 'LIVE_SYNC' || !this.lagAlarm.passed(keys)) return
-    const text = `${keys} keys are behind, more than ${this.config.notifications.lagAlarm}`
+    const text = `${counted(keys, 'key is', 'keys are')} behind, more than ${this.config.notifications.lagAlarm}`
     this.note('lag-alarm', text)
     this.notifier.send('lag-alarm', text, this.status())
   }
@@ -752,7 +804,7 @@ export class Migration extends EventEmitter<Events> {
     if (this.error) this.record?.event('failed', `${this.error.code} ${this.error.message}`)
     this.progress.sample(Date.now())
     this.save()
-    this.emit('progress', this.status())
+    if (this.enrolled) this.emit('progress', this.status())
     const status = this.status()
     if (state === 'COMPLETED') this.notifier.send('completed', 'completed', status)
     else if (state === 'INTERRUPTED') this.notifier.send('interrupted', 'stopped; it can go on', status)

@@ -27,11 +27,14 @@ export function slackText(text: string): string {
 export class Notifier {
   private readonly config: NotificationsConfig
   private readonly logger: Logger
+  private readonly lost = new Map<string, number>()
+  private readonly told = new Set<string>()
   private readonly underWay = new Set<Promise<void>>()
 
   constructor(config: NotificationsConfig, logger: Logger) {
     this.config = config
     this.logger = logger
+    for (const why of config.off) logger.log('warn', `notifications are off by ${why}`)
   }
 
   send(event: NotifiedEvent, text: string, status: MigrationStatus): void {
@@ -50,6 +53,9 @@ export class Notifier {
   /** Resolves when everything is delivered or given up. */
   async flush(): Promise<void> {
     await Promise.all(this.underWay)
+    for (const [way, count] of this.lost)
+      if (count > 1) this.logger.log('warn', `${count} notifications by ${way} were not delivered`)
+    this.lost.clear()
   }
 
   private start(way: string, work: Promise<void>): void {
@@ -57,11 +63,18 @@ export class Notifier {
       throw new Error('it took too long')
     })
     const watched = Promise.race([work, late])
-      .catch((error: unknown) =>
-        this.logger.log('warn', `a notification by ${way} was not delivered: ${(error as Error).message}`),
-      )
+      .catch((error: unknown) => this.failed(way, (error as Error).message))
       .finally(() => this.underWay.delete(watched))
     this.underWay.add(watched)
+  }
+
+  /** The same failure is told once; how many there were, at the end. */
+  private failed(way: string, why: string): void {
+    const count = (this.lost.get(way) ?? 0) + 1
+    this.lost.set(way, count)
+    if (this.told.has(`${way} ${why}`)) return
+    this.told.add(`${way} ${why}`)
+    this.logger.log('warn', `a notification by ${way} was not delivered: ${why}`)
   }
 
   private async post(url: string, body: object): Promise<void> {

@@ -10,7 +10,17 @@ export class Progress {
   keysTotal: number | null = null
   bytesDone = 0
   bytesTotal: number | null = null
+  /** Read, and not taken by the filter. */
+  filtered = 0
+  /** Read, and kept out by a rule, a script or what a value is. */
+  leftOut = 0
+  /** Read, and right at the target already. */
+  kept = 0
+  /** Written as they were, because a rule could not change them. */
+  passed = 0
+  readonly passedExamples: string[] = []
   changesApplied = 0
+  changesFiltered = 0
   changeBytes = 0
   written = 0
   skipped = 0
@@ -30,6 +40,11 @@ export class Progress {
     this.bytesDone = former.bytesDone
     this.bytesTotal = former.bytesTotal
     this.changesApplied = former.changesApplied
+    this.filtered = former.keysFiltered ?? 0
+    this.leftOut = former.keysLeftOut ?? 0
+    this.kept = former.keysKept ?? 0
+    this.passed = former.valuesPassed ?? 0
+    this.changesFiltered = former.changesFiltered ?? 0
     this.written = former.keysWritten
     this.skipped = former.keysSkipped
     this.deleted = former.keysDeleted
@@ -46,6 +61,20 @@ export class Progress {
       if (this.failures.length < 1000)
         this.failures.push({ db: failure.db, key: printableKey(failure.key), reason: failure.reason })
     for (const { what, key } of result.notCarried) this.leaveOut(what, key)
+  }
+
+  /** Everything is read once more: what was counted of the first reading counts no more. */
+  restartSnapshot(): void {
+    this.keysDone = 0
+    this.filtered = 0
+    this.leftOut = 0
+    this.kept = 0
+  }
+
+  /** A value that goes on as it is, because a rule could not change it. */
+  passOver(key: Buffer): void {
+    this.passed++
+    if (this.passedExamples.length < NOT_CARRIED_EXAMPLES) this.passedExamples.push(printableKey(key))
   }
 
   leaveOut(what: string, key: Buffer | null): void {

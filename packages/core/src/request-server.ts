@@ -1,4 +1,5 @@
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
+import { askedText } from './asked-text.js'
 import type { ControlQueue, ControlRequest, RequestStep } from './control-queue.js'
 import type { CutoverOptions, CutoverResult } from './cutover.js'
 import type { VerifyReport } from './verifier.js'
@@ -17,13 +18,6 @@ export interface ServerHooks {
   phase(): string
   note(type: string, text: string): void
   event(type: string, text: string, actor: string): void
-}
-
-/** A hook's command line or a webhook's address may carry a secret: the audit trail only says that there was one. */
-function printable(args: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(args).map(([name, value]) => [name, name === 'hook' || name === 'webhook' ? 'given' : value]),
-  )
 }
 
 /** A cutover that was due longer ago than this is not made up for. */
@@ -93,7 +87,7 @@ export class RequestServer {
 
   private serve(request: ControlRequest): void {
     const { served } = this
-    this.hooks.event(`asked-${request.kind}`, JSON.stringify(printable(request.args)), request.actor)
+    this.hooks.event(`asked-${request.kind}`, askedText(request.kind, request.args), request.actor)
     if (request.kind === 'cutover' || request.kind === 'verify') {
       void this.work(request)
       return

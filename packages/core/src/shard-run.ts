@@ -266,10 +266,14 @@ export class ShardRun {
         return this.changes(event)
       case 'dirty':
         this.track?.addKeys(event.keys)
-        for (const { db, key } of event.keys) if (this.options.filter.takesKey(db, key)) this.dirty.add(db, key)
+        {
+          const taken = event.keys.filter(({ db, key }) => this.options.filter.takesKey(db, key))
+          for (const { db, key } of taken) this.dirty.add(db, key)
+          this.options.progress.changesApplied += taken.length
+          this.options.progress.changesFiltered += event.keys.length - taken.length
+        }
         await this.writeDirty()
         if (event.sweep) await this.values.persisting(() => this.vanished.sweep(this.values.source()))
-        this.options.progress.changesApplied += event.keys.length
         return true
       case 'left-out':
         this.options.progress.leaveOutMany(event.what, event.count, event.examples)
@@ -344,7 +348,7 @@ export class ShardRun {
           'the source could not continue where it was: full resync, of which only what differs is written',
         )
       await this.writer.compare()
-      progress.keysDone = 0
+      progress.restartSnapshot()
       progress.bytesDone = 0
       this.vanished.begin()
       this.dirty.clear()
@@ -467,6 +471,7 @@ export class ShardRun {
     }
     const routed = this.router.route(event.records)
     this.held.note()
+    progress.changesFiltered += routed.filtered
     for (const name of routed.ignored) progress.leaveOut(`command ${name}`, null)
     if (routed.swapped !== null && apply === 'replay') {
       onNote('resync', 'databases were swapped under a filter: full resync')
@@ -504,7 +509,7 @@ export class ShardRun {
     if (routed.swapped !== null) await this.markAll(routed.swapped, true)
     await this.writeDirty()
     await this.lanes.drain()
-    progress.changesApplied += event.records.length
+    progress.changesApplied += event.records.length - routed.filtered
     progress.changeBytes += event.byteLength
     this.durable(event.position)
     return true

@@ -1,4 +1,4 @@
-import { PackedRecord, type SnapshotEvent, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import { counted, PackedRecord, type SnapshotEvent, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import { hashTag, keySlot } from '@ferrite-migrate/protocol'
 import type { ChangeRouter } from './change-router.js'
 import type { EngineOptions } from './engine.js'
@@ -61,6 +61,7 @@ export class SnapshotWriter {
       reached()
       if (counts) {
         progress.keysDone += event.records.length
+        progress.filtered += event.records.length - passed.length
         progress.bytesDone += event.byteLength
       }
       event.release?.()
@@ -137,9 +138,11 @@ export class SnapshotWriter {
     const { transform } = this.options
     let made: readonly SnapshotRecord[] = records
     if (!transform.open) {
+      const before = records.length
       const valued = transform.changesValues
         ? (await transform.values(records)).filter((record) => record !== null)
         : records
+      this.options.progress.leftOut += before - valued.length
       const pairs = await transform.renamedPairs(valued)
       made = pairs.renamed
       await this.run.collisions?.add(pairs.originals, made)
@@ -187,10 +190,11 @@ export class SnapshotWriter {
     this.difference = null
     if (difference === null) return
     await difference.close()
+    if (!sweeping) this.options.progress.kept += difference.equal
     if (sweeping && difference.different === 0) return
     this.options.onNote(
       'compared',
-      `${difference.equal} keys were right at the target already, ${difference.different} were written`,
+      `${counted(difference.equal, 'key')} ${difference.equal === 1 ? 'was' : 'were'} right at the target already, ${difference.different.toLocaleString('en-US')} written`,
     )
   }
   async close(): Promise<void> {

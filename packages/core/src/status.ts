@@ -27,9 +27,18 @@ export interface MigrationStatus {
   readonly updatedAt: number
   readonly keysDone: number
   readonly keysTotal: number | null
+  /** Of those read: not taken by the filter. Older states lack the words from here to `valuesPassed`. */
+  readonly keysFiltered: number
+  /** Of those read: kept out by a rule or script. */
+  readonly keysLeftOut: number
+  /** Of those read: right at the target already. */
+  readonly keysKept: number
+  /** Values that went on as they were because a rule could not change them. */
+  readonly valuesPassed: number
   readonly bytesDone: number
   readonly bytesTotal: number | null
   readonly changesApplied: number
+  readonly changesFiltered: number
   /** Bytes of the change stream that are applied; `bytesDone` are those of the snapshot. */
   readonly changeBytes: number
   readonly keysWritten: number
@@ -42,6 +51,8 @@ export interface MigrationStatus {
   readonly lagBytes: number | null
   readonly lagMs: number | null
   readonly spoolBytes: number
+  /** The lag is below what a cutover would start at, or a second. */
+  readonly inSync: boolean
   /** Until the initial sync is done or the lag is gone; null = unknown. */
   readonly etaMs: number | null
   /** Somebody paused it. */

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { MigrateError, redactUrl, splitConnection } from '@ferrite-migrate/contracts'
 import type { MigrationConfig, ResolvedConfig } from './config.js'
+import { readConfigFile } from './config-file.js'
 import type { StoredMigration } from './state-store.js'
 
 const SECRET_OPTION = /password|secret|token/i
@@ -42,11 +43,18 @@ function withoutSecrets<T>(options: Readonly<Record<string, T>>): Record<string,
   return Object.fromEntries(Object.entries(options).filter(([name]) => !SECRET_OPTION.test(name) || PLACE.test(name)))
 }
 
+const NOT_STORED = 'all ways: their addresses are not stored; give the configuration file (-c) again'
+
 /** The configuration as it is stored for a later run: no password, no webhook, no mail account. */
 export function storableConfig(config: ResolvedConfig): string {
-  const { notifications: _, stateDir: __, resume: ___, ...rest } = config
+  const { notifications, stateDir: _, resume: __, configFile, ...rest } = config
+  const { slack, email, webhook, off, lagAlarm } = notifications
+  const told = slack !== undefined || email !== undefined || webhook !== undefined || off.length > 0
   return JSON.stringify({
     ...rest,
+    // The addresses are secrets; where they were read is not.
+    ...(configFile === undefined ? {} : { configFile: resolve(configFile) }),
+    ...(told || lagAlarm > 0 ? { notifications: { lagAlarm, ...(told ? { off: [NOT_STORED] } : {}) } } : {}),
     // Whoever goes on may do so from another directory.
     ...(rest.transform === undefined ? {} : { transform: resolve(rest.transform) }),
     ...(rest.transformScript === undefined ? {} : { transformScript: resolve(rest.transformScript) }),
@@ -71,12 +79,14 @@ export function resumedConfig(stored: StoredMigration, given: Partial<MigrationC
       `the migration ${stored.id} was made by a version that kept no configuration`,
       'Give --source and --target again, with --id.',
     )
+  const notifications = given.notifications ?? notificationsAgain(saved)
   const config: MigrationConfig = {
     ...saved,
     ...given,
     filter: { ...saved.filter, ...given.filter },
     sourceOptions: { ...saved.sourceOptions, ...given.sourceOptions },
     targetOptions: { ...saved.targetOptions, ...given.targetOptions },
+    ...(notifications === undefined ? {} : { notifications }),
     id: stored.id,
     resume: true,
   }
@@ -92,6 +102,17 @@ export function resumedConfig(stored: StoredMigration, given: Partial<MigrationC
       )
   }
   return config
+}
+
+/** Who is told is read again from the file it once came from, for nothing of it is stored. */
+function notificationsAgain({ notifications, configFile }: MigrationConfig): MigrationConfig['notifications'] {
+  if (configFile === undefined || notifications === undefined) return notifications
+  try {
+    return readConfigFile(configFile).notifications
+  } catch (error) {
+    const why = error instanceof MigrateError ? error.code : 'unknown'
+    return { ...notifications, off: [`all ways: ${configFile} cannot be read any more (${why}); give it with -c`] }
+  }
 }
 
 /** The environment variable that holds the password of one end, where nothing else gives it. */

@@ -27,11 +27,15 @@ export interface YamlKind {
   readonly noun: string
   readonly code: `FM_${string}`
   readonly hint: string
+  /** The field whose values may name variables that are not set: they are empty then, and `YamlFile.unset` tells which. */
+  readonly lenient?: string
 }
 
 /** A file that was read and checked. */
 export interface YamlFile<T> {
   readonly value: T
+  /** Variables that are not set, in the field where that is allowed: the path of the value, and the name. */
+  readonly unset: readonly { readonly path: readonly string[]; readonly name: string }[]
   /** An error at the place of a field, for what a schema cannot check. */
   fail(path: readonly (string | number)[], text: string): MigrateError
 }
@@ -82,13 +86,16 @@ export function parseYaml<S extends v.GenericSchema>(
         .join('\n'),
       kind.hint,
     )
-  if (problems.length === 0 && environment !== null) problems.push(...substitute(document, environment))
+  const unset: { path: readonly string[]; name: string }[] = []
+  if (problems.length === 0 && environment !== null)
+    problems.push(...substitute(document, environment, kind.lenient, unset))
   if (problems.length === 0) {
     const plain: unknown = guarded(kind, name, () => document.toJS({ maxAliasCount: MOST_ALIASES }))
     const checked = guarded(kind, name, () => v.safeParse(schema, plain ?? {}))
     if (checked.success)
       return {
         value: checked.output,
+        unset,
         fail: (path, what) => failure([{ offset: offsetOf(document, path), text: `${path.join('.')}: ${what}` }]),
       }
     problems.push(...checked.issues.flatMap((issue) => toProblems(document, issue)))
@@ -111,7 +118,12 @@ function guarded<T>(kind: YamlKind, name: string, work: () => T): T {
 }
 
 /** Puts the environment into the scalars. A plain value that becomes a number or a boolean is one. */
-function substitute(document: Document, environment: NodeJS.ProcessEnv): Problem[] {
+function substitute(
+  document: Document,
+  environment: NodeJS.ProcessEnv,
+  lenient: string | undefined,
+  unset: { path: readonly string[]; name: string }[],
+): Problem[] {
   const { isPair, isScalar, Scalar, visit } = yaml()
   const problems: Problem[] = []
   visit(document, {
@@ -128,7 +140,9 @@ function substitute(document: Document, environment: NodeJS.ProcessEnv): Problem
           const value = environment[name]
           if (value !== undefined && (value !== '' || fallback === undefined)) return value
           if (fallback !== undefined) return fallback
-          problems.push({ offset: node.range?.[0] ?? 0, text: `the environment variable ${name} is not set` })
+          const names = path.flatMap((one) => (isPair(one) && isScalar(one.key) ? [String(one.key.value)] : []))
+          if (lenient !== undefined && names[0] === lenient) unset.push({ path: names.slice(1), name })
+          else problems.push({ offset: node.range?.[0] ?? 0, text: `the environment variable ${name} is not set` })
           return ''
         },
       )

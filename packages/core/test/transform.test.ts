@@ -25,6 +25,7 @@ function transform(specs: readonly KeyRuleSpec[], dbs: ReadonlyMap<number, numbe
     template: null,
     dbs,
     onError: 'fail',
+    end: null,
   })
 }
 

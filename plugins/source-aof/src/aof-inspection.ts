@@ -13,6 +13,8 @@ export interface AofInspection {
   readonly databases: readonly number[]
   /** Keys of RDB parts. */
   readonly rdbKeys: number
+  /** When the RDB that they begin with was written, ms; null = there is none, or it does not tell. */
+  readonly baseTime: number | null
   /** First and last time mark, ms; null = the files have none. */
   readonly firstMark: number | null
   readonly lastMark: number | null
@@ -35,6 +37,7 @@ export async function inspectAof(
   const databases = new Set<number>()
   const seen: (AofFile & { rdb: boolean; commands: number })[] = []
   let rdbKeys = 0
+  let baseTime: number | null = null
   let relativeExpiries = 0
   let firstMark: number | null = null
   let lastMark: number | null = null
@@ -46,6 +49,8 @@ export async function inspectAof(
       if (startsWithRdb)
         for await (const event of new RdbReader(window, { checksum }).read()) {
           if (signal.aborted) break
+          if (event.kind === 'aux' && event.name === 'ctime' && index === 0)
+            baseTime = Number(event.value.toString('latin1')) * 1000 || null
           if (event.kind !== 'records') continue
           for (const record of event.records) {
             rdbKeys++
@@ -93,6 +98,7 @@ export async function inspectAof(
     byName: [...counts].map(([name, count]) => ({ name, count })).sort((a, b) => b.count - a.count),
     databases: [...databases].sort((a, b) => a - b),
     rdbKeys,
+    baseTime,
     firstMark,
     lastMark,
     relativeExpiries,

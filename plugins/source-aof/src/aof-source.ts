@@ -1,5 +1,6 @@
 import {
   type AdapterContext,
+  counted,
   type Finding,
   type KeyReader,
   MigrateError,
@@ -26,8 +27,10 @@ export class AofSource implements Source {
   readonly relativeExpiry: boolean
   private readonly inspection: AofInspection
   private readonly state: RebuiltState | null
+  private readonly window: Window
 
   private constructor(context: AdapterContext, path: string, inspection: AofInspection, state: RebuiltState | null) {
+    this.window = windowOf(context)
     const { options } = context
     const batchSize = Number(options['batch-size'])
     this.inspection = inspection
@@ -51,13 +54,13 @@ export class AofSource implements Source {
       state === null
         ? new AofShard('0', {
             files: inspection.files,
-            before: timeOf(options.before, 'before'),
+            before: this.window.before,
             checksum: options.checksum === true,
             batchSize,
             sliceLimit: Number(options['slice-limit']),
             rdbKeys: inspection.rdbKeys,
           })
-        : new RebuiltShard('0', state, batchSize),
+        : new RebuiltShard('0', state, batchSize, inspection.byteLength),
     ]
   }
 
@@ -65,8 +68,7 @@ export class AofSource implements Source {
   static async open(context: AdapterContext): Promise<AofSource> {
     const { options, signal, tempDir } = context
     const path = filePathOf(context.url)
-    const before = timeOf(options.before, 'before')
-    const after = timeOf(options.after, 'after')
+    const { before, after } = windowOf(context)
     const inspection = await inspectAof(await findAofFiles(path), options.checksum === true, signal)
     if ((before !== undefined || after !== undefined) && inspection.firstMark === null)
       throw new MigrateError(
@@ -96,14 +98,19 @@ export class AofSource implements Source {
         ? 'no time marks'
         : `written from ${new Date(firstMark).toISOString()} to ${new Date(lastMark).toISOString()}`
     return [
-      { level: 'info', code: 'source-aof', text: `${commands} commands after ${rdbKeys} keys of an RDB, ${marks}` },
+      ...windowFindings(this.window, this.inspection),
+      {
+        level: 'info',
+        code: 'source-aof',
+        text: `${counted(commands, 'command')} after ${counted(rdbKeys, 'key')} of an RDB, ${marks}`,
+      },
       ...(relativeExpiries === 0
         ? []
         : [
             {
               level: 'warn' as const,
               code: 'source-relative-expiry',
-              text: `${relativeExpiries} commands set times to live that count from when they ran, and stand before any time mark: they count from now`,
+              text: `${counted(relativeExpiries, 'command')} set times to live that count from when they ran, and stand before any time mark: they count from now`,
             },
           ]),
       ...(truncatedBytes === 0
@@ -121,6 +128,43 @@ export class AofSource implements Source {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.state?.server.stop()
   }
+}
+
+/** What of a file is wanted, ms. */
+interface Window {
+  readonly before: number | undefined
+  readonly after: number | undefined
+}
+
+/** @throws MigrateError FM_OPTION_VALUE */
+function windowOf({ options }: AdapterContext): Window {
+  const before = timeOf(options.before, 'before')
+  const after = timeOf(options.after, 'after')
+  if (before !== undefined && after !== undefined && after >= before)
+    throw new MigrateError('FM_OPTION_VALUE', '--after is not before --before', 'Give a window that has a length.')
+  return { before, after }
+}
+
+/** A window that the file has nothing for is refused: whoever names a moment wants what was there then. */
+function windowFindings(
+  { before, after }: Window,
+  { firstMark, lastMark, baseTime, rdbKeys }: AofInspection,
+): readonly Finding[] {
+  if (firstMark === null || lastMark === null) return []
+  const at = (ms: number): string => new Date(ms).toISOString()
+  const marks = `the time marks of the file go from ${at(firstMark)} to ${at(lastMark)}`
+  const refuse = (code: string, text: string): readonly Finding[] => [{ level: 'fail', code, text }]
+  if (after !== undefined && after >= lastMark)
+    return refuse('source-window-empty', `nothing was written after ${at(after)}: ${marks}`)
+  if (before === undefined) return []
+  if (before < firstMark && rdbKeys === 0)
+    return refuse('source-window-empty', `nothing was written before ${at(before)}: ${marks}`)
+  if (baseTime !== null && rdbKeys > 0 && baseTime > before)
+    return refuse(
+      'source-base-newer',
+      `the file begins with what was there at ${at(baseTime)}, after ${at(before)}: it does not know that moment; ${marks}`,
+    )
+  return []
 }
 
 /** A time with its zone as ms. */

@@ -8,11 +8,13 @@ export class RebuiltShard implements Shard {
   readonly id: string
   private readonly state: RebuiltState
   private readonly batchSize: number
+  private readonly byteLength: number
 
-  constructor(id: string, state: RebuiltState, batchSize: number) {
+  constructor(id: string, state: RebuiltState, batchSize: number, byteLength: number) {
     this.id = id
     this.state = state
     this.batchSize = batchSize
+    this.byteLength = byteLength
   }
 
   async *read({ signal }: ReadRequest): AsyncGenerator<SourceEvent> {
@@ -21,7 +23,18 @@ export class RebuiltShard implements Shard {
     const left = touched === null ? null : new Set(touched)
     try {
       const size = [...(await reader.size()).values()].reduce((sum, keys) => sum + keys, 0)
-      yield { kind: 'sync', mode: 'full', keys: left === null ? size : left.size }
+      const keys = left === null ? size : left.size
+      yield { kind: 'sync', mode: 'full', keys, bytes: this.byteLength }
+      // What a page has of the file is not known: each key counts for the same.
+      let done = 0
+      let told = 0
+      const share = (count: number): number => {
+        done += count
+        const upTo = keys === 0 ? 0 : Math.min(this.byteLength, Math.floor((this.byteLength * done) / keys))
+        const byteLength = upTo - told
+        told = upTo
+        return byteLength
+      }
       for (const [name, count] of this.state.leftOut)
         yield { kind: 'left-out', what: `command ${name}`, count, examples: [] }
       for await (const page of reader.keys()) {
@@ -35,9 +48,9 @@ export class RebuiltShard implements Shard {
           )
           const records = read.filter((record): record is SnapshotRecord => record !== null)
           const plain = records.filter(({ value }) => value.form !== 'sliced')
-          if (plain.length > 0) yield { kind: 'snapshot', records: plain, byteLength: 0 }
+          if (plain.length > 0) yield { kind: 'snapshot', records: plain, byteLength: share(plain.length) }
           for (const record of records)
-            if (record.value.form === 'sliced') yield { kind: 'snapshot', records: [record], byteLength: 0 }
+            if (record.value.form === 'sliced') yield { kind: 'snapshot', records: [record], byteLength: share(1) }
         }
       }
       if (left !== null)

@@ -122,6 +122,8 @@ describe('CSV', () => {
       header: 'auto',
       columns: null,
       skips: true,
+      quote: undefined,
+      escape: undefined,
       ...options,
     })) {
       for (const row of page.rows) found.push(row.flat('json'))

@@ -75,6 +75,7 @@ export async function createSource(context: AdapterContext): Promise<Source> {
   findings.push({
     level: 'info',
     code: 'source-lossy',
+    only: 'changes',
     text: 'a Memcached tells of no deletion, touch or increment: live mode finds these by comparing dumps (poll-interval)',
   })
   const shards: Shard[] = endpoints.map(

@@ -1,4 +1,4 @@
-import type { Finding } from '@ferrite-migrate/contracts'
+import { counted, type Finding } from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import { parseInfo, parseRunning, type RedisLink, RUNNING_KEY } from '@ferrite-migrate/redis'
 
@@ -147,7 +147,10 @@ export function sourceFindings(facts: SourceFacts, capture: string, chained: boo
   const findings: Finding[] = []
   const info = (code: string, text: string): number => findings.push({ level: 'info', code, text })
   const warn = (code: string, text: string): number => findings.push({ level: 'warn', code, text })
-  info('source', `the source is ${facts.product} ${facts.version}, ${facts.role}, ${facts.keys} keys`)
+  /** What matters only while changes are followed. */
+  const live = (level: 'info' | 'warn', code: string, text: string): number =>
+    findings.push({ level, code, text, only: 'changes' })
+  info('source', `the source is ${facts.product} ${facts.version}, ${facts.role}, ${counted(facts.keys, 'key')}`)
   if (facts.written.length > 0)
     findings.push({
       level: chained ? 'warn' : 'fail',
@@ -165,7 +168,7 @@ export function sourceFindings(facts: SourceFacts, capture: string, chained: boo
   if (facts.functions > 0)
     warn(
       'source-functions',
-      `${facts.functions} function libraries are at the source: ${capture === 'psync' ? 'they are loaded at the target where it takes them' : 'load them at the target yourself (FUNCTION DUMP, FUNCTION RESTORE)'}`,
+      `${counted(facts.functions, 'function library is', 'function libraries are')} at the source: ${capture === 'psync' ? 'they are loaded at the target where it takes them' : 'load them at the target yourself (FUNCTION DUMP, FUNCTION RESTORE)'}`,
     )
   const policy = facts.config.get('maxmemory-policy')
   if (policy !== undefined && policy !== 'noeviction')
@@ -175,7 +178,8 @@ export function sourceFindings(facts: SourceFacts, capture: string, chained: boo
       info('source-uncompressed', 'rdbcompression is "no" at the source: snapshots travel, and are saved, uncompressed')
     const backlog = Number(facts.config.get('repl-backlog-size') ?? 0)
     if (backlog > 0 && backlog < 16 << 20)
-      warn(
+      live(
+        'warn',
         'source-backlog',
         `repl-backlog-size is ${backlog >> 10} KiB: after a lost link the source may need a full resync; 64mb or more is better`,
       )
@@ -186,16 +190,19 @@ export function sourceFindings(facts: SourceFacts, capture: string, chained: boo
         `client-output-buffer-limit for replicas is ${Number(limit[1]) >> 20} MiB: a burst of writes may cut the link`,
       )
   } else if (capture === 'polling')
-    warn(
+    live(
+      'warn',
       'source-polling',
       'the source tells nobody what changes: everything is compared again at every poll-interval, and a change is seen only then',
     )
   else {
-    warn(
+    live(
+      'warn',
       'source-lossy',
       'changes are learned by keyspace notifications, which a lost connection loses: everything is then compared again',
     )
-    info(
+    live(
+      'info',
       'source-notifications',
       `notify-keyspace-events is "${facts.config.get('notify-keyspace-events') ?? 'unknown'}"`,
     )

@@ -1,4 +1,4 @@
-import type { Finding } from '@ferrite-migrate/contracts'
+import { counted, type Finding } from '@ferrite-migrate/contracts'
 import type { Reply } from '@ferrite-migrate/protocol'
 import { keyspaceSizes, parseInfo, type RedisLink } from '@ferrite-migrate/redis'
 import type { Abilities } from './probe.js'
@@ -48,7 +48,7 @@ export async function targetFindings(link: RedisLink, able: Abilities): Promise<
     findings.push({
       level: 'warn',
       code: 'target-not-empty',
-      text: `the target already has ${keys} keys; --on-conflict says what happens to those of the same name`,
+      text: `the target already has ${counted(keys, 'key')}; --on-conflict says what happens to those of the same name`,
     })
   if (!able.fieldExpiry)
     findings.push({
@@ -58,7 +58,7 @@ export async function targetFindings(link: RedisLink, able: Abilities): Promise<
     })
   if (!able.hyperLogLog)
     findings.push({
-      level: 'warn',
+      level: 'info',
       code: 'target-hyperloglog',
       text: 'the target keeps HyperLogLogs in a form of its own: they are copied as strings, on which PFCOUNT fails, and reported by key',
     })

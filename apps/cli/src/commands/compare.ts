@@ -9,6 +9,7 @@ import {
 } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand, ExitCode } from '../base-command.js'
+import { confirmed, yesFlag } from '../confirm.js'
 import { DifferenceFile } from '../difference-file.js'
 import { comparisonFlags, comparisonProgress, readConfig, ttlToleranceMs, withContext } from '../read-flags.js'
 import { comparisonLines } from '../render/comparison-view.js'
@@ -45,6 +46,7 @@ export default class Compare extends BaseCommand {
       dependsOn: ['repair'],
     }),
     'dry-run': Flags.boolean({ description: 'With --repair: only say what would be repaired', dependsOn: ['repair'] }),
+    yes: yesFlag,
   }
 
   async run(): Promise<ComparisonReport & { differences: KeyDifference[] }> {
@@ -57,6 +59,12 @@ export default class Compare extends BaseCommand {
     const kept: KeyDifference[] = []
     const most = flags.html === undefined ? SHOWN : IN_HTML
     const repairing = flags.repair && !flags['dry-run']
+    if (repairing)
+      await confirmed(
+        `Write the source's values over what differs at ${target}${flags['delete-extra'] ? ', and delete keys that only it has' : ''}?`,
+        flags,
+        this.jsonEnabled(),
+      )
     const report = await withContext(logger, async (context) => {
       const ends = await openForReading(config, registry, context)
       if (ends.sourceReader === null) {

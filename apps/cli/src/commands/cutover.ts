@@ -10,6 +10,8 @@ import {
 import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
 import { BaseCommand } from '../base-command.js'
+import { confirmed, yesFlag } from '../confirm.js'
+import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Cutover extends BaseCommand {
   static override description =
@@ -20,7 +22,7 @@ export default class Cutover extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --id mig_abc123 --verify --on-cutover ./switch-traffic.sh --hold 30s',
   ]
   static override flags = {
-    id: Flags.string({ description: 'Name of the migration', required: true }),
+    id: idFlag,
     'max-lag': Flags.integer({
       description: 'Keys behind at which it may start [default: cutover_max_lag, else 100]',
       min: 0,
@@ -53,6 +55,7 @@ export default class Cutover extends BaseCommand {
       description: 'Give writers back what a cutover that did not end, or --after-cutover keep-fence, took from them',
       exclusive: ['scheduled', 'dry-run', 'cancel'],
     }),
+    yes: yesFlag,
     source: Flags.string({
       char: 's',
       description: 'With --release: the source with its password',
@@ -63,9 +66,15 @@ export default class Cutover extends BaseCommand {
 
   async run(): Promise<unknown> {
     const { flags } = await this.parse(Cutover)
+    const id = whichMigration(
+      this.stateDir(flags['state-dir']),
+      flags.id,
+      flags.cancel || flags.release || flags.scheduled !== undefined ? 'any' : 'running',
+      (text) => this.sayWhich(text),
+    )
     const directory = this.stateDir(flags['state-dir'])
-    if (flags.cancel) return this.cancel(directory, flags.id)
-    if (flags.release) return this.release(directory, flags.id, flags)
+    if (flags.cancel) return this.cancel(directory, id)
+    if (flags.release) return this.release(directory, id, flags)
     const ms = (name: string, value: string | undefined): number | undefined =>
       value === undefined
         ? undefined
@@ -84,11 +93,17 @@ export default class Cutover extends BaseCommand {
       dryRun: flags['dry-run'] || undefined,
     }
     const options = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
-    if (flags.scheduled !== undefined) return this.schedule(directory, flags.id, flags.scheduled, options)
+    if (flags.scheduled !== undefined) return this.schedule(directory, id, flags.scheduled, options)
+    if (!flags['dry-run'])
+      await confirmed(
+        `Switch over now? ${flags.fence === 'none' ? 'Writers are not kept out (--fence none).' : 'Writers wait at the source until it is done.'}`,
+        flags,
+        this.jsonEnabled(),
+      )
     const startedAt = Date.now()
     const show = ({ at, name, text }: RequestStep): void =>
       this.log(`${`+${((at - startedAt) / 1000).toFixed(3)}s`.padStart(10)}  ${name.padEnd(8)} ${text}`)
-    const answer = await askRunning(directory, flags.id, 'cutover', options, show)
+    const answer = await askRunning(directory, id, 'cutover', options, show)
     const { slipped } = (answer.result ?? {}) as { slipped?: CutoverResult['slipped'] }
     if (slipped !== undefined && (slipped.keys.length > 0 || slipped.more))
       throw new MigrateError(
@@ -100,7 +115,7 @@ export default class Cutover extends BaseCommand {
       this.log(
         `\nRESULT: ✅ CUT OVER${flags.fence === 'none' || flags.hold !== undefined ? '' : '; the source takes writes again, but nothing carries them to the target any more'}`,
       )
-    return { id: flags.id, ...answer }
+    return { id, ...answer }
   }
 
   private schedule(directory: string, id: string, when: string, options: object): unknown {
@@ -128,8 +143,10 @@ export default class Cutover extends BaseCommand {
           'There is nothing to cut over.',
         )
       control.schedule(id, at, { ...options })
-      store.addEvent(id, 'cutover-scheduled', new Date(at).toISOString())
-      this.log(`The cutover of ${id} is scheduled for ${new Date(at).toISOString()}.`)
+      store.addEvent(id, 'cutover-scheduled', `a cutover is scheduled for ${new Date(at).toISOString()}`)
+      this.log(
+        `The cutover of ${id} is scheduled for ${new Date(at).toISOString()}. Take it back: ferrite-migrate cutover --id ${id} --cancel`,
+      )
       if (status.state !== 'RUNNING')
         this.log(`No process runs it now: go on with it before that time by ferrite-migrate migrate --resume ${id}`)
       return { id, scheduled: new Date(at).toISOString() }

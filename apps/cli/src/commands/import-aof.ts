@@ -1,9 +1,8 @@
 import type { MigrationReport, Plan } from '@ferrite-migrate/core'
 import { fileUrlOf } from '@ferrite-migrate/files'
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../base-command.js'
 import { importFlags, migrationConfig } from '../migrate-flags.js'
-import { runMigration } from '../run-migration.js'
+import { MigrationCommand } from '../migration-command.js'
 
 /** What needs values and names of the state, not commands. */
 const NEED_VALUES = [
@@ -20,7 +19,7 @@ const NEED_VALUES = [
   'max-ttl',
 ] as const
 
-export default class ImportAof extends BaseCommand {
+export default class ImportAof extends MigrationCommand {
   static override description = 'Import an append-only file, an appendonlydir, or its manifest; also as of a moment'
   static override examples = [
     '<%= config.bin %> <%= command.id %> appendonly.aof --target ferrite://localhost:6379',
@@ -54,8 +53,8 @@ export default class ImportAof extends BaseCommand {
       ...(flags.checksum === undefined ? [] : [`checksum=${flags.checksum}`]),
       `rebuild=${rebuild}`,
     ]
-    return runMigration({
-      config: migrationConfig(
+    return this.migrate(
+      migrationConfig(
         {
           ...flags,
           source: fileUrlOf('aof', args.file),
@@ -65,11 +64,7 @@ export default class ImportAof extends BaseCommand {
         (flag) => this.stateDir(flag),
         flags['state-dir'],
       ),
-      registry: this.registry(flags.plugin),
-      dryRun: flags['dry-run'],
-      json: this.jsonEnabled(),
-      logger: (warn) => this.logger(flags, warn),
-      log: (text) => this.log(text),
-    })
+      flags,
+    )
   }
 }

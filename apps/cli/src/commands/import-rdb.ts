@@ -1,11 +1,10 @@
 import type { MigrationReport, Plan } from '@ferrite-migrate/core'
 import { fileUrlOf } from '@ferrite-migrate/files'
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../base-command.js'
 import { importFlags, migrationConfig } from '../migrate-flags.js'
-import { runMigration } from '../run-migration.js'
+import { MigrationCommand } from '../migration-command.js'
 
-export default class ImportRdb extends BaseCommand {
+export default class ImportRdb extends MigrationCommand {
   static override description = 'Import an RDB file (plain, .gz or .zst; - is standard input)'
   static override examples = [
     '<%= config.bin %> <%= command.id %> dump.rdb --target ferrite://localhost:6379',
@@ -29,8 +28,8 @@ export default class ImportRdb extends BaseCommand {
       ...(flags.checksum === undefined ? [] : [`checksum=${flags.checksum}`]),
       ...(flags.inspect === undefined ? [] : [`inspect=${flags.inspect}`]),
     ]
-    return runMigration({
-      config: migrationConfig(
+    return this.migrate(
+      migrationConfig(
         {
           ...flags,
           source: fileUrlOf('rdb', args.file),
@@ -40,11 +39,7 @@ export default class ImportRdb extends BaseCommand {
         (flag) => this.stateDir(flag),
         flags['state-dir'],
       ),
-      registry: this.registry(flags.plugin),
-      dryRun: flags['dry-run'],
-      json: this.jsonEnabled(),
-      logger: (warn) => this.logger(flags, warn),
-      log: (text) => this.log(text),
-    })
+      flags,
+    )
   }
 }

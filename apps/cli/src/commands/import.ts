@@ -3,18 +3,17 @@ import type { MigrationReport, Plan } from '@ferrite-migrate/core'
 import { fileUrlOf } from '@ferrite-migrate/files'
 import { schemeOf } from '@ferrite-migrate/source-jsoncsv'
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../base-command.js'
 import { rowFlags, rowOptions } from '../import-flags.js'
 import { adapterOptions, importFlags, type MigrateFlagValues, migrationConfig } from '../migrate-flags.js'
+import { MigrationCommand } from '../migration-command.js'
 import { withContext } from '../read-flags.js'
 import { commandLines } from '../render/command-view.js'
-import { runMigration } from '../run-migration.js'
 
 const { type: _, ttl: _ttl, 'ttl-factor': _factor, ...others } = importFlags
 /** Records that --dry-run shows. */
 const SHOWN = 5
 
-export default class Import extends BaseCommand {
+export default class Import extends MigrationCommand {
   static override description = 'Import JSON, NDJSON, CSV or TSV (plain, .gz or .zst; - is standard input)'
   static override examples = [
     "<%= config.bin %> <%= command.id %> users.csv --key 'user:{id}' --target ferrite://localhost:6379",
@@ -53,14 +52,7 @@ export default class Import extends BaseCommand {
     }
     const config = migrationConfig(values, (flag) => this.stateDir(flag), flags['state-dir'])
     if (flags['dry-run'] && args.file !== '-') await this.show(source, options, flags)
-    return runMigration({
-      config,
-      registry: this.registry(flags.plugin),
-      dryRun: flags['dry-run'],
-      json: this.jsonEnabled(),
-      logger: (warn) => this.logger(flags, warn),
-      log: (text) => this.log(text),
-    })
+    return this.migrate(config, flags)
   }
 
   /** The first rows as the commands that they become. */

@@ -1,5 +1,6 @@
 import { StateStore, type StoredMigration } from '@ferrite-migrate/core'
 import { BaseCommand } from '../base-command.js'
+import { columnsOf, table } from '../render/layout.js'
 
 export default class List extends BaseCommand {
   static override description = 'List all migrations of this machine, newest first'
@@ -12,10 +13,18 @@ export default class List extends BaseCommand {
     try {
       const migrations = store.list()
       if (migrations.length === 0) this.log('No migrations yet.')
-      for (const { id, createdAt, source, target, mode, status } of migrations)
-        this.log(
-          `${id.padEnd(16)} ${new Date(createdAt).toISOString().slice(0, 19)}  ${status.phase.padEnd(12)} ${mode.padEnd(8)} ${source} -> ${target}`,
-        )
+      else {
+        const rows = migrations.map(({ id, createdAt, source, target, mode, status }) => [
+          id,
+          new Date(createdAt).toISOString().slice(0, 19).replace('T', ' '),
+          status.phase,
+          mode,
+          status.keysDone.toLocaleString('en-US'),
+          `${source} -> ${target}`,
+        ])
+        const head = ['Migration', 'Started (UTC)', 'State', 'Mode', 'Keys', 'From, to']
+        this.log(table(head, rows, columnsOf(process.stdout)).join('\n'))
+      }
       return { migrations }
     } finally {
       store.close()

@@ -1,9 +1,8 @@
 import type { MigrationReport, Plan } from '@ferrite-migrate/core'
-import { BaseCommand } from '../base-command.js'
 import { migrateFlags, migrationConfig } from '../migrate-flags.js'
-import { runMigration } from '../run-migration.js'
+import { MigrationCommand } from '../migration-command.js'
 
-export default class Migrate extends BaseCommand {
+export default class Migrate extends MigrationCommand {
   static override description = 'Move the data of a source into a target, live or as a snapshot'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --source redis://source:6379 --target ferrite://target:6379 --mode live',
@@ -13,13 +12,9 @@ export default class Migrate extends BaseCommand {
 
   async run(): Promise<MigrationReport | Plan> {
     const { flags } = await this.parse(Migrate)
-    return runMigration({
-      config: migrationConfig(flags, (flag) => this.stateDir(flag), flags['state-dir']),
-      registry: this.registry(flags.plugin),
-      dryRun: flags['dry-run'],
-      json: this.jsonEnabled(),
-      logger: (warn) => this.logger(flags, warn),
-      log: (text) => this.log(text),
-    })
+    return this.migrate(
+      migrationConfig(flags, (flag) => this.stateDir(flag), flags['state-dir']),
+      flags,
+    )
   }
 }

@@ -1,26 +1,28 @@
 import { htmlReport, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
+import { idFlag, whichMigration } from '../which-migration.js'
 import { writeWhole } from '../write-file.js'
 
 export default class Report extends BaseCommand {
   static override description = 'Write a report of a migration as one HTML page, with charts of rate and lag'
   static override examples = ['<%= config.bin %> <%= command.id %> --id mig_abc123 --output report.html']
   static override flags = {
-    id: Flags.string({ description: 'Name of the migration', required: true }),
+    id: idFlag,
     output: Flags.string({ char: 'o', description: 'File to write [default: <id>.html]', helpValue: '<FILE>' }),
   }
 
   async run(): Promise<{ id: string; file: string }> {
     const { flags } = await this.parse(Report)
-    const file = flags.output ?? `${flags.id}.html`
+    const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'any', (text) => this.sayWhich(text))
+    const file = flags.output ?? `${id}.html`
     const store = new StateStore(this.stateDir(flags['state-dir']))
     try {
-      const migration = store.get(flags.id)
-      const page = htmlReport(migration, store.samples(flags.id), store.events(flags.id), store.passes(flags.id))
+      const migration = store.get(id)
+      const page = htmlReport(migration, store.samples(id), store.events(id), store.passes(id))
       writeWhole(file, page)
       this.log(`The report is in ${file}.`)
-      return { id: flags.id, file }
+      return { id, file }
     } finally {
       store.close()
     }

@@ -1,8 +1,10 @@
 import { type RollbackReport, rollBack } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand, ExitCode } from '../base-command.js'
+import { confirmed, yesFlag } from '../confirm.js'
 import { endFlags, givenEnds } from '../end-flags.js'
 import { rollbackLines } from '../render/rollback-view.js'
+import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class RollbackCommand extends BaseCommand {
   static override description = 'Put the target back as it was before a migration'
@@ -11,14 +13,22 @@ export default class RollbackCommand extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --id mig_abc123 --dry-run',
   ]
   static override flags = {
-    id: Flags.string({ description: 'Name of the migration', required: true }),
+    id: idFlag,
     'dry-run': Flags.boolean({ description: 'Say what would be undone' }),
     force: Flags.boolean({ description: 'Undo also keys that others may have written since' }),
     ...endFlags,
+    yes: yesFlag,
   }
 
   async run(): Promise<RollbackReport> {
     const { flags } = await this.parse(RollbackCommand)
+    const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'any', (text) => this.sayWhich(text))
+    if (!flags['dry-run'])
+      await confirmed(
+        `Put the target back as it was before ${id}?${flags.force ? ' Keys that others have written since are undone as well.' : ''}`,
+        flags,
+        this.jsonEnabled(),
+      )
     const stop = new AbortController()
     const interrupt = (): void => stop.abort()
     process.once('SIGINT', interrupt)
@@ -28,7 +38,7 @@ export default class RollbackCommand extends BaseCommand {
     }
     let saidAt = Date.now()
     const report = await rollBack({
-      id: flags.id,
+      id,
       stateDir: this.stateDir(flags['state-dir']),
       registry: this.registry(flags.plugin),
       logger: await this.logger(flags, say),
@@ -43,7 +53,7 @@ export default class RollbackCommand extends BaseCommand {
         say(`${keys.toLocaleString('en-US')} keys looked at`)
       },
     })
-    this.log(rollbackLines(flags.id, report).join('\n'))
+    this.log(rollbackLines(id, report).join('\n'))
     process.exitCode = report.interrupted ? ExitCode.interrupted : report.failed > 0 ? ExitCode.failed : ExitCode.done
     return report
   }

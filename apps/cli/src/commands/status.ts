@@ -3,6 +3,7 @@ import { type MigrationStatus, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
 import { statusLines } from '../render/status-view.js'
+import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Status extends BaseCommand {
   static override description = 'Check migration status'
@@ -11,16 +12,17 @@ export default class Status extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --id mig_abc123 --watch',
   ]
   static override flags = {
-    id: Flags.string({ description: 'Name of the migration', required: true }),
+    id: idFlag,
     watch: Flags.boolean({ char: 'w', description: 'Show it again every second until it ends' }),
   }
 
   async run(): Promise<MigrationStatus> {
     const { flags } = await this.parse(Status)
+    const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'any', (text) => this.sayWhich(text))
     const store = new StateStore(this.stateDir(flags['state-dir']))
     try {
       for (;;) {
-        const { status } = store.get(flags.id)
+        const { status } = store.get(id)
         if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) process.stdout.write('\x1b[H\x1b[2J')
         this.log(statusLines(status).join('\n'))
         if (status.state === 'INTERRUPTED')

@@ -1,13 +1,13 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { Migration, type MigrationConfig, type MigrationReport, type Plan } from '@ferrite-migrate/core'
-import { BaseCommand, ExitCode } from '../base-command.js'
+import { ExitCode } from '../base-command.js'
+import { MigrationCommand } from '../migration-command.js'
 import { withContext } from '../read-flags.js'
 import { planLines } from '../render/plan-view.js'
-import { runMigration } from '../run-migration.js'
 import { isExit } from '../wizard/prompts.js'
 import { runWizard } from '../wizard/wizard.js'
 
-export default class Wizard extends BaseCommand {
+export default class Wizard extends MigrationCommand {
   static override description = 'Answer some questions, see the plan, and watch it run'
   static override examples = ['<%= config.bin %> <%= command.id %>']
 
@@ -22,8 +22,10 @@ export default class Wizard extends BaseCommand {
     const registry = this.registry(flags.plugin)
     const say = (text: string): void => this.log(text)
     const logger = await this.logger(flags, () => undefined)
+    let told: readonly string[] = []
     const showPlan = async (config: MigrationConfig): Promise<boolean> => {
       const plan = await new Migration(config, { registry, logger }).dryRun()
+      told = plan.findings.map(({ text }) => text)
       say(planLines(plan).join('\n'))
       return !plan.findings.some(({ level }) => level === 'fail')
     }
@@ -31,14 +33,7 @@ export default class Wizard extends BaseCommand {
       const config = await withContext(logger, (context) => runWizard({ registry, context, say, showPlan }))
       if (config === null) return null
       const stateDir = this.stateDir(flags['state-dir'])
-      return await runMigration({
-        config: { ...config, stateDir },
-        registry,
-        dryRun: false,
-        json: false,
-        logger: (warn) => this.logger(flags, warn),
-        log: say,
-      })
+      return await this.migrate({ ...config, stateDir }, { ...flags, 'dry-run': false, yes: true }, told)
     } catch (error) {
       if (!isExit(error)) throw error
       say('Nothing was changed.')

@@ -1,9 +1,10 @@
+import { counted } from '@ferrite-migrate/contracts'
 import type { HashReport } from '@ferrite-migrate/verify-hash'
 import { formatCount, THICK, THIN } from './format.js'
 
 export function hashLines(report: HashReport): string[] {
   const row = (name: string, value: number, more = ''): string => `${`${name}:`.padEnd(18)}${formatCount(value)}${more}`
-  const percent = report.compared === 0 ? 100 : (report.matching / report.compared) * 100
+  const percent = report.compared === 0 ? 0 : (report.matching / report.compared) * 100
   return [
     THICK,
     'HASH VERIFICATION REPORT',
@@ -15,7 +16,7 @@ export function hashLines(report: HashReport): string[] {
     'SUMMARY',
     THIN,
     row('Keys compared', report.compared),
-    row('Matching', report.matching, ` (${percent === 100 ? '100' : percent.toFixed(2)}%)`),
+    row('Matching', report.matching, ` (${percent === 100 || percent === 0 ? percent : percent.toFixed(2)}%)`),
     row('Mismatched', report.mismatched),
     row('Missing source', report.missingSource),
     row('Missing target', report.missingTarget),
@@ -28,10 +29,27 @@ export function hashLines(report: HashReport): string[] {
           ...(report.differences.length > 20 ? [`… ${formatCount(report.differences.length - 20)} more`] : []),
         ]
       : []),
-    ...(report.oneIn === null
-      ? []
-      : ['', `With 95% confidence fewer than 1 in ${formatCount(report.oneIn)} keys differ.`]),
+    ...verdict(report),
+  ]
+}
+
+/** A sample says nothing of what it does not hold but how much of that may be wrong. */
+function verdict(report: HashReport): string[] {
+  if (!report.equal)
+    return [
+      '',
+      'RESULT: ❌ DIFFERENCES FOUND',
+      'Which parts differ: ferrite-migrate compare, with --keys for one of them',
+    ]
+  if (report.compared === 0)
+    return ['', 'RESULT: ⚠ NOTHING WAS COMPARED: no key is in the sample (--sample-rate, --full)']
+  if (report.rate >= 1) return ['', 'RESULT: ✅ VERIFIED']
+  return [
     '',
-    `RESULT: ${report.equal ? '✅ VERIFIED' : '❌ DIFFERENCES FOUND'}`,
+    `RESULT: no difference in the sample of ${counted(report.compared, 'key')}`,
+    report.oneIn === null
+      ? 'So few keys say nothing of the others: take more with --sample-rate.'
+      : `With 95% confidence fewer than 1 in ${formatCount(report.oneIn)} keys differ, about ${counted(Math.ceil(report.compared / report.rate / report.oneIn), 'key')} of all.`,
+    'All keys: --full',
   ]
 }

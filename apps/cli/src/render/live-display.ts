@@ -1,5 +1,8 @@
 import { printable, withoutSecrets } from '@ferrite-migrate/contracts'
 import type { Migration, MigrationStatus } from '@ferrite-migrate/core'
+import { coloured } from './colour.js'
+import { columnsOf, fit } from './layout.js'
+import { nextStep } from './next-steps.js'
 import { statusLine, statusLines } from './status-view.js'
 
 const PLAIN_EVERY_MS = 5000
@@ -9,36 +12,39 @@ export class LiveDisplay {
   private readonly out: NodeJS.WriteStream
   private readonly terminal: boolean
   private drawn = 0
+  private last: MigrationStatus | null = null
   private lastLineAt = 0
   private lastPhase = ''
+  private readonly stateDir: string | undefined
+  /** The plain line about what can be done was written. */
+  private told = false
 
-  constructor(out: NodeJS.WriteStream = process.stderr) {
+  /** @param stateDir as it was given, for the commands that are named */
+  constructor(out: NodeJS.WriteStream = process.stderr, stateDir?: string) {
     this.out = out
+    this.stateDir = stateDir
     this.terminal = out.isTTY === true && process.env.TERM !== 'dumb'
   }
 
   attach(migration: Migration): void {
     migration.on('progress', (status) => this.show(status))
-    migration.on('phase', () => this.show(migration.status()))
+    migration.on('phase', () => migration.began && this.show(migration.status()))
     migration.on('note', ({ text }) => this.line(text))
+    migration.on('step', ({ name, text }) => this.line(`  ${name.padEnd(8)} ${text}`))
   }
 
   /** A line that stays, above what is redrawn. */
   line(text: string): void {
     this.erase()
-    this.out.write(`${printable(withoutSecrets(text))}\n`)
+    const lines = fit(printable(withoutSecrets(text)).split('\n'), columnsOf(this.out))
+    this.out.write(`${coloured(lines, this.out).join('\n')}\n`)
+    if (this.last !== null) this.draw(this.last)
   }
 
   private show(status: MigrationStatus): void {
     if (this.terminal) {
       this.erase()
-      const width = this.out.columns ?? 80
-      // What ended it is told once, behind the display.
-      const lines = statusLines({ ...status, error: null }).map((text) =>
-        [...printable(text)].slice(0, width - 1).join(''),
-      )
-      this.out.write(`${lines.join('\n')}\n`)
-      this.drawn = lines.length
+      this.draw(status)
       return
     }
     const now = Date.now()
@@ -46,10 +52,29 @@ export class LiveDisplay {
     this.lastPhase = status.phase
     this.lastLineAt = now
     this.out.write(`${printable(statusLine(status))}\n`)
+    if (this.told || status.phase !== 'LIVE_SYNC') return
+    this.told = true
+    for (const text of nextStep(status, this.stateDir)) this.out.write(`${text}\n`)
   }
 
-  /** Removes what was drawn, so that a report can follow. */
-  erase(): void {
+  private draw(status: MigrationStatus): void {
+    this.last = status
+    const columns = columnsOf(this.out)
+    // What ended it is told once, behind the display.
+    const lines = [...statusLines({ ...status, error: null }), '', ...nextStep(status, this.stateDir)].map(printable)
+    // More than the screen has could not be taken back again.
+    const shown = fit(lines, columns).slice(-Math.max(1, (this.out.rows ?? 50) - 1))
+    this.out.write(`${coloured(shown, this.out).join('\n')}\n`)
+    this.drawn = shown.length
+  }
+
+  /** Removes what was drawn for good, so that a report can follow. */
+  end(): void {
+    this.erase()
+    this.last = null
+  }
+
+  private erase(): void {
     // A ^C that the terminal echoed leaves the cursor in the middle of a line.
     if (this.drawn > 0) this.out.write(`\r\x1b[${this.drawn}A\x1b[0J`)
     this.drawn = 0

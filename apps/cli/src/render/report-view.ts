@@ -1,5 +1,8 @@
-import type { MigrationReport, VerifyReport } from '@ferrite-migrate/core'
+import { counted } from '@ferrite-migrate/contracts'
+import type { MigrationReport, MigrationStatus, VerifyReport } from '@ferrite-migrate/core'
 import { formatBytes, formatCount, formatDuration, THICK, THIN } from './format.js'
+import { applyText, captureText, readsFile } from './phase-text.js'
+import { changesText } from './status-view.js'
 
 /** The verification report, laid out as on the product page. */
 export function verificationLines(report: VerifyReport): string[] {
@@ -49,11 +52,29 @@ function verdict(report: VerifyReport): string {
   return report.leftOut > 0 ? `✅ VERIFIED, but for ${formatCount(report.leftOut)} left out` : '✅ VERIFIED'
 }
 
+/** How it came from one end to the other; a snapshot follows nothing. */
+function howText(status: MigrationStatus): string {
+  const capture = captureText(status.capture)
+  if (readsFile(status) || status.mode === 'snapshot')
+    return status.capture === 'psync' ? 'a snapshot by replication' : capture
+  return `${capture}, ${applyText(status.apply)}`
+}
+
+/** Where nothing tells how many bytes a source has, none are named. */
+function readText(status: MigrationStatus): string {
+  const { keysDone, keysFiltered, bytesDone, changeBytes } = status
+  const bytes = bytesDone + changeBytes
+  const size = bytes === 0 && keysDone > 0 ? '' : `, ${formatBytes(bytes)}`
+  const none = keysDone > 0 && keysFiltered === keysDone ? '; the filter takes none of them' : ''
+  return `${counted(keysDone, 'key')}${size}${none}`
+}
+
 /** What a run did. */
 export function reportLines(report: MigrationReport): string[] {
   const { status } = report
   const elapsed = status.updatedAt - status.startedAt
   const row = (name: string, value: string): string => `${`${name}:`.padEnd(18)}${value}`
+  const some = (name: string, count: number): string[] => (count > 0 ? [row(name, formatCount(count))] : [])
   return [
     THICK,
     'MIGRATION REPORT',
@@ -63,14 +84,16 @@ export function reportLines(report: MigrationReport): string[] {
     row('Result', status.state),
     row('Source', status.source),
     row('Target', status.target),
-    row('Capture, apply', `${status.capture}, ${status.apply}`),
-    row('Keys copied', formatCount(status.keysDone)),
-    row('Keys written', formatCount(status.keysWritten)),
-    ...(status.changesApplied > 0 ? [row('Changes applied', formatCount(status.changesApplied))] : []),
-    ...(status.keysDeleted > 0 ? [row('Keys deleted', formatCount(status.keysDeleted))] : []),
-    ...(status.keysSkipped > 0 ? [row('Keys skipped', formatCount(status.keysSkipped))] : []),
-    row('Keys failed', formatCount(status.keysFailed)),
-    row('Bytes read', formatBytes(status.bytesDone + status.changeBytes)),
+    row('How', howText(status)),
+    row('Read', readText(status)),
+    row('Written', formatCount(status.keysWritten)),
+    ...some('Filtered out', status.keysFiltered),
+    ...some('Left out', status.keysLeftOut),
+    ...some('Already there', status.keysKept),
+    ...some('Skipped', status.keysSkipped),
+    ...some('Deleted', status.keysDeleted),
+    row('Failed', formatCount(status.keysFailed)),
+    ...(status.changesApplied > 0 || status.changesFiltered > 0 ? [row('Changes applied', changesText(status))] : []),
     row('Elapsed', formatDuration(elapsed)),
     ...(report.failures.length > 0
       ? [
@@ -91,9 +114,30 @@ export function reportLines(report: MigrationReport): string[] {
           ),
         ]
       : []),
+    ...(report.passed.count > 0
+      ? [
+          '',
+          `CARRIED AS THEY WERE (no rule could change them${report.errorsFile === null ? '' : `; listed in ${report.errorsFile}`})`,
+          THIN,
+          `${counted(report.passed.count, 'value')}, such as ${report.passed.examples.join(', ')}`,
+        ]
+      : []),
+    ...(report.cutover === null
+      ? []
+      : [
+          '',
+          'CUTOVER',
+          THIN,
+          row(
+            'Writers waited',
+            report.cutover.downtimeMs === null ? 'not kept out' : formatDuration(report.cutover.downtimeMs),
+          ),
+        ]),
     ...(report.verification ? ['', ...verificationLines(report.verification)] : []),
     ...(report.changesSinceVerification
-      ? [`${formatCount(report.changesSinceVerification)} changes came after it and were applied.`]
+      ? [
+          `${counted(report.changesSinceVerification, 'change')} came after it and ${report.changesSinceVerification === 1 ? 'was' : 'were'} applied.`,
+        ]
       : []),
   ]
 }

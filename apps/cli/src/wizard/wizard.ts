@@ -16,6 +16,13 @@ type Context = Omit<AdapterContext, 'url' | 'options'>
 const SAMPLE = 20_000
 const PATTERNS = 10
 
+/** When the verification happens depends on what there is an end of. */
+const VERIFY_QUESTION = {
+  live: 'Verify after the first copy, and again at the cutover?',
+  snapshot: 'Verify at the end?',
+  incremental: 'Verify after each pass?',
+} as const
+
 export interface WizardTools {
   readonly registry: Registry
   readonly context: Context
@@ -47,7 +54,7 @@ export async function runWizard({ registry, context, say, showPlan }: WizardTool
   const interval = mode === 'incremental' ? await ask.text('Time between two syncs:', '15m') : undefined
   const look = kind === 'redis' ? await quickLook(source, target, registry, context, say) : null
   const exclude = look === null ? [] : await askFilters(look, say)
-  const verify = await ask.yes('Verify at the end?', mode !== 'live')
+  const verify = await ask.yes(VERIFY_QUESTION[mode], mode !== 'live')
   const answers: WizardAnswers = { source, target, mode, interval, include: [], exclude, verify }
   const config = wizardConfig(answers)
   const ready = await showPlan(config)

@@ -100,17 +100,48 @@ function inflated(name: string, inflate: () => Buffer): Buffer {
   try {
     return inflate()
   } catch (error) {
-    throw new Error(`it is no ${name} (${(error as Error).message})`)
+    const cut = (error as NodeJS.ErrnoException).code === 'Z_BUF_ERROR'
+    const long = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
+    throw new Error(
+      long ? `its ${name} data is too large` : cut ? `its ${name} data ends too early` : `it is no ${name}`,
+    )
   }
 }
 
+/** What bytes are that a format would read something else into; null = they are no text. */
+function textKind(bytes: Buffer): string | null {
+  if (bytes.length === 0) return 'it is empty'
+  if (!isUtf8(bytes)) return null
+  const text = bytes.toString('utf8')
+  if (/(?![\t\n\r])\p{Cc}/u.test(text)) return null
+  if (text.length === 1) return `it is the text "${text}"`
+  try {
+    JSON.parse(text)
+    return 'it looks like JSON'
+  } catch {
+    return 'it is text'
+  }
+}
+
+/** In msgpack a printable byte is a small number; a value that is only such a byte is text far more often. */
 function unpack(bytes: Buffer): unknown {
+  if (bytes.length <= 1) {
+    const text = textKind(bytes)
+    if (text !== null) throw new Error(`${text}, not msgpack`)
+  }
   try {
     return msgpack().unpackr.unpack(bytes)
   } catch (error) {
-    throw new Error(`it is no msgpack (${(error as Error).message})`)
+    const text = textKind(bytes)
+    if (text !== null) throw new Error(`${text}, not msgpack`)
+    const { message } = error as Error
+    if (/end of buffer not reached/.test(message)) throw new Error('bytes follow its msgpack value')
+    throw new Error(/Unexpected end/.test(message) ? 'its msgpack value ends too early' : 'it is no msgpack')
   }
 }
+
+/** What JSON says and msgpack cannot hold; it is JSON all the same. */
+class NotForMsgpack extends Error {}
 
 /** JSON as data; integers beyond 2^53 stay exact, objects become Maps so that any name is one. */
 function parseJson(bytes: Buffer): unknown {
@@ -123,7 +154,7 @@ function parseJson(bytes: Buffer): unknown {
         if (whole >= -(2n ** 63n) && whole < 2n ** 64n) return whole
         // What a double is printed as is that double.
         if (String(value) === context!.source) return value
-        throw new Error(`${context!.source!.slice(0, 40)} is too large for msgpack`)
+        throw new NotForMsgpack(`${context!.source!.slice(0, 40)} is too large for msgpack`)
       }
       return value !== null && typeof value === 'object' && !Array.isArray(value)
         ? new Map(Object.entries(value))
@@ -131,7 +162,9 @@ function parseJson(bytes: Buffer): unknown {
     }
     return JSON.parse(text, exact as Parameters<typeof JSON.parse>[1])
   } catch (error) {
-    throw new Error(`it is no JSON (${(error as Error).message})`)
+    if (error instanceof NotForMsgpack) throw error
+    const at = /at position (\d+)/.exec((error as Error).message)?.[1]
+    throw new Error(at === undefined ? 'it is no JSON' : `it is no JSON (from character ${Number(at) + 1} on)`)
   }
 }
 

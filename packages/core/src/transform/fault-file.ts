@@ -9,6 +9,8 @@ export class FaultFile {
   private readonly path: string
   private readonly migration: string
   private file: number | null = null
+  /** True once there is something in it. */
+  opened = false
 
   constructor(path: string, migration: string) {
     this.path = path
@@ -19,6 +21,7 @@ export class FaultFile {
   add({ db, key, reason }: TransformFault): void {
     try {
       this.file ??= openPrivate(this.path, 'a')
+      this.opened = true
       const line = {
         at: new Date().toISOString(),
         migration: this.migration,

@@ -305,7 +305,9 @@ export class RecordTransform {
       throw new MigrateError(
         'FM_TRANSFORM_VALUE',
         `the value of ${printableKey(key)} cannot be transformed: ${reason}`,
-        'Limit the rule by match or types, or choose --on-transform-error skip (leave such keys out) or pass (carry them as they are).',
+        /^it (looks like|is text|is the text)/.test(reason)
+          ? 'Limit the rule with match: or types: to the keys that hold that format, or choose --on-transform-error skip or pass.'
+          : 'Limit the rule by match or types, or choose --on-transform-error skip (leave such keys out) or pass (carry them as they are).',
         { cause: error },
       )
     return this.options.onError === 'skip' ? null : record

@@ -117,7 +117,9 @@ describe('resume', () => {
     const second = await cli(['migrate', '--resume', 'm', '--max-rate', '0', ...state])
     expect(second.code).toBe(0)
     const [, right, written] =
-      /(\d+) keys were right at the target already, (\d+) were written/.exec(second.output) ?? []
+      /([\d,]+) keys were right at the target already, ([\d,]+) written/
+        .exec(second.output)
+        ?.map((text) => text.replace(',', '')) ?? []
     expect(Number(right)).toBeGreaterThanOrEqual(there - 1)
     expect(Number(right) + Number(written)).toBe(20_000)
     expect(await differences(source.url, target.url)).toEqual([])
@@ -151,7 +153,7 @@ describe('resume', () => {
     const second = await cli(['migrate', '--resume', 'm', '--max-rate', '0', ...state])
     expect([second.code, second.output]).toEqual([0, expect.stringMatching(/going on from scan:0:\d+/)])
     expect(await differences(source.url, target.url)).toEqual([])
-    const report = /Keys written:\s+([\d,]+)/.exec(second.output)?.[1].replace(',', '')
+    const report = /Written:\s+([\d,]+)/.exec(second.output)?.[1].replace(',', '')
     expect(Number(report)).toBeLessThan(26_000)
   })
 
@@ -258,7 +260,7 @@ describe('incremental', () => {
     expect([third.code, third.output]).toEqual([
       0,
       expect.stringMatching(
-        /1 keys that vanished[\s\S]*998 keys were right at the target already, 1 were written[\s\S]*pass 3: everything compared, 0 changes, 1 written, 1 deleted/,
+        /1 key that vanished[\s\S]*998 keys were right at the target already, 1 written[\s\S]*pass 3: everything compared, 0 changes, 1 written, 1 deleted/,
       ),
     ])
     expect(await differences(source.url, target.url)).toEqual([])
@@ -435,7 +437,7 @@ describe('people', () => {
     const broken = await cli(['migrate', '-c', file])
     expect([broken.code, broken.output]).toEqual([
       0,
-      expect.stringMatching(/by Slack was not delivered: it could not be reached \(ECONNREFUSED\)/),
+      expect.stringMatching(/by Slack was not delivered: it refuses connections/),
     ])
     expect(broken.output).not.toContain('secret-path')
   })

@@ -9,6 +9,7 @@ const status = {
   state: 'FAILED',
   phase: 'FAILED',
   mode: 'live',
+  capture: 'psync',
   startedAt: 0,
   updatedAt: 1000,
   keysDone: 1,
@@ -32,7 +33,7 @@ afterEach(() => vi.unstubAllEnvs())
 
 it('draws over itself from the start of a line, wherever the cursor was left, and leaves the error to the end', () => {
   vi.stubEnv('TERM', 'xterm')
-  const migration = new EventEmitter()
+  const migration = Object.assign(new EventEmitter(), { began: true })
   const terminal = new Terminal()
   const display = new LiveDisplay(terminal as unknown as NodeJS.WriteStream)
   display.attach(migration as Migration)
@@ -42,5 +43,9 @@ it('draws over itself from the start of a line, wherever the cursor was left, an
   expect(terminal.sent).not.toContain('it broke')
   terminal.sent = ''
   display.line('a line that stays')
-  expect(terminal.sent).toBe(`\r\x1b[${drawn}A\x1b[0Ja line that stays\n`)
+  expect(terminal.sent.startsWith(`\r\x1b[${drawn}A\x1b[0Ja line that stays\n`)).toBe(true)
+  expect(terminal.sent.split('Status: ')).toHaveLength(2)
+  terminal.sent = ''
+  display.end()
+  expect(terminal.sent).toBe(`\r\x1b[${drawn}A\x1b[0J`)
 })

@@ -43,7 +43,7 @@ describe.skipIf(missing !== null)(`wizard${missing === null ? '' : ` (skipped: $
     await screen.shows('> Live (zero-downtime)\n  Snapshot (point-in-time)\n  Incremental (scheduled syncs)')
     await screen.press(down, enter)
     await screen.answer('? Keys to leave out', space, enter)
-    await screen.answer('? Verify at the end?', enter)
+    await screen.answer('? Verify ', enter)
     await screen.shows('MIGRATION PLAN')
     await screen.shows('exclude temp:*')
     await screen.shows('takes about')
@@ -83,7 +83,7 @@ describe.skipIf(missing !== null)(`wizard${missing === null ? '' : ` (skipped: $
     await screen.answer('? Migration mode:', down, down, enter)
     await screen.answer('? Time between two syncs:', enter)
     await screen.shows('No groups of names')
-    await screen.answer('? Verify at the end?', 'n', enter)
+    await screen.answer('? Verify ', 'n', enter)
     writeFileSync(join(directory, 'taken.yaml'), '')
     await screen.answer('? Write these answers to a file?', enter)
     await screen.answer('? File:', 'taken.yaml', enter)
@@ -105,7 +105,7 @@ describe.skipIf(missing !== null)(`wizard${missing === null ? '' : ` (skipped: $
     await screen.answer('Source connection string:', source.url, enter)
     await screen.answer('Target Ferrite connection:', ferrite(), enter)
     await screen.answer('Migration mode:', enter)
-    await screen.answer('Verify at the end?', 'n', enter)
+    await screen.answer('? Verify ', 'n', enter)
     await screen.answer('Write these answers to a file?', 'n', enter)
     await screen.answer('Start now?', enter)
     await screen.shows('LIVE_SYNC')
@@ -145,7 +145,7 @@ describe.skipIf(missing !== null)(`wizard${missing === null ? '' : ` (skipped: $
       await screen.answer('Source file:', file, enter)
       await screen.answer('Target Ferrite connection:', target.url, enter)
       await screen.shows('imported once')
-      await screen.answer('Verify at the end?', enter)
+      await screen.answer('? Verify ', enter)
       await screen.answer('Write these answers to a file?', 'n', enter)
       await screen.answer('Start now?', enter)
       await screen.shows('VERIFIED')
@@ -166,7 +166,7 @@ describe.skipIf(missing !== null)(`wizard${missing === null ? '' : ` (skipped: $
     await screen.shows('1 keys, answers in')
     await screen.answer('Target Ferrite connection:', target.url, enter)
     await screen.answer('Migration mode:', down, enter)
-    await screen.answer('Verify at the end?', enter)
+    await screen.answer('? Verify ', enter)
     await screen.answer('Write these answers to a file?', 'n', enter)
     await screen.answer('Start now?', enter)
     await screen.shows('VERIFIED')
@@ -182,7 +182,7 @@ describe.skipIf(missing !== null)(`wizard${missing === null ? '' : ` (skipped: $
       ['Target Ferrite connection:', [ferrite(), enter]],
       ['Migration mode:', [enter]],
       ['Keys to leave out', [enter]],
-      ['Verify at the end?', [enter]],
+      ['? Verify ', [enter]],
       ['Write these answers to a file?', [enter]],
       ['File:', [enter]],
     ]
@@ -233,6 +233,6 @@ describe('doctor', () => {
     await command(`redis://:secret@127.0.0.1:${source.port}`, 'CONFIG', 'SET', 'requirepass', '')
     await command(target.url, 'SET', 'there', '1')
     const full = await cli(['doctor', '-s', source.url, '-t', target.url])
-    expect([full.code, full.output]).toEqual([0, expect.stringContaining('already has 1 keys')])
+    expect([full.code, full.output]).toEqual([0, expect.stringContaining('already has 1 key;')])
   })
 })

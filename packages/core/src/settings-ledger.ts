@@ -56,7 +56,7 @@ function isHeld(owner: string, row: StoredMigration | undefined): boolean {
  */
 export async function putBackLeft(
   store: StateStore,
-  source: Source,
+  source: Pick<Source, 'putBack'>,
   url: string,
   only: { readonly migration?: string; readonly kept?: boolean } = {},
 ): Promise<string[]> {

@@ -1,4 +1,4 @@
-import type { DirtyKey, KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
+import { counted, type DirtyKey, type KeyReader, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
 import type { EngineOptions } from './engine.js'
 import type { LanePool } from './lane-pool.js'
@@ -86,7 +86,11 @@ export class VanishedKeys {
     } finally {
       await reader.close()
     }
-    if (deleted > 0) onNote('vanished', `${deleted} keys that vanished at the source were deleted at the target`)
+    if (deleted > 0)
+      onNote(
+        'vanished',
+        `${counted(deleted, 'key')} that vanished at the source ${deleted === 1 ? 'was' : 'were'} deleted at the target`,
+      )
     if (kept > 0 && kept !== this.kept)
       onNote(
         'vanished-kept',

@@ -268,7 +268,7 @@ describe('configuration file', () => {
       syncTimeoutMs: 3_600_000,
       cutoverMaxLag: 100,
       filter: { include: ['user:*', 'session:*'], exclude: ['temp:*'] },
-      notifications: { email: 'ops@example.com' },
+      notifications: { email: 'ops@example.com', off: ['Slack: its value is empty'] },
     })
   })
   it.each([

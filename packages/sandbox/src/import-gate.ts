@@ -8,10 +8,16 @@ export type Passes = ReadonlyMap<string, Pass>
 
 type Imports = Record<string, Record<string, unknown>>
 
+/** What an instance gives; how it is answered depends on whether a module or its bytes were given. */
+interface Made {
+  readonly instance?: { readonly exports: Record<string, unknown> }
+  readonly exports?: Record<string, unknown>
+}
+
 interface WasmNamespace {
-  instantiate(code: unknown, imports?: Imports): Promise<unknown>
+  instantiate(code: unknown, imports?: Imports): Promise<Made>
   instantiateStreaming?: unknown
-  Instance: new (module: unknown, imports?: Imports) => object
+  Instance: new (module: unknown, imports?: Imports) => Made
 }
 
 /** The numbers by which an engine is told that something is not permitted: as the result of a system call, or of WASI. */
@@ -30,23 +36,36 @@ export class ImportGate {
   private readonly passes: Passes
   private readonly known = new WeakSet<object>()
   private closed = false
+  private found: { readonly buffer: ArrayBuffer } | null = null
 
   constructor(passes: Passes) {
     this.passes = passes
     const { WebAssembly: wasm } = globalThis as unknown as { WebAssembly: WasmNamespace }
     const { instantiate, Instance } = wasm
     const guardAll = (imports: Imports | undefined): void => this.guardAll(imports)
-    wasm.instantiate = (code, imports) => {
+    const see = (made: Made): void => {
+      const memory = (made.instance ?? made).exports?.memory
+      if (isMemory(memory)) this.found ??= memory
+    }
+    wasm.instantiate = async (code, imports) => {
       guardAll(imports)
-      return instantiate.call(wasm, code, imports)
+      const made = await instantiate.call(wasm, code, imports)
+      see(made)
+      return made
     }
     wasm.instantiateStreaming = undefined
     wasm.Instance = class extends Instance {
       constructor(module: unknown, imports?: Imports) {
         guardAll(imports)
         super(module, imports)
+        see(this)
       }
     }
+  }
+
+  /** The memory of the first instance, as it is now: growing it makes another buffer. Empty before there is one. */
+  get memory(): ArrayBuffer {
+    return this.found?.buffer ?? new ArrayBuffer(0)
   }
 
   /** From now on, and for good. */
@@ -81,4 +100,8 @@ export class ImportGate {
     if (WASI.test(name)) return EPERM
     throw new Error(`code tried to leave the sandbox (${name})`)
   }
+}
+
+function isMemory(value: unknown): value is { readonly buffer: ArrayBuffer } {
+  return typeof value === 'object' && value !== null && 'buffer' in value && value.buffer instanceof ArrayBuffer
 }

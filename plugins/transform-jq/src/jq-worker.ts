@@ -1,15 +1,33 @@
 import { isUtf8 } from 'node:buffer'
 import { createRequire } from 'node:module'
 import { workerData } from 'node:worker_threads'
-import { type Frame, frameTransfer, limitMemory, packFrame, seal, serve, unpackFrame } from '@ferrite-migrate/sandbox'
+import {
+  type Frame,
+  frameTransfer,
+  ImportGate,
+  limitMemory,
+  type Pass,
+  packFrame,
+  seal,
+  serve,
+  unpackFrame,
+} from '@ferrite-migrate/sandbox'
 import type { JqAnswer } from './index.js'
+import { JqOutput } from './jq-output.js'
 
 interface Jq {
-  raw(input: string, filter: string, flags: readonly string[]): string | Promise<string>
+  raw(input: string, filter: string, flags: readonly string[]): string | undefined | Promise<string>
 }
 
 const { filter, memory } = workerData as { filter: string; memory: number }
 const NOTHING = Buffer.alloc(0)
+/** What jq calls of JavaScript: its own files, which lie in memory, the time, and its end. */
+const LIBRARY = (
+  'fd_fdstat_get fd_read fd_close fd_seek __syscall_getcwd __syscall_readlinkat __syscall_stat64 __syscall_lstat64 ' +
+  '__syscall_fstat64 __syscall_newfstatat __syscall_openat __syscall_fcntl64 __syscall_ioctl exit proc_exit ' +
+  'emscripten_resize_heap emscripten_date_now _emscripten_date_now clock_time_get environ_get environ_sizes_get ' +
+  '_tzset_js _gmtime_js _localtime_js _timegm_js _mktime_js strptime strftime __assert_fail abort _abort_js'
+).split(' ')
 
 /**
  * Two lines for every value: how many results there are (or what went wrong, as text), and the first of them.
@@ -18,6 +36,16 @@ const WRAPPED = `(try [(${filter}
 )] catch {"e": (if type == "string" then . else tojson end)}) | if type == "object" then (.e, null) else (length, .[0]) end`
 
 await serve<Frame>(async () => {
+  const output = new JqOutput(memory)
+  const gate = new ImportGate(
+    new Map<string, Pass>([
+      ...LIBRARY.map((name): [string, Pass] => [name, 'as it is']),
+      [
+        'fd_write',
+        (write) => (fd, vectors, count, written) => output.write(gate.memory, write, [fd, vectors, count, written]),
+      ],
+    ]),
+  )
   limitMemory(memory)
   // What jq says of a value goes through its result; the rest would be printed by the engine.
   console.warn = () => undefined
@@ -25,10 +53,11 @@ await serve<Frame>(async () => {
   process.argv = ['jq', 'jq']
   const { raw } = await (createRequire(import.meta.url)('jq-web') as Promise<Jq>)
   const call = (input: string, program: string): string => {
-    const output = raw(input, program, ['-c'])
-    if (typeof output !== 'string') throw new Error('this version of jq-web answers later')
-    return output
+    output.restart()
+    if (raw(input, program, ['-c']) instanceof Promise) throw new Error('this version of jq-web answers later')
+    return output.text()
   }
+  gate.close()
   compile(call)
   seal()
 
@@ -36,8 +65,8 @@ await serve<Frame>(async () => {
     let lines: string[] = []
     let failure = 'it gives no result'
     try {
-      const output = call(texts.join('\n'), WRAPPED)
-      lines = output === '' ? [] : output.replace(/\n$/, '').split('\n')
+      const answers = call(texts.join('\n'), WRAPPED)
+      lines = answers === '' ? [] : answers.replace(/\n$/, '').split('\n')
     } catch (error) {
       failure = reason(error)
     }
@@ -73,9 +102,9 @@ await serve<Frame>(async () => {
   }
 })
 
-/** @throws Error with jq's own words */
+/** Compiles it and runs nothing of it: a filter may take for ever. @throws Error with jq's own words */
 function compile(call: (input: string, program: string) => string): void {
-  for (const program of [`def f: (${filter}\n); 0`, WRAPPED])
+  for (const program of [`def f: (${filter}\n); 0`, `if . == null then 0 else (${WRAPPED}) end`])
     try {
       call('null', program)
     } catch (error) {

@@ -109,7 +109,7 @@ export function statusLine(status: MigrationStatus): string {
   return [
     new Date().toISOString(),
     status.id,
-    phaseText(status),
+    readsFile(status) && status.state === 'RUNNING' ? 'IMPORT' : status.phase,
     `${done === null ? '?' : Math.floor(done * 100)}%`,
     `read ${of(status.keysDone, status.keysTotal, formatCount)}`,
     `written ${formatCount(status.keysWritten)}`,

@@ -104,10 +104,13 @@ function endLines(report: MigrationReport, stateDir: string | undefined): string
   const { state, keysDone, keysTotal, changesApplied } = report.status
   if (state !== 'INTERRUPTED') return afterRun(report, stateDir)
   const inCopy = keysTotal !== null && keysDone < keysTotal && changesApplied === 0
+  const away = report.notes.some(({ type }) => type === 'stopped')
   return [
-    inCopy
-      ? `Stopped at ${keysDone.toLocaleString('en-US')} of ${counted(keysTotal, 'key')}. Everything read is written, and the position is saved.`
-      : 'Stopped. Everything read is written, and the position is saved.',
+    away
+      ? 'Stopped while a server was away. What it has not taken comes again from the saved position.'
+      : inCopy
+        ? `Stopped at ${keysDone.toLocaleString('en-US')} of ${counted(keysTotal, 'key')}. Everything read is written, and the position is saved.`
+        : 'Stopped. Everything read is written, and the position is saved.',
     ...afterRun(report, stateDir),
   ]
 }

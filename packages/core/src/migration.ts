@@ -58,6 +58,11 @@ const IN_SYNC_MS = 1000
 /** Seconds between two signs of life at the target. */
 const BEAT_TICKS = 10
 
+/** A server that is away comes back some time. */
+function passes({ code, retryable }: MigrateError): boolean {
+  return retryable || code === 'FM_TARGET_LOST' || code === 'FM_CONNECT_SILENT'
+}
+
 interface Events {
   progress: [MigrationStatus]
   phase: [Phase]
@@ -260,6 +265,12 @@ export class Migration extends EventEmitter<Events> {
       if (this.wantsStop && error instanceof MigrateError && error.code === 'FM_INTERRUPTED') {
         this.finish('INTERRUPTED')
         throw error
+      }
+      if (this.wantsStop && this.enrolled && error instanceof MigrateError && passes(error)) {
+        // Nobody waits any longer for a server that is away: what it has not taken comes again from the saved position.
+        this.note('stopped', `stopped while a server was away: ${error.message}`)
+        this.finish('INTERRUPTED')
+        return this.report()
       }
       this.error =
         error instanceof MigrateError

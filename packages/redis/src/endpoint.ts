@@ -120,13 +120,13 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
   if (password !== undefined) keepSecret(password)
   const username = option('username') ?? (parsed.username === '' ? undefined : decode(parsed.username, 'user name'))
 
-  const secure = scheme === 'rediss' || scheme === 'ferrites' || options.tls === true
+  const secure = scheme === 'rediss' || scheme === 'ferrites' || flag(options.tls) === true
   const ca = option('tls-ca')
   const cert = option('tls-cert')
   const key = option('tls-key')
   const tls: ConnectionOptions | undefined = secure
     ? {
-        rejectUnauthorized: options['tls-verify'] !== false,
+        rejectUnauthorized: flag(options['tls-verify']) !== false,
         servername: option('tls-servername') ?? (/^[\d.]+$|:/.test(host) ? '' : host),
         ...(ca === undefined ? {} : { ca: certificate(ca, 'CA') }),
         ...(cert === undefined ? {} : { cert: certificate(cert, 'client certificate') }),
@@ -147,4 +147,17 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
     connectTimeoutMs: typeof options['connect-timeout'] === 'number' ? options['connect-timeout'] : 10_000,
     silenceMs: silenceLimit(options['sync-timeout']),
   }
+}
+
+/** Options come parsed from the registry, and as text from whoever gives them by hand. */
+function flag(value: string | number | boolean | undefined): boolean | undefined {
+  return typeof value === 'string'
+    ? value === 'true'
+      ? true
+      : value === 'false'
+        ? false
+        : undefined
+    : value === true || value === false
+      ? value
+      : undefined
 }

@@ -16,6 +16,8 @@ export interface BenchmarkOptions {
   readonly dataSize: number
   readonly keyspace: number
   readonly rate: number
+  /** Aborted = the measurement ends, and its keys are removed. */
+  readonly signal?: AbortSignal
   onProgress?(text: string): void
 }
 
@@ -72,14 +74,17 @@ export async function runBenchmark(options: BenchmarkOptions): Promise<Benchmark
   const prefix = `__ferrite_migrate__:tmp:bench-${randomBytes(4).toString('hex')}:`
   const load = (endpoint: Endpoint): Load => new Load({ ...options, endpoint, prefix })
   const sides = [load(options.source), load(options.target)] as const
-  const limit = await clientLimit(options, prefix)
   const results: CommandResult[] = []
   try {
     for (const side of sides) await side.open()
     for (const command of commands) {
+      if (options.signal?.aborted) break
       options.onProgress?.(command.name)
       results.push(await measure(command, sides, options.operations))
     }
+    // By now everything is compiled, for this server as for the others: what was reached is never above the limit.
+    const reached = results.flatMap(({ source, target }) => [source.perSecond, target.perSecond])
+    const limit = options.signal?.aborted ? 0 : Math.max(await clientLimit(options, prefix), ...reached)
     return {
       results,
       clientLimitPerSecond: limit,
@@ -91,7 +96,12 @@ export async function runBenchmark(options: BenchmarkOptions): Promise<Benchmark
     }
   } finally {
     for (const side of sides) side.close()
-    for (const endpoint of [options.source, options.target]) await removeKeys(endpoint, prefix, options.keyspace)
+    // One that is gone does not keep the other from being cleaned.
+    const removals = await Promise.allSettled(
+      [options.source, options.target].map((endpoint) => removeKeys(endpoint, prefix, options.keyspace)),
+    )
+    const failed = removals.find((one) => one.status === 'rejected')
+    if (failed !== undefined && !options.signal?.aborted && results.length === commands.length) throw failed.reason
   }
 }
 
@@ -136,7 +146,10 @@ async function clientLimit(options: BenchmarkOptions, prefix: string): Promise<n
     await load.open()
     const operations = Math.min(options.operations, 50_000)
     await load.run(COMMANDS.SET, Math.ceil(operations / 5), null)
-    return (operations / (await load.run(COMMANDS.SET, operations, null))) * 1000
+    let best = 0
+    for (let turn = 0; turn < TURNS && !options.signal?.aborted; turn++)
+      best = Math.max(best, (operations / (await load.run(COMMANDS.SET, operations, null))) * 1000)
+    return best
   } finally {
     load.close()
     await server.stop()

@@ -14,6 +14,7 @@ export interface LoadOptions {
   readonly prefix: string
   /** Operations a second over all clients; 0 = as fast as they are answered. */
   readonly rate: number
+  readonly signal?: AbortSignal
 }
 
 /** One connection whose replies are only counted. */
@@ -96,13 +97,13 @@ export class Load {
    * @returns how long it took, ms
    */
   async run(command: BenchCommand, operations: number, histogram: Histogram | null): Promise<number> {
-    const { clients, pipeline, rate } = this.options
+    const { clients, pipeline, rate, signal } = this.options
     const startedAt = performance.now()
     let started = 0
     const work = async (client: Client): Promise<void> => {
       for (;;) {
         const count = Math.min(pipeline, operations - started)
-        if (count <= 0) return
+        if (count <= 0 || signal?.aborted) return
         const due = rate === 0 ? 0 : startedAt + (started / rate) * 1000
         started += count
         if (rate > 0) {

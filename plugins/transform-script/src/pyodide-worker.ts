@@ -26,6 +26,10 @@ const { source, file, memory, timeoutMs, interrupt } = workerData as {
 /** What CPython takes beside what the script may take. */
 const ENGINE_BYTES = 64 << 20
 
+/** Characters of a line of the log, and bytes looked at of one write. */
+const MOST_LINE = 4000
+const MOST_PRINTED = 64 << 10
+
 /** What opening a file may not ask for: to write, to make it, to empty it. */
 const WRITES = 0o3 | 0o100 | 0o1000
 const EPERM = 63
@@ -57,11 +61,20 @@ await serve<ScriptRequest>(async () => {
   const python = await loadPyodide({
     // The module `js` sees these and nothing else.
     jsglobals: Object.create(null) as object,
-    stdout: logLine,
-    stderr: logLine,
+    // No path of this machine.
+    _sysExecutable: '/bin/python',
     env: { HOME: '/home/pyodide', PYTHONHASHSEED: '0' },
   })
   python.setStdin({ error: true })
+  // The engine's own line buffer has no end.
+  python.setStdout({ write: lines() })
+  python.setStderr({ write: lines() })
+  for (const device of ['urandom', 'random', 'tty', 'tty1'])
+    try {
+      python.FS.unlink(`/dev/${device}`)
+    } catch {
+      // It is not there.
+    }
   python.runPython(PYTHON_PRELUDE)
   python.runPython(
     `_machine = _Machine(${JSON.stringify(file)})\n_load, _keys, _values = (_machine.asked(m) for m in (_machine.load, _machine.keys, _machine.values))\n_close()`,
@@ -108,4 +121,22 @@ function place(traceback: string): string {
 function summary(traceback: string): string {
   const last = traceback.trim().split('\n').at(-1) ?? traceback
   return `${last.slice(0, 400)}${place(traceback)}`
+}
+
+/** Takes what is printed in pieces and logs it line by line; a line without end is cut. */
+function lines(): (bytes: Uint8Array) => number {
+  const decoder = new TextDecoder()
+  let line = ''
+  return (bytes) => {
+    const text = decoder.decode(bytes.subarray(0, MOST_PRINTED), { stream: true })
+    const parts = text.split('\n')
+    for (const [i, part] of parts.entries()) {
+      if (i > 0) {
+        logLine(line)
+        line = ''
+      }
+      if (line.length < MOST_LINE) line += part.slice(0, MOST_LINE)
+    }
+    return bytes.length
+  }
 }

@@ -15,6 +15,9 @@ const { source, file, memory, timeoutMs } = workerData as {
 /** What the engine takes beside what the script may take. */
 const ENGINE_BYTES = 64 << 20
 const STACK_BYTES = 512 << 10
+/** Characters of one part of a log line, and parts of one. */
+const LOGGED = 2000
+const LOGGED_PARTS = 20
 const FUNCTIONS = ['transformKey', 'transformKeys', 'transformValue', 'transformValues']
 
 /** One QuickJS with the script in it; thrown away when the script failed as a whole. */
@@ -96,16 +99,26 @@ class Machine {
   private console(): void {
     const { context } = this
     const console = context.newObject()
-    const print = context.newFunction('log', (...parts) =>
-      logLine(
-        parts
-          .map((part) => {
-            const value: unknown = context.dump(part)
-            return typeof value === 'string' ? value : JSON.stringify(value)
-          })
-          .join(' '),
-      ),
-    )
+    const json = context.getProp(context.global, 'JSON')
+    const stringify = context.getProp(json, 'stringify')
+    const prototype = context.getProp(context.getProp(context.global, 'String'), 'prototype')
+    const slice = context.getProp(prototype, 'slice')
+    const [start, end] = [context.newNumber(0), context.newNumber(LOGGED)]
+    // Only what will be written leaves the engine: outside, memory is nobody's limit.
+    const text = (part: QuickJSHandle): string => {
+      let written = part
+      if (context.typeof(part) !== 'string') {
+        const result = context.callFunction(stringify, context.undefined, part)
+        if (result.error) {
+          result.error.dispose()
+          return '(what cannot be written as JSON)'
+        }
+        written = result.value
+      }
+      if (context.typeof(written) !== 'string') return context.typeof(written)
+      return context.getString(context.unwrapResult(context.callFunction(slice, written, start, end)))
+    }
+    const print = context.newFunction('log', (...parts) => logLine(parts.slice(0, LOGGED_PARTS).map(text).join(' ')))
     for (const name of ['log', 'info', 'warn', 'error', 'debug']) context.setProp(console, name, print)
     context.setProp(context.global, 'console', console)
   }

@@ -3,6 +3,7 @@ import { parseEndpoint } from '@ferrite-migrate/redis'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
 import { adapterOptions, migrateFlags } from '../migrate-flags.js'
+import { withContext } from '../read-flags.js'
 import { benchmarkHtml, benchmarkLines } from '../render/benchmark-view.js'
 import { writeWhole } from '../write-file.js'
 
@@ -43,21 +44,26 @@ export default class Benchmark extends BaseCommand {
 
   async run(): Promise<BenchmarkReport> {
     const { flags } = await this.parse(Benchmark)
-    const report = await runBenchmark({
-      source: parseEndpoint(flags.source, adapterOptions(flags['source-option'])),
-      target: parseEndpoint(flags.target, adapterOptions(flags['target-option'])),
-      operations: flags.operations,
-      commands: flags.commands,
-      clients: flags.clients,
-      pipeline: flags.pipeline,
-      dataSize: flags['data-size'],
-      keyspace: flags.keyspace,
-      rate: flags.rate,
-      onProgress: (text) => {
-        if (!this.jsonEnabled() && process.stderr.isTTY) process.stderr.write(`\r${text} …   `)
-      },
+    const logger = await this.logger(flags, () => undefined)
+    const measure = (signal: AbortSignal): Promise<BenchmarkReport> =>
+      runBenchmark({
+        source: parseEndpoint(flags.source, adapterOptions(flags['source-option'])),
+        target: parseEndpoint(flags.target, adapterOptions(flags['target-option'])),
+        operations: flags.operations,
+        commands: flags.commands,
+        clients: flags.clients,
+        pipeline: flags.pipeline,
+        dataSize: flags['data-size'],
+        keyspace: flags.keyspace,
+        rate: flags.rate,
+        onProgress: (text) => {
+          if (!this.jsonEnabled() && process.stderr.isTTY) process.stderr.write(`\r${text} …   `)
+        },
+        signal,
+      })
+    const report = await withContext(logger, ({ signal }) => measure(signal)).finally(() => {
+      if (process.stderr.isTTY && !this.jsonEnabled()) process.stderr.write('\r\x1b[2K')
     })
-    if (process.stderr.isTTY && !this.jsonEnabled()) process.stderr.write('\r\x1b[2K')
     this.log(benchmarkLines(report).join('\n'))
     if (flags.html !== undefined) writeWhole(flags.html, benchmarkHtml(report))
     return report

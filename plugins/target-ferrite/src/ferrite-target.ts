@@ -58,6 +58,8 @@ export class FerriteTarget implements Target {
   private readonly lanes = new Map<number, Lane>()
   /** Databases that were found to be there and apart from each other. */
   private readonly proven = new Map<number, Promise<void>>()
+  /** Those of them that were found to be there. */
+  private readonly settled = new Set<number>()
   private readonly limits: RequestLimits
   private claimed: ({ readonly migration: string } & RunClaim) | null = null
   private control: Promise<RedisLink> | null = null
@@ -145,6 +147,7 @@ export class FerriteTarget implements Target {
         limits: this.limits,
         admit: (link) => this.admit(link),
         prove: (db) => this.prove(db),
+        isProven: (db) => db === 0 || this.settled.has(db),
         control: () => this.controlLink(),
       })
       this.lanes.set(batch.lane, lane)
@@ -164,7 +167,10 @@ export class FerriteTarget implements Target {
         proveDatabase(link, `${temporaryPrefix(this.context.migration)}db:${randomBytes(6).toString('hex')}`, db),
       )
       this.proven.set(db, proof)
-      proof.catch(() => this.proven.delete(db))
+      proof.then(
+        () => this.proven.get(db) === proof && this.settled.add(db),
+        () => this.proven.delete(db),
+      )
     }
     return proof
   }
@@ -181,6 +187,7 @@ export class FerriteTarget implements Target {
 
   async reconnect(): Promise<void> {
     this.proven.clear()
+    this.settled.clear()
     for (const lane of this.lanes.values()) lane.close()
     this.lanes.clear()
     this.runId = await serverIdentity(await this.controlLink())

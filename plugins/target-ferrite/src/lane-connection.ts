@@ -23,6 +23,8 @@ export interface ConnectionOptions {
   admit(link: RedisLink): Promise<void>
   /** Resolves when the target is known to have this database. @throws MigrateError FM_DB_RANGE, FM_AUTH_RIGHTS */
   prove(db: number): Promise<void>
+  /** True when `prove` has nothing left to do. */
+  isProven(db: number): boolean
 }
 
 /** An error that a command was answered with; `inner` is its place inside EXEC, -1 outside. */

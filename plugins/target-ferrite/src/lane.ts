@@ -69,19 +69,29 @@ function byDatabase(records: readonly SnapshotRecord[], deletes: readonly DirtyK
   }))
 }
 
-function databasesOf(batch: ChangeBatch, checkpoint: Checkpoint | undefined): Set<number> {
-  const dbs = new Set<number>()
-  let last = -1
-  for (const record of batch.records) {
-    if (record.db !== last) dbs.add(record.db)
-    last = record.db
+function databasesOf({ records }: ChangeBatch, checkpoint: Checkpoint | undefined): readonly number[] {
+  const dbs: number[] = checkpoint === undefined ? [] : [0]
+  let last = checkpoint === undefined ? -1 : 0
+  for (let i = 0; i < records.length; i++) {
+    const { db } = records[i]
+    if (db === last) continue
+    if (!dbs.includes(db)) dbs.push(db)
+    last = db
   }
-  if (checkpoint !== undefined) dbs.add(0)
   return dbs
 }
 
 function changeBytes(record: ChangeRecord): number {
   return record instanceof PackedChange ? record.end - record.start : record.resp.length
+}
+
+/** Bytes of one piece of the stream that holds all of these; infinite where they are of several. */
+function spanOf(records: readonly ChangeRecord[]): number {
+  const first = records[0]
+  const last = records.at(-1)
+  return first instanceof PackedChange && last instanceof PackedChange && first.data === last.data
+    ? last.end - first.start
+    : Number.POSITIVE_INFINITY
 }
 
 function dirtyKeys(failures: readonly Failure[]): DirtyKey[] {
@@ -497,7 +507,7 @@ export class Lane {
       dirty: [...givenCheckpoint.dirty, ...dirtyKeys(result.failed)],
     }
     // Inside MULTI nobody waits for a SELECT: that each database is there has to be known before.
-    for (const db of databasesOf(batch, checkpoint)) await this.options.prove(db)
+    for (const db of databasesOf(batch, checkpoint)) if (!this.options.isProven(db)) await this.options.prove(db)
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
       const link = await this.connection.connect()
       const places: number[] = []
@@ -548,7 +558,7 @@ export class Lane {
   /** Commands that the target does not take in one request: their keys are read again, and written in pieces. */
   private withoutLarge(batch: ChangeBatch, result: MutableResult): ChangeBatch {
     const most = this.options.limits.change
-    if (!batch.records.some((record) => changeBytes(record) > most)) return batch
+    if (spanOf(batch.records) <= most || !batch.records.some((record) => changeBytes(record) > most)) return batch
     for (const record of batch.records)
       if (changeBytes(record) > most) this.fail(record, 'larger than the requests that the target takes', result)
     return { ...batch, records: batch.records.filter((record) => changeBytes(record) <= most) }

@@ -74,34 +74,49 @@ export async function runBenchmark(options: BenchmarkOptions): Promise<Benchmark
   const prefix = `__ferrite_migrate__:tmp:bench-${randomBytes(4).toString('hex')}:`
   const load = (endpoint: Endpoint): Load => new Load({ ...options, endpoint, prefix })
   const sides = [load(options.source), load(options.target)] as const
-  const results: CommandResult[] = []
   try {
-    for (const side of sides) await side.open()
-    for (const command of commands) {
-      if (options.signal?.aborted) break
-      options.onProgress?.(command.name)
-      results.push(await measure(command, sides, options.operations))
-    }
-    // By now everything is compiled, for this server as for the others: what was reached is never above the limit.
-    const reached = results.flatMap(({ source, target }) => [source.perSecond, target.perSecond])
-    const limit = options.signal?.aborted ? 0 : Math.max(await clientLimit(options, prefix), ...reached)
-    return {
-      results,
-      clientLimitPerSecond: limit,
-      clients: options.clients,
-      pipeline: options.pipeline,
-      dataSize: options.dataSize,
-      keyspace: options.keyspace,
-      rate: options.rate,
-    }
-  } finally {
+    const report = await measured(options, commands, sides, prefix)
     for (const side of sides) side.close()
-    // One that is gone does not keep the other from being cleaned.
-    const removals = await Promise.allSettled(
-      [options.source, options.target].map((endpoint) => removeKeys(endpoint, prefix, options.keyspace)),
-    )
-    const failed = removals.find((one) => one.status === 'rejected')
-    if (failed !== undefined && !options.signal?.aborted && results.length === commands.length) throw failed.reason
+    await removed(options, prefix)
+    return report
+  } catch (error) {
+    for (const side of sides) side.close()
+    // What went wrong first is told, not what came of it.
+    await removed(options, prefix).catch(() => undefined)
+    throw error
+  }
+}
+
+/** Removes what was written at both ends; one that is gone does not keep the other from being cleaned. */
+async function removed({ source, target, keyspace }: BenchmarkOptions, prefix: string): Promise<void> {
+  const removals = await Promise.allSettled([source, target].map((endpoint) => removeKeys(endpoint, prefix, keyspace)))
+  const failed = removals.find((one) => one.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+}
+
+async function measured(
+  options: BenchmarkOptions,
+  commands: readonly BenchCommand[],
+  sides: readonly [Load, Load],
+  prefix: string,
+): Promise<BenchmarkReport> {
+  const results: CommandResult[] = []
+  for (const side of sides) await side.open()
+  for (const command of commands) {
+    if (options.signal?.aborted) break
+    options.onProgress?.(command.name)
+    results.push(await measure(command, sides, options.operations))
+  }
+  // By now everything is compiled, for this server as for the others: what was reached is never above the limit.
+  const reached = results.flatMap(({ source, target }) => [source.perSecond, target.perSecond])
+  return {
+    results,
+    clientLimitPerSecond: options.signal?.aborted ? 0 : Math.max(await clientLimit(options, prefix), ...reached),
+    clients: options.clients,
+    pipeline: options.pipeline,
+    dataSize: options.dataSize,
+    keyspace: options.keyspace,
+    rate: options.rate,
   }
 }
 

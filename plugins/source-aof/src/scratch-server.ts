@@ -9,6 +9,8 @@ const PROGRAMS = ['redis-server', 'valkey-server']
 const STARTS_WITHIN_MS = 10 * 60_000
 /** A server that loads answers in between; after so long without an answer it is stuck in one command. */
 const STUCK_MS = 8000
+/** A server tells of a script that runs for so long (busy-reply-threshold), and answers again from then on. */
+const SLOW_MS = 5000
 /**
  * Runs the program and ends it when our end of the pipe is closed, which happens however we end. The watcher is told when the
  * program ends first.
@@ -113,7 +115,9 @@ export class ScratchServer {
     )
     child.on('error', () => undefined)
     child.stdin.on('error', () => undefined)
+    let slowAt: number | null = null
     const keep = (data: Buffer): void => {
+      if (/Slow script detected/.test(data.toString('latin1'))) slowAt ??= performance.now()
       lines.push(data.toString('latin1'))
       if (lines.length > 20) lines.shift()
     }
@@ -128,7 +132,8 @@ export class ScratchServer {
         () =>
           RedisLink.open(endpoint).catch((error: unknown) => {
             // While it loads it answers all the same; one that does not is busy with a script or command without end.
-            throw error instanceof MigrateError && error.code === 'FM_CONNECT_TIMEOUT' ? stuck() : error
+            const slow = slowAt !== null && performance.now() - slowAt > STUCK_MS - SLOW_MS
+            throw slow || (error instanceof MigrateError && error.code === 'FM_CONNECT_TIMEOUT') ? stuck() : error
           }),
         { timeoutMs: STARTS_WITHIN_MS, signal: AbortSignal.any([gone.signal, signal]) },
       )

@@ -1,4 +1,4 @@
-import { type DirtyKey, MigrateError, type SnapshotRecord, type Target } from '@ferrite-migrate/contracts'
+import { type DirtyKey, type KeyReader, MigrateError, type SnapshotRecord } from '@ferrite-migrate/contracts'
 
 const KEYS = 100
 /** Keys that end sooner say nothing when they are gone. */
@@ -26,7 +26,7 @@ export class WrittenSample {
    * Looks for them, and forgets them. Gives how many there were and how many of them are missing.
    * @throws MigrateError FM_TARGET_KEEPS_NOTHING when none is there
    */
-  async check(target: Target): Promise<{ looked: number; missing: number }> {
+  async check(target: { reader(): Pick<KeyReader, 'exist' | 'close'> }): Promise<{ looked: number; missing: number }> {
     const taken = this.keys.splice(0)
     this.batches = 0
     if (taken.length === 0) return { looked: 0, missing: 0 }

@@ -1,5 +1,6 @@
 import { type Contents, counted, type Dialect, type Finding } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from './config.js'
+import { RecordFilter } from './key-filter.js'
 
 const WHAT_THEN = {
   fail: 'the run is refused; --unsupported skip or degrade goes on',
@@ -11,8 +12,7 @@ const WHAT_THEN = {
 export function contentFindings(contents: Contents, dialect: Dialect, config: ResolvedConfig): Finding[] {
   const findings: Finding[] = []
   const policy = config.unsupported
-  const { filter } = config
-  const unfiltered = filter.include.length + filter.exclude.length + filter.types.length + filter.dbs.length === 0
+  const unfiltered = new RecordFilter(config.filter).open
   const lacks = (code: string, count: number, one: string, many: string): void => {
     if (count === 0) return
     findings.push({

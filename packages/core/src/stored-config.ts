@@ -34,13 +34,11 @@ function isSecretOption(name: string): boolean {
 
 /** True when the connection string or the options carry a password that will not be stored. */
 export function hasSecret(url: string, options: Readonly<Record<string, unknown>>): boolean {
-  return (
-    withoutPassword(url) !== url || Object.keys(options).some((name) => SECRET_OPTION.test(name) && !PLACE.test(name))
-  )
+  return withoutPassword(url) !== url || Object.keys(options).some(isSecretOption)
 }
 
 function withoutSecrets<T>(options: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !SECRET_OPTION.test(name) || PLACE.test(name)))
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !isSecretOption(name)))
 }
 
 const NOT_STORED = 'all ways: their addresses are not stored; give the configuration file (-c) again'

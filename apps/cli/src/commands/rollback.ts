@@ -1,9 +1,11 @@
+import { counted } from '@ferrite-migrate/contracts'
 import { type RollbackReport, rollBack } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand, ExitCode } from '../base-command.js'
 import { confirmed, yesFlag } from '../confirm.js'
 import { endFlags, givenEnds } from '../end-flags.js'
 import { rollbackLines } from '../render/rollback-view.js'
+import { onSignals } from '../signals.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class RollbackCommand extends BaseCommand {
@@ -30,9 +32,10 @@ export default class RollbackCommand extends BaseCommand {
         this.jsonEnabled(),
       )
     const stop = new AbortController()
-    const interrupt = (): void => stop.abort()
-    process.once('SIGINT', interrupt)
-    process.once('SIGTERM', interrupt)
+    const release = onSignals(
+      () => stop.abort(),
+      () => process.exit(ExitCode.interrupted),
+    )
     const say = (text: string): void => {
       if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
     }
@@ -50,9 +53,9 @@ export default class RollbackCommand extends BaseCommand {
       onProgress: (keys) => {
         if (Date.now() - saidAt < 2000) return
         saidAt = Date.now()
-        say(`${keys.toLocaleString('en-US')} keys looked at`)
+        say(`${counted(keys, 'key')} looked at`)
       },
-    })
+    }).finally(release)
     this.log(rollbackLines(id, report).join('\n'))
     process.exitCode = report.interrupted ? ExitCode.interrupted : report.failed > 0 ? ExitCode.failed : ExitCode.done
     return report

@@ -3,6 +3,20 @@ import { damagedReply, MAX_BULK, MAX_ELEMENTS, MAX_LINE, MAX_NESTING } from './r
 /** Bytes kept of a line: enough for any error that a person reads. */
 const KEPT_LINE = 4096
 
+/** The size that a line announces; NaN where it is none. */
+function sizeOf(line: string): number {
+  const stop = line.endsWith('\r\n') ? line.length - 2 : line.length - 1
+  if (stop === 2 && line.startsWith('-1')) return -1
+  if (stop < 1 || stop > 15) return Number.NaN
+  let size = 0
+  for (let i = 0; i < stop; i++) {
+    const digit = line.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return Number.NaN
+    size = size * 10 + digit
+  }
+  return size
+}
+
 /**
  * Matches replies to commands by count alone: of each top-level reply it only keeps whether it holds an error, and
  * which. This is the hot path of writing: no object a reply. `onError` gets the index of the top-level reply, the
@@ -99,10 +113,9 @@ export class ReplyCounter {
         return this.done()
       case 36:
       case 42: {
-        const text = this.line.trimEnd()
-        const size = /^(-1|\d{1,15})$/.test(text) ? Number(text) : Number.NaN
+        const size = sizeOf(this.line)
         if (!(size <= (this.mark === 42 ? MAX_ELEMENTS : MAX_BULK)))
-          throw damagedReply(`a size of ${text.slice(0, 40)}`)
+          throw damagedReply(`a size of ${this.line.trimEnd().slice(0, 40)}`)
         if (this.mark === 42 && this.left.length === 0 && size >= 0) this.onArray?.(this.count, size)
         if (size === -1 || (size === 0 && this.mark === 42)) {
           if (size === -1 && this.left.length === 0) this.onNil(this.count)

@@ -314,7 +314,11 @@ export class PsyncShard implements Shard {
       scan.base = epoch.offset + window.offset(0) - start
       let held = false
       let incomplete = false
-      while (inTransaction || (records.length < this.options.batchSize && window.offset() - from < BATCH_BYTES)) {
+      // Offsets as places in this block, so that the loop adds and asks for nothing that stays the same meanwhile.
+      const fromPlace = window.pos - (window.offset() - from)
+      const batchEnd = fromPlace + BATCH_BYTES
+      const { batchSize, transactionLimit } = this.options
+      while (inTransaction || (records.length < batchSize && window.pos < batchEnd)) {
         const at = window.pos
         const next = scan.next(data, at, end)
         if (next === INCOMPLETE) {
@@ -336,13 +340,14 @@ export class PsyncShard implements Shard {
           }
           records.push(new PackedChange(this.db, spec.name, data, scan.start, next, receivedAt))
         }
-        if (inTransaction && window.offset() - from + records.length * RECORD_BYTES > this.options.transactionLimit)
-          throw new MigrateError(
-            'FM_STREAM_TRANSACTION',
-            `the source sent a transaction of more than ${this.options.transactionLimit} bytes`,
-            'A transaction is kept in memory until its end: allow more with --source-option transaction-limit.',
-          )
-        if (!inTransaction && this.marks.size > 0 && this.marks.delete(epoch.offset + window.offset() - start)) break
+        if (inTransaction) {
+          if (next - fromPlace + records.length * RECORD_BYTES > transactionLimit)
+            throw new MigrateError(
+              'FM_STREAM_TRANSACTION',
+              `the source sent a transaction of more than ${transactionLimit} bytes`,
+              'A transaction is kept in memory until its end: allow more with --source-option transaction-limit.',
+            )
+        } else if (this.marks.size > 0 && this.marks.delete(epoch.offset + window.offset() - start)) break
       }
       if (!inTransaction && window.offset() > from) {
         const made = event()

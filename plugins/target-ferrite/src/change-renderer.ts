@@ -30,7 +30,8 @@ export function renderChanges(
     if (data !== null) out.raw(data, from, to)
     data = null
   }
-  for (const [index, record] of records.entries()) {
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index]
     if (record.db !== db || record.name === 'SWAPDB') {
       flush()
       if (record.name === 'SWAPDB' && key !== undefined) {

@@ -112,7 +112,7 @@ async function live(): Promise<void> {
       try {
         show(await benchWrites('L1 10,000/s', follower, source, target, 200_000, 10_000, false))
         show(await benchWrites('L2 unpaced', follower, source, target, 1_000_000, 0, false))
-        show(await benchWrites('L3 MULTI unpaced', follower, source, target, 100_000, 0, true))
+        show(await benchWrites('L3 MULTI unpaced', follower, source, target, 500_000, 0, true))
       } finally {
         await follower.stop()
       }

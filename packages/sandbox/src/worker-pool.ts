@@ -1,17 +1,19 @@
-import { Worker } from 'node:worker_threads'
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
+import type { FromHost } from './host-message.js'
 import { SandboxError } from './sandbox-error.js'
-import type { WorkerMessage } from './serve.js'
+import { SandboxProcess } from './sandbox-process.js'
 
 export interface WorkerPoolOptions {
   /** The module that a worker runs; it calls `serve`. */
   readonly module: URL
   /** Given to it as workerData, beside `interrupt`. */
   readonly data: Readonly<Record<string, unknown>>
+  /** Bytes that the code of a worker may take; told to it as `memory`. */
+  readonly memoryBytes: number
   readonly workers: number
   /** How long one request may take, ms. */
   readonly timeoutMs: number
-  /** Whether the worker stops by itself after `timeoutMs`, or when `interrupt` is set; else its thread is ended at once. */
+  /** Whether the worker stops by itself after `timeoutMs`, or when `interrupt` is set; else its process is ended at once. */
   readonly interruptible: boolean
   /** How long loading may take, ms. */
   readonly loadMs: number
@@ -23,20 +25,17 @@ export interface WorkerPoolOptions {
 
 interface Job {
   readonly request: unknown
-  readonly transfer: readonly ArrayBuffer[]
   readonly answer: PromiseWithResolvers<unknown>
 }
 
-/** Time between asking code to stop and ending its thread: it has to tell where it was. */
+/** Time between asking code to stop and ending its process: it has to tell where it was. */
 const INTERRUPT_MS = 5000
 /** What a request may still take when everything is to stop. */
 const GRACE_MS = 2000
 /** The signal number that Python knows as an interruption. */
 const INTERRUPTED = 2
-/** Heap of a worker outside its WebAssembly memory, MiB. */
-const HEAP_MB = 512
 
-/** Threads that answer requests, each one at a time; one that hangs is ended and replaced. */
+/** Processes without rights that answer requests, each one at a time; one that hangs is ended and replaced. */
 export class WorkerPool {
   /** What the first worker told of its code. */
   readonly facts: unknown
@@ -62,8 +61,8 @@ export class WorkerPool {
    * Asks the next free worker.
    * @throws SandboxError; MigrateError FM_INTERRUPTED when it takes long and everything is to stop
    */
-  run(request: unknown, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
-    const job: Job = { request, transfer, answer: Promise.withResolvers<unknown>() }
+  run(request: unknown): Promise<unknown> {
+    const job: Job = { request, answer: Promise.withResolvers<unknown>() }
     this.waiting.push(job)
     this.next()
     return job.answer.promise
@@ -75,7 +74,7 @@ export class WorkerPool {
       const job = this.waiting.shift()
       if (job === undefined) return
       void slot
-        .run(job.request, job.transfer, this.options.timeoutMs)
+        .run(job.request, this.options.timeoutMs)
         .then(job.answer.resolve, job.answer.reject)
         .finally(() => this.next())
     }
@@ -101,10 +100,9 @@ function interrupted(): MigrateError {
 class Slot {
   busy = false
   private readonly options: WorkerPoolOptions
-  private worker: Worker | null = null
-  private interrupt: Uint8Array<SharedArrayBuffer> | null = null
+  private worker: SandboxProcess | null = null
   private loaded: Promise<unknown> | null = null
-  private listen: ((message: WorkerMessage) => void) | null = null
+  private listen: ((message: FromHost) => void) | null = null
   private fail: ((error: Error) => void) | null = null
 
   constructor(options: WorkerPoolOptions) {
@@ -118,50 +116,39 @@ class Slot {
   }
 
   private start(): Promise<unknown> {
-    const { module, data, loadMs, logger } = this.options
-    this.interrupt = new Uint8Array(new SharedArrayBuffer(1))
-    // No environment, no arguments: whatever gets out of the sandbox finds nothing here.
-    const worker = new Worker(module, {
-      workerData: { ...data, interrupt: this.interrupt },
-      env: {},
-      argv: [],
-      execArgv: ['--no-warnings'],
-      stdin: false,
-      stdout: true,
-      stderr: true,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
-    })
-    worker.stdout.resume()
-    worker.stderr.resume()
-    worker.unref()
-    this.worker = worker
+    const { module, data, memoryBytes, loadMs, logger } = this.options
     const loaded = Promise.withResolvers<unknown>()
+    const worker = new SandboxProcess({
+      module,
+      data: { ...data, memory: memoryBytes },
+      memoryBytes,
+      onMessage: (message) => {
+        if (message.kind === 'log') logger.log('info', message.text, { from: 'script' })
+        else if (message.kind === 'ready') loaded.resolve(message.facts)
+        else if (message.kind === 'failed') {
+          loaded.reject(new Error(message.message))
+          void this.end()
+        } else this.listen?.(message)
+      },
+      onGone: (why) => {
+        if (this.worker !== worker) return
+        this.worker = null
+        this.loaded = null
+        const error = new SandboxError('crash', why)
+        loaded.reject(error)
+        this.fail?.(error)
+        void worker.end()
+      },
+    })
+    this.worker = worker
     const timer = setTimeout(() => {
       loaded.reject(new SandboxError('timeout', `it was not loaded within ${loadMs} ms`))
       void this.end()
     }, loadMs)
-    worker.on('message', (message: WorkerMessage) => {
-      if (message.kind === 'log') logger.log('info', message.text, { from: 'script' })
-      else if (message.kind === 'ready') loaded.resolve(message.facts)
-      else if (message.kind === 'failed') {
-        loaded.reject(new Error(message.message))
-        void this.end()
-      } else this.listen?.(message)
-    })
-    const over = (text: string): void => {
-      if (this.worker !== worker) return
-      this.worker = null
-      this.loaded = null
-      const error = new SandboxError('crash', text)
-      loaded.reject(error)
-      this.fail?.(error)
-    }
-    worker.on('error', (error) => over(error.message))
-    worker.on('exit', () => over('its thread ended'))
     return loaded.promise.finally(() => clearTimeout(timer))
   }
 
-  async run(request: unknown, transfer: readonly ArrayBuffer[], timeoutMs: number): Promise<unknown> {
+  async run(request: unknown, timeoutMs: number): Promise<unknown> {
     this.busy = true
     let soft: NodeJS.Timeout | undefined
     let hard: NodeJS.Timeout | undefined
@@ -186,10 +173,11 @@ class Slot {
           if (message.of === 'crash') void this.end()
         }
       }
-      const { interrupt } = this
-      interrupt![0] = 0
+      const { worker } = this
+      // It may have gone in the moment in which it was ready.
+      if (worker === null) throw new SandboxError('crash', 'its process ended')
       soft = setTimeout(() => {
-        interrupt![0] = INTERRUPTED
+        worker.interrupt(INTERRUPTED)
         hard = setTimeout(
           () => {
             answer.reject(
@@ -200,7 +188,7 @@ class Slot {
           interruptible ? INTERRUPT_MS : 0,
         )
       }, timeoutMs)
-      this.worker!.postMessage(request, [...transfer])
+      worker.ask(request)
       return await answer.promise
     } finally {
       clearTimeout(soft)
@@ -217,6 +205,6 @@ class Slot {
     const { worker } = this
     this.worker = null
     this.loaded = null
-    await worker?.terminate()
+    await worker?.end()
   }
 }

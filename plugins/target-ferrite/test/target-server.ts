@@ -24,6 +24,16 @@ export async function targetMissing(kind: TargetKind): Promise<string | null> {
   return 'reason' in found ? found.reason : null
 }
 
+/** This adapter at that address. */
+export function openTarget(url: string): Promise<Target> {
+  return registry.target(
+    url,
+    {},
+    {},
+    { logger: silentLogger, signal: new AbortController().signal, tempDir: mkdtempSync(join(tmpdir(), 'fm-kit-')) },
+  )
+}
+
 /** A server of one kind that this adapter writes to. */
 export class TargetServer {
   /** The server itself; the emulator stands before it. */
@@ -43,12 +53,7 @@ export class TargetServer {
   }
 
   open(): Promise<Target> {
-    return registry.target(
-      this.url,
-      {},
-      {},
-      { logger: silentLogger, signal: new AbortController().signal, tempDir: mkdtempSync(join(tmpdir(), 'fm-kit-')) },
-    )
+    return openTarget(this.url)
   }
 
   async stop(): Promise<void> {

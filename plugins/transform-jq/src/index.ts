@@ -1,13 +1,5 @@
 import { type AdapterContext, MigrateError, type Transform } from '@ferrite-migrate/contracts'
-import {
-  type Frame,
-  frameTransfer,
-  oneByOne,
-  packFrame,
-  SandboxError,
-  unpackFrame,
-  WorkerPool,
-} from '@ferrite-migrate/sandbox'
+import { type Frame, oneByOne, packFrame, SandboxError, unpackFrame, WorkerPool } from '@ferrite-migrate/sandbox'
 
 const LOAD_MS = 60_000
 
@@ -17,7 +9,7 @@ export interface JqAnswer {
   readonly faults: readonly (readonly [number, string])[]
 }
 
-/** A jq filter over JSON values; it runs in a thread of its own. */
+/** A jq filter over JSON values; it runs in a process of its own. */
 class JqTransform implements Transform {
   private readonly pool: WorkerPool
   private readonly firstFaultEnds: boolean
@@ -28,9 +20,8 @@ class JqTransform implements Transform {
   }
 
   async items(items: readonly Buffer[]): Promise<readonly (Buffer | Error)[]> {
-    const frame = packFrame(items)
     try {
-      const answer = (await this.pool.run(frame, frameTransfer(frame))) as JqAnswer
+      const answer = (await this.pool.run(packFrame(items))) as JqAnswer
       const results: (Buffer | Error)[] = unpackFrame(answer.frame)
       for (const [at, message] of answer.faults) results[at] = new Error(message)
       return results
@@ -58,7 +49,8 @@ export async function createTransform({
   try {
     const pool = await WorkerPool.open({
       module: new URL('./jq-worker.js', import.meta.url),
-      data: { filter, memory: options.memory },
+      data: { filter },
+      memoryBytes: Number(options.memory),
       workers: Number(options.workers),
       timeoutMs: Number(options.timeout),
       interruptible: false,

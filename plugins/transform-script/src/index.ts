@@ -8,7 +8,7 @@ import { ScriptTransform } from './script-transform.js'
 const LOAD_MS = 60_000
 
 /**
- * Loads a script: `.py` into CPython (Pyodide), everything else into QuickJS; both are WebAssembly, in threads of their own.
+ * Loads a script: `.py` into CPython (Pyodide), everything else into QuickJS; both are WebAssembly, in processes of their own.
  * @throws MigrateError FM_TRANSFORM_SCRIPT when it cannot be loaded or defines nothing
  */
 export async function createTransform({
@@ -25,7 +25,8 @@ export async function createTransform({
   try {
     pool = await WorkerPool.open({
       module: new URL(python ? './pyodide-worker.js' : './quickjs-worker.js', import.meta.url),
-      data: { source: readFileSync(url, 'utf8'), file, memory: options.memory, timeoutMs: options.timeout },
+      data: { source: readFileSync(url, 'utf8'), file, timeoutMs: options.timeout },
+      memoryBytes: Number(options.memory),
       workers: Math.max(1, Number(options.workers)),
       timeoutMs: Number(options.timeout),
       interruptible: true,

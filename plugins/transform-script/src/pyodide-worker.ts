@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { workerData } from 'node:worker_threads'
 import {
   ImportGate,
@@ -57,6 +58,8 @@ const PASSES: Passes = new Map<string, Pass>([
 
 await serve<ScriptRequest>(async () => {
   const gate = new ImportGate(PASSES)
+  // Pyodide asks it for these numbers, and a process without rights has no such function.
+  Object.defineProperty(process, 'binding', { value: () => ({ fs: constants }), configurable: true, writable: true })
   limitMemory(memory + ENGINE_BYTES)
   const python = await loadPyodide({
     // The module `js` sees these and nothing else.

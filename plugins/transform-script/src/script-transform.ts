@@ -8,14 +8,7 @@ import {
   type StreamValue,
   type Transform,
 } from '@ferrite-migrate/contracts'
-import {
-  frameTransfer,
-  oneByOne,
-  packFrame,
-  SandboxError,
-  unpackFrame,
-  type WorkerPool,
-} from '@ferrite-migrate/sandbox'
+import { oneByOne, packFrame, SandboxError, unpackFrame, type WorkerPool } from '@ferrite-migrate/sandbox'
 import { type ScriptAnswer, type ScriptFacts, type ScriptRequest, State, TYPES } from './script-request.js'
 
 /** A script in a pool of sandboxes. */
@@ -59,9 +52,7 @@ export class ScriptTransform implements Transform {
     const request = toRequest(questions)
     let answer: ScriptAnswer
     try {
-      const transfer = frameTransfer(request.frame)
-      if (request.kind === 'values') transfer.push(request.types.buffer, request.counts.buffer)
-      answer = (await this.pool.run(request, transfer)) as ScriptAnswer
+      answer = (await this.pool.run(request)) as ScriptAnswer
     } catch (error) {
       if (error instanceof MigrateError) throw error
       if (!(error instanceof SandboxError))

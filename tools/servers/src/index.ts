@@ -1,3 +1,4 @@
+export * from './command-server.js'
 export * from './memcached.js'
 export * from './server.js'
 export * from './until.js'

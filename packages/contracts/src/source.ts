@@ -203,6 +203,11 @@ export interface Source extends AsyncDisposable {
   survey?(): Promise<SourceSurvey>
   reader?(): KeyReader
   /**
+   * The same source read key by key, for a stream that holds a value of a type that is not known here (FM_RDB_UNKNOWN). Absent
+   * where there is no such way, or another one was asked for. The caller disposes of both.
+   */
+  byKeys?(): Promise<Source>
+  /**
    * Keeps writers away. `auto` takes what the server has and the user may use.
    * @param check only find out which kind it would be; nothing is changed
    * @throws MigrateError FM_FENCE_UNAVAILABLE

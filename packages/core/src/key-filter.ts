@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { MigrateError, PackedRecord, type SnapshotRecord } from '@ferrite-migrate/contracts'
-import { decodeValue, globMatch, keySlot, keyTypeOf, SLOTS } from '@ferrite-migrate/protocol'
+import { decodeValue, globMatch, isOpaque, keySlot, keyTypeOf, SLOTS } from '@ferrite-migrate/protocol'
 import type { FilterConfig } from './config.js'
 import { BoundedRegExp } from './transform/bounded-regexp.js'
 
@@ -96,7 +96,7 @@ export class RecordFilter {
 /** Bytes of all strings of a value, the same however it is encoded. A value in slices is larger than any limit. */
 function sizeOf({ value }: SnapshotRecord): number {
   if (value.form === 'sliced') return Number.POSITIVE_INFINITY
-  if (value.form === 'rdb' && keyTypeOf(value.type, value.rdbVersion) === 'module') return value.body.length
+  if (value.form === 'rdb' && isOpaque(value.type, value.rdbVersion)) return value.body.length
   const decoded = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
   let bytes = 0
   if (decoded.form === 'items') for (const item of decoded.items) bytes += item.length

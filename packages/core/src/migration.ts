@@ -251,14 +251,8 @@ export class Migration extends EventEmitter<Events> {
         setInterval(() => this.tick(), TICK_MS),
         setInterval(() => this.requests?.listen(), CONTROL_MS),
       )
-      this.guard = new SourceGuard(
-        this.source!,
-        this.config.maxSourceCpu / 100,
-        this.config.maxSourceLatencyMs,
-        (text) => this.note('guard', text),
-      )
-      this.guard.start()
-      await this.runAll(record, plan)
+      this.watchSource(this.source!)
+      await this.runReadable(record, plan)
       record.lease.check()
       this.finish(this.wantsStop && this.cutoverResult === null ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
@@ -475,15 +469,19 @@ export class Migration extends EventEmitter<Events> {
     if (!(ends.target instanceof Error)) this.target = ends.target
     if (ends.source instanceof Error) throw ends.source
     if (ends.target instanceof Error) throw ends.target
-    for (const what of (await this.record?.putBack(ends.source)) ?? [])
+    // A run that has met what its stream cannot tell goes on by keys.
+    if (this.record?.former?.facts.byKeys && ends.source.byKeys !== undefined)
+      await this.changeSource(await ends.source.byKeys())
+    const source = this.source ?? ends.source
+    for (const what of (await this.record?.putBack(source)) ?? [])
       this.note('put-back', `put back: ${what} and did not live to put back`)
-    const checks = await Promise.all([ends.source.preflight?.(), ends.target.preflight?.()])
-    const contents = (await ends.source.contents?.()) ?? null
+    const checks = await Promise.all([source.preflight?.(), ends.target.preflight?.()])
+    const contents = (await source.contents?.()) ?? null
     const sizes = contents?.databases ?? (await this.countSourceKeys())
-    const choice = await chooseDatabases(config, ends.source, ends.target, sizes)
+    const choice = await chooseDatabases(config, source, ends.target, sizes)
     this.takeDatabases(choice)
-    const same = await sameServer(ends.source, ends.target)
-    this.refuseUnverifiable(ends.source)
+    const same = await sameServer(source, ends.target)
+    this.refuseUnverifiable(source)
     const findings = [
       ...(same === null ? [] : [same]),
       ...checks.flatMap((list) => list ?? []),
@@ -492,10 +490,10 @@ export class Migration extends EventEmitter<Events> {
     ]
     const keys = contents?.keys ?? (sizes === null ? null : this.countTaken(sizes))
     const said = findings.filter((finding) => this.applies(finding, contents !== null))
-    this.plan = makePlan(this.config, ends.source, ends.target, said, this.filter.needsValue, this.transform, keys)
-    for (const finding of this.plan.findings)
+    const plan = this.planFor(source, said, keys)
+    for (const finding of plan.findings)
       this.logger.log(finding.level === 'info' ? 'info' : 'warn', finding.text, { code: finding.code })
-    return this.plan
+    return plan
   }
 
   /** A verification that was asked for and cannot be made is refused before anything is written. */
@@ -544,19 +542,62 @@ export class Migration extends EventEmitter<Events> {
     return keys
   }
 
-  /** One pass, or in incremental mode one after the other. */
-  private async runAll(record: RunRecord, plan: Plan): Promise<void> {
-    const { config } = this
+  /** Runs it; a source whose stream holds a value of an unknown type is read key by key instead, where it offers that. */
+  private async runReadable(record: RunRecord, plan: Plan): Promise<void> {
     const { former } = record
-    let resumed: Resumed | null =
+    const inSnapshot = this.config.mode === 'snapshot'
+    const resumed: Resumed | null =
       former === null
         ? null
         : {
             positions: record.positions(),
             held: record.facts.held ? { from: former.createdAt, to: Date.now() } : null,
-            inSnapshot: config.mode === 'snapshot',
+            inSnapshot,
           }
     if (former !== null) await this.target!.takeOver?.(this.id)
+    try {
+      await this.runAll(record, plan, resumed)
+    } catch (error) {
+      const unknown = error instanceof MigrateError && error.code === 'FM_RDB_UNKNOWN' && !this.wantsStop
+      if (!unknown || this.source?.byKeys === undefined) throw error
+      this.note('by-keys', `${error.message}: the source is read key by key instead, and what has changed as well`)
+      record.addFacts({ byKeys: true })
+      await this.changeSource(await this.source.byKeys())
+      const { findings, keys } = plan
+      await this.runAll(record, this.planFor(this.source, findings, keys), {
+        positions: new Map(),
+        held: null,
+        inSnapshot,
+      })
+    }
+  }
+
+  /** Another way to the same source. */
+  private async changeSource(source: Source): Promise<void> {
+    const former = this.source
+    this.source = source
+    await former?.[Symbol.asyncDispose]()
+    if (this.guard === null) return
+    this.guard.stop()
+    this.watchSource(source)
+  }
+
+  private watchSource(source: Source): void {
+    const { maxSourceCpu, maxSourceLatencyMs } = this.config
+    this.guard = new SourceGuard(source, maxSourceCpu / 100, maxSourceLatencyMs, (text) => this.note('guard', text))
+    this.guard.start()
+  }
+
+  private planFor(source: Source, findings: readonly Finding[], keys: number | null): Plan {
+    const plan = makePlan(this.config, source, this.target!, findings, this.filter.needsValue, this.transform, keys)
+    this.plan = plan
+    return plan
+  }
+
+  /** One pass, or in incremental mode one after the other. */
+  private async runAll(record: RunRecord, plan: Plan, from: Resumed | null): Promise<void> {
+    const { config } = this
+    let resumed = from
     if (config.mode !== 'incremental') {
       await this.runPass(record, plan, resumed)
       await this.cuttingOver

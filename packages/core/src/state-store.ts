@@ -50,6 +50,8 @@ export interface RunFacts {
   readonly journal?: boolean
   /** A cutover made the target the one to write to. */
   readonly handedOver?: boolean
+  /** The stream of the source holds what only its keys tell. */
+  readonly byKeys?: boolean
   /** Keys that a rollback left alone. */
   readonly rollbackKept?: number
   /** Fingerprint of the transform file and script. */

@@ -9,7 +9,7 @@ import {
 } from '@ferrite-migrate/protocol'
 
 function digest(value: Value, options: DigestOptions): Buffer {
-  if (value.form === 'rdb' && isOpaque(value.type)) return value.body
+  if (value.form === 'rdb' && isOpaque(value.type, value.rdbVersion)) return value.body
   if (value.form === 'sliced') throw new Error('a sliced value in a comparison')
   return digestValue(value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value, options)
 }

@@ -135,9 +135,18 @@ const NAMES: readonly string[] = [
   'rate limit',
 ]
 
-/** True for values that are only known by their length: they travel raw, to a target that knows their type. */
-export function isOpaque(type: number): boolean {
+/** True for the numbers of value types that no version evidences. */
+export function isUnknownType(type: number, rdbVersion: number): boolean {
+  return keyTypeOf(type, rdbVersion) === undefined
+}
+
+/**
+ * True for values of which only the bytes are known: modules, and types that this version does not know. They travel raw, to
+ * a target that knows their type.
+ */
+export function isOpaque(type: number, rdbVersion: number): boolean {
   return (
+    isUnknownType(type, rdbVersion) ||
     type === RdbType.module2 ||
     type === RdbType.modulePreRelease ||
     type === RdbType.array ||

@@ -15,6 +15,7 @@ import {
   decodeValue,
   digestValue,
   isOpaque,
+  isUnknownType,
   parseDump,
   parseFerritePayload,
   type Reply,
@@ -27,7 +28,7 @@ import { databaseSizes } from './info.js'
 import { RedisLink, type WireTrace } from './link.js'
 import { rawRecords, SHAPE, shapeOf, writeRead } from './raw-page.js'
 import { RawReader, splitReplies } from './raw-reader.js'
-import { readSlices, readStream } from './value-reader.js'
+import { readSlices, readStream, readWhole } from './value-reader.js'
 
 export interface RedisKeyReaderOptions {
   /** Ferrite's DUMP has a format of its own and its SCAN only one trustworthy page (see docs/ferrite.md). */
@@ -48,6 +49,7 @@ const LENGTHS: Readonly<Record<string, string>> = {
   hash: 'HLEN',
   stream: 'XLEN',
 }
+const READABLE = ['string', 'list', 'set', 'zset', 'hash'] as const
 /** Of the keys that were there all the time a SCAN gives all; writers and expiries explain a small difference. */
 const SCAN_SHARE = 0.9
 
@@ -429,7 +431,22 @@ export class RedisKeyReader implements KeyReader {
       )
     }
     if (!Buffer.isBuffer(reply)) throw this.refused('DUMP', new ReplyError(String(reply)))
-    return this.options.ferrite ? parseFerritePayload(reply) : parseDump(reply, false)
+    if (this.options.ferrite) return parseFerritePayload(reply)
+    const dumped = parseDump(reply, false)
+    return isUnknownType(dumped.type, dumped.rdbVersion) ? this.typed(db, key, dumped) : dumped
+  }
+
+  /** A value whose form in a dump is not known here, by the commands of its type; as it was dumped, where that is new too. */
+  private async typed(db: number, key: Buffer, dumped: Value): Promise<Value | null> {
+    const link = await this.link('read')
+    const [reply] = await link.pipeline((out) => {
+      out.call('TYPE', key)
+      return 1
+    }, db)
+    const type = READABLE.find((one) => one === reply)
+    if (reply === 'none') return null
+    if (type === undefined) return reply === 'stream' ? readStream(link, db, key) : dumped
+    return readWhole(link, db, key, type, this.options.digest?.fieldExpiry ?? false)
   }
 
   async digest(db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]> {
@@ -463,7 +480,7 @@ export function digestRecord(record: SnapshotRecord, options: DigestOptions = {}
   const { value } = record
   if (value.form === 'sliced')
     throw new MigrateError('FM_CONTRACT', 'a sliced value has no digest in one step', 'Read it whole.')
-  if (value.form === 'rdb' && isOpaque(value.type)) return Buffer.from(value.body)
+  if (value.form === 'rdb' && isOpaque(value.type, value.rdbVersion)) return Buffer.from(value.body)
   const decoded: DecodedValue = value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
   return digestValue(decoded, options)
 }

@@ -1,4 +1,5 @@
 import {
+  type ItemsValue,
   MigrateError,
   type SlicedValue,
   type StreamConsumer,
@@ -117,6 +118,37 @@ export async function* readSlices(
       } while (cursor !== '0')
     }
   }
+}
+
+/** A value in one piece by the commands of its type; null when the key is gone. */
+export async function readWhole(
+  link: RedisLink,
+  db: number,
+  key: Buffer,
+  type: ItemsValue['type'],
+  fieldExpiry: boolean,
+): Promise<ItemsValue | null> {
+  const step = type === 'set' ? 1 : type === 'hash' || type === 'zset' ? 2 : 0
+  const items: Buffer[] = []
+  const ends: number[] = []
+  // What a scan gives twice would be no value.
+  const seen = new Set<string>()
+  for await (const slice of readSlices(link, db, key, type, fieldExpiry))
+    if (step === 0) for (const item of slice.items) items.push(item)
+    else
+      for (let at = 0; at < slice.items.length; at += step) {
+        const name = slice.items[at].toString('latin1')
+        if (seen.has(name)) continue
+        seen.add(name)
+        items.push(slice.items[at])
+        if (step === 2) items.push(slice.items[at + 1])
+        ends.push(slice.fieldExpireAt?.[at / step] ?? 0)
+      }
+  if (type === 'string') return { form: 'items', type, items: [Buffer.concat(items)] }
+  if (items.length === 0) return null
+  return ends.some((end) => end > 0)
+    ? { form: 'items', type, items, fieldExpireAt: ends }
+    : { form: 'items', type, items }
 }
 
 /** Absolute ms for each field, 0 = none; null when the server does not know the command. */

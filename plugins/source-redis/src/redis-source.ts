@@ -85,6 +85,7 @@ export class RedisSource implements Source {
   private meter: Promise<RedisLink> | null = null
   private lastCpu: { readonly seconds: number; readonly at: number } | null = null
   private readonly makeReader: () => RedisKeyReader
+  byKeys?: NonNullable<Source['byKeys']>
 
   private constructor(context: AdapterContext, facts: SourceFacts, capture: Capture) {
     const { options, logger, tempDir } = context
@@ -103,6 +104,8 @@ export class RedisSource implements Source {
     this.makeReader = () =>
       new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
     this.relativeExpiry = facts.major < 7
+    if (capture === 'psync' && options.capture === 'auto')
+      this.byKeys = () => RedisSource.open({ ...context, options: { ...options, capture: 'notifications' } })
     const settings = snapshotSettings(options, facts)
     this.capabilities =
       capture === 'psync'

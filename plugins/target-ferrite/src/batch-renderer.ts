@@ -14,6 +14,7 @@ import {
   FerriteTranscoder,
   integerText,
   isOpaque,
+  isUnknownType,
   lzfBound,
   lzfDecompressInto,
   RdbScan,
@@ -278,10 +279,12 @@ export class BatchRenderer {
       this.restore(packed(record, value), index, onConflict, now)
       return
     }
-    if (value.form === 'rdb' && isOpaque(value.type)) {
-      // Only the same module can read it: RESTORE decides, and refuses by key.
+    if (value.form === 'rdb' && isOpaque(value.type, value.rdbVersion)) {
+      // Only the same module, or a newer server, can read it: RESTORE decides, and refuses by key.
       const module = value.type === 6 || value.type === 7
-      if (able.rendering === 'restore' && module) this.restore(packed(record, value), index, onConflict, now)
+      const unknown = isUnknownType(value.type, value.rdbVersion)
+      if (able.rendering === 'restore' && !typedOnly && (module || unknown))
+        this.restore(packed(record, value), index, onConflict, now)
       else {
         this.leaveOut(module ? 'module-value' : `value of type ${rdbTypeName(value.type)}`, record)
         this.expired++
@@ -302,7 +305,7 @@ export class BatchRenderer {
   /** A value that the target does not take in one request. False when it cannot be divided: only RESTORE can tell. */
   private inPieces(record: PackedRecord, index: number, onConflict: ConflictPolicy): boolean {
     const { value } = record
-    if (value.form !== 'rdb' || isOpaque(value.type)) return false
+    if (value.form !== 'rdb' || isOpaque(value.type, value.rdbVersion)) return false
     const decoded = decodeValue(value.type, value.body, value.rdbVersion)
     if (this.report(record, decoded)) this.typed(record, decoded, index, onConflict, true)
     return true

@@ -16,6 +16,8 @@ import {
 } from '@ferrite-migrate/contracts'
 import {
   commandSpecOf,
+  isOpaque,
+  isUnknownType,
   ReplyError,
   type RespWriter,
   touchedKeys,
@@ -283,7 +285,7 @@ export class Lane {
           }
           break
         case 'payload':
-          if (record.value.form === 'rdb' && record.value.type !== 7) {
+          if (record.value.form === 'rdb' && !isOpaque(record.value.type, record.value.rdbVersion)) {
             typedOnly.add(again.length)
             again.push(record)
           } else {
@@ -291,7 +293,7 @@ export class Lane {
             result.failed.push({
               db: record.db,
               key: Buffer.from(record.key),
-              reason: 'the target cannot read a value of this module',
+              reason: `the target cannot read ${record.value.form === 'rdb' && isUnknownType(record.value.type, record.value.rdbVersion) ? 'a value of this type, which is not known here either' : 'a value of this module'}`,
               code: 'not-carried',
             })
           }

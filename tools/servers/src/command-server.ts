@@ -22,6 +22,8 @@ export class CommandSession {
     this.backend?.on('close', () => socket.destroy())
     this.backend?.on('data', (chunk) => {
       const before = this.counter.count
+      // What nobody asked for is a message to a subscriber.
+      if (this.replied === null) socket.write(chunk)
       this.arrived.push(chunk)
       this.counter.push(chunk)
       if (this.counter.count > before) this.replied?.()
@@ -47,6 +49,7 @@ export class CommandSession {
       ]),
     )
     await replied
+    this.replied = null
     return Buffer.concat(this.arrived)
   }
 }

@@ -196,7 +196,7 @@ export async function analyzeRdb(feed: ByteFeed, options: RdbAnalysisOptions): P
 /** Bytes of the largest element; of a string, its length. Decodes the value. */
 function largestElement({ value }: SnapshotRecord): number {
   if (value.form !== 'rdb') return 0
-  if (isOpaque(value.type)) return value.body.length
+  if (isOpaque(value.type, value.rdbVersion)) return value.body.length
   const decoded = decodeValue(value.type, value.body, value.rdbVersion)
   let largest = 0
   if (decoded.form === 'items') for (const item of decoded.items) largest = Math.max(largest, item.length)

@@ -152,6 +152,6 @@ export class Comparison {
 }
 
 function decoded({ value }: SnapshotRecord): DecodedValue | null {
-  if (value.form === 'sliced' || (value.form === 'rdb' && isOpaque(value.type))) return null
+  if (value.form === 'sliced' || (value.form === 'rdb' && isOpaque(value.type, value.rdbVersion))) return null
   return value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
 }

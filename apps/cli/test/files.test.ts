@@ -87,6 +87,30 @@ describe('import-rdb', () => {
     expect(await differences(server.url, other.url)).toEqual([])
   })
 
+  it('several files are looked at before any is written, and each is a migration of its own', async () => {
+    const [one, two] = [await start(), await start()]
+    const files: string[] = []
+    for (const [i, server] of [one, two].entries()) {
+      await command(server.url, 'MSET', `k${i}`, 'v', `shared`, String(i))
+      await command(server.url, 'SAVE')
+      files.push(join(folder(), `${i}.rdb`))
+      copyFileSync(join(server.directory, 'dump.rdb'), files[i])
+    }
+    const target = await start()
+    const directory = state()
+    const run = await cli(['import-rdb', ...files, '--id', 'both', '-t', target.url, '--verify', ...directory])
+    expect([run.code, run.output]).toEqual([0, expect.stringContaining('VERIFIED')])
+    expect(String(await command(target.url, 'MGET', 'k0', 'k1', 'shared'))).toBe('v,v,1')
+    expect((await cli(['list', ...directory])).output).toMatch(/both-[12][\s\S]*both-[12]/)
+    const bytes = readFileSync(files[1])
+    bytes[bytes.length - 1] ^= 1
+    writeFileSync(files[1], bytes)
+    await command(target.url, 'FLUSHALL')
+    const damaged = await cli(['import-rdb', ...files, '-t', target.url, ...state()])
+    expect([damaged.code, damaged.output]).toEqual([1, expect.stringContaining('1.rdb')])
+    expect(await command(target.url, 'DBSIZE')).toBe(0)
+  })
+
   it('filters, gives keys other names, moves databases, and keeps or refuses what is there', async () => {
     const { file } = await dumped()
     const target = await start()

@@ -154,3 +154,20 @@ it('a fence of ACL rules does not outlive its owner: kill -9, and it is given ba
   expect(String(await command(source.url, 'ACL', 'LIST'))).toBe(before)
   expect((await cli(['cutover', '--id', 'fence', '--release', '-s', source.url, ...state])).output).toContain('Nothing')
 })
+
+it('a write that slips in behind a fence that fell while the process stood still is told with its key', async () => {
+  const source = await start()
+  const target = await start()
+  const state = ['--state-dir', stateDir()]
+  await command(source.url, 'SET', 'a', '1')
+  const run = tool('migrate', '--id', 'slip', '-s', source.url, '-t', target.url, '-m', 'live', ...state)
+  await run.says('LIVE_SYNC')
+  const asked = tool('cutover', '--id', 'slip', '--fence', 'pause', '--on-cutover', 'true', '--hold', '12s', ...state)
+  await asked.says(/done/)
+  run.child.kill('SIGSTOP')
+  // A paused server answers as soon as its pause, which nobody renews, is over.
+  expect(String(await command(source.url, 'SET', 'slipped:key', 'yes'))).toBe('OK')
+  run.child.kill('SIGCONT')
+  expect(await asked.over).toBe(1)
+  expect(asked.output).toMatch(/FM_FENCE_FELL[\s\S]*slipped:key/)
+})

@@ -54,6 +54,62 @@ describe('import', () => {
     expect(await get('DBSIZE')).toBe('3')
   })
 
+  it('takes the separator that a sep= line names', async () => {
+    const run = await load(file('csv', 'sep=;\r\nid;name\r\n1;"a;b"\r\n2;c,d\r\n'), '--key', 'u:{id}')
+    expect([run.code, run.output]).toEqual([0, expect.stringContaining('COMPLETED')])
+    expect([await get('HGET', 'u:1', 'name'), await get('HGET', 'u:2', 'name')]).toEqual(['a;b', 'c,d'])
+    expect(await get('DBSIZE')).toBe('2')
+  })
+
+  it('makes nothing that a server chokes on, whatever names meet in nested rows and however often members come', async () => {
+    let seed = 4711
+    const below = (limit: number): number => {
+      seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff
+      return (seed >> 8) % limit
+    }
+    const names = ['a', 'b', 'a.b', 'a.0', '0', 'b.a', '', 'é', 'x'.repeat(70)]
+    const nested = (depth: number): unknown => {
+      const kind = below(depth > 2 ? 3 : 5)
+      if (kind === 0) return below(1000)
+      if (kind === 1) return 'y'.repeat(below(80))
+      if (kind === 2) return null
+      if (kind === 3) return Array.from({ length: below(4) }, () => nested(depth + 1))
+      return Object.fromEntries(Array.from({ length: below(4) }, () => [names[below(names.length)], nested(depth + 1)]))
+    }
+    const rows = Array.from({ length: 600 }, (_, id) => ({
+      ...Object.fromEntries(Array.from({ length: 1 + below(5) }, () => [names[below(names.length)], nested(0)])),
+      id,
+    }))
+    const json = file('ndjson', rows.map((row) => JSON.stringify(row)).join('\n'))
+    await load(json, '--key', 'h:{id}', '--on-error', 'skip')
+    const members = rows.map(({ id }) => ({ id: id % 20, member: `m${below(40)}`, score: below(10) }))
+    const grouped = file('ndjson', members.map((row) => JSON.stringify(row)).join('\n'))
+    const group = ['--member', 'member']
+    expect((await load(grouped, '--key', 's:{id}', '--type', 'set', ...group)).code).toBe(0)
+    expect((await load(grouped, '--key', 'z:{id}', '--type', 'zset', '--score', 'score', ...group)).code).toBe(0)
+    // Values that are not what they should be show when the server makes others of them.
+    const keys = (await command(target.url, 'KEYS', '*')) as Buffer[]
+    expect(keys.length).toBeGreaterThan(100)
+    const long = 'z'.repeat(500)
+    for (const key of keys) {
+      const type = await get('TYPE', String(key))
+      const count = type === 'hash' ? 'HLEN' : type === 'set' ? 'SCARD' : 'ZCARD'
+      const before = Number(await command(target.url, count, key))
+      const add =
+        type === 'hash' ? ['HSET', key, long, '1'] : type === 'set' ? ['SADD', key, long] : ['ZADD', key, '1', long]
+      expect(await command(target.url, ...add)).toBe(1)
+      const read = type === 'hash' ? ['HKEYS', key] : type === 'set' ? ['SMEMBERS', key] : ['ZRANGE', key, '0', '-1']
+      const found = (await command(target.url, ...read)) as Buffer[]
+      const names = new Set(found.map((name) => name.toString('latin1')))
+      expect([found.length, names.size], String(key)).toEqual([before + 1, before + 1])
+      for (const name of found) {
+        const remove = type === 'hash' ? 'HDEL' : type === 'set' ? 'SREM' : 'ZREM'
+        expect(await command(target.url, remove, key, name)).toBe(1)
+      }
+    }
+    expect(await get('DBSIZE')).toBe('0')
+  })
+
   it('makes every type of rows', async () => {
     const csv = file('csv', CSV)
     expect((await load(csv, '--key', 's:{id}', '--type', 'string', '--value', '{name}/{points}')).code).toBe(0)

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -531,5 +531,28 @@ describe('Ctrl-C', () => {
       tool.child.kill('SIGINT')
       expect([await tool.over, tool.output]).toEqual([130, expect.stringContaining('FM_INTERRUPTED')])
     }
+  })
+})
+
+describe('a verdict', () => {
+  it('is not given over nothing, nor over what a rule left out', async () => {
+    const [source, target] = [await start(), await start()]
+    await issue(source.url, ['SET', 'a', '{"n":1}'], ['SET', 'b', 'no json'], ['SET', 'c', 'no json'])
+    const ends = ['-s', source.url, '-t', target.url]
+    const state = (): string[] => ['--state-dir', stateDir()]
+    const nothing = await cli(['verify', ...ends, '--filter', 'nobody:*'])
+    expect(nothing.output).toContain('NOTHING WAS COMPARED')
+    expect(nothing.output).not.toContain('✅')
+    expect(nothing.code).toBe(3)
+    const rules = join(mkdtempSync(join(tmpdir(), 'fm-verdict-')), 'rules.yaml')
+    writeFileSync(rules, "transformations:\n  values:\n    - {type: jq, filter: '.m = 2'}\n")
+    const left = await cli([
+      ...['migrate', ...ends, '-m', 'snapshot', '--transform', rules, '--on-transform-error', 'skip'],
+      ...['--errors-file', join(mkdtempSync(join(tmpdir(), 'fm-verdict-')), 'errors.ndjson'), '--verify', ...state()],
+    ])
+    expect(left.output).toMatch(/VERIFIED, but for 2 left out/)
+    expect(left.output).toMatch(/Keys compared:\s+1\b/)
+    const both = await cli(['verify', '-s', target.url, '-t', target.url, '--db', '7', '--json'])
+    expect(JSON.parse(both.output)).toMatchObject({ compared: 0 })
   })
 })

@@ -204,14 +204,15 @@ export class MemcachedLink {
   async stats(what = ''): Promise<Map<string, string>> {
     this.send(`stats${what && ` ${what}`}\r\n`)
     const stats = new Map<string, string>()
-    for (;;) {
+    // Lines and not names are counted: the same one may come for ever.
+    for (let lines = 0; lines < MOST_STATS; lines++) {
       const line = await this.line()
       if (line === 'END' || line === 'RESET') return stats
       const match = /^STAT (\S+) (.*)$/.exec(line)
       if (match === null) throw this.refused(line)
-      if (stats.size >= MOST_STATS) throw this.strange('statistics without an end')
       stats.set(match[1], match[2])
     }
+    throw this.strange('statistics without an end')
   }
 
   /** What the server takes for now, unix s. */

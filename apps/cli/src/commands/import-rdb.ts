@@ -9,6 +9,13 @@ import { usageError } from '../usage-error.js'
 
 type ImportFlags = Interfaces.InferredFlags<typeof ImportRdb.flags> & RunFlags
 
+/** Of several files the one that an error is about. */
+function ofFile(error: unknown, file: string): unknown {
+  if (!(error instanceof MigrateError)) return error
+  const { code, message, hint, retryable } = error
+  return new MigrateError(code, `${file}: ${message}`, hint, { retryable, cause: error })
+}
+
 export default class ImportRdb extends MigrationCommand {
   static override description = 'Import an RDB file (plain, .gz or .zst; - is standard input)'
   static override examples = [
@@ -40,12 +47,20 @@ export default class ImportRdb extends MigrationCommand {
     if (configs.length === 1) return this.migrate(configs[0], flags)
     this.refuseWhatNeedsOne(files, flags)
     // All of them are looked at before the first row of any is written.
-    if (!flags['dry-run']) for (const config of configs) await this.mustStart(config, flags)
+    if (!flags['dry-run'])
+      for (const [i, config] of configs.entries())
+        await this.mustStart(config, flags).catch((error) => {
+          throw ofFile(error, files[i])
+        })
     const reports: (MigrationReport | Plan)[] = []
     let code = 0
     for (const [i, config] of configs.entries()) {
       this.log(`${i === 0 ? '' : '\n'}File ${i + 1} of ${files.length}: ${files[i]}`)
-      reports.push(await this.migrate(config, flags))
+      reports.push(
+        await this.migrate(config, flags).catch((error) => {
+          throw ofFile(error, files[i])
+        }),
+      )
       code ||= Number(process.exitCode ?? 0)
       process.exitCode = code
       if (code === ExitCode.interrupted) break

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type AdapterContext, type Logger, MigrateError, parseOption } from '@ferrite-migrate/contracts'
-import { type MigrationConfig, type ResolvedConfig, resolveConfig } from '@ferrite-migrate/core'
+import { type CompareProgress, type MigrationConfig, type ResolvedConfig, resolveConfig } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { ExitCode } from './base-command.js'
 import { type MigrateFlagValues, migrateFlags, migrationConfig } from './migrate-flags.js'
-import { formatCount } from './render/format.js'
+import { ProgressLine } from './render/progress-line.js'
 import { onSignals } from './signals.js'
 
 /** The flags of commands that compare two ends: where they are, and which keys under which names. */
@@ -62,12 +62,21 @@ export function ttlToleranceMs(value: string): number {
   return parseOption(option, value) as number
 }
 
-/** On a terminal, one line that counts the keys compared; `end` takes it away. */
-export function comparisonProgress(json: boolean): { onProgress?: (keys: number) => void; end: () => void } {
-  if (json || process.stderr.isTTY !== true) return { end: () => undefined }
+const STAGES: Readonly<Record<CompareProgress['stage'], string>> = {
+  compare: 'keys compared',
+  again: 'that differ looked at again',
+  describe: 'differences looked into',
+}
+
+/** Shows how far a comparison is; `end` takes it away. */
+export function comparisonProgress(json: boolean): {
+  onProgress: (progress: CompareProgress) => void
+  end: () => void
+} {
+  const line = new ProgressLine(json)
   return {
-    onProgress: (keys) => void process.stderr.write(`\r${formatCount(keys)} keys compared   `),
-    end: () => void process.stderr.write('\r\x1b[2K'),
+    onProgress: ({ stage, done, total }) => line.show(STAGES[stage], done, total),
+    end: () => line.end(),
   }
 }
 

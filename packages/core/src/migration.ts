@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { counted, type Finding, type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { ChangeTrack } from './change-track.js'
+import type { CompareProgress } from './compare-progress.js'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from './config.js'
 import { contentFindings } from './content-findings.js'
 import { ControlQueue, type RequestStep } from './control-queue.js'
@@ -18,7 +19,6 @@ import { journaled, TargetRecorder } from './journaled-target.js'
 import { RecordFilter } from './key-filter.js'
 import { LagAlarm } from './lag-alarm.js'
 import { silentLogger } from './logger.js'
-import type { MigrationReport } from './migration-report.js'
 import { Notifier } from './notifier.js'
 import { openEnds } from './open-ends.js'
 import { PassSchedule } from './pass-schedule.js'
@@ -26,6 +26,8 @@ import { makePlan, type Plan } from './plan.js'
 import { Progress } from './progress.js'
 import { redactUrl } from './redact.js'
 import type { Registry } from './registry.js'
+import type { MigrationReport } from './report/migration-report.js'
+import { storedReport } from './report/stored-report.js'
 import { RequestServer } from './request-server.js'
 import type { RollbackReport } from './rollback.js'
 import { rollBackFailed } from './rollback-failed.js'
@@ -67,7 +69,7 @@ interface Events {
   progress: [MigrationStatus]
   phase: [Phase]
   note: [{ type: string; text: string }]
-  verify: [number]
+  verify: [CompareProgress]
   step: [RequestStep]
 }
 
@@ -737,7 +739,7 @@ export class Migration extends EventEmitter<Events> {
       ...(others && (file || journal !== null) ? { foreign: (db, key) => !(journal?.has(db, key) ?? false) } : {}),
       held: (db, key) => this.engine?.holds(db, key) ?? false,
       comparesEnds: config.ttl === 'keep' && config.ttlFactor === 1,
-      onProgress: (compared) => this.emit('verify', compared),
+      onProgress: (progress) => this.emit('verify', progress),
     })
   }
 
@@ -808,7 +810,10 @@ export class Migration extends EventEmitter<Events> {
 
   private tick(): void {
     this.beat()
-    if (++this.ticks % BEAT_TICKS === 0) void this.target?.beat?.().catch(() => undefined)
+    if (++this.ticks % BEAT_TICKS === 0) {
+      void this.target?.beat?.().catch(() => undefined)
+      this.keepReport()
+    }
     void this.lookAtLag()
   }
 
@@ -841,6 +846,11 @@ export class Migration extends EventEmitter<Events> {
     this.notifier.send('lag-alarm', text, this.status())
   }
 
+  /** For `report`, also of a run that is killed. */
+  private keepReport(): void {
+    if (this.enrolled) this.record?.keepReport(storedReport(this.report()))
+  }
+
   private save(): void {
     this.record?.save(this.status(), this.applied)
   }
@@ -856,6 +866,7 @@ export class Migration extends EventEmitter<Events> {
     if (this.error) this.record?.event('failed', `${this.error.code} ${this.error.message}`)
     this.progress.sample(Date.now())
     this.save()
+    this.keepReport()
     if (this.enrolled) this.emit('progress', this.status())
     const status = this.status()
     if (state === 'COMPLETED') this.notifier.send('completed', 'completed', status)

@@ -26,7 +26,8 @@ export interface RollbackRequest {
   readonly force: boolean
   readonly dryRun: boolean
   readonly signal: AbortSignal
-  onProgress?(keys: number): void
+  /** @param total null = unknown */
+  onProgress?(keys: number, total: number | null): void
   onNote?(text: string): void
 }
 

@@ -21,7 +21,8 @@ export interface RollbackOptions {
   readonly force: boolean
   readonly dryRun: boolean
   readonly signal: AbortSignal
-  onProgress?(keys: number): void
+  /** @param total null = unknown */
+  onProgress?(keys: number, total: number | null): void
 }
 
 export interface RollbackReport {
@@ -70,11 +71,12 @@ export class Rollback {
       )
     try {
       let done = 0
+      const total = options.onProgress === undefined ? null : await this.total()
       for await (const page of this.pages()) {
         if (options.signal.aborted) break
         await this.undo(page)
         done += page.length
-        options.onProgress?.(done)
+        options.onProgress?.(done, total)
       }
       return {
         dryRun: options.dryRun,
@@ -86,6 +88,14 @@ export class Rollback {
       this.names?.close()
       await this.reader.close()
     }
+  }
+
+  private async total(): Promise<number | null> {
+    const { journal } = this.options
+    if (journal !== null) return journal.count()
+    let total = 0
+    for (const size of (await this.reader.size()).values()) total += size
+    return total
   }
 
   private async *pages(): AsyncGenerator<readonly Undo[]> {

@@ -171,6 +171,12 @@ export class RunRecord {
     })
   }
 
+  /** @param report as JSON */
+  keepReport(report: string): void {
+    if (this.lease.isLost) return
+    this.attempt(() => this.store.saveReport(this.id, this.owner, report))
+  }
+
   /** A busy or full disk under the state must not stop the data. */
   private attempt(write: () => void): void {
     try {

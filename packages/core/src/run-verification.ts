@@ -1,4 +1,5 @@
 import { MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
+import type { CompareProgress } from './compare-progress.js'
 import type { Engine } from './engine.js'
 import { verifyExactly } from './exact-verification.js'
 import type { RecordFilter } from './key-filter.js'
@@ -21,7 +22,7 @@ export interface VerifiedRun {
   readonly held?: (db: number, key: Buffer) => boolean
   /** False where ends are not carried as they are. */
   readonly comparesEnds: boolean
-  onProgress(compared: number): void
+  onProgress(progress: CompareProgress): void
 }
 
 /** Compares both ends of a run by value, while it goes on or at its end. */

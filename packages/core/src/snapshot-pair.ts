@@ -6,6 +6,7 @@ import {
   type Source,
 } from '@ferrite-migrate/contracts'
 import { BucketSums } from './bucket-sums.js'
+import type { CompareProgress } from './compare-progress.js'
 import { DirtySet } from './dirty-set.js'
 import type { RecordFilter } from './key-filter.js'
 import { RangeHash } from './range-hash.js'
@@ -26,7 +27,7 @@ export interface SnapshotPairOptions {
   readonly readers: readonly [KeyReader, KeyReader]
   readonly filter: RecordFilter
   readonly signal: AbortSignal
-  onProgress?(keys: number): void
+  onProgress?(progress: CompareProgress): void
 }
 
 /**
@@ -89,7 +90,7 @@ class SnapshotPair {
         }
         this.flush(side)
         event.release?.()
-        if (side === 0) this.options.onProgress?.(this.seen[0])
+        if (side === 0) this.options.onProgress?.({ stage: 'compare', done: this.seen[0], total: null })
       }
   }
 

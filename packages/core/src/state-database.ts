@@ -2,12 +2,12 @@ import { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { privatePlace } from '@ferrite-migrate/files'
 
-const VERSION = 3
+const VERSION = 4
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS migrations (
   id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, mode TEXT NOT NULL,
   pid INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL, status TEXT NOT NULL, plan TEXT NOT NULL,
-  config TEXT NOT NULL, facts TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT ''
+  config TEXT NOT NULL, facts TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '', report TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE IF NOT EXISTS positions (
   migration TEXT NOT NULL, shard TEXT NOT NULL, position TEXT NOT NULL, saved_at INTEGER NOT NULL, PRIMARY KEY (migration, shard)
@@ -81,6 +81,8 @@ export function openStateDatabase(directory: string): DatabaseSync {
       db.exec(
         "ALTER TABLE migrations ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0; ALTER TABLE migrations ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
       )
+    if (columns.length > 0 && !columns.includes('report'))
+      db.exec("ALTER TABLE migrations ADD COLUMN report TEXT NOT NULL DEFAULT ''")
     db.exec(SCHEMA)
     db.exec(`PRAGMA user_version = ${VERSION}`)
     db.exec('COMMIT')

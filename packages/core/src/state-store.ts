@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { currentActor } from './actor.js'
+import type { Plan } from './plan.js'
+import type { MigrationDetails, StoredReport } from './report/stored-report.js'
 import { openStateDatabase } from './state-database.js'
 import type { MigrationStatus } from './status.js'
 
@@ -133,7 +135,9 @@ export class StateStore {
           'Choose another --id, or stop that process first.',
         )
       this.db
-        .prepare('INSERT OR REPLACE INTO migrations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+        .prepare(
+          'INSERT OR REPLACE INTO migrations (id, created_at, source, target, mode, pid, heartbeat_at, status, plan, config, facts, epoch, owner, report) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        )
         .run(
           row.id,
           row.createdAt,
@@ -148,6 +152,8 @@ export class StateStore {
           JSON.stringify(row.facts),
           epoch,
           row.owner,
+          // One that goes on keeps what was found out so far.
+          known !== undefined && known.createdAt === row.createdAt ? this.reportOf(row.id) : '',
         )
       this.db.exec('COMMIT')
       return epoch
@@ -155,6 +161,23 @@ export class StateStore {
       this.db.exec('ROLLBACK')
       throw error
     }
+  }
+
+  private reportOf(id: string): string {
+    return String(this.db.prepare('SELECT report FROM migrations WHERE id = ?').get(id)?.report ?? '')
+  }
+
+  /** Keeps what is known so far beside the status; nothing is written when another process has taken over. */
+  saveReport(id: string, owner: string, report: string): void {
+    this.db.prepare('UPDATE migrations SET report = ? WHERE id = ? AND owner = ?').run(report, id, owner)
+  }
+
+  /** What a page about a migration tells beside its row. */
+  details(id: string): MigrationDetails {
+    const row = this.db.prepare('SELECT plan, report FROM migrations WHERE id = ?').get(id)
+    const parse = <T>(text: unknown): T | null =>
+      typeof text === 'string' && text.startsWith('{') ? (JSON.parse(text) as T) : null
+    return { plan: parse<Plan>(row?.plan), report: parse<StoredReport>(row?.report) }
   }
 
   /** False when another process has taken the migration over; nothing was written then. */

@@ -153,6 +153,11 @@ export class UndoJournal {
     return Number(lastInsertRowid)
   }
 
+  /** How many keys it knows. */
+  count(): number {
+    return Number(this.db.prepare('SELECT count(*) AS n FROM (SELECT DISTINCT db, key FROM undo)').get()?.n ?? 0)
+  }
+
   /** All keys with what they were, in pages of one database each. Keys may be dropped while this runs, and none kept. */
   *pages(): Generator<Undo[]> {
     this.db.exec(

@@ -1,4 +1,4 @@
-import type { SlicedValue, StreamValue, Value } from '@ferrite-migrate/contracts'
+import type { DecodedValue, SlicedValue, StreamValue, Value } from '@ferrite-migrate/contracts'
 import {
   type DigestOptions,
   decodeValue,
@@ -7,6 +7,12 @@ import {
   scoreBits,
   ValueDigest,
 } from '@ferrite-migrate/protocol'
+
+/** A value as its items; null where it is too large to be held, or only its bytes are known. */
+export function decodedValue(value: Value): DecodedValue | null {
+  if (value.form === 'sliced' || (value.form === 'rdb' && isOpaque(value.type, value.rdbVersion))) return null
+  return value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
+}
 
 function digest(value: Value, options: DigestOptions): Buffer {
   if (value.form === 'rdb' && isOpaque(value.type, value.rdbVersion)) return value.body

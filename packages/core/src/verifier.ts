@@ -7,11 +7,13 @@ import {
   type Value,
 } from '@ferrite-migrate/contracts'
 import { type DigestOptions, FingerprintSet, keyTypeOf } from '@ferrite-migrate/protocol'
+import type { CompareProgress } from './compare-progress.js'
+import { deepDifference, type ElementDifference } from './comparison/deep-difference.js'
 import type { RecordFilter } from './key-filter.js'
 import { printableKey } from './progress.js'
 import type { RecordTransform } from './transform/record-transform.js'
 import { TargetKeys } from './transform/target-keys.js'
-import { sameSliced, sameValue } from './value-equality.js'
+import { decodedValue, sameSliced, sameValue } from './value-equality.js'
 
 export type DifferenceKind = 'missing-target' | 'missing-source' | 'type' | 'value' | 'ttl' | 'unreadable'
 
@@ -22,6 +24,9 @@ export interface Difference {
   /** All bytes of the key. */
   readonly keyBase64: string
   readonly detail: string
+  /** The first parts of the value that differ, of the first hundred such keys; `partCount` counts all. */
+  readonly parts?: readonly ElementDifference[]
+  readonly partCount?: number
 }
 
 export interface VerifyReport {
@@ -65,13 +70,16 @@ export interface VerifyOptions {
   readonly comparesEnds?: boolean
   /** Differences named in the report at most; all are counted. Default 1000. */
   readonly reported?: number
-  onProgress?(compared: number): void
+  onProgress?(progress: CompareProgress): void
 }
 
 const PAGE = 500
 /** Pages under way at once: enough to keep both servers busy while one is compared. */
 const UNDER_WAY = 4
 const REPORTED = 1000
+/** Differences of which the parts are told, and how many of these. */
+const DETAILED = 100
+const PARTS = 3
 /** Differences kept to look at again; more than that are counted at once, since no pause will mend them. */
 const SUSPECTS = 200_000
 /** Values that take more memory than this are read in slices. */
@@ -96,6 +104,8 @@ export class Verifier {
   private sourceKeys = 0
   /** Keys are looked at for the first time. */
   private counting = true
+  /** Differences whose parts were looked for, in this round. */
+  private detailed = 0
 
   /** Keys are named as at the source; what only the target has under other names, as there. */
   constructor(source: KeyReader, target: KeyReader, options: VerifyOptions) {
@@ -108,6 +118,8 @@ export class Verifier {
 
   async run(): Promise<VerifyReport> {
     let compared = 0
+    const total = await this.expected()
+    const tell = (): void => this.options.onProgress?.({ stage: 'compare', done: compared, total })
     const suspects: DirtyKey[] = []
     let surplus = 0
     const found: Difference[] = []
@@ -123,7 +135,7 @@ export class Verifier {
       for (const [i, difference] of (await this.compare(page, seen)).entries())
         if (difference) suspect(page[i], difference)
       compared += page.length
-      this.options.onProgress?.(compared)
+      tell()
     })
     if (this.transform.renames) {
       const extras: DirtyKey[] = []
@@ -131,7 +143,7 @@ export class Verifier {
         for (const { db, key } of page) if (extras.length < SUSPECTS) extras.push({ db, key: Buffer.from(key) })
       const settled = await this.settleExtras(extras)
       compared += settled.length
-      found.push(...settled)
+      for (const difference of settled) found.push(difference)
     } else if (!(await this.noSurplus(compared, suspects.length)))
       await this.inParallel(this.targetPages(seen), async (page) => {
         const there = await this.source.exist(
@@ -143,11 +155,19 @@ export class Verifier {
           compared++
           suspect(key, this.difference('missing-source', key, 'only at the target'))
         })
-        this.options.onProgress?.(compared)
+        tell()
       })
-    found.push(...(await this.settle(suspects)))
+    for (const difference of await this.settle(suspects)) found.push(difference)
     if (compared === 0) for (const size of (await this.source.size()).values()) this.sourceKeys += size
     return this.report(compared, found, surplus)
+  }
+
+  /** How many keys of the source will be looked at; null where a filter decides. */
+  private async expected(): Promise<number | null> {
+    if (!this.options.filter.open || this.options.onProgress === undefined) return null
+    let keys = 0
+    for (const size of (await this.source.size()).values()) keys += size
+    return keys
   }
 
   /** When every key of the source is equal at the target, and the target has no more keys, it has none of its own. */
@@ -274,12 +294,17 @@ export class Verifier {
       pause *= 2
       const still: DirtyKey[] = []
       const found: Difference[] = []
-      for (const page of byDb(suspects))
+      let done = 0
+      this.detailed = 0
+      for (const page of byDb(suspects)) {
         for (const [i, difference] of (await this.compare(page)).entries()) {
           if (difference === null) continue
           still.push(page[i])
           found.push(difference)
         }
+        done += page.length
+        this.options.onProgress?.({ stage: 'again', done, total: suspects.length })
+      }
       suspects = still
       if (round === this.options.rounds) return found
     }
@@ -447,7 +472,7 @@ export class Verifier {
       from.value.form === 'sliced' && to.value.form === 'sliced'
         ? await sameSliced(from.value, to.value, digest)
         : sameValue(from.value, to.value, digest)
-    if (!same) return make('value', `the ${types[0]} differs`)
+    if (!same) return this.parted(make('value', `the ${types[0]} differs`), from.value, to.value)
     if (this.options.comparesEnds === false || this.options.held?.(key.db, key.key)) return null
     if ((from.expireAt === 0) !== (to.expireAt === 0) || Math.abs(from.expireAt - to.expireAt) > ttlToleranceMs)
       return make(
@@ -455,6 +480,16 @@ export class Verifier {
         `expires ${describeExpiry(from.expireAt)} at the source, ${describeExpiry(to.expireAt)} at the target`,
       )
     return null
+  }
+
+  /** With the first parts in which the values differ, for as many keys as a person looks at. */
+  private parted(difference: Difference, source: Value, target: Value): Difference {
+    if (this.counting || this.detailed >= DETAILED) return difference
+    const [left, right] = [decodedValue(source), decodedValue(target)]
+    if (left === null || right === null) return difference
+    this.detailed++
+    const { parts, count } = deepDifference(left, right)
+    return { ...difference, parts: parts.slice(0, PARTS), partCount: count }
   }
 
   /** A key that cannot be read does not hide the others of its page. */

@@ -1,5 +1,6 @@
 import { type AdapterContext, type KeyReader, MigrateError, type Source } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
+import type { CompareProgress } from './compare-progress.js'
 import type { ResolvedConfig } from './config.js'
 import { chooseDatabases } from './databases.js'
 import { RecordFilter } from './key-filter.js'
@@ -22,7 +23,7 @@ export interface VerifyEndsOptions {
   readonly ignoreFieldExpiry: boolean
   /** `snapshots`: compare replication snapshots first; `auto`: where both servers give one, and hold enough for it to be worth it. */
   readonly read: 'auto' | 'snapshots' | 'keys'
-  onProgress?(compared: number): void
+  onProgress?(progress: CompareProgress): void
 }
 
 /** Both ends opened for reading only. */
@@ -176,7 +177,7 @@ export async function verifyFile(
       const records = event.records.filter((record) => filter.takes(record))
       found.push(...(await verifier.compareRecords(records, seen)))
       compared += records.length
-      settings.onProgress?.(compared)
+      settings.onProgress?.({ stage: 'compare', done: compared, total: null })
       event.release?.()
     }
   }

@@ -33,6 +33,7 @@ export default class AnalyzeRdb extends BaseCommand {
         checksum: flags.checksum,
         topKeys: flags.top,
         topPatterns: flags.html === undefined ? flags.patterns : Math.max(flags.patterns, 60),
+        tree: flags.html !== undefined,
         signal: new AbortController().signal,
         ...(table === null ? {} : { onKey: (row) => table.add(row, now) }),
         ...(terminal

@@ -11,6 +11,7 @@ import { BaseCommand } from '../base-command.js'
 import { adapterOptions, migrateFlags } from '../migrate-flags.js'
 import { withContext } from '../read-flags.js'
 import { formatBytes, formatCount } from '../render/format.js'
+import { ProgressLine } from '../render/progress-line.js'
 import { sourceAnalysisLines } from '../render/source-analysis-view.js'
 import { writeWhole } from '../write-file.js'
 
@@ -39,7 +40,7 @@ export default class Analyze extends BaseCommand {
 
   async run(): Promise<unknown> {
     const { flags } = await this.parse(Analyze)
-    const terminal = process.stderr.isTTY === true && !this.jsonEnabled()
+    const progress = new ProgressLine(this.jsonEnabled())
     const config = resolveConfig({
       source: flags.source,
       target: flags.target ?? flags.source,
@@ -61,21 +62,17 @@ export default class Analyze extends BaseCommand {
           full: flags.full,
           topKeys: flags.top,
           topPatterns: flags.html === undefined ? 10 : 60,
+          tree: flags.html !== undefined,
           maxRate: flags['max-rate'],
           signal: context.signal,
-          ...(terminal
-            ? {
-                onProgress: (keys, of) =>
-                  void process.stderr.write(`\r${formatCount(keys)} of ${formatCount(of)} keys   `),
-              }
-            : {}),
+          onProgress: (keys, of) => progress.show('keys looked at', keys, of),
         })
       } finally {
         if (!(ends.source instanceof Error)) await ends.source[Symbol.asyncDispose]()
         if (ends.target !== null && !(ends.target instanceof Error)) await ends.target[Symbol.asyncDispose]()
       }
     })
-    if (terminal) process.stderr.write('\r\x1b[2K')
+    progress.end()
     const connection = redactUrl(flags.source)
     this.log(sourceAnalysisLines(connection, analysis).join('\n'))
     if (flags.html !== undefined) this.writeHtml(flags.html, connection, analysis)

@@ -93,16 +93,17 @@ export default class Compare extends BaseCommand {
             if (kept.length < most) kept.push(difference)
             file?.add(difference)
           },
-          ...(progress.onProgress ? { onProgress: progress.onProgress } : {}),
+          onProgress: progress.onProgress,
         }).run()
       } finally {
         file?.close()
         await writer?.[Symbol.asyncDispose]()
         await ends.close()
       }
-    })
-    progress.end()
-    this.log(comparisonLines(report, kept.slice(0, SHOWN), flags.output, repairing).join('\n'))
+    }).finally(progress.end)
+    this.log(
+      comparisonLines(report, kept.slice(0, SHOWN), flags.output, repairing, process.stdout.columns ?? 120).join('\n'),
+    )
     if (flags['dry-run'] && report.different > 0) this.log('Nothing was repaired (--dry-run).')
     if (flags.html !== undefined) writeWhole(flags.html, htmlComparison(source, target, report, kept))
     const mended = repairing && report.repaired === report.different && report.stillDifferent === 0

@@ -4,6 +4,7 @@ import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
 import { readConfig, readFlags, withContext } from '../read-flags.js'
 import { formatBytes, formatCount } from '../render/format.js'
+import { ProgressLine } from '../render/progress-line.js'
 
 const { target: _, ...flags } = readFlags
 
@@ -34,7 +35,7 @@ export default class Export extends BaseCommand {
       )
     const config = readConfig({ ...rest, target: 'ferrite://localhost' })
     const logger = await this.logger(flags, (text) => this.jsonEnabled() || process.stderr.write(`${text}\n`))
-    const shows = process.stderr.isTTY === true && !this.jsonEnabled()
+    const progress = new ProgressLine(this.jsonEnabled())
     const report = await withContext(logger, (context) =>
       runExport({
         config,
@@ -42,17 +43,9 @@ export default class Export extends BaseCommand {
         context,
         output,
         format,
-        ...(shows
-          ? {
-              onProgress: (keys: number, total: number | null) =>
-                void process.stderr.write(
-                  `\r${formatCount(keys)}${total === null ? '' : ` / ${formatCount(total)}`} keys   `,
-                ),
-            }
-          : {}),
+        onProgress: (keys: number, total: number | null) => progress.show('keys exported', keys, total),
       }),
-    )
-    if (shows) process.stderr.write('\r\x1b[2K')
+    ).finally(() => progress.end())
     if (output !== '-') {
       this.log(`${formatCount(report.keys)} keys, ${formatBytes(report.bytes)} as ${format}: ${output}`)
       for (const [what, count] of Object.entries(report.leftOut)) this.log(`Left out: ${formatCount(count)} x ${what}`)

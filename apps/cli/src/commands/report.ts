@@ -19,7 +19,7 @@ export default class Report extends BaseCommand {
     const store = new StateStore(this.stateDir(flags['state-dir']))
     try {
       const migration = store.get(id)
-      const page = htmlReport(migration, store.samples(id), store.events(id), store.passes(id))
+      const page = htmlReport(migration, store.details(id), store.samples(id), store.events(id), store.passes(id))
       writeWhole(file, page)
       this.log(`The report is in ${file}.`)
       return { id, file }

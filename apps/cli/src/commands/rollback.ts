@@ -1,9 +1,9 @@
-import { counted } from '@ferrite-migrate/contracts'
 import { type RollbackReport, rollBack } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand, ExitCode } from '../base-command.js'
 import { confirmed, yesFlag } from '../confirm.js'
 import { endFlags, givenEnds } from '../end-flags.js'
+import { ProgressLine } from '../render/progress-line.js'
 import { rollbackLines } from '../render/rollback-view.js'
 import { onSignals } from '../signals.js'
 import { idFlag, whichMigration } from '../which-migration.js'
@@ -39,7 +39,7 @@ export default class RollbackCommand extends BaseCommand {
     const say = (text: string): void => {
       if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
     }
-    let saidAt = Date.now()
+    const progress = new ProgressLine(this.jsonEnabled())
     const report = await rollBack({
       id,
       stateDir: this.stateDir(flags['state-dir']),
@@ -50,12 +50,11 @@ export default class RollbackCommand extends BaseCommand {
       dryRun: flags['dry-run'],
       signal: stop.signal,
       onNote: say,
-      onProgress: (keys) => {
-        if (Date.now() - saidAt < 2000) return
-        saidAt = Date.now()
-        say(`${counted(keys, 'key')} looked at`)
-      },
-    }).finally(release)
+      onProgress: (keys, total) => progress.show('keys looked at', keys, total),
+    }).finally(() => {
+      progress.end()
+      release()
+    })
     this.log(rollbackLines(id, report).join('\n'))
     process.exitCode = report.interrupted ? ExitCode.interrupted : report.failed > 0 ? ExitCode.failed : ExitCode.done
     return report

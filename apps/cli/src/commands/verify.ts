@@ -64,10 +64,9 @@ export default class Verify extends BaseCommand {
         rounds: values.rounds,
         read: values.read,
         ignoreFieldExpiry: values['ignore-field-ttl'] === true,
-        ...(progress.onProgress ? { onProgress: progress.onProgress } : {}),
+        onProgress: progress.onProgress,
       }),
-    )
-    progress.end()
+    ).finally(progress.end)
     return report
   }
 }

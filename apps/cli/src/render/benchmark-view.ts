@@ -53,15 +53,15 @@ export function benchmarkLines(report: BenchmarkReport): string[] {
 export function benchmarkHtml(report: BenchmarkReport): string {
   const plots = report.results.map(({ command, source, target }) => {
     const high = Math.max(0.001, ...source.percentiles.map(([, ms]) => ms), ...target.percentiles.map(([, ms]) => ms))
-    const line = (points: readonly (readonly [number, number])[], colour: string): string =>
-      `<polyline style="stroke:${colour}" points="${points.map(([, ms], i) => `${(i / (points.length - 1)) * 800},${160 - (Math.log1p(ms) / Math.log1p(high)) * 160}`).join(' ')}"/>`
+    const line = (points: readonly (readonly [number, number])[], side: 'a' | 'b'): string =>
+      `<polyline class="${side}" points="${points.map(([, ms], i) => `${(i / (points.length - 1)) * 800},${160 - (Math.log1p(ms) / Math.log1p(high)) * 160}`).join(' ')}"/>`
     const labels = source.percentiles
       .map(
         ([percentile], i) =>
           `<text x="${(i / (source.percentiles.length - 1)) * 800}" y="180" class="end">${percentile}%</text>`,
       )
       .join('')
-    return `<h2>${command}</h2><svg viewBox="-60 -10 880 200"><rect width="800" height="160" class="frame"/>${line(source.percentiles, '#2a6f97')}${line(target.percentiles, '#b5442a')}${labels}<text x="-8" y="10" class="end">${high.toFixed(2)} ms</text></svg>${htmlTable(
+    return `<h2>${command}</h2><svg viewBox="-60 -10 880 200"><rect width="800" height="160" class="frame"/>${line(source.percentiles, 'b')}${line(target.percentiles, 'a')}${labels}<text x="-8" y="10" class="end">${high.toFixed(2)} ms</text></svg>${htmlTable(
       [
         ['Throughput', `${formatCount(source.perSecond)}/s`, `${formatCount(target.perSecond)}/s`],
         ['P50', `${source.p50.toFixed(3)} ms`, `${target.p50.toFixed(3)} ms`],

@@ -22,17 +22,3 @@ export function phaseText(status: MigrationStatus): string {
       return phase
   }
 }
-
-/** How changes are learned, in words. */
-export function captureText(capture: string): string {
-  if (capture === 'psync') return 'by replication (PSYNC)'
-  if (capture === 'notifications') return 'by keyspace notifications'
-  if (capture === 'polling') return 'by comparing again'
-  return capture === 'file' ? 'from the file' : capture
-}
-
-/** How they reach the target, in words. */
-export function applyText(apply: string): string {
-  if (apply === 'replay') return 'the commands themselves are replayed'
-  return apply === 'state' ? 'changed keys are read again and written whole' : apply
-}

@@ -1,5 +1,5 @@
-import type { Plan } from '@ferrite-migrate/core'
-import { formatBytes, formatCount, formatDuration, THICK, THIN } from './format.js'
+import { filterWords, type Plan } from '@ferrite-migrate/core'
+import { formatCount, THICK, THIN } from './format.js'
 
 const MARKS = { info: ' ', warn: '⚠️ ', fail: '❌' } as const
 
@@ -7,34 +7,7 @@ const MARKS = { info: ' ', warn: '⚠️ ', fail: '❌' } as const
 export function planLines(plan: Plan): string[] {
   const facts = (entries: Readonly<Record<string, string>>): string[] =>
     Object.entries(entries).map(([name, value]) => `  ${name}: ${value}`)
-  const {
-    include,
-    exclude,
-    includeRegex,
-    excludeRegex,
-    types,
-    dbs,
-    expiry,
-    minSize,
-    maxSize,
-    minTtlMs,
-    maxTtlMs,
-    slots,
-  } = plan.filter
-  const filters = [
-    ...include.map((pattern) => `include ${pattern}`),
-    ...exclude.map((pattern) => `exclude ${pattern}`),
-    ...includeRegex.map((pattern) => `include /${pattern}/`),
-    ...excludeRegex.map((pattern) => `exclude /${pattern}/`),
-    ...(minSize === undefined ? [] : [`values from ${formatBytes(minSize)}`]),
-    ...(maxSize === undefined ? [] : [`values to ${formatBytes(maxSize)}`]),
-    ...(minTtlMs === undefined ? [] : [`living at least ${formatDuration(minTtlMs)} more`]),
-    ...(maxTtlMs === undefined ? [] : [`living at most ${formatDuration(maxTtlMs)} more`]),
-    ...(slots.length > 0 ? [`slots ${slots.join(', ')}`] : []),
-    ...(types.length > 0 ? [`types ${types.join(', ')}`] : []),
-    ...(dbs.length > 0 ? [`databases ${dbs.join(', ')}`] : []),
-    ...(expiry === 'any' ? [] : [`only ${expiry} keys`]),
-  ]
+  const filters = filterWords(plan.filter)
   return [
     THICK,
     'MIGRATION PLAN',

@@ -1,7 +1,14 @@
 import { counted } from '@ferrite-migrate/contracts'
-import type { MigrationReport, MigrationStatus, VerifyReport } from '@ferrite-migrate/core'
+import {
+  applyText,
+  captureText,
+  type MigrationReport,
+  type MigrationStatus,
+  type VerifyReport,
+} from '@ferrite-migrate/core'
+import { partLines } from './comparison-view.js'
 import { formatBytes, formatCount, formatDuration, THICK, THIN } from './format.js'
-import { applyText, captureText, readsFile } from './phase-text.js'
+import { readsFile } from './phase-text.js'
 import { changesText } from './status-view.js'
 
 /** The verification report, laid out as on the product page. */
@@ -31,7 +38,12 @@ export function verificationLines(report: VerifyReport): string[] {
       ? [row('Only at target', `${formatCount(report.foreign)} (there before; --strict counts them)`)]
       : []),
     ...(report.differences.length > 0 ? ['', 'DIFFERENCES', THIN] : []),
-    ...report.differences.slice(0, 20).map((one) => `${one.kind}: ${one.key} (db ${one.db}): ${one.detail}`),
+    ...report.differences
+      .slice(0, 20)
+      .flatMap((one) => [
+        `${one.kind}: ${one.key} (db ${one.db}): ${one.detail}`,
+        ...partLines(one.parts ?? [], one.partCount ?? 0, 3, process.stdout.columns ?? 120),
+      ]),
     ...(report.differences.length > 20
       ? [
           `… and ${formatCount(report.mismatched + report.missingSource + report.missingTarget - 20)} more; --json gives up to 1,000`,

@@ -1,37 +1,10 @@
-import { htmlPage, htmlTable, markup } from '../html-page.js'
+import { htmlPage, htmlTable, markup, verdict } from '../report/html-page.js'
+import { treemap } from '../report/html-treemap.js'
+import { formatBytes } from '../report/words.js'
 import type { KeySummary } from './key-statistics.js'
 
 const WIDTH = 860
-const HEIGHT = 360
 const BAR = 22
-const COLOURS = ['#b5442a', '#2a6f97', '#5a7d2a', '#8a5a9e', '#c98a1b', '#3d7a72', '#7a4a3d', '#4a5a8a']
-
-interface Tile {
-  readonly label: string
-  readonly size: number
-}
-
-/** Rectangles whose areas are the sizes: each cut splits what is left in two halves along its longer side. */
-function tiles(list: readonly Tile[], x: number, y: number, width: number, height: number, colour: number): string {
-  if (list.length === 0) return ''
-  if (list.length === 1) {
-    const [{ label }] = list
-    const fits = width > 60 && height > 18
-    return `<rect class="tile" x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}" fill="${COLOURS[colour % COLOURS.length]}"><title>${markup(label)}</title></rect>${fits ? `<text x="${(x + 4).toFixed(1)}" y="${(y + 15).toFixed(1)}">${markup(label.slice(0, Math.floor(width / 7)))}</text>` : ''}`
-  }
-  const total = list.reduce((sum, { size }) => sum + size, 0)
-  let head = 0
-  let cut = 0
-  while (cut < list.length - 1 && (cut === 0 || head + list[cut].size / 2 < total / 2)) head += list[cut++].size
-  const share = head / total
-  const first = list.slice(0, cut)
-  const second = list.slice(cut)
-  return width >= height
-    ? tiles(first, x, y, width * share, height, colour) +
-        tiles(second, x + width * share, y, width * (1 - share), height, colour + cut)
-    : tiles(first, x, y, width, height * share, colour) +
-        tiles(second, x, y + height * share, width, height * (1 - share), colour + cut)
-}
 
 function bars(rows: readonly (readonly [string, number])[]): string {
   const high = Math.max(1, ...rows.map(([, value]) => value))
@@ -45,14 +18,18 @@ function bars(rows: readonly (readonly [string, number])[]): string {
 /** An analysis as one page: a treemap of key prefixes by bytes, bars of types and expiries, tables of the rest. */
 export function htmlAnalysis(title: string, facts: readonly (readonly string[])[], summary: KeySummary): string {
   const number = (value: number): string => value.toLocaleString('en-US')
-  const patterns = summary.patterns
-    .filter(({ bytes }) => bytes > 0)
-    .map(({ pattern, bytes }) => ({ label: `${pattern} ${number(bytes)} B`, size: bytes }))
-    .sort((a, b) => b.size - a.size)
   return htmlPage(
     title,
-    `<h1>${markup(title)}</h1>${htmlTable(facts)}
-<h2>Bytes by key prefix</h2><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">${tiles(patterns, 0, 0, WIDTH, HEIGHT, 0)}</svg>
+    `<h1>${markup(title)}</h1>${verdict(
+      'good',
+      `${number(summary.keys)} ${summary.keys === 1 ? 'key' : 'keys'} looked at`,
+      [
+        ['Bytes', formatBytes(summary.bytes)],
+        ['Shapes of names', number(summary.patterns.length)],
+        ['Types', number(summary.types.length)],
+      ],
+    )}${htmlTable(facts)}
+${summary.tree === undefined ? '' : `<h2>Key prefixes</h2>${treemap(summary.tree)}`}
 <h2>Keys by type</h2>${bars(summary.types.map(({ type, keys }) => [type, keys] as const))}
 <h2>Time to live</h2>${bars(summary.ttl.map(({ name, keys }) => [name, keys] as const))}
 <h2>Key patterns</h2>${htmlTable(

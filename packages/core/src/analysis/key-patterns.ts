@@ -110,6 +110,13 @@ export class KeyPatterns {
     return this.entries.size
   }
 
+  /** All names by their prefixes, up to four deep. */
+  tree(): PrefixNode {
+    const all = [...this.entries.values()]
+    if (this.other.keys > 0) all.push(this.other)
+    return nodeOf('', all, 0)
+  }
+
   /**
    * The most frequent patterns by their first segment; a pattern that holds most keys is taken apart by its next ones.
    */
@@ -120,6 +127,53 @@ export class KeyPatterns {
     return group(all, 0, total)
       .sort((a, b) => b.keys - a.keys)
       .slice(0, most)
+  }
+}
+
+/** A prefix of names, with those below it. */
+export interface PrefixNode {
+  readonly prefix: string
+  readonly keys: number
+  readonly bytes: number
+  /** The largest first; small ones are together as `(other)`. */
+  readonly children: readonly PrefixNode[]
+}
+
+const CHILDREN = 30
+const DEPTH = 4
+
+function nodeOf(prefix: string, entries: readonly Entry[], depth: number): PrefixNode {
+  const sum = (of: readonly { keys: number; bytes: number }[]): { keys: number; bytes: number } =>
+    of.reduce<{ keys: number; bytes: number }>(
+      (total, { keys, bytes }) => ({ keys: total.keys + keys, bytes: total.bytes + bytes }),
+      { keys: 0, bytes: 0 },
+    )
+  const groups = new Map<string, Entry[]>()
+  if (depth < DEPTH)
+    for (const entry of entries) {
+      const name = entry.text.slice(0, prefixLength(entry.text, depth))
+      const members = groups.get(name)
+      if (members === undefined) groups.set(name, [entry])
+      else members.push(entry)
+    }
+  const whole = { prefix, ...sum(entries) }
+  // What has nothing beside it says nothing by being entered.
+  if (groups.size === 1) {
+    const [[name, members]] = groups
+    return name === prefix || depth + 1 >= DEPTH
+      ? { ...whole, children: [] }
+      : { ...nodeOf(name, members, depth + 1), prefix: prefix || name }
+  }
+  const children = [...groups]
+    .map(([name, members]) => nodeOf(name, members, depth + 1))
+    .sort((a, b) => b.bytes - a.bytes)
+  const rest = children.slice(CHILDREN)
+  return {
+    ...whole,
+    children: [
+      ...children.slice(0, CHILDREN),
+      ...(rest.length > 0 ? [{ prefix: '(other)', ...sum(rest), children: [] }] : []),
+    ],
   }
 }
 

@@ -1,5 +1,5 @@
 import { printableKey } from '../progress.js'
-import { type KeyPattern, KeyPatterns } from './key-patterns.js'
+import { type KeyPattern, KeyPatterns, type PrefixNode } from './key-patterns.js'
 
 export interface TypeStatistics {
   readonly type: string
@@ -31,6 +31,7 @@ export interface KeySummary {
   readonly ttl: readonly TtlBucket[]
   readonly patterns: readonly KeyPattern[]
   readonly bigKeys: readonly BigKey[]
+  readonly tree?: PrefixNode
 }
 
 const SHORT_MS = 3_600_000
@@ -132,7 +133,8 @@ export class KeyStatistics {
     this.threshold = this.big[this.topKeys - 1].bytes
   }
 
-  summary(topPatterns = 10): KeySummary {
+  /** @param tree also the prefixes below one another, for a page */
+  summary(topPatterns = 10, tree = false): KeySummary {
     const byKeys = <T extends { keys: number }>(list: T[]): T[] => list.sort((a, b) => b.keys - a.keys)
     return {
       keys: Math.round(this.keys),
@@ -161,6 +163,7 @@ export class KeyStatistics {
         .top(topPatterns)
         .map((one) => ({ ...one, keys: Math.round(one.keys), bytes: Math.round(one.bytes) })),
       bigKeys: [...this.big].sort((a, b) => b.bytes - a.bytes).slice(0, this.topKeys),
+      ...(tree ? { tree: this.patterns.tree() } : {}),
     }
   }
 }

@@ -40,6 +40,8 @@ export interface RdbAnalysisOptions {
   readonly checksum: boolean
   readonly topKeys: number
   readonly topPatterns?: number
+  /** Also the prefixes below one another, for a page. */
+  readonly tree?: boolean
   readonly signal: AbortSignal
   /** Gets every key; values are decoded only for this. */
   onKey?(row: KeyRow): void
@@ -180,7 +182,7 @@ export async function analyzeRdb(feed: ByteFeed, options: RdbAnalysisOptions): P
     }
   }
   return {
-    ...statistics.summary(options.topPatterns),
+    ...statistics.summary(options.topPatterns, options.tree),
     rdbVersion,
     valkey,
     fileBytes,

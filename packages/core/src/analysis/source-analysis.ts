@@ -19,6 +19,8 @@ export interface SourceAnalysisOptions {
   readonly full: boolean
   readonly topKeys: number
   readonly topPatterns: number
+  /** Also the prefixes below one another, for a page. */
+  readonly tree?: boolean
   /** Keys looked at per second at most. */
   readonly maxRate: number
   readonly signal: AbortSignal
@@ -89,7 +91,7 @@ export async function analyzeSource(
     const startedAt = Date.now()
     const lookedAt = await look(reader, survey, statistics, testKeys, options)
     const readMs = Date.now() - startedAt
-    const summary = statistics.summary(options.topPatterns)
+    const summary = statistics.summary(options.topPatterns, options.tree)
     const writeTest = target === null ? null : await testWrites(reader, target, testKeys)
     const estimate = estimateOf(totalKeys, lookedAt, readMs, writeTest)
     return {

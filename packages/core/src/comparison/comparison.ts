@@ -1,7 +1,8 @@
-import type { DecodedValue, DirtyKey, KeyReader, SnapshotRecord, Target } from '@ferrite-migrate/contracts'
-import { decodeValue, isOpaque } from '@ferrite-migrate/protocol'
+import type { DirtyKey, KeyReader, SnapshotRecord, Target } from '@ferrite-migrate/contracts'
+import type { CompareProgress } from '../compare-progress.js'
 import type { RecordFilter } from '../key-filter.js'
 import type { RecordTransform } from '../transform/record-transform.js'
+import { decodedValue } from '../value-equality.js'
 import { type Difference, Verifier, type VerifyReport } from '../verifier.js'
 import { deepDifference, type ElementDifference } from './deep-difference.js'
 import { type EncodedBytes, encodeBytes } from './encoded-bytes.js'
@@ -33,19 +34,37 @@ export interface ComparisonOptions {
   /** With `repair`: delete what only the target has. */
   readonly deleteExtra: boolean
   onDifference(difference: KeyDifference): void
-  onProgress?(compared: number): void
+  onProgress?(progress: CompareProgress): void
 }
 
 export interface ComparisonReport {
   readonly compared: number
   readonly different: number
   readonly repaired: number
+  /** How many there are of each kind. */
+  readonly kinds: Readonly<Partial<Record<Difference['kind'], number>>>
   /** Differences left among the repaired keys, looked at again. */
   readonly stillDifferent: number
 }
 
 /** Differences that are looked into; more end the comparison's detail, not its counts. */
 const MOST = 1_000_000
+
+/** Differences that are read and described together, and of these the keys read in one round trip. */
+const AT_ONCE = 100
+const READ_AT_ONCE = 20
+
+interface Found {
+  readonly difference: Difference
+  readonly key: DirtyKey
+}
+
+/** A key at both ends; `name` is what it is called at the target, null = it has no place there. */
+interface Both {
+  name: DirtyKey | null
+  source: SnapshotRecord | null
+  target: SnapshotRecord | null
+}
 
 /** Compares two ends deeply: which parts of which values differ; mends them where asked. */
 export class Comparison {
@@ -60,22 +79,26 @@ export class Comparison {
     const verifier = this.verifier()
     const report = await verifier.run()
     const mended: DirtyKey[] = []
-    let repaired = 0
-    for (const difference of report.differences) {
-      if (options.signal.aborted) break
-      const key = { db: difference.db, key: Buffer.from(difference.keyBase64, 'base64') }
-      const done = options.repair === null ? false : await this.repair(key, difference)
-      if (done) {
-        repaired++
-        mended.push(key)
+    const { differences } = report
+    for (let from = 0; from < differences.length && !options.signal.aborted; from += AT_ONCE) {
+      const page = differences.slice(from, from + AT_ONCE).map((difference) => ({
+        difference,
+        key: { db: difference.db, key: Buffer.from(difference.keyBase64, 'base64') },
+      }))
+      const read = await this.readBoth(page)
+      const done = options.repair === null ? page.map(() => false) : await this.repair(page, read)
+      for (const [i, { key, difference }] of page.entries()) {
+        if (done[i]) mended.push(key)
+        options.onDifference(describe(key, difference, read[i], done[i]))
       }
-      options.onDifference(await this.describe(key, difference, done))
+      options.onProgress?.({ stage: 'describe', done: from + page.length, total: differences.length })
     }
     const again: VerifyReport | null = mended.length === 0 ? null : await verifier.compareKeys(mended)
     return {
       compared: report.compared,
       different: report.mismatched + report.missingSource + report.missingTarget,
-      repaired,
+      repaired: mended.length,
+      kinds: kindsOf(differences),
       stillDifferent: again === null ? 0 : again.mismatched + again.missingSource + again.missingTarget,
     }
   }
@@ -95,63 +118,106 @@ export class Comparison {
     })
   }
 
-  private async readBoth(
-    key: DirtyKey,
-    kind: Difference['kind'],
-  ): Promise<[SnapshotRecord | null, SnapshotRecord | null]> {
+  /** Both ends of these keys, in two round trips for all of a database. */
+  private async readBoth(page: readonly Found[]): Promise<Both[]> {
     const { source, target, transform } = this.options
-    const read = async (reader: KeyReader, at: DirtyKey | null): Promise<SnapshotRecord | null> =>
-      at === null ? null : ((await reader.read(at.db, [at.key], true))[0] ?? null)
+    const both: Both[] = page.map(({ key }) => ({ name: key, source: null, target: null }))
     // What only the target has is known by its name there.
-    if (transform.renames && kind === 'missing-source') return [null, await read(target, key)]
-    const [there] = await transform.names([key])
-    const [record] = await transform.values([await read(source, key)])
-    return [record, await read(target, there)]
+    const named = page.flatMap(({ difference }, i) =>
+      difference.kind === 'unreadable' || (transform.renames && difference.kind === 'missing-source') ? [] : [i],
+    )
+    const names = await transform.names(named.map((i) => page[i].key))
+    for (const [n, i] of named.entries()) both[i].name = names[n]
+    const wanted = page.flatMap(({ difference }, i) => (difference.kind === 'unreadable' ? [] : [i]))
+    const left = await readAll(source, named, (i) => page[i].key)
+    const valued = await transform.values(named.map((i) => left.get(i) ?? null))
+    for (const [n, i] of named.entries()) both[i].source = valued[n]
+    const right = await readAll(target, wanted, (i) => both[i].name)
+    for (const i of wanted) both[i].target = right.get(i) ?? null
+    return both
   }
 
-  private async describe(key: DirtyKey, difference: Difference, repaired: boolean): Promise<KeyDifference> {
-    const [a, b] = difference.kind === 'unreadable' ? [null, null] : await this.readBoth(key, difference.kind)
-    const left = a === null ? null : decoded(a)
-    const right = b === null ? null : decoded(b)
-    const { parts, count } =
-      difference.kind === 'value' && left !== null && right !== null && !repaired
-        ? deepDifference(left, right)
-        : { parts: [], count: 0 }
-    const expiry = (record: SnapshotRecord | null): string | null =>
-      record === null || record.expireAt === 0 ? null : new Date(record.expireAt).toISOString()
-    return {
-      db: key.db,
-      key: encodeBytes(key.key),
-      kind: difference.kind,
-      detail: difference.detail,
-      type: { source: left?.type ?? null, target: right?.type ?? null },
-      expireAt: { source: expiry(a), target: expiry(b) },
-      parts,
-      partCount: count,
-      repaired,
+  /** Writes what the source has; true for each key of which the target now should have the same. */
+  private async repair(page: readonly Found[], read: readonly Both[]): Promise<boolean[]> {
+    const { repair, deleteExtra } = this.options
+    const done = page.map(() => false)
+    if (repair === null) return done
+    const records: SnapshotRecord[] = []
+    const deletes: DirtyKey[] = []
+    const written = new Map<string, number>()
+    for (const [i, { difference }] of page.entries()) {
+      const { name, source } = read[i]
+      if (difference.kind === 'unreadable' || name === null) continue
+      if (source !== null) records.push({ ...name, value: source.value, expireAt: source.expireAt })
+      else if (deleteExtra) deletes.push(name)
+      else continue
+      done[i] = true
+      written.set(`${name.db}:${name.key.toString('latin1')}`, i)
     }
-  }
-
-  /** Writes what the source has; true when the target now should have the same. */
-  private async repair(key: DirtyKey, difference: Difference): Promise<boolean> {
-    const { repair, source, transform, deleteExtra } = this.options
-    if (repair === null || difference.kind === 'unreadable') return false
-    const extra = transform.renames && difference.kind === 'missing-source'
-    const [name] = extra ? [key] : await transform.names([key])
-    if (name === null) return false
-    const [record] = extra ? [null] : await transform.values([(await source.read(key.db, [key.key], true))[0]])
-    if (record === null) {
-      if (!deleteExtra) return false
-      await repair.write({ kind: 'snapshot', lane: 0, records: [], deletes: [name], onConflict: 'replace' })
-      return true
+    if (written.size === 0) return done
+    const result = await repair.write({ kind: 'snapshot', lane: 0, records, deletes, onConflict: 'replace' })
+    for (const { db, key } of result.failed) {
+      const i = key === null ? undefined : written.get(`${db}:${key.toString('latin1')}`)
+      if (i !== undefined) done[i] = false
     }
-    const records = [{ ...name, value: record.value, expireAt: record.expireAt }]
-    const result = await repair.write({ kind: 'snapshot', lane: 0, records, onConflict: 'replace' })
-    return result.failed.length === 0
+    return done
   }
 }
 
-function decoded({ value }: SnapshotRecord): DecodedValue | null {
-  if (value.form === 'sliced' || (value.form === 'rdb' && isOpaque(value.type, value.rdbVersion))) return null
-  return value.form === 'rdb' ? decodeValue(value.type, value.body, value.rdbVersion) : value
+/** The records of some keys of a page, by their place in it; one read a database. */
+async function readAll(
+  reader: KeyReader,
+  places: readonly number[],
+  keyOf: (i: number) => DirtyKey | null,
+): Promise<Map<number, SnapshotRecord | null>> {
+  const found = new Map<number, SnapshotRecord | null>()
+  const dbs = new Map<number, { i: number; key: Buffer }[]>()
+  for (const i of places) {
+    const key = keyOf(i)
+    if (key === null) continue
+    const list = dbs.get(key.db) ?? []
+    list.push({ i, key: key.key })
+    dbs.set(key.db, list)
+  }
+  for (const [db, list] of dbs) {
+    // Values of hundreds of keys at once may be much: large ones are read alone.
+    for (let from = 0; from < list.length; from += READ_AT_ONCE) {
+      const part = list.slice(from, from + READ_AT_ONCE)
+      const records = await reader.read(
+        db,
+        part.map(({ key }) => key),
+        true,
+      )
+      for (const [n, { i }] of part.entries()) found.set(i, records[n] ?? null)
+    }
+  }
+  return found
+}
+
+function kindsOf(differences: readonly Difference[]): Readonly<Partial<Record<Difference['kind'], number>>> {
+  const kinds: Partial<Record<Difference['kind'], number>> = {}
+  for (const { kind } of differences) kinds[kind] = (kinds[kind] ?? 0) + 1
+  return kinds
+}
+
+function describe(key: DirtyKey, difference: Difference, { source, target }: Both, repaired: boolean): KeyDifference {
+  const left = source && decodedValue(source.value)
+  const right = target && decodedValue(target.value)
+  const { parts, count } =
+    difference.kind === 'value' && left !== null && right !== null && !repaired
+      ? deepDifference(left, right)
+      : { parts: [], count: 0 }
+  const expiry = (record: SnapshotRecord | null): string | null =>
+    record === null || record.expireAt === 0 ? null : new Date(record.expireAt).toISOString()
+  return {
+    db: key.db,
+    key: encodeBytes(key.key),
+    kind: difference.kind,
+    detail: difference.detail,
+    type: { source: left?.type ?? null, target: right?.type ?? null },
+    expireAt: { source: expiry(source), target: expiry(target) },
+    parts,
+    partCount: count,
+    repaired,
+  }
 }

@@ -1,6 +1,6 @@
 import type { DecodedValue, ItemsValue, StreamValue } from '@ferrite-migrate/contracts'
 import { scoreBits } from '@ferrite-migrate/protocol'
-import { type EncodedBytes, encodeBytes } from './encoded-bytes.js'
+import { type Around, aroundDifference, type EncodedBytes, encodeBytes } from './encoded-bytes.js'
 
 /** One part of a value that differs; a side that lacks it is null. */
 export interface ElementDifference {
@@ -10,6 +10,8 @@ export interface ElementDifference {
   readonly name: EncodedBytes | null
   readonly source: EncodedBytes | null
   readonly target: EncodedBytes | null
+  /** Where two long strings begin to differ; absent where they are seen whole. */
+  readonly around?: Around
 }
 
 /** Parts shown of one value; all are counted. */
@@ -25,11 +27,13 @@ class Parts {
     if (this.list.length >= SHOWN) return
     const encode = (value: Buffer | string | null): EncodedBytes | null =>
       value === null ? null : encodeBytes(Buffer.isBuffer(value) ? value : Buffer.from(value))
+    const around = Buffer.isBuffer(source) && Buffer.isBuffer(target) ? aroundDifference(source, target) : null
     this.list.push({
       part,
       name: name === null ? null : encodeBytes(name),
       source: encode(source),
       target: encode(target),
+      ...(around === null ? {} : { around }),
     })
   }
 }

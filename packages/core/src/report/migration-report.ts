@@ -1,8 +1,8 @@
-import type { CutoverResult } from './cutover.js'
-import type { Plan } from './plan.js'
-import type { RollbackReport } from './rollback.js'
-import type { MigrationStatus } from './status.js'
-import type { VerifyReport } from './verifier.js'
+import type { CutoverResult } from '../cutover.js'
+import type { Plan } from '../plan.js'
+import type { RollbackReport } from '../rollback.js'
+import type { MigrationStatus } from '../status.js'
+import type { VerifyReport } from '../verifier.js'
 
 /** What a finished run leaves; printed at its end and stable under --json. */
 export interface MigrationReport {

@@ -36,6 +36,8 @@ export interface RouterOptions {
   knows(name: string): boolean
   /** Expiries in the stream count from when they ran. */
   readonly relativeExpiry: boolean
+  /** False where the target has keys that a flush of the source must leave alone. */
+  readonly flushesAll: boolean
 }
 
 /** What to do with every command of one name, found once. */
@@ -250,7 +252,7 @@ export class ChangeRouter {
           filtered++
           continue
         }
-        if (apply === 'replay' && filter.open && !this.options.renames) {
+        if (apply === 'replay' && filter.open && !this.options.renames && this.options.flushesAll) {
           forward.push(record)
           continue
         }

@@ -14,6 +14,7 @@ import {
 import { ChangeTrack } from './change-track.js'
 import type { ResolvedConfig } from './config.js'
 import type { ErrorRate } from './error-rate.js'
+import type { ForeignKeys } from './foreign-keys.js'
 import type { Gate } from './gate.js'
 import type { RecordFilter } from './key-filter.js'
 import { LanePool } from './lane-pool.js'
@@ -56,6 +57,8 @@ export interface EngineOptions {
   readonly stopping: AbortSignal
   /** The target held no key of this migration's when it started, so whatever vanishes at the source may be deleted. */
   readonly targetWasEmpty: boolean
+  /** Keys of the target that are not this migration's; null = there are none, or nobody can tell. */
+  readonly foreign: ForeignKeys | null
   /** True for keys that this migration is known to have written. */
   wrote(db: number, key: Buffer): boolean
   /** What a former process of this migration reached; null = it is the first. */

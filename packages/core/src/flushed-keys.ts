@@ -28,12 +28,14 @@ export async function flushCommands(
 
 /** True for target keys that belong to what was flushed at the source. */
 function belongs(
-  { filter, transform }: EngineOptions,
+  { filter, transform, foreign }: EngineOptions,
   vanished: VanishedKeys,
   db: number,
   key: Buffer,
   dbs: readonly number[],
 ): boolean {
+  // What is to stay is not flushed either.
+  if (foreign !== null && foreign.policy !== 'replace' && foreign.has(db, key)) return false
   const hit = (from: number): boolean => dbs.length === 0 || dbs.includes(from)
   if (!transform.renames) return hit(db) && filter.takesKey(db, key)
   const originals = transform.originals(db, key)

@@ -59,9 +59,14 @@ export class KeyValues {
     const valued = await transform.values(taken)
     const records: SnapshotRecord[] = []
     const deletes: DirtyKey[] = []
+    const { foreign, progress } = this.options
     for (const [i, record] of valued.entries()) {
       const name = names[i]
       if (name === null) continue
+      if (foreign !== null && foreign.spare([name]).length === 0) {
+        progress.skipped++
+        continue
+      }
       if (record === null) {
         deletes.push(name)
         continue
@@ -73,6 +78,7 @@ export class KeyValues {
         await this.lanes.drain()
       } else records.push(made)
     }
+    foreign?.claim(records)
     await this.lanes.write({ kind: 'snapshot', lane: this.lane, records, deletes, onConflict: 'replace' })
   }
 

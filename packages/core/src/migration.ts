@@ -14,6 +14,7 @@ import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } fr
 import { chooseDatabases, type DatabaseChoice } from './databases.js'
 import { Engine, type Resumed } from './engine.js'
 import { ErrorRate } from './error-rate.js'
+import { ForeignKeys } from './foreign-keys.js'
 import { Gate } from './gate.js'
 import { journaled, TargetRecorder } from './journaled-target.js'
 import { RecordFilter } from './key-filter.js'
@@ -637,6 +638,7 @@ export class Migration extends EventEmitter<Events> {
 
   private async runPass(record: RunRecord, plan: Plan, resumed: Resumed | null): Promise<void> {
     const target = this.target!
+    const foreign = await this.findForeign(record, target, resumed !== null)
     this.reading = new AbortController()
     if (this.wantsStop) this.reading.abort()
     const engine = new Engine({
@@ -655,6 +657,7 @@ export class Migration extends EventEmitter<Events> {
       signal: this.reading.signal,
       stopping: this.stopping.signal,
       targetWasEmpty: record.facts.targetWasEmpty ?? false,
+      foreign,
       wrote: (db, key) => record.journal?.has(db, key) ?? false,
       resumed,
       gate: this.gate,
@@ -688,6 +691,29 @@ export class Migration extends EventEmitter<Events> {
     }
     if (mode === 'snapshot' && verify && !this.wantsStop) await this.verifyNow(this.reading.signal)
     if (!this.wantsStop) record.addFacts({ held: false })
+  }
+
+  /** What the target had before, where that matters: for a copy that replaces, nothing builds upon what was there. */
+  private async findForeign(record: RunRecord, target: Target, resumed: boolean): Promise<ForeignKeys | null> {
+    const { onConflict, mode } = this.config
+    if (record.facts.targetWasEmpty !== false || (mode === 'snapshot' && (onConflict === 'replace' || !resumed)))
+      return null
+    if (resumed && record.journal === null) {
+      this.note(
+        'foreign',
+        'without the undo journal nobody can tell which keys of the target are not of this migration',
+      )
+      return null
+    }
+    return ForeignKeys.find({
+      target,
+      targetKeys: this.targetKeys,
+      policy: onConflict,
+      // What is only looked at because it might be replaced has an entry as well.
+      wrote: (db, key) =>
+        resumed &&
+        ((onConflict === 'replace' ? record.journal?.has(db, key) : record.journal?.created(db, key)) ?? false),
+    })
   }
 
   /** Live mode that ends by itself: waits for the lag to go, verifies while the stream goes on, then stops reading. */

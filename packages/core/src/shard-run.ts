@@ -13,11 +13,12 @@ import {
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf, databaseNumber } from '@ferrite-migrate/protocol'
-import { ChangeRouter } from './change-router.js'
+import { ChangeRouter, commandRecord } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
 import type { EngineOptions } from './engine.js'
 import { ExpiryGuard } from './expiry-guard.js'
 import { flushCommands } from './flushed-keys.js'
+import type { Parted } from './foreign-keys.js'
 import { endCommand, HeldExpiries } from './held-expiries.js'
 import { KeyValues } from './key-values.js'
 import type { LanePool } from './lane-pool.js'
@@ -112,6 +113,7 @@ export class ShardRun {
         filter: options.filter,
         knows: (name) => options.target.knows?.(name) ?? true,
         relativeExpiry: options.source.relativeExpiry ?? false,
+        flushesAll: options.foreign === null || options.foreign.policy === 'replace',
       },
       this.dirty,
       this.held.keys,
@@ -408,8 +410,12 @@ export class ShardRun {
   }
 
   /** Ends that come back to their keys are no changes of the source. */
-  private async giveBack(records: readonly ChangeRecord[]): Promise<void> {
-    const { progress } = this.options
+  private async giveBack(commands: readonly ChangeRecord[]): Promise<void> {
+    const { progress, foreign } = this.options
+    const records =
+      foreign === null || foreign.policy === 'replace'
+        ? commands
+        : commands.filter(({ db, argv }) => !foreign.has(db, argv[1]))
     await this.lanes.write({ kind: 'changes', lane: this.lane, records }, undefined, ({ written }) => {
       progress.changesApplied -= records.length
       progress.written -= written
@@ -482,7 +488,8 @@ export class ShardRun {
       for (const { db, key } of routed.dirty) this.dirty.add(db, key)
       const renamed = await this.values.named(routed.forward)
       for (const { db, key } of renamed.dirty) this.dirty.add(db, key)
-      let forward = renamed.records
+      const parted = this.partForeign(renamed)
+      let forward = parted?.records ?? renamed.records
       if (routed.flush !== null) forward = [...(await this.flushed(routed.flush)), ...forward]
       if (this.dirty.size + this.held.keys.size > 0 && this.followMoves(forward)) this.dirty.allAgain()
       if (this.dirty.size > 0) this.dirty.reached((place) => covers(this.shard, event.position, place))
@@ -513,6 +520,22 @@ export class ShardRun {
     progress.changeBytes += event.byteLength
     this.durable(event.position)
     return true
+  }
+
+  /** Commands that would build upon values which are not of this migration are not replayed. */
+  private partForeign(renamed: RenamedCommands): Parted | null {
+    const { foreign, progress } = this.options
+    const parted =
+      foreign?.part(renamed.records, this.shard.readAt !== undefined, (db, keys) =>
+        commandRecord(db, [Buffer.from('DEL'), ...keys], Date.now()),
+      ) ?? null
+    if (parted === null) return null
+    progress.skipped += parted.skipped
+    for (const { db, key } of parted.reread) {
+      const original = renamed.original(db, key)
+      if (original !== null) this.dirty.add(original.db, original.key)
+    }
+    return parted
   }
 
   /**

@@ -52,10 +52,12 @@ export class SnapshotWriter {
    * @param counts false = these records were counted before
    */
   async write(event: SnapshotEvent, overwrite: boolean, counts: boolean): Promise<void> {
-    const { filter, progress, config, transform } = this.options
+    const { filter, progress, config, transform, foreign } = this.options
     const passed = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
     const taken = this.withLaterEnds(passed)
-    const onConflict = this.difference !== null && overwrite ? 'replace' : config.onConflict
+    // Where what is not ours is known, it is left out before, and the rest is of this run.
+    const spares = this.difference !== null && foreign !== null
+    const onConflict = this.difference !== null && (overwrite || spares) ? 'replace' : config.onConflict
     const reached = this.run.positions.enter(event.position)
     const done = (): void => {
       reached()
@@ -93,7 +95,7 @@ export class SnapshotWriter {
       )
     }
     let records: readonly SnapshotRecord[] = transform.open ? taken : await this.toTarget(taken)
-    if (transform.open) this.run.vanished.see(records)
+    if (transform.open) records = this.noted(records)
     // A key that comes twice must be compared and written in order.
     if (difference !== null) {
       await this.lanes.drain()
@@ -148,8 +150,19 @@ export class SnapshotWriter {
       await this.run.collisions?.add(pairs.originals, made)
       this.lookAtTags(pairs.originals, made)
     }
-    this.run.vanished.see(made)
-    return made
+    return this.noted(made)
+  }
+
+  /** Tells who wants to know which names are written, and leaves out those that are to stay as they are. */
+  private noted(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
+    const { foreign, progress } = this.options
+    this.run.vanished.see(records)
+    if (foreign === null) return records
+    foreign.claim(records)
+    if (this.difference === null) return records
+    const spared = foreign.spare(records)
+    progress.skipped += records.length - spared.length
+    return spared
   }
 
   /** Rules may take keys of one hash tag apart, which a cluster would not forgive: said once, if the first keys show it. */

@@ -66,7 +66,7 @@ export class UndoJournal {
       )
     }
     this.insert = this.db.prepare('INSERT INTO undo VALUES (NULL, ?, ?, ?, ?, ?, ?)')
-    this.select = this.db.prepare('SELECT 1 FROM undo WHERE id = ? AND db = ? AND key = ?')
+    this.select = this.db.prepare('SELECT type FROM undo WHERE id = ? AND db = ? AND key = ?')
   }
 
   /** Looks, once, which keys have entries, and makes the file fit to be appended to. */
@@ -91,6 +91,12 @@ export class UndoJournal {
   has(db: number, key: Buffer): boolean {
     const id = this.load().get(db, key)
     return id !== undefined && this.select.get(id, db, key) !== undefined
+  }
+
+  /** True for a key that was not there before. */
+  created(db: number, key: Buffer): boolean {
+    const id = this.load().get(db, key)
+    return id !== undefined && this.select.get(id, db, key)?.type === NOTHING
   }
 
   /** Bytes that the journal takes. */

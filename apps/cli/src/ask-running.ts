@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { ControlQueue, type RequestAnswer, type RequestKind, type RequestStep, StateStore } from '@ferrite-migrate/core'
+import { ExitCode } from './base-command.js'
+import { onSignals } from './signals.js'
 
 const TAKEN_WITHIN_MS = 10_000
 const LOOK_MS = 50
@@ -33,28 +35,62 @@ export async function askRunning(
     if (status.state !== 'RUNNING') throw notRunning()
     const request = control.ask(id, kind, args)
     const askedAt = Date.now()
-    let shown = 0
-    for (;;) {
-      await sleep(LOOK_MS)
-      const now = control.get(request)
-      if (now === undefined) throw notRunning()
-      for (const step of now.answer.steps.slice(shown)) onStep(step)
-      shown = now.answer.steps.length
-      if (now.state === 'done') return now.answer
-      if (now.state === 'failed') {
-        const { code, message, hint } = now.answer.error!
-        throw new MigrateError(code as `FM_${string}`, message, hint)
+    let stopped = false
+    let callOff: number | null = null
+    const release = onSignals(
+      () => {
+        stopped = true
+        if (!control.withdraw(request) && kind === 'cutover') callOff = control.ask(id, 'call-off')
+      },
+      () => process.exit(ExitCode.interrupted),
+    )
+    try {
+      let shown = 0
+      for (;;) {
+        await sleep(LOOK_MS)
+        const now = control.get(request)
+        if (now === undefined) throw stopped ? interrupted(kind) : notRunning()
+        for (const step of now.answer.steps.slice(shown)) onStep(step)
+        shown = now.answer.steps.length
+        if (now.state === 'done') return now.answer
+        if (now.state === 'failed') {
+          const { code, message, hint } = now.answer.error!
+          if (stopped && code === 'FM_CUTOVER_CALLED_OFF') throw interrupted(kind)
+          throw new MigrateError(code as `FM_${string}`, message, hint)
+        }
+        if (callOff !== null && control.get(callOff)?.answer.result?.calledOff === false) {
+          callOff = null
+          onStep({
+            at: Date.now(),
+            name: 'call-off',
+            text: 'too late: the traffic is being moved (Ctrl-C again leaves, and it goes on)',
+          })
+        }
+        // What was taken and is no cutover goes on without anybody who waits.
+        if (stopped && kind !== 'cutover') throw interrupted(kind)
+        const { state } = store.get(id).status
+        const late = now.state === 'open' && Date.now() - askedAt > TAKEN_WITHIN_MS
+        if (late || (state !== 'RUNNING' && now.state === 'open')) {
+          control.withdraw(request)
+          throw notRunning()
+        }
+        if (state !== 'RUNNING' && Date.now() - askedAt > TAKEN_WITHIN_MS && state !== 'COMPLETED') throw notRunning()
       }
-      const { state } = store.get(id).status
-      const late = now.state === 'open' && Date.now() - askedAt > TAKEN_WITHIN_MS
-      if (late || (state !== 'RUNNING' && now.state === 'open')) {
-        control.withdraw(request)
-        throw notRunning()
-      }
-      if (state !== 'RUNNING' && Date.now() - askedAt > TAKEN_WITHIN_MS && state !== 'COMPLETED') throw notRunning()
+    } finally {
+      release()
     }
   } finally {
     control.close()
     store.close()
   }
+}
+
+function interrupted(kind: RequestKind): MigrateError {
+  return new MigrateError(
+    'FM_INTERRUPTED',
+    kind === 'cutover'
+      ? 'interrupted: the cutover is called off, and the migration goes on'
+      : 'interrupted before the answer came',
+    'Ask again when it suits.',
+  )
 }

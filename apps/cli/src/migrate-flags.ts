@@ -350,6 +350,14 @@ function share(name: string, value: string | undefined): number | undefined {
 
 function dbMap(pairs: readonly string[] | undefined): Record<string, number> | undefined {
   if (pairs === undefined) return undefined
+  const froms = pairs.map((pair) => pair.split(':')[0])
+  const twice = froms.find((from, i) => froms.indexOf(from) !== i)
+  if (twice !== undefined)
+    throw new MigrateError(
+      'FM_OPTION_VALUE',
+      `--db-map says twice where database ${twice} goes`,
+      'Give one target for each database of the source.',
+    )
   return Object.fromEntries(
     pairs.map((pair) => {
       const match = /^(\d{1,5}):(\d{1,5})$/.exec(pair)

@@ -6,6 +6,7 @@ const ASKED: Record<RequestKind, string> = {
   stop: 'asked to stop',
   verify: 'asked for a verification',
   cutover: 'asked for a cutover',
+  'call-off': 'asked to call the cutover off',
 }
 
 /** How an argument of a cutover reads; a hook's command line and a webhook's address may carry a secret. */

@@ -6,7 +6,7 @@ import { writePrivate } from '@ferrite-migrate/files'
 import { currentActor } from './actor.js'
 import { openStateDatabase } from './state-database.js'
 
-export type RequestKind = 'pause' | 'resume' | 'stop' | 'cutover' | 'verify'
+export type RequestKind = 'pause' | 'resume' | 'stop' | 'cutover' | 'call-off' | 'verify'
 
 /** One step that a request takes, shown to who asked as it happens. */
 export interface RequestStep {

@@ -87,6 +87,9 @@ const LAST_KEYS = 500
 const SLIPPED_KEYS = 20
 /** How long what the source holds may take to be read. */
 const SEEN_MS = 5000
+/** How long a wait may be before it is told. */
+const TELL_MS = 1000
+const SETTLE_MS = 50
 /** Silence after which a source without positions counts as drained. */
 const QUIET_MS = 1500
 
@@ -100,6 +103,10 @@ export class Cutover {
   private releasing: Promise<void> | null = null
   /** Keys of changes that came after everything was applied. */
   private frozen: ChangeTrack | null = null
+  /** Somebody does not want it any more. */
+  private calledOff = false
+  /** The traffic is being moved: it is too late to call it off. */
+  private moving = false
 
   constructor(subject: CutoverSubject, options: CutoverOptions) {
     this.subject = subject
@@ -117,7 +124,7 @@ export class Cutover {
     const track = subject.track()
     try {
       await this.awaitLag()
-      await subject.settle()
+      await this.awaitEnds()
       let verification: VerifyReport | null = null
       if (options.verify) {
         const report = await subject.withVerifier(4, (verifier) => verifier.run())
@@ -144,6 +151,7 @@ export class Cutover {
       const last = await this.lastLook(track)
       this.mustGoOn()
       // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
+      this.moving = true
       this.frozen = subject.lossless ? subject.freeze() : null
       if (verification !== null)
         verification = {
@@ -189,10 +197,20 @@ export class Cutover {
     if (afterCutover === 'keep-fence' && this.fence !== null) {
       clearInterval(this.refreshing)
       this.fence.keep?.()
-      this.step('keep-fence', 'the fence stays up, as asked: ferrite-migrate cutover --release takes it down')
+      this.step(
+        'keep-fence',
+        `the fence stays up, as asked: ferrite-migrate cutover --id ${this.subject.status().id} --release takes it down`,
+      )
       this.fence = null
     } else await this.release()
     return { ...result, slipped }
+  }
+
+  /** Ends it before the traffic is moved: `run` then throws FM_CUTOVER_CALLED_OFF. False when it is too late. */
+  callOff(): boolean {
+    if (this.moving) return false
+    this.calledOff = true
+    return true
   }
 
   /** Takes the fence down; asked for twice, the second waits for the first. */
@@ -210,8 +228,14 @@ export class Cutover {
     this.step('release', `the fence is down (${why})`)
   }
 
-  /** Between steps: whoever wants to stop does not cut over. @throws MigrateError FM_INTERRUPTED */
+  /** Between steps: whoever wants to stop does not cut over. @throws MigrateError FM_INTERRUPTED, FM_CUTOVER_CALLED_OFF */
   private mustGoOn(): void {
+    if (this.calledOff)
+      throw new MigrateError(
+        'FM_CUTOVER_CALLED_OFF',
+        'the cutover was called off, as asked',
+        'The migration goes on; cut over again when it suits.',
+      )
     if (this.subject.signal.aborted)
       throw new MigrateError(
         'FM_INTERRUPTED',
@@ -282,6 +306,7 @@ export class Cutover {
   private async awaitLag(): Promise<void> {
     const { subject, options } = this
     const deadline = Date.now() + options.timeoutMs
+    let told = false
     for (;;) {
       this.mustGoOn()
       await subject.readLag()
@@ -290,6 +315,13 @@ export class Cutover {
         this.step('lag', `${counted(lagKeys ?? 0, 'key')} behind, at most ${options.maxLag} are allowed`)
         return
       }
+      if (!told && Date.now() > deadline - options.timeoutMs + TELL_MS) {
+        told = true
+        this.step(
+          'wait',
+          `${lagKeys === null ? 'the source does not tell how much is behind' : `${counted(lagKeys, 'key')} behind, more than ${options.maxLag}`}: waiting up to ${options.timeoutMs / 1000} s`,
+        )
+      }
       if (Date.now() > deadline || subject.signal.aborted)
         throw new MigrateError(
           'FM_CUTOVER_LAG',
@@ -297,6 +329,22 @@ export class Cutover {
           'Wait for a quieter time, or allow more with --max-lag or --timeout.',
         )
       await sleep(20)
+    }
+  }
+
+  /** Until every key has its own end at the target. */
+  private async awaitEnds(): Promise<void> {
+    const deadline = Date.now() + this.options.timeoutMs
+    const settled = this.subject.settle().then(() => true)
+    for (;;) {
+      if (await Promise.race([settled, sleep(SETTLE_MS, false)])) return
+      this.mustGoOn()
+      if (Date.now() > deadline)
+        throw new MigrateError(
+          'FM_CUTOVER_LAG',
+          'the source did not tell in time when its keys end',
+          'Look whether it answers, or give more time with --timeout.',
+        )
     }
   }
 

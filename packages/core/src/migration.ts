@@ -401,6 +401,11 @@ export class Migration extends EventEmitter<Events> {
     }
   }
 
+  /** Ends a cutover that has not reached its last step; false when there is none, or it has. */
+  callOff(): boolean {
+    return this.phase === 'CUTOVER' && (this.running?.callOff() ?? false)
+  }
+
   /** Leaves at once: what keeps writers out of the source comes down, and nothing else is waited for. Never throws. */
   async abandon(): Promise<void> {
     this.stop()
@@ -764,6 +769,7 @@ export class Migration extends EventEmitter<Events> {
       transform,
       ...(others && (file || journal !== null) ? { foreign: (db, key) => !(journal?.has(db, key) ?? false) } : {}),
       held: (db, key) => this.engine?.holds(db, key) ?? false,
+      leftOut: (db, key) => this.progress.isLeftOut(db, key),
       comparesEnds: config.ttl === 'keep' && config.ttlFactor === 1,
       onProgress: (progress) => this.emit('verify', progress),
     })

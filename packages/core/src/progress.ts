@@ -1,4 +1,5 @@
 import type { Lag, WriteResult } from '@ferrite-migrate/contracts'
+import { FingerprintSet } from '@ferrite-migrate/protocol'
 import type { MigrationStatus } from './status.js'
 
 const WINDOW_MS = 5000
@@ -31,7 +32,13 @@ export class Progress {
   /** What the target could not hold, by kind: how many keys, and some of them. */
   readonly notCarried = new Map<string, { count: number; examples: string[] }>()
   readonly failures: { db: number; key: string; reason: string }[] = []
+  private uncarried: FingerprintSet | null = null
   private samples: { at: number; done: number; lagBytes: number }[] = []
+
+  /** True for a key, as named at the target, of which something was not carried. */
+  isLeftOut(db: number, key: Buffer): boolean {
+    return this.uncarried?.has(db, key) ?? false
+  }
 
   /** Goes on counting where a former process was. */
   restore(former: MigrationStatus): void {
@@ -60,7 +67,12 @@ export class Progress {
     for (const failure of result.failed)
       if (this.failures.length < 1000)
         this.failures.push({ db: failure.db, key: printableKey(failure.key), reason: failure.reason })
-    for (const { what, key } of result.notCarried) this.leaveOut(what, key)
+    for (const { what, db, key } of result.notCarried) {
+      this.leaveOut(what, key)
+      if (key === null) continue
+      this.uncarried ??= new FingerprintSet()
+      this.uncarried.add(db, key)
+    }
   }
 
   /** Everything is read once more: what was counted of the first reading counts no more. */

@@ -10,6 +10,8 @@ export interface Served {
   pause(): void
   resume(): void
   stop(): void
+  /** False when there is none, or it is too late for that. */
+  callOff(): boolean
   verify(): Promise<VerifyReport>
   cutover(options: Partial<CutoverOptions>, onStep?: (step: RequestStep) => void): Promise<CutoverResult>
 }
@@ -90,6 +92,10 @@ export class RequestServer {
     this.hooks.event(`asked-${request.kind}`, askedText(request.kind, request.args), request.actor)
     if (request.kind === 'cutover' || request.kind === 'verify') {
       void this.work(request)
+      return
+    }
+    if (request.kind === 'call-off') {
+      this.queue.answer(request.id, 'done', { steps: [], result: { calledOff: served.callOff() } })
       return
     }
     if (request.kind === 'pause') served.pause()

@@ -66,8 +66,8 @@ export class Rollback {
     if (options.source === null && !options.force)
       throw new MigrateError(
         'FM_ROLLBACK_BLIND',
-        'the source cannot be asked, so nobody can tell which keys others have written since',
-        'Make the source reachable, or undo everything with --force.',
+        'the source cannot be asked key by key, so nobody can tell which keys others have written since',
+        'Make a server that is away reachable; what came from a file is taken back with --force, also what others have written since.',
       )
     try {
       let done = 0

@@ -49,6 +49,12 @@ export class RunRecord {
     this.lease = new RunLease(id, this.owner, () => this.store.ownerOf(id))
     try {
       this.former = formerRun(config, config.resume ? this.store.get(id) : this.store.find(id))
+      if (this.former === null && UndoJournal.exists(directory, id))
+        throw new MigrateError(
+          'FM_ID_TAKEN',
+          `a migration ${id} is over, and its way back would be lost`,
+          `Choose another --id, or leave it out; rollback --id ${id} takes the former one back.`,
+        )
     } catch (error) {
       this.store.close()
       throw error

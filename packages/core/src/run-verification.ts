@@ -10,6 +10,8 @@ import { verifyFile } from './verify-ends.js'
 const ROUNDS = 4
 /** Expiries are read in turn at both ends: so much may lie between. */
 const TTL_TOLERANCE_MS = 1000
+/** A key that is about to end lives a moment longer at the target, so that commands on their way find it. */
+const ENDS_SOON_MS = 3500
 
 export interface VerifiedRun {
   readonly source: Source
@@ -20,6 +22,8 @@ export interface VerifiedRun {
   readonly foreign?: (db: number, key: Buffer) => boolean
   /** Whether the end of a key (as named at the source) is held back now. */
   readonly held?: (db: number, key: Buffer) => boolean
+  /** Whether a key, as named at the target, was left out by the run and told so. */
+  readonly leftOut: (db: number, key: Buffer) => boolean
   /** False where ends are not carried as they are. */
   readonly comparesEnds: boolean
   onProgress(progress: CompareProgress): void
@@ -80,7 +84,7 @@ export class RunVerification {
   }
 
   private settings(rounds: number, signal: AbortSignal): VerifyOptions {
-    const { source, target, filter, transform, foreign, held, comparesEnds, onProgress } = this.of
+    const { source, target, filter, transform, foreign, held, leftOut, comparesEnds, onProgress } = this.of
     return {
       transform: transform.quiet(),
       filter,
@@ -92,6 +96,8 @@ export class RunVerification {
       ...(foreign === undefined ? {} : { foreign }),
       ...(held === undefined ? {} : { held }),
       comparesEnds,
+      endsSoonMs: ENDS_SOON_MS,
+      leftOut,
       onProgress,
     }
   }

@@ -66,6 +66,10 @@ export interface VerifyOptions {
   foreign?(db: number, key: Buffer): boolean
   /** True for keys (as named at the source) whose end the migration holds back at the target for now. */
   held?(db: number, key: Buffer): boolean
+  /** Ends that are nearer than this are not compared, ms: the migration holds such keys a moment longer. Default 0. */
+  readonly endsSoonMs?: number
+  /** True for keys, as named at the target, that the migration left out and told so. */
+  leftOut?(db: number, key: Buffer): boolean
   /** False where ends are not carried as they are. Default true. */
   readonly comparesEnds?: boolean
   /** Differences named in the report at most; all are counted. Default 1000. */
@@ -360,11 +364,22 @@ export class Verifier {
   /** One answer per key: null = equal, or gone on both sides, or not of this comparison. Adds the names at the target to `seen`. */
   private async compare(page: readonly DirtyKey[], seen: FingerprintSet | null = null): Promise<(Difference | null)[]> {
     const { keys, names } = await this.named(page, seen)
-    const found = keys.length === 0 ? [] : await this.compareNamed(keys, names)
+    const found = keys.length === 0 ? [] : this.withoutLeftOut(await this.compareNamed(keys, names), names)
     if (this.counting) this.leftOut += page.length - keys.length
     if (keys.length === page.length) return found
     let next = 0
     return page.map((key) => (key === keys[next] ? found[next++] : null))
+  }
+
+  /** What was left out and told so is no difference, and no match. */
+  private withoutLeftOut(found: (Difference | null)[], names: readonly DirtyKey[]): (Difference | null)[] {
+    const { leftOut } = this.options
+    if (leftOut === undefined) return found
+    return found.map((difference, i) => {
+      if (difference?.kind !== 'missing-target' || !leftOut(names[i].db, names[i].key)) return difference
+      if (this.counting) this.leftOut++
+      return null
+    })
   }
 
   private async compareNamed(page: readonly DirtyKey[], names: readonly DirtyKey[]): Promise<(Difference | null)[]> {
@@ -445,7 +460,8 @@ export class Verifier {
   }
 
   private async judge(key: DirtyKey, a: Read, b: Read): Promise<Difference | null> {
-    const { filter, ttlToleranceMs, digest } = this.options
+    const { filter, ttlToleranceMs, digest, endsSoonMs = 0 } = this.options
+    const soonMs = Math.max(ttlToleranceMs, endsSoonMs)
     const make = (kind: DifferenceKind, detail: string): Difference => this.difference(kind, key, detail)
     if (a instanceof Error) return make('unreadable', `source: ${a.message}`)
     if (b instanceof Error) return make('unreadable', `target: ${b.message}`)
@@ -458,14 +474,10 @@ export class Verifier {
     if (from === null && to === null) return null
     if (from === null) {
       if (filter.needsValue && !filter.takes(to!)) return null
-      return to!.expireAt > 0 && to!.expireAt - now < ttlToleranceMs
-        ? null
-        : make('missing-source', 'only at the target')
+      return to!.expireAt > 0 && to!.expireAt - now < soonMs ? null : make('missing-source', 'only at the target')
     }
     if (to === null)
-      return from.expireAt > 0 && from.expireAt - now < ttlToleranceMs
-        ? null
-        : make('missing-target', 'only at the source')
+      return from.expireAt > 0 && from.expireAt - now < soonMs ? null : make('missing-target', 'only at the source')
     const types = [typeOf(from.value), typeOf(to.value)]
     if (types[0] !== types[1]) return make('type', `${types[0]} at the source, ${types[1]} at the target`)
     const same =
@@ -474,6 +486,7 @@ export class Verifier {
         : sameValue(from.value, to.value, digest)
     if (!same) return this.parted(make('value', `the ${types[0]} differs`), from.value, to.value)
     if (this.options.comparesEnds === false || this.options.held?.(key.db, key.key)) return null
+    if (from.expireAt > 0 && to.expireAt > 0 && Math.max(from.expireAt, to.expireAt) - now < endsSoonMs) return null
     if ((from.expireAt === 0) !== (to.expireAt === 0) || Math.abs(from.expireAt - to.expireAt) > ttlToleranceMs)
       return make(
         'ttl',

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { createGunzip } from 'node:zlib'
@@ -38,9 +39,10 @@ export function filePathOf(url: string): string {
   }
 }
 
-/** A connection string for a path; absolute and relative ones and `-` are kept apart. */
+/** A connection string for a path, which becomes absolute: who goes on later may stand elsewhere. `-` stays. */
 export function fileUrlOf(scheme: string, path: string): string {
-  return `${scheme}://${path.split('/').map(encodeURIComponent).join('/')}`
+  const whole = path === '-' ? path : resolve(path)
+  return `${scheme}://${whole.split('/').map(encodeURIComponent).join('/')}`
 }
 
 /**

@@ -1,2 +1,3 @@
 export * from './file-feed.js'
+export * from './file-mark.js'
 export * from './private-file.js'

@@ -424,9 +424,11 @@ export class RedisKeyReader implements KeyReader {
       }, db)
       if (type === 'none') return null
       if (type === 'stream') return readStream(link, db, key)
+      const readable = READABLE.find((one) => one === type)
+      if (readable !== undefined) return readWhole(link, db, key, readable, false)
       throw new MigrateError(
         'FM_VALUE_UNREADABLE',
-        `the server can neither dump nor read a value of type ${String(type)}`,
+        `the server can neither dump nor read the value of type ${String(type)} of ${key.toString('latin1').slice(0, 100)}`,
         'Exclude the key; docs/ferrite.md lists what Ferrite cannot give back.',
       )
     }

@@ -6,6 +6,7 @@ import {
   type Shard,
   type SourceEvent,
 } from '@ferrite-migrate/contracts'
+import { fileMark, mustBeFile } from '@ferrite-migrate/files'
 import { AofReader, RdbReader } from '@ferrite-migrate/protocol'
 import type { AofFile } from './aof-files.js'
 import { openPart } from './aof-part.js'
@@ -24,6 +25,8 @@ interface Place {
   readonly file: number
   readonly offset: number
   readonly db: number
+  /** What the file is known by. */
+  readonly mark: string
 }
 
 /** The commands of an append-only file as changes, an RDB at its start as the snapshot before them. */
@@ -54,16 +57,25 @@ export class AofShard implements Shard {
   async *read({ from, signal }: ReadRequest): AsyncGenerator<SourceEvent> {
     const { files, before, rdbKeys } = this.options
     const start = from === undefined ? null : parsePlace(from)
+    if (start !== null) {
+      const file = files[start.file]
+      if (file === undefined) throw noPlace(from ?? '')
+      await mustBeFile(file.path, start.mark, false)
+    }
     yield { kind: 'sync', mode: start === null ? 'full' : 'partial', keys: rdbKeys }
     let live = start !== null
     for (const [index, file] of files.entries()) {
       if (index < (start?.file ?? 0)) continue
       const resumed = start !== null && index === start.file
       const part = await openPart(file, resumed ? start.offset : 0)
+      const mark = await fileMark(file.path, false)
       try {
         if (part.startsWithRdb) yield* this.base(part.window, signal)
         if (!live)
-          yield { kind: 'snapshot-end', position: formatPlace({ file: index, offset: part.window.offset(), db: 0 }) }
+          yield {
+            kind: 'snapshot-end',
+            position: formatPlace({ file: index, offset: part.window.offset(), db: 0, mark }),
+          }
         live = true
         const reader = new AofReader(part.window, {
           offset: (resumed ? start.offset : 0) + part.window.offset(),
@@ -76,7 +88,13 @@ export class AofShard implements Shard {
             release()
             return
           }
-          yield { kind: 'changes', records, byteLength, position: formatPlace({ file: index, offset, db }), release }
+          yield {
+            kind: 'changes',
+            records,
+            byteLength,
+            position: formatPlace({ file: index, offset, db, mark }),
+            release,
+          }
         }
         if (signal.aborted || reader.end?.stopped) return
       } finally {
@@ -101,17 +119,20 @@ export class AofShard implements Shard {
   }
 }
 
-function formatPlace({ file, offset, db }: Place): string {
-  return `aof:${file}:${offset}:${db}`
+function formatPlace({ file, offset, db, mark }: Place): string {
+  return `aof:${file}:${offset}:${db}:${mark}`
+}
+
+function noPlace(position: string): MigrateError {
+  return new MigrateError(
+    'FM_POSITION_INVALID',
+    `"${position.slice(0, 80)}" is no position of this append-only file`,
+    'Start again without it.',
+  )
 }
 
 function parsePlace(position: string): Place {
-  const match = /^aof:(\d{1,9}):(\d{1,15}):(\d{1,5})$/.exec(position)
-  if (match === null)
-    throw new MigrateError(
-      'FM_POSITION_INVALID',
-      `"${position.slice(0, 80)}" is no position of an append-only file`,
-      'Start again without it.',
-    )
-  return { file: Number(match[1]), offset: Number(match[2]), db: Number(match[3]) }
+  const match = /^aof:(\d{1,9}):(\d{1,15}):(\d{1,5}):(\d{1,5}\.[0-9a-f]{16})$/.exec(position)
+  if (match === null) throw noPlace(position)
+  return { file: Number(match[1]), offset: Number(match[2]), db: Number(match[3]), mark: match[4] }
 }

@@ -34,7 +34,8 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
     // A row of too many or too few fields is told with its text.
     relax_column_count: true,
     ...(options.quote === undefined ? {} : { quote: options.quote }),
-    ...(options.escape === undefined ? {} : { escape: options.escape }),
+    // The parser's own default is the double quote, whatever the quote is.
+    ...(options.escape === undefined && options.quote === undefined ? {} : { escape: options.escape ?? options.quote }),
     skip_empty_lines: true,
     skip_records_with_error: options.skips,
     on_skip: (error: CsvError | undefined, raw: string | undefined) =>

@@ -1,5 +1,5 @@
 import { MigrateError, type ReadRequest, type Shard, type SourceEvent } from '@ferrite-migrate/contracts'
-import { FileFeed } from '@ferrite-migrate/files'
+import { FileFeed, fileMark, mustBeFile } from '@ferrite-migrate/files'
 import { ByteWindow, type RdbPlace, RdbReader } from '@ferrite-migrate/protocol'
 
 export interface RdbFileShardOptions {
@@ -23,7 +23,9 @@ export class RdbFileShard implements Shard {
 
   async *read({ from, signal }: ReadRequest): AsyncGenerator<SourceEvent> {
     const { path, checksum, batchSize, sliceLimit, keys } = this.options
-    const place = from === undefined ? undefined : parsePlace(from)
+    const { place, mark: former } = from === undefined ? {} : parsePlace(from)
+    if (former !== undefined) await mustBeFile(path, former, true)
+    const mark = path === '-' ? '' : await fileMark(path, true)
     const feed = await FileFeed.open(path, place?.offset ?? 0)
     try {
       const reader = new RdbReader(new ByteWindow(feed), {
@@ -51,7 +53,7 @@ export class RdbFileShard implements Shard {
             kind: 'snapshot',
             records,
             byteLength,
-            position: formatPlace(event.place),
+            position: formatPlace(event.place, mark),
             release: () => block.release(),
           }
         } else if (event.kind === 'function') yield { kind: 'aside', what: 'function', payload: event.source }
@@ -66,17 +68,18 @@ export class RdbFileShard implements Shard {
   }
 }
 
-function formatPlace({ offset, db, version }: RdbPlace): string {
-  return `rdb:${offset}:${db}:${version}`
+/** With what the file is known by: what follows in another one would be mixed with what was read. */
+function formatPlace({ offset, db, version }: RdbPlace, mark: string): string {
+  return `rdb:${offset}:${db}:${version}:${mark}`
 }
 
-function parsePlace(position: string): RdbPlace {
-  const match = /^rdb:(\d{1,15}):(\d{1,5}):(\d{1,4})$/.exec(position)
+function parsePlace(position: string): { readonly place: RdbPlace; readonly mark: string } {
+  const match = /^rdb:(\d{1,15}):(\d{1,5}):(\d{1,4}):(\d{1,5}\.[0-9a-f]{16})$/.exec(position)
   if (match === null)
     throw new MigrateError(
       'FM_POSITION_INVALID',
       `"${position.slice(0, 80)}" is no position of an RDB file`,
       'Start again without it.',
     )
-  return { offset: Number(match[1]), db: Number(match[2]), version: Number(match[3]) }
+  return { place: { offset: Number(match[1]), db: Number(match[2]), version: Number(match[3]) }, mark: match[4] }
 }

@@ -59,6 +59,7 @@ export interface Transaction {
   readonly commands: number
 }
 
+const HLL = 'hyperloglog'
 const HLL_COPIED = 'hyperloglog (copied as a string)'
 const transcoder = new FerriteTranscoder()
 let serial = 0
@@ -334,7 +335,7 @@ export class BatchRenderer {
         decoded.items[0].length >= 16 &&
         HYLL.compare(decoded.items[0], 0, 4) === 0
       )
-        leaveOut(HLL_COPIED)
+        leaveOut(this.options.unsupported === 'degrade' ? HLL_COPIED : HLL)
     } else if (decoded.producers !== undefined)
       this.notCarried.push({ what: 'stream-producers', db: record.db, key: Buffer.from(record.key) })
     else if (
@@ -365,7 +366,7 @@ export class BatchRenderer {
       this.stringValue(record)
       const value = out.data.indexOf(10, header) + 1
       if (!this.able.hyperLogLog && out.at - value >= 18 && HYLL.compare(out.data, value, value + 4) === 0) {
-        this.leaveOut(HLL_COPIED, record)
+        this.leaveOut(this.options.unsupported === 'degrade' ? HLL_COPIED : HLL, record)
         if (this.options.unsupported === 'skip') {
           out.at = start
           this.expired++

@@ -33,6 +33,7 @@ export interface HashReport {
   /** With 95% confidence fewer than one key in so many differs; null when some differ or all were compared. */
   readonly oneIn: number | null
   readonly differences: readonly { readonly db: number; readonly key: string; readonly kind: string }[]
+  /** Never true where nothing was compared. */
   readonly equal: boolean
 }
 
@@ -126,7 +127,7 @@ export async function verifyHashes(options: HashVerificationOptions): Promise<Ha
     // The rule of three: none among n leaves less than 3/n at 95%.
     oneIn: whole || differences.length > 0 || compared < 3 ? null : Math.floor(compared / 3),
     differences: differences.slice(0, REPORTED),
-    equal: differences.length === 0,
+    equal: differences.length === 0 && compared > 0,
   }
 }
 

@@ -111,11 +111,16 @@ export default class Cutover extends BaseCommand {
         `the target is the one to write to, but the source took writes behind the fence that are not there: ${slipped.keys.join(', ')}${slipped.more ? ' and others' : ''}`,
         'Look at these keys at both ends (ferrite-migrate compare) and carry over what belongs there.',
       )
-    if (!flags['dry-run'])
-      this.log(
-        `\nRESULT: ✅ CUT OVER${flags.fence === 'none' || flags.hold !== undefined ? '' : '; the source takes writes again, but nothing carries them to the target any more'}`,
-      )
+    if (!flags['dry-run']) this.log(`\nRESULT: ✅ CUT OVER${this.afterwards(id, flags)}`)
     return { id, ...answer }
+  }
+
+  /** What is true of the source from now on. */
+  private afterwards(id: string, flags: { fence?: string | undefined; 'after-cutover'?: string | undefined }): string {
+    if (flags['after-cutover'] === 'keep-fence')
+      return `; writers stay kept out of the source until ferrite-migrate cutover --id ${id} --release`
+    if (flags.fence === 'none') return ''
+    return '; the source takes writes again, but nothing carries them to the target any more'
   }
 
   private schedule(directory: string, id: string, when: string, options: object): unknown {
@@ -173,15 +178,26 @@ export default class Cutover extends BaseCommand {
     return { id, putBack: done }
   }
 
-  private cancel(directory: string, id: string): unknown {
+  private async cancel(directory: string, id: string): Promise<unknown> {
     const store = new StateStore(directory)
     const control = new ControlQueue(directory)
     try {
-      store.get(id)
+      const { status } = store.get(id)
       const cancelled = control.cancel(id)
       if (cancelled) store.addEvent(id, 'cutover-cancelled', 'the scheduled cutover was taken back')
-      this.log(cancelled ? 'The scheduled cutover is taken back.' : 'No cutover was scheduled.')
-      return { id, cancelled }
+      const underWay = !cancelled && status.state === 'RUNNING' && status.phase === 'CUTOVER'
+      const result = underWay ? (await askRunning(directory, id, 'call-off')).result : undefined
+      const calledOff = result?.calledOff === true
+      this.log(
+        cancelled
+          ? 'The scheduled cutover is taken back.'
+          : calledOff
+            ? 'The cutover is called off; the migration goes on.'
+            : underWay
+              ? 'It is too late: the traffic is being moved.'
+              : 'No cutover was scheduled.',
+      )
+      return { id, cancelled: cancelled || calledOff }
     } finally {
       control.close()
       store.close()

@@ -1,3 +1,4 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
 import { htmlReport, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
@@ -16,6 +17,12 @@ export default class Report extends BaseCommand {
     const { flags } = await this.parse(Report)
     const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'any', (text) => this.sayWhich(text))
     const file = flags.output ?? `${id}.html`
+    if (flags.output !== undefined && !/\.html?$/i.test(flags.output))
+      throw new MigrateError(
+        'FM_OPTION_VALUE',
+        `${flags.output} is not named as a page`,
+        'The report is HTML: name it .html. Figures for programs: status --json and events --json.',
+      )
     const store = new StateStore(this.stateDir(flags['state-dir']))
     try {
       const migration = store.get(id)

@@ -35,15 +35,19 @@ export function hashLines(report: HashReport): string[] {
 
 /** A sample says nothing of what it does not hold but how much of that may be wrong. */
 function verdict(report: HashReport): string[] {
+  if (report.compared === 0)
+    return [
+      '',
+      `RESULT: ⚠ NOTHING WAS COMPARED: ${report.rate >= 1 ? 'both are empty, or the filter takes no key' : 'no key is in the sample (--sample-rate, --full)'}`,
+    ]
   if (!report.equal)
     return [
       '',
       'RESULT: ❌ DIFFERENCES FOUND',
       'Which parts differ: ferrite-migrate compare, with --keys for one of them',
     ]
-  if (report.compared === 0)
-    return ['', 'RESULT: ⚠ NOTHING WAS COMPARED: no key is in the sample (--sample-rate, --full)']
-  if (report.rate >= 1) return ['', 'RESULT: ✅ VERIFIED']
+  if (report.rate >= 1)
+    return ['', 'RESULT: ✅ VERIFIED: all values; ends of keys are not part of a digest (verify compares them)']
   return [
     '',
     `RESULT: no difference in the sample of ${counted(report.compared, 'key')}`,

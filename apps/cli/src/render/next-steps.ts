@@ -31,6 +31,9 @@ export function afterRun({ status, undoable }: MigrationReport, stateDir: string
   if (state === 'ROLLED_BACK') return []
   return [
     `Go on:     ${command(`migrate --resume ${id}`, stateDir)}`,
-    ...(undoable ? [`Take back: ${command(`rollback --id ${id}`, stateDir)}`] : []),
+    // A file cannot be asked what others have written since.
+    ...(undoable
+      ? [`Take back: ${command(`rollback --id ${id}${readsFile(status) ? ' --force' : ''}`, stateDir)}`]
+      : []),
   ]
 }

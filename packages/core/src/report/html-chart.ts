@@ -104,10 +104,11 @@ ${lines(thin(points))
   .map((part) => `<polyline points="${part.map(([at, value]) => `${x(at)},${y(value)}`).join(' ')}"/>`)
   .join('')}
 ${marks
-  .filter(({ at }) => at >= first && at <= last)
-  .map(
-    ({ at, text }) =>
-      `<line class="mark" x1="${x(at)}" x2="${x(at)}" y1="0" y2="${HEIGHT}"><title>${markup(text)}</title></line><text x="${x(at)}" y="-4" class="middle">${markup(text)}</text>`,
-  )
+  // What ends a run comes after its last sample.
+  .filter(({ at }) => at >= first && at <= last + GAP_MS)
+  .map(({ at, text }) => {
+    const place = x(inside(at))
+    return `<line class="mark" x1="${place}" x2="${place}" y1="0" y2="${HEIGHT}"><title>${markup(`${text}, ${formatTime(at)}`)}</title></line><text x="${place}" y="-4" class="${at > (first + last) / 2 ? 'end' : ''}">${markup(text)}</text>`
+  })
   .join('')}</svg>`
 }

@@ -83,7 +83,7 @@ export function treemap(root: TreeNode): string {
       const room = Math.floor((place.width - 8) / 7)
       const label =
         place.height > 18 && room >= 3
-          ? `<text class="label" x="${(place.x + 4).toFixed(1)}" y="${(place.y + 15).toFixed(1)}">${markup(`${name} ${figure}`.slice(0, room))}</text>`
+          ? `<text class="label" x="${(place.x + 4).toFixed(1)}" y="${(place.y + 15).toFixed(1)}">${markup(`${name} ${figure}`.length <= room ? `${name} ${figure}` : name.slice(0, room))}</text>`
           : ''
       const tile = `<rect class="tile" x="${place.x.toFixed(1)}" y="${place.y.toFixed(1)}" width="${place.width.toFixed(1)}" height="${place.height.toFixed(1)}" fill="${colourOf(child.prefix)}"><title>${markup(`${name}: ${formatCount(child.keys)} keys, ${formatBytes(child.bytes)}`)}</title></rect>${label}`
       const id = ids.get(child)

@@ -23,9 +23,12 @@ export interface ChangeLedger {
    * Durable when it returns.
    * @param what a name that the adapter's `putBack` knows
    * @param former what was there before, in a form that `putBack` reads
+   * @param server who the server is, whatever its address (Source.identity)
    * @throws MigrateError FM_STATE_DIR when it cannot be written down: then nothing may be changed
    */
-  lend(what: string, former: string): Loan
+  lend(what: string, former: string, server?: string): Loan
+  /** What others have changed of this at the server and not yet put back: how it was before them, oldest first. */
+  others(what: string, server?: string): readonly { readonly migration: string; readonly former: string }[]
 }
 
 /** What an adapter gets to start with. */

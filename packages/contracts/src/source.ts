@@ -196,6 +196,8 @@ export interface Source extends AsyncDisposable {
   readonly commands?: ReadonlyMap<string, number>
   /** The one database that the address of the source names; undefined = it names none, and all are taken. */
   readonly database?: number | undefined
+  /** Who the server is, whatever its address: two sources that say the same are one server. Another one after a restart. */
+  readonly identity?: string | undefined
   preflight?(): Promise<readonly Finding[]>
   /** What the source holds, where it could be looked at as a whole. */
   contents?(): Promise<Contents | null>

@@ -79,6 +79,10 @@ export interface RunClaim {
   readonly epoch: number
   /** No two processes are called the same. */
   readonly owner: string
+  /** The process before, which is known to be gone; null = there was none. */
+  readonly former?: string | null
+  /** The same for all migrations that bring the changes of the same keys from the same source; absent = it brings none. */
+  readonly copies?: string
 }
 
 export interface Target extends AsyncDisposable {
@@ -98,10 +102,11 @@ export interface Target extends AsyncDisposable {
   /**
    * Notes at the target who writes for this migration from now on. A connection that is opened later, by a process that
    * stood still meanwhile, must find another owner there and refuse to write.
-   * @throws MigrateError FM_RUN_TAKEN from writes, once somebody else has claimed the migration
+   * @throws MigrateError FM_ID_TAKEN when an unknown process writes for it now, FM_TARGET_TAKEN when another migration brings the
+   * same changes; FM_RUN_TAKEN from writes, once somebody else has claimed the migration
    */
   claim?(migration: string, claim: RunClaim): Promise<void>
-  /** Says again that the one who claimed is alive; called every few seconds while a migration runs. */
+  /** Says again that the one who claimed is alive; called every few seconds while a migration runs. @throws MigrateError FM_RUN_TAKEN */
   beat?(): Promise<void>
   /** Writes a key for the moment, by which it is found out whether the source is the same server. */
   plant?(): Promise<PlantedKey>

@@ -9,6 +9,8 @@ const KEYS = 200_000
 export class ChangeTrack {
   /** Too much changed, or in a way that names no keys: only looking at everything again is certain. */
   overflow = false
+  /** The source began from its start meanwhile, so that nobody can tell what changed. */
+  resynced = false
   private readonly changed = new DirtySet()
 
   add(record: ChangeRecord): void {

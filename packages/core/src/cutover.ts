@@ -87,6 +87,8 @@ const LAST_KEYS = 500
 const SLIPPED_KEYS = 20
 /** How long what the source holds may take to be read. */
 const SEEN_MS = 5000
+/** How long an event of a change may be on its way. */
+const EVENTS_MS = 300
 /** How long a wait may be before it is told. */
 const TELL_MS = 1000
 const SETTLE_MS = 50
@@ -152,7 +154,7 @@ export class Cutover {
       this.mustGoOn()
       // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
       this.moving = true
-      this.frozen = subject.lossless ? subject.freeze() : null
+      this.frozen = subject.freeze()
       if (verification !== null)
         verification = {
           ...verification,
@@ -248,20 +250,28 @@ export class Cutover {
   private async slipped(): Promise<CutoverResult['slipped']> {
     const { fence, frozen, subject } = this
     if (fence === null || frozen === null) return { keys: [], more: false }
+    let unseen = false
     try {
       const now = await fence.positions()
       const deadline = Date.now() + SEEN_MS
-      for (const [shard, position] of now)
-        while (!subject.seen(shard, position) && Date.now() < deadline) await sleep(LOOK_MS)
+      for (const [shard, position] of now) {
+        while (!subject.seen(shard, position) && !frozen.resynced && Date.now() < deadline) await sleep(LOOK_MS)
+        unseen ||= !subject.seen(shard, position) && !frozen.resynced
+      }
+      // Events tell no place: those of the last moment are waited for.
+      if (!subject.lossless) await sleep(EVENTS_MS)
     } catch (error) {
       this.step('fence', `the source could not be asked whether the fence held: ${(error as Error).message}`)
     }
     const keys = frozen.keys(SLIPPED_KEYS).map(({ key }) => printableKey(key))
-    const more = frozen.overflow || frozen.size > keys.length
+    if (frozen.resynced)
+      this.step('fence', 'the source began anew behind the fence: what it holds now is not looked at, nor written')
+    // Where events tell of changes, one may have been lost while the fence was down.
+    const more = frozen.overflow || frozen.size > keys.length || unseen || (!subject.lossless && fence.fell())
     if (keys.length > 0 || more)
       this.step(
         'slipped',
-        `FM_FENCE_FELL: the source took writes behind the fence, which are not at the target: ${keys.join(', ')}${more ? ' and others' : ''}`,
+        `FM_FENCE_FELL: the source took writes behind the fence, which are not at the target: ${keys.join(', ')}${more ? (keys.length > 0 ? ' and others' : 'which ones is not known') : ''}`,
       )
     else if (fence.fell())
       this.step(

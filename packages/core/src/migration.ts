@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -445,14 +445,40 @@ export class Migration extends EventEmitter<Events> {
   /** Writes the row of this run, with what a later one must know. */
   private async enroll(record: RunRecord, plan: Plan): Promise<void> {
     await record.learnFacts(() => this.targetIsEmpty())
+    record.noteDatabases(this.config.filter.dbs, this.config.dbMap)
     if (record.former !== null) {
       this.startedAt = record.former.createdAt
       this.progress.restore(record.former.status)
     }
-    await this.target!.claim?.(this.id, record.enroll(plan, this.startedAt, this.status()))
+    const claim = record.enroll(plan, this.startedAt, this.status())
+    await this.target!.claim?.(this.id, { ...claim, ...this.copies() })
     if (record.journal !== null) this.recorder = new TargetRecorder(this.target!, record.journal, this.targetKeys)
     this.note('started', `${plan.source} -> ${plan.target}, ${this.config.mode}, ${plan.apply}`)
     this.notifier.send('started', `${plan.source} -> ${plan.target}, ${this.config.mode}`, this.status())
+  }
+
+  /** What it brings changes of: who brings the same as well would make each of them twice. */
+  private copies(): { readonly copies?: string } {
+    if (this.config.mode === 'snapshot' || this.source?.capabilities.changes === 'none') return {}
+    const { filter, dbMap, transform, transformScript } = this.config
+    const what = JSON.stringify([
+      this.source?.identity ?? redactUrl(this.config.source),
+      filter,
+      dbMap,
+      transform,
+      transformScript,
+    ])
+    return { copies: createHash('sha256').update(what).digest('hex').slice(0, 32) }
+  }
+
+  /** The target says that another process writes for this migration now. */
+  private notice({ code }: { code?: string }): void {
+    if (code !== 'FM_RUN_TAKEN') return
+    try {
+      this.record?.lease.lose()
+    } catch {
+      // The next batch says it.
+    }
   }
 
   private async open(): Promise<Plan> {
@@ -843,7 +869,7 @@ export class Migration extends EventEmitter<Events> {
   private tick(): void {
     this.beat()
     if (++this.ticks % BEAT_TICKS === 0) {
-      void this.target?.beat?.().catch(() => undefined)
+      void this.target?.beat?.().catch((error: { code?: string }) => this.notice(error))
       this.keepReport()
     }
     void this.lookAtLag()

@@ -3,16 +3,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError, type Source } from '@ferrite-migrate/contracts'
-import { type MigrationConfig, resolveConfig } from './config.js'
+import { type MigrationConfig, type ResolvedConfig, resolveConfig } from './config.js'
 import { ControlQueue } from './control-queue.js'
 import { RecordFilter } from './key-filter.js'
 import { Notifier } from './notifier.js'
 import { openEnds } from './open-ends.js'
 import type { Registry } from './registry.js'
 import { Rollback, type RollbackReport } from './rollback.js'
+import { RollbackTurn } from './rollback-turn.js'
 import { StateStore, type StoredMigration } from './state-store.js'
 import { resumedConfig } from './stored-config.js'
-import { openTransform } from './transform/open-transform.js'
+import { databases, openTransform } from './transform/open-transform.js'
 import { TargetKeys } from './transform/target-keys.js'
 import { UndoJournal } from './undo-journal.js'
 
@@ -102,12 +103,14 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
       'the target held keys before, and no undo journal was kept (--no-undo)',
       'Keys that were overwritten cannot be given back; keys that were created cannot be told from others. Use a backup of the target.',
     )
-  const config = resolveConfig(resumedConfig(stored, request.given))
+  const config = withDatabases(resolveConfig(resumedConfig(stored, request.given)), stored)
   const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   const context = { logger, signal, tempDir, migration: id }
   let source: Source | null = null
-  const transform = await openTransform({ ...config, onTransformError: 'skip' }, registry, context)
+  const rules = await openTransform({ ...config, onTransformError: 'skip' }, registry, context)
+  const transform = rules.withDatabases(databases(config.dbMap))
   const journal = facts.targetWasEmpty ? null : new UndoJournal(stateDir, id, config.undoLimit)
+  let turn: RollbackTurn | null = null
   try {
     const ends = await openEnds({ ...config, syncTimeoutMs: OPEN_MS }, registry, context)
     if (!(ends.source instanceof Error)) source = ends.source
@@ -115,17 +118,14 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     await using target = ends.target
     if (ends.source instanceof Error && !force) throw blind(ends.source)
     const reader = source?.reader?.() ?? null
-    await target.takeOver?.(id)
     const handedOver = wasHandedOver(store, stored)
     if (!dryRun) {
-      store.save(id, stored.owner, {
-        ...stored.status,
-        state: 'INTERRUPTED',
-        phase: 'ROLLING_BACK',
-        updatedAt: Date.now(),
-      })
+      turn = new RollbackTurn(store, stored)
+      await target.claim?.(id, turn.claim)
       store.addEvent(id, 'rollback', `rolling back${force ? ', also what others may have written' : ''}`)
     }
+    // After the claim: who is ended here finds another owner when it comes back.
+    await target.takeOver?.(id)
     try {
       const report = await new Rollback({
         target,
@@ -138,16 +138,16 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
         force,
         dryRun,
         signal,
+        admit: () => turn?.check(),
         ...(request.onProgress === undefined ? {} : { onProgress: request.onProgress }),
       }).run()
-      if (dryRun || report.interrupted) return report
+      if (turn === null || report.interrupted) return report
+      turn.check()
       for (const shard of store.positions(id).keys()) await target.forget(id, shard)
       for (const shard of source?.shards ?? []) await target.forget(id, shard.id)
       await target.release?.(id)
       store.forgetPositions(id)
-      store.setFacts(id, stored.owner, { ...facts, rollbackKept: report.kept })
-      const status = { ...stored.status, state: 'ROLLED_BACK', phase: 'ROLLED_BACK', updatedAt: Date.now() } as const
-      store.save(id, stored.owner, status)
+      const status = turn.end({ ...facts, rollbackKept: report.kept })
       store.addEvent(id, 'phase', 'ROLLED_BACK')
       store.addEvent(
         id,
@@ -163,11 +163,19 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
       await reader?.close()
     }
   } finally {
+    turn?.close()
     journal?.close()
     await transform.close()
     await source?.[Symbol.asyncDispose]()
     rmSync(tempDir, { recursive: true, force: true })
   }
+}
+
+/** The databases that the addresses of both ends named when it ran: nothing of another one is undone. */
+function withDatabases(config: ResolvedConfig, { facts }: StoredMigration): ResolvedConfig {
+  if (facts.databases === undefined) return config
+  const { dbs, map } = facts.databases
+  return { ...config, filter: { ...config.filter, dbs: [...dbs] }, dbMap: { ...map } }
 }
 
 /**

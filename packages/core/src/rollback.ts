@@ -21,6 +21,8 @@ export interface RollbackOptions {
   readonly force: boolean
   readonly dryRun: boolean
   readonly signal: AbortSignal
+  /** Asked before each page. @throws when another process writes for the migration now */
+  admit?(): void
   /** @param total null = unknown */
   onProgress?(keys: number, total: number | null): void
 }
@@ -74,6 +76,7 @@ export class Rollback {
       const total = options.onProgress === undefined ? null : await this.total()
       for await (const page of this.pages()) {
         if (options.signal.aborted) break
+        options.admit?.()
         await this.undo(page)
         done += page.length
         options.onProgress?.(done, total)

@@ -107,6 +107,11 @@ export class RunRecord {
     }
   }
 
+  /** Completed by what the addresses name; call before `enroll`. */
+  noteDatabases(dbs: readonly number[], map: Readonly<Record<string, number>>): void {
+    this.known = { ...this.known, databases: { dbs, map } }
+  }
+
   /**
    * Writes the row, and opens the undo journal where one is kept. Gives who writes from now on.
    * @throws MigrateError FM_ID_TAKEN, FM_STATE_DIR
@@ -132,7 +137,7 @@ export class RunRecord {
     }
     if (this.known.journal && config.undo) this.undo = new UndoJournal(this.directory, id, config.undoLimit)
     else if (this.known.journal) this.addFacts({ journal: false })
-    return { epoch, owner: this.owner }
+    return { epoch, owner: this.owner, former: this.former?.owner ?? null }
   }
 
   /** @throws MigrateError FM_STATE_DIR */

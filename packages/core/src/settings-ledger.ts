@@ -17,11 +17,11 @@ export class SettingsLedger implements ChangeLedger {
     this.server = withoutPassword(url)
   }
 
-  lend(what: string, former: string): Loan {
+  lend(what: string, former: string, identity = ''): Loan {
     const { store, migration, owner, server } = this
     let id: number
     try {
-      id = store.addLoan({ migration, owner, server, what, former })
+      id = store.addLoan({ migration, owner, server, what, former, identity })
     } catch (cause) {
       throw new MigrateError(
         'FM_STATE_DIR',
@@ -41,6 +41,14 @@ export class SettingsLedger implements ChangeLedger {
       keep: () => store.keepLoan(id),
     }
   }
+
+  others(what: string, identity = ''): readonly { readonly migration: string; readonly former: string }[] {
+    const { store, owner, server } = this
+    return store
+      .loans({ server, identity })
+      .filter((loan) => loan.what === what && loan.owner !== owner)
+      .map(({ migration, former }) => ({ migration, former }))
+  }
 }
 
 /** Whoever changed it lives and puts it back by itself. */
@@ -56,13 +64,14 @@ function isHeld(owner: string, row: StoredMigration | undefined): boolean {
  */
 export async function putBackLeft(
   store: StateStore,
-  source: Pick<Source, 'putBack'>,
+  source: Pick<Source, 'putBack' | 'identity'>,
   url: string,
   only: { readonly migration?: string; readonly kept?: boolean } = {},
 ): Promise<string[]> {
   const done: string[] = []
   const loans = store.loans({
     server: withoutPassword(url),
+    identity: source.identity,
     ...(only.migration === undefined ? {} : { migration: only.migration }),
   })
   for (const { id, migration, owner, what, former } of loans) {

@@ -77,6 +77,8 @@ export class ShardRun {
   frozen: ChangeTrack | null = null
   /** What came while it was frozen, to be applied when the traffic stays where it was. Behind a fence it is little. */
   private readonly heldBack: ChangesEvent[] = []
+  /** Something that is no change came while it was frozen: everything has to be read again if it goes on. */
+  private missed = false
   /** The last position that was read. */
   private seen: Position | null = null
   private readonly stop: StreamStop
@@ -238,6 +240,13 @@ export class ShardRun {
   /** False = the source must be read again from the start. */
   private async take(event: SourceEvent): Promise<boolean> {
     if (this.rememberFailure !== null) throw this.rememberFailure
+    if (this.frozen !== null && event.kind !== 'changes') return this.whileFrozen(event, this.frozen)
+    // The traffic stays where it was: what came meanwhile and was not written comes again.
+    if (this.missed) {
+      this.missed = false
+      if ('release' in event) event.release?.()
+      return false
+    }
     if (event.kind === 'snapshot' || event.kind === 'changes') {
       this.checkDatabases(event.records)
       await this.options.gate.pass(event.records.length)
@@ -285,6 +294,23 @@ export class ShardRun {
           this.options.progress.leaveOut(event.what, null)
         return true
     }
+  }
+
+  /** The traffic is being moved: nothing of the source is written any more, and nothing is deleted for it. */
+  private async whileFrozen(event: SourceEvent, frozen: ChangeTrack): Promise<boolean> {
+    if (event.kind === 'dirty') {
+      frozen.addKeys(event.keys.filter(({ db, key }) => this.options.filter.takesKey(db, key)))
+      this.missed = true
+    } else if (event.kind === 'sync') {
+      if (event.mode === 'full') frozen.resynced = true
+      this.missed ||= event.mode !== 'partial'
+    } else if (event.kind === 'snapshot') {
+      this.missed = true
+      // The slices of a large value stand in the way of what follows.
+      for (const { value } of event.records) if (value.form === 'sliced') for await (const _ of value.slices);
+      event.release?.()
+    } else this.missed ||= event.kind === 'snapshot-end'
+    return true
   }
 
   /** Says when keys that were written are not at the target. @throws MigrateError FM_TARGET_KEEPS_NOTHING */

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS schedules (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS loans (
   id INTEGER PRIMARY KEY, migration TEXT NOT NULL, server TEXT NOT NULL, what TEXT NOT NULL, former TEXT NOT NULL,
-  at INTEGER NOT NULL, owner TEXT NOT NULL
+  at INTEGER NOT NULL, owner TEXT NOT NULL, identity TEXT NOT NULL DEFAULT ''
 ) STRICT;
 `
 
@@ -83,6 +83,9 @@ export function openStateDatabase(directory: string): DatabaseSync {
       )
     if (columns.length > 0 && !columns.includes('report'))
       db.exec("ALTER TABLE migrations ADD COLUMN report TEXT NOT NULL DEFAULT ''")
+    const loans = db.prepare('PRAGMA table_info(loans)').all()
+    if (loans.length > 0 && !loans.some(({ name }) => name === 'identity'))
+      db.exec("ALTER TABLE loans ADD COLUMN identity TEXT NOT NULL DEFAULT ''")
     db.exec(SCHEMA)
     db.exec(`PRAGMA user_version = ${VERSION}`)
     db.exec('COMMIT')

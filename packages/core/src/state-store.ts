@@ -37,6 +37,8 @@ export interface Loan {
   readonly former: string
   readonly at: number
   readonly owner: string
+  /** Who the server is, whatever its address; empty = it did not say. */
+  readonly identity: string
 }
 
 /** What a run found out at its start and a later one must know. */
@@ -52,6 +54,8 @@ export interface RunFacts {
   readonly journal?: boolean
   /** A cutover made the target the one to write to. */
   readonly handedOver?: boolean
+  /** The databases that are taken, and where they go, as the addresses of both ends name them. */
+  readonly databases?: { readonly dbs: readonly number[]; readonly map: Readonly<Record<string, number>> }
   /** The stream of the source holds what only its keys tell. */
   readonly byKeys?: boolean
   /** Keys that a rollback left alone. */
@@ -198,8 +202,8 @@ export class StateStore {
   /** Writes down what is about to be changed at a server; gives the number of the entry. */
   addLoan(loan: Omit<Loan, 'id' | 'at'>): number {
     const { lastInsertRowid } = this.db
-      .prepare('INSERT INTO loans (migration, server, what, former, at, owner) VALUES (?, ?, ?, ?, ?, ?)')
-      .run(loan.migration, loan.server, loan.what, loan.former, Date.now(), loan.owner)
+      .prepare('INSERT INTO loans (migration, server, what, former, at, owner, identity) VALUES (?, ?, ?, ?, ?, ?, ?)')
+      .run(loan.migration, loan.server, loan.what, loan.former, Date.now(), loan.owner, loan.identity)
     return Number(lastInsertRowid)
   }
 
@@ -213,15 +217,17 @@ export class StateStore {
     this.db.prepare('UPDATE loans SET owner = ? WHERE id = ?').run(KEPT, id)
   }
 
-  /** What is still changed, oldest first: at one server, or for one migration. */
-  loans(where: { readonly server?: string; readonly migration?: string } = {}): Loan[] {
+  /** What is still changed, oldest first: at one server, known by its address or who it is, or for one migration. */
+  loans(
+    where: { readonly server?: string; readonly identity?: string | undefined; readonly migration?: string } = {},
+  ): Loan[] {
     return this.db
       .prepare('SELECT * FROM loans ORDER BY id')
       .all()
       .map(toLoan)
       .filter(
-        ({ server, migration }) =>
-          (where.server === undefined || where.server === server) &&
+        ({ server, migration, identity }) =>
+          (where.server === undefined || where.server === server || (identity !== '' && where.identity === identity)) &&
           (where.migration === undefined || where.migration === migration),
       )
   }
@@ -362,6 +368,7 @@ function toLoan(row: Record<string, unknown>): Loan {
     former: String(row.former),
     at: Number(row.at),
     owner: String(row.owner),
+    identity: String(row.identity),
   }
 }
 

@@ -7,7 +7,7 @@ export function checkpointKey(migration: string, shard: string): Buffer {
   return Buffer.from(`${OWN_PREFIX}${migration}:${shard}`)
 }
 
-/** A hash of the migrations that write to a server: id to `<epoch> <owner> <until, ms>`. */
+/** A hash of the migrations that write to a server: id to `<epoch> <owner> <until, ms> [<copies>]`. */
 export const RUNNING_KEY = `${OWN_PREFIX}running`
 
 export interface RunningEntry {
@@ -15,16 +15,18 @@ export interface RunningEntry {
   readonly owner: string
   /** Nobody has written for it after this, ms. */
   readonly until: number
+  /** What it brings changes of; absent = none. */
+  readonly copies?: string | undefined
 }
 
-export function runningEntry({ epoch, owner, until }: RunningEntry): string {
-  return `${epoch} ${owner} ${until}`
+export function runningEntry({ epoch, owner, until, copies }: RunningEntry): string {
+  return `${epoch} ${owner} ${until}${copies === undefined ? '' : ` ${copies}`}`
 }
 
 /** Null when the text is none. */
 export function parseRunning(text: string): RunningEntry | null {
-  const match = /^(\d{1,15}) (\S{1,100}) (\d{1,15})$/.exec(text)
-  return match && { epoch: Number(match[1]), owner: match[2], until: Number(match[3]) }
+  const match = /^(\d{1,15}) (\S{1,100}) (\d{1,15})(?: (\S{1,100}))?$/.exec(text)
+  return match && { epoch: Number(match[1]), owner: match[2], until: Number(match[3]), copies: match[4] }
 }
 
 /** Names of values under construction and of probe keys start with this; `migration` keeps those of several runs apart. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type DirtyKey, type Logger, MigrateError } from '@ferrite-migrate/contracts'
-import { type Reply, RespReader, RespWriter } from '@ferrite-migrate/protocol'
+import { type ChangeLedger, type DirtyKey, type Loan, type Logger, MigrateError } from '@ferrite-migrate/contracts'
+import { type Reply, ReplyError, RespReader, RespWriter } from '@ferrite-migrate/protocol'
 import { type Endpoint, RedisLink } from '@ferrite-migrate/redis'
 
 export interface NotificationFeedOptions {
@@ -10,6 +10,10 @@ export interface NotificationFeedOptions {
   readonly retryMs: number
   /** Switch notify-keyspace-events on where it is off, and back at the end. */
   readonly configure: boolean
+  /** Where the change is written down before it is made. */
+  readonly ledger: ChangeLedger | undefined
+  /** Who the server is, whatever its address. */
+  readonly server: string
 }
 
 /** What must be on: keyspace channel, all event classes. */
@@ -21,6 +25,10 @@ const MOST_KEYS = 500_000
 const MOST_STREAMS = 100_000
 const PING_MS = 5000
 const SILENT_MS = 20_000
+const SETTING = 'notify-keyspace-events'
+const LOAN = `config ${SETTING}`
+/** Between two looks whether the setting still is what it has to be. */
+const LOOK_MS = 10_000
 
 /**
  * Collects the names of changed keys from keyspace notifications. They are fire-and-forget: after every lost
@@ -40,6 +48,8 @@ export class NotificationFeed {
   private readonly streams = new Map<string, DirtyKey>()
   private lost = false
   private former: string | null = null
+  private loan: Loan | null = null
+  private looked = Date.now()
   private link: RedisLink | null = null
   private stopped = false
   private failure: MigrateError | null = null
@@ -130,9 +140,13 @@ export class NotificationFeed {
     await this.running
     if (this.former === null) return
     try {
-      const link = await RedisLink.open(this.options.endpoint)
-      await link.call('CONFIG', 'SET', 'notify-keyspace-events', this.former)
-      link.close()
+      // Another migration needs it still, and puts back what was there before both.
+      if ((this.options.ledger?.others(LOAN, this.options.server) ?? []).length === 0) {
+        const link = await RedisLink.open(this.options.endpoint)
+        await link.call('CONFIG', 'SET', SETTING, this.former)
+        link.close()
+      }
+      this.loan?.settled()
     } catch (error) {
       this.options.logger.log(
         'warn',
@@ -167,17 +181,57 @@ export class NotificationFeed {
       return
     }
     const has = (flag: string): boolean => current.includes(flag)
+    const [before] = this.options.ledger?.others(LOAN, this.options.server) ?? []
     if (has('K') && (has('A') || [...'g$lshzxet'].every(has))) {
       this.proven = true
+      // Somebody else switched it on for the moment: whoever ends last puts back what was there before.
+      if (before !== undefined) this.borrow(before.former)
       return
     }
     if (!this.options.configure) throw denied('configure-notifications is off')
+    this.borrow(before?.former ?? current)
     try {
-      await link.call('CONFIG', 'SET', 'notify-keyspace-events', WANTED)
-      this.former ??= current
+      await link.call('CONFIG', 'SET', SETTING, WANTED)
       this.proven = true
     } catch (error) {
+      if (error instanceof ReplyError) {
+        this.loan?.settled()
+        this.loan = null
+        this.former = null
+      }
       throw denied((error as Error).message)
+    }
+  }
+
+  /** Written down before it is changed. @throws MigrateError FM_STATE_DIR */
+  private borrow(former: string): void {
+    if (this.former !== null) return
+    this.former = former
+    this.loan = this.options.ledger?.lend(LOAN, former, this.options.server) ?? null
+  }
+
+  /** Whoever switches it off meanwhile makes the source silent: it is switched on again, and everything counts as changed. */
+  private async look(): Promise<void> {
+    this.looked = Date.now()
+    if (!this.proven || this.stopped) return
+    const link = await RedisLink.open(this.options.endpoint)
+    try {
+      const reply = (await link.call('CONFIG', 'GET', SETTING)) as Buffer[]
+      const current = String(reply[1] ?? '')
+      if (
+        reply.length < 2 ||
+        (current.includes('K') && (current.includes('A') || [...'g$lshzxet'].every((flag) => current.includes(flag))))
+      )
+        return
+      this.options.logger.log(
+        'warn',
+        `${SETTING} was switched off at the source: it is switched on again, and everything compared`,
+      )
+      await this.configure(link)
+      this.lost = true
+      this.notify()
+    } finally {
+      link.close()
     }
   }
 
@@ -204,6 +258,7 @@ export class NotificationFeed {
     out.call('PSUBSCRIBE', '__keyspace@*__:*')
     link.send(out.take())
     const timer = setInterval(() => {
+      if (Date.now() - this.looked > LOOK_MS) void this.look().catch(() => undefined)
       const ping = new RespWriter(32)
       ping.call('PING')
       link.send(ping.take())

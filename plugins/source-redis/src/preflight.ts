@@ -8,6 +8,8 @@ export interface SourceFacts {
   readonly version: string
   readonly major: number
   readonly ferrite: boolean
+  /** Who the server is, until it is started again; empty = it does not say. */
+  readonly runId: string
   readonly role: string
   readonly keys: number
   readonly usedMemory: number
@@ -96,6 +98,7 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
     major: Number.parseInt(info.get('redis_version') ?? '0', 10),
     ferrite,
     role: info.get('role') ?? 'unknown',
+    runId: info.get('run_id') ?? '',
     keys,
     usedMemory: Number(info.get('used_memory') ?? 0),
     psyncRefusal,

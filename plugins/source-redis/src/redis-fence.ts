@@ -41,6 +41,8 @@ export interface FenceRequest {
   /** What the capture calls the place where the source stands; null = it has no such thing. */
   position: ((offset: number) => ReadonlyMap<string, Position>) | null
   /** Where what is changed at the source is written down first. */
+  /** Who the server is, whatever its address. */
+  readonly server: string
   readonly ledger: ChangeLedger | undefined
 }
 
@@ -107,8 +109,14 @@ export async function putUpFence(request: FenceRequest, kind: 'auto' | FenceKind
       links.close()
       return aclFence(links, fenced, null, request)
     }
+    const [other] = request.ledger?.others('acl', request.server) ?? []
+    if (other !== undefined)
+      throw unavailable(
+        request.label,
+        `the migration ${other.migration} keeps writers out there now, and what it took would be taken for their own rights (cutover --id ${other.migration} --release)`,
+      )
     // Written down before the first rule is changed: whoever finds it knows what to give back.
-    const loan = request.ledger?.lend('acl', JSON.stringify(fenced)) ?? null
+    const loan = request.ledger?.lend('acl', JSON.stringify(fenced), request.server) ?? null
     await forbidWrites(links, fenced, loan, request.label)
     return aclFence(links, fenced, loan, request)
   } catch (error) {

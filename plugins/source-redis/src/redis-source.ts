@@ -76,6 +76,7 @@ export class RedisSource implements Source {
   readonly description: Readonly<Record<string, string>>
   readonly relativeExpiry: boolean
   readonly database: number | undefined
+  readonly identity: string | undefined
   private readonly facts: SourceFacts
   private readonly ledger: ChangeLedger | undefined
   private readonly chained: boolean
@@ -100,6 +101,7 @@ export class RedisSource implements Source {
     this.capture = capture
     this.endpoint = endpoint
     this.database = endpoint.namesDb ? endpoint.db : undefined
+    this.identity = facts.runId === '' ? undefined : facts.runId
     this.trace = trace
     this.makeReader = () =>
       new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
@@ -137,7 +139,9 @@ export class RedisSource implements Source {
             transactionLimit: Number(options['transaction-limit']),
             pingMs: pingPeriod(facts),
             settings:
-              settings.length > 0 ? new SnapshotSettings(endpoint, settings, context.ledger, trace, logger) : null,
+              settings.length > 0
+                ? new SnapshotSettings(endpoint, settings, context.ledger, facts.runId, trace, logger)
+                : null,
             spool: {
               directory: tempDir,
               memoryLimit: Number(options['spool-memory']),
@@ -152,6 +156,8 @@ export class RedisSource implements Source {
             sweepIntervalMs: Number(options['sweep-interval']),
             pollIntervalMs: capture === 'polling' ? Number(options['poll-interval']) : 0,
             configure: options['configure-notifications'] === true,
+            ledger: context.ledger,
+            server: facts.runId,
             reader: this.makeReader,
           }),
     ]
@@ -209,6 +215,7 @@ export class RedisSource implements Source {
         // Without a trace: the answers hold the hashes of passwords.
         open: () => RedisLink.open({ ...endpoint, db: 0 }),
         ledger: this.ledger,
+        server: facts.runId,
         position: shard instanceof PsyncShard ? (offset) => new Map([[shard.id, shard.positionAt(offset)]]) : null,
       },
       kind,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  type ChangeLedger,
   type KeyReader,
   type Lag,
   type Logger,
@@ -22,6 +23,10 @@ export interface ScanShardOptions {
   readonly pollIntervalMs: number
   readonly retryMs: number
   readonly configure: boolean
+  /** Where a changed setting is written down. */
+  readonly ledger: ChangeLedger | undefined
+  /** Who the server is, whatever its address. */
+  readonly server: string
   /** Makes a reader of the source with connections of its own. */
   reader(): RedisKeyReader
 }
@@ -54,12 +59,12 @@ export class ScanShard implements Shard {
   }
 
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
-    const { endpoint, logger, retryMs, configure } = this.options
+    const { endpoint, logger, retryMs, configure, ledger, server } = this.options
     const { pollIntervalMs } = this.options
     const reader = this.options.reader()
     const feed =
       request.changes && pollIntervalMs === 0
-        ? new NotificationFeed({ endpoint, logger, retryMs, configure, signal: request.signal })
+        ? new NotificationFeed({ endpoint, logger, retryMs, configure, ledger, server, signal: request.signal })
         : null
     this.feed = feed
     try {

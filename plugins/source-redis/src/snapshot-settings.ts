@@ -30,6 +30,7 @@ export class SnapshotSettings {
   private readonly endpoint: Endpoint
   private readonly settings: readonly SnapshotSetting[]
   private readonly ledger: ChangeLedger | undefined
+  private readonly server: string
   private readonly trace: WireTrace | null
   private readonly logger: Logger
   private changed: { readonly setting: SnapshotSetting; readonly loan: Loan | null }[] = []
@@ -39,12 +40,14 @@ export class SnapshotSettings {
     endpoint: Endpoint,
     settings: readonly SnapshotSetting[],
     ledger: ChangeLedger | undefined,
+    server: string,
     trace: WireTrace | null,
     logger: Logger,
   ) {
     this.endpoint = { ...endpoint, db: 0 }
     this.settings = settings
     this.ledger = ledger
+    this.server = server
     this.trace = trace
     this.logger = logger
   }
@@ -53,7 +56,7 @@ export class SnapshotSettings {
   async change(): Promise<void> {
     await this.restoring
     for (const setting of this.settings) {
-      const loan = this.ledger?.lend(`config ${setting.name}`, setting.former) ?? null
+      const loan = this.ledger?.lend(`config ${setting.name}`, setting.former, this.server) ?? null
       const entry = { setting, loan }
       this.changed.push(entry)
       try {

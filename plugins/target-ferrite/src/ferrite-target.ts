@@ -194,14 +194,40 @@ export class FerriteTarget implements Target {
   }
 
   async claim(migration: string, claim: RunClaim): Promise<void> {
+    const now = Date.now()
+    const entries = await this.inFirstDb('HGETALL', RUNNING_KEY)
+    const list = Array.isArray(entries) ? entries : []
+    for (let i = 0; i + 1 < list.length; i += 2) {
+      const [id, since] = [String(list[i]), parseRunning(String(list[i + 1]))]
+      if (since === null || since.until <= now || since.owner === claim.owner || since.owner === claim.former) continue
+      if (id === migration)
+        throw new MigrateError(
+          'FM_ID_TAKEN',
+          `a process that this state directory does not know runs the migration ${id} into ${this.endpoint.label}`,
+          'Look for it on other machines and in other state directories. Where it has died, wait a minute, or choose another --id.',
+        )
+      if (claim.copies !== undefined && since.copies === claim.copies)
+        throw new MigrateError(
+          'FM_TARGET_TAKEN',
+          `the migration ${id} brings the same changes from the same source to ${this.endpoint.label} now: each would be made twice`,
+          'Stop one of the two. Where it has died, go on with it by --resume, or wait a minute.',
+        )
+    }
     this.claimed = { migration, ...claim }
-    await this.beat()
+    await this.note()
   }
 
   async beat(): Promise<void> {
     if (this.claimed === null) return
-    const { migration, epoch, owner } = this.claimed
-    await this.inFirstDb('HSET', RUNNING_KEY, migration, runningEntry({ epoch, owner, until: Date.now() + RUNNING_MS }))
+    await this.admit(await this.controlLink())
+    await this.note()
+  }
+
+  private async note(): Promise<void> {
+    if (this.claimed === null) return
+    const { migration, epoch, owner, copies } = this.claimed
+    const until = Date.now() + RUNNING_MS
+    await this.inFirstDb('HSET', RUNNING_KEY, migration, runningEntry({ epoch, owner, until, copies }))
   }
 
   async release(migration: string): Promise<void> {
@@ -213,11 +239,11 @@ export class FerriteTarget implements Target {
   /** Whoever opens a connection may have stood still for long: is it still its turn? */
   private async admit(link: RedisLink): Promise<void> {
     if (this.claimed === null) return
-    const { migration, epoch, owner } = this.claimed
+    const { migration, owner } = this.claimed
     const found = await link.call('HGET', RUNNING_KEY, migration)
     // A target that was emptied knows no owner; the state of the migration has been asked by then.
     const since = Buffer.isBuffer(found) ? parseRunning(found.toString('latin1')) : null
-    if (since !== null && since.owner !== owner && since.epoch >= epoch)
+    if (since !== null && since.owner !== owner)
       throw new MigrateError(
         'FM_RUN_TAKEN',
         `another process has taken the migration ${migration} over`,

@@ -101,8 +101,13 @@ export async function withContext<T>(
   )
   const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   try {
-    const result = await use({ logger, signal: stop.signal, tempDir })
-    if (stop.signal.aborted) throw new MigrateError('FM_INTERRUPTED', 'interrupted before the end', 'Start it again.')
+    const interrupted = (): MigrateError =>
+      new MigrateError('FM_INTERRUPTED', 'interrupted before the end', 'Start it again.')
+    const result = await use({ logger, signal: stop.signal, tempDir }).catch((error) => {
+      // A server that says nothing is left, and what it leaves undone is no fault of its own.
+      throw stop.signal.aborted && error instanceof MigrateError && error.retryable ? interrupted() : error
+    })
+    if (stop.signal.aborted) throw interrupted()
     return result
   } finally {
     release()

@@ -287,3 +287,102 @@ describe('cutover', () => {
     link.close()
   })
 })
+
+describe('while the traffic is moved', () => {
+  it('a source that begins anew is not written to the target, which has the new traffic by then', async () => {
+    const source = await start()
+    const target = await start()
+    for (let i = 0; i < 50; i++) await command(source.url, 'SET', `k${i}`, String(i))
+    const state = ['--state-dir', stateDir()]
+    const run = new Tool(['migrate', '--id', 'anew', '-s', source.url, '-t', target.url, '-m', 'live', ...state])
+    stops.push(() => run.kill())
+    await run.says('LIVE_SYNC')
+    const port = (url: string): string => new URL(url).port
+    // The source follows the target from now on: its stream begins anew, with what the target has.
+    const hook = `redis-cli -p ${port(source.url)} REPLICAOF 127.0.0.1 ${port(target.url)} && sleep 4 && redis-cli -p ${port(target.url)} SET traffic 1`
+    const done = await cli(['cutover', '--id', 'anew', '--on-cutover', hook, '--hold', '3s', ...state])
+    expect([done.code, done.output]).toEqual([0, expect.stringContaining('CUT OVER')])
+    expect(done.output).toContain('began anew behind the fence')
+    expect(String(await command(target.url, 'GET', 'traffic'))).toBe('1')
+    expect(await command(target.url, 'KEYS', 'k*')).toHaveLength(50)
+  })
+
+  it('a write behind a fence that fell is told where only events tell of changes, and goes over nothing', async () => {
+    const source = await start()
+    const target = await start()
+    await command(source.url, 'SET', 'k1', 'old')
+    const state = ['--state-dir', stateDir()]
+    const run = new Tool([
+      ...['migrate', '--id', 'fell', '-s', source.url, '-t', target.url, '-m', 'live', '--capture', 'notifications'],
+      ...state,
+    ])
+    stops.push(() => run.kill())
+    await run.says('LIVE_SYNC')
+    const asked = new Tool(['cutover', '--id', 'fell', '--fence', 'pause', '--hold', '12s', ...state])
+    stops.push(() => asked.kill())
+    await asked.says(/done/)
+    await command(target.url, 'SET', 'k1', 'new traffic')
+    run.child.kill('SIGSTOP')
+    await command(source.url, 'SET', 'k1', 'slipped')
+    run.child.kill('SIGCONT')
+    expect(await asked.over).toBe(1)
+    expect(asked.output).toMatch(/FM_FENCE_FELL[\s\S]*k1/)
+    expect(String(await command(target.url, 'GET', 'k1'))).toBe('new traffic')
+  })
+})
+
+describe('a cutover', () => {
+  it('is called off by Ctrl-C, and by --cancel, as long as the traffic is not moved', async () => {
+    const source = await start()
+    const target = await start()
+    await command(source.url, 'SET', 'a', '1')
+    const state = ['--state-dir', stateDir()]
+    const run = new Tool(['migrate', '--id', 'off', '-s', source.url, '-t', target.url, '-m', 'live', ...state])
+    stops.push(() => run.kill())
+    await run.says('LIVE_SYNC')
+    source.signal('SIGSTOP')
+    try {
+      for (const how of ['Ctrl-C', '--cancel']) {
+        const asked = new Tool(['cutover', '--id', 'off', '--max-lag', '0', ...state])
+        stops.push(() => asked.kill())
+        await asked.says(/wait/)
+        if (how === 'Ctrl-C') asked.child.kill('SIGINT')
+        else expect((await cli(['cutover', '--id', 'off', '--cancel', ...state])).output).toContain('is called off')
+        expect(await asked.over).toBe(how === 'Ctrl-C' ? 130 : 1)
+        expect(asked.output).toMatch(how === 'Ctrl-C' ? /the cutover is called off/ : /FM_CUTOVER_CALLED_OFF/)
+      }
+    } finally {
+      source.signal('SIGCONT')
+    }
+    await until(
+      async () => (await cli(['status', '--id', 'off', ...state])).output.includes('LIVE_SYNC'),
+      'it to go on',
+    )
+    await command(source.url, 'SET', 'b', '2')
+    await until(async () => String(await command(target.url, 'GET', 'b')) === '2', 'the change')
+  })
+
+  it('does not fail over keys that live less than a second', async () => {
+    const source = await start()
+    const target = await start()
+    const state = ['--state-dir', stateDir()]
+    const run = new Tool(['migrate', '--id', 'short', '-s', source.url, '-t', target.url, '-m', 'live', ...state])
+    stops.push(() => run.kill())
+    await run.says('LIVE_SYNC')
+    const link = await RedisLink.open(parseEndpoint(source.url))
+    let going = true
+    const writer = (async () => {
+      for (let i = 0; going; i++) {
+        // Behind the fence it waits.
+        await link.call('SET', `lock:${i % 20}`, 'x', 'PX', '900')
+        await sleep(20)
+      }
+    })().catch(() => undefined)
+    await sleep(2500)
+    const done = await cli(['cutover', '--id', 'short', '--verify', ...state])
+    going = false
+    await writer
+    link.close()
+    expect([done.code, done.output]).toEqual([0, expect.stringContaining('CUT OVER')])
+  })
+})

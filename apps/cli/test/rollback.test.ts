@@ -216,3 +216,25 @@ describe('rollback', () => {
     expect(Number(await command(at, 'DBSIZE'))).toBe(3)
   })
 })
+
+it('a rollback undoes nothing in databases that the addresses did not name', async () => {
+  for (const mode of [
+    ['-m', 'snapshot'],
+    ['-m', 'live', '--exit'],
+  ]) {
+    const [source, target] = [await start(), await start()]
+    for (const [db, key, value] of [
+      ['0', 'mine', 'of the source'],
+      ['0', 'same', 'x'],
+      ['3', 'three', '3'],
+    ])
+      await command(`${source.url}/${db}`, 'SET', key, value)
+    await command(target.url, 'MSET', 'mine', 'precious', 'same', 'x')
+    const state = ['--state-dir', stateDir()]
+    const run = await cli(['migrate', '--id', 'r', '-s', `${source.url}/3`, '-t', `${target.url}/5`, ...mode, ...state])
+    expect([run.code, String(await command(`${target.url}/5`, 'GET', 'three'))]).toEqual([0, '3'])
+    expect((await cli(['rollback', '--id', 'r', '--yes', ...state])).code).toBe(0)
+    expect(String(await command(target.url, 'MGET', 'mine', 'same'))).toBe('precious,x')
+    expect(await command(`${target.url}/5`, 'DBSIZE')).toBe(0)
+  }
+})

@@ -161,7 +161,7 @@ async function whole(record: SnapshotRecord): Promise<SnapshotRecord> {
   const { value } = record
   if (value.form !== 'sliced' || value.type === 'stream') return record
   const items: Buffer[] = []
-  for await (const slice of value.slices) items.push(...slice.items)
+  for await (const slice of value.slices) for (const item of slice.items) items.push(item)
   return {
     ...record,
     value: { form: 'items', type: value.type, items: value.type === 'string' ? [Buffer.concat(items)] : items },

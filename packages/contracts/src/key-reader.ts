@@ -54,6 +54,8 @@ export interface KeyReader {
   raw?(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null>
   /** One key in slices, whatever its size; the slices are read before the next call. */
   readSliced?(db: number, key: Buffer): Promise<SnapshotRecord | null>
+  /** The keys in groups whose values take about `most` bytes at most, by what the server says of its memory. */
+  byBytes?(db: number, keys: readonly Buffer[], most: number): Promise<readonly (readonly Buffer[])[]>
   /** Which of the keys exist. */
   exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]>
   close(): Promise<void>

@@ -1,6 +1,13 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { counted, type Fence, MigrateError, type Position, type Source } from '@ferrite-migrate/contracts'
+import {
+  counted,
+  type Fence,
+  MigrateError,
+  type Position,
+  type Source,
+  withoutSecrets,
+} from '@ferrite-migrate/contracts'
 import type { ChangeTrack } from './change-track.js'
 import type { RequestStep } from './control-queue.js'
 import { covers } from './position-queue.js'
@@ -66,6 +73,8 @@ export interface CutoverSubject {
   settle(): Promise<void>
   track(): ChangeTrack
   untrack(): void
+  /** @throws MigrateError FM_TARGET_KEEPS_NOTHING when what was written last is not there */
+  mustKeep(): Promise<void>
   /** From now on nothing is applied: changes that still come are only noted. */
   freeze(): ChangeTrack
   /** Changes are applied again, from where they were frozen. */
@@ -87,6 +96,8 @@ const LAST_KEYS = 500
 const SLIPPED_KEYS = 20
 /** How long what the source holds may take to be read. */
 const SEEN_MS = 5000
+/** Differences that a report names. */
+const REPORTED = 1000
 /** How long an event of a change may be on its way. */
 const EVENTS_MS = 300
 /** How long a wait may be before it is told. */
@@ -135,10 +146,12 @@ export class Cutover {
         const settled = track.overflow
           ? []
           : report.differences.filter((one) => !track.has(one.db, Buffer.from(one.keyBase64, 'base64')))
+        const found = report.mismatched + report.missingSource + report.missingTarget
         verification = {
           ...report,
-          differences: settled,
-          equal: report.complete && !report.nothing && settled.length === 0,
+          differences: settled.slice(0, REPORTED),
+          // What was counted and not named may be anything.
+          equal: report.complete && !report.nothing && settled.length === 0 && found <= report.differences.length,
         }
         this.step(
           'verify',
@@ -150,6 +163,7 @@ export class Cutover {
       this.mustGoOn()
       await this.putUp()
       await this.drain()
+      await subject.mustKeep()
       const last = await this.lastLook(track)
       this.mustGoOn()
       // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
@@ -523,9 +537,14 @@ function refuseDifferences(report: VerifyReport): void {
   )
 }
 
-/** A hook needs no password of the two ends. */
+/** A hook needs no password of the two ends, whatever the variable is called that holds it. */
 function withoutPasswords(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^FERRITE_MIGRATE_.*PASSWORD/.test(name)))
+  return Object.fromEntries(
+    Object.entries(environment).filter(
+      ([name, value]) =>
+        !/^FERRITE_MIGRATE_.*PASSWORD/.test(name) && (value === undefined || withoutSecrets(value) === value),
+    ),
+  )
 }
 
 /** Runs a command in the shell; `code` is null when it took too long. Its output is cut. */

@@ -127,6 +127,11 @@ export class Engine {
     return this.runs.some((run) => run.holds(db, key))
   }
 
+  /** Reads back what was written last. @throws MigrateError FM_TARGET_KEEPS_NOTHING when it is not there */
+  async mustKeep(): Promise<void> {
+    for (const run of this.runs) await run.mustKeep()
+  }
+
   /** From now on changes are only noted, not applied. */
   freeze(): ChangeTrack {
     const track = new ChangeTrack()

@@ -14,6 +14,7 @@ import type { Undo, UndoJournal } from './undo-journal.js'
 
 /** As many as a batch holds, since each time that the journal goes to disk costs. */
 const READ_AT_ONCE = 1000
+const HELD_BYTES = 32 << 20
 
 /** Keeps what a target had before each write that changes it for the first time. */
 export class TargetRecorder {
@@ -84,12 +85,13 @@ export class TargetRecorder {
 
   private async keepKeys(keys: readonly DirtyKey[]): Promise<void> {
     this.reader ??= this.target.reader()
-    const there = await this.reader.read(
-      keys[0].db,
-      keys.map(({ key }) => key),
-      true,
-    )
-    this.journal.keep(keys.map(({ db, key }, i): Undo => ({ db, key, before: there[i] })))
+    const { db } = keys[0]
+    const names = keys.map(({ key }) => key)
+    // What was there may be large: only so much of it is held at once.
+    for (const group of (await this.reader.byBytes?.(db, names, HELD_BYTES)) ?? [names]) {
+      const there = await this.reader.read(db, group, true)
+      this.journal.keep(group.map((key, i): Undo => ({ db, key, before: there[i] })))
+    }
   }
 }
 

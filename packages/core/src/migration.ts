@@ -263,6 +263,12 @@ export class Migration extends EventEmitter<Events> {
         this.finish('INTERRUPTED')
         throw error
       }
+      if (this.wantsStop && !this.enrolled && error instanceof MigrateError && passes(error)) {
+        this.finish('INTERRUPTED')
+        throw new MigrateError('FM_INTERRUPTED', 'stopped before anything was written', 'Start it again.', {
+          cause: error,
+        })
+      }
       if (this.wantsStop && this.enrolled && error instanceof MigrateError && passes(error)) {
         // Nobody waits any longer for a server that is away: what it has not taken comes again from the saved position.
         this.note('stopped', `stopped while a server was away: ${error.message}`)
@@ -356,6 +362,7 @@ export class Migration extends EventEmitter<Events> {
           return track
         },
         untrack: () => engine.track(null),
+        mustKeep: () => engine.mustKeep(),
         freeze: () => engine.freeze(),
         thaw: () => engine.thaw(),
         seen: (shard, position) => engine.seen(shard, position),

@@ -126,6 +126,12 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     }
     // After the claim: who is ended here finds another owner when it comes back.
     await target.takeOver?.(id)
+    if (turn !== null) {
+      // Whoever goes on after this one was cut short has to look at every key again.
+      for (const shard of [...store.positions(id).keys(), ...(source?.shards ?? []).map((one) => one.id)])
+        await target.forget(id, shard)
+      store.forgetPositions(id)
+    }
     try {
       const report = await new Rollback({
         target,
@@ -143,10 +149,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
       }).run()
       if (turn === null || report.interrupted) return report
       turn.check()
-      for (const shard of store.positions(id).keys()) await target.forget(id, shard)
-      for (const shard of source?.shards ?? []) await target.forget(id, shard.id)
       await target.release?.(id)
-      store.forgetPositions(id)
       const status = turn.end({ ...facts, rollbackKept: report.kept })
       store.addEvent(id, 'phase', 'ROLLED_BACK')
       store.addEvent(
@@ -162,6 +165,10 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     } finally {
       await reader?.close()
     }
+  } catch (error) {
+    // Who took over also ended the connections: that is what has to be told.
+    turn?.check()
+    throw error
   } finally {
     turn?.close()
     journal?.close()

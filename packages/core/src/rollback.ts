@@ -21,7 +21,7 @@ export interface RollbackOptions {
   readonly force: boolean
   readonly dryRun: boolean
   readonly signal: AbortSignal
-  /** Asked before each page. @throws when another process writes for the migration now */
+  /** Asked before each write. @throws when another process writes for the migration now */
   admit?(): void
   /** @param total null = unknown */
   onProgress?(keys: number, total: number | null): void
@@ -76,7 +76,6 @@ export class Rollback {
       const total = options.onProgress === undefined ? null : await this.total()
       for await (const page of this.pages()) {
         if (options.signal.aborted) break
-        options.admit?.()
         await this.undo(page)
         done += page.length
         options.onProgress?.(done, total)
@@ -148,6 +147,8 @@ export class Rollback {
       return
     }
     let result: WriteResult | null = null
+    // The process may have stood still since it read.
+    options.admit?.()
     if (deletes.length + records.length > 0)
       result = await options.target.write({ kind: 'snapshot', lane: LANE, records, deletes, onConflict: 'replace' })
     const failed = result?.failed.length ?? 0

@@ -10,6 +10,9 @@ import { verifyFile } from './verify-ends.js'
 const ROUNDS = 4
 /** Expiries are read in turn at both ends: so much may lie between. */
 const TTL_TOLERANCE_MS = 1000
+/** Differences that are kept while they are sorted out, and those that are reported. */
+const ALL = 1_000_000
+const REPORTED = 1000
 /** A key that is about to end lives a moment longer at the target, so that commands on their way find it. */
 const ENDS_SOON_MS = 3500
 
@@ -46,13 +49,14 @@ export class RunVerification {
   async run(engine: Engine | null, signal: AbortSignal, reading: AbortSignal): Promise<VerifyReport> {
     const { source, target } = this.of
     if (source.reader === undefined && engine === null) return this.whole(signal)
-    return this.withVerifier(ROUNDS, signal, (verifier) =>
+    const report = await this.withVerifier(ROUNDS, signal, (verifier) =>
       engine === null ? verifier.run() : verifyExactly(verifier, engine, target, reading),
     )
+    return { ...report, differences: report.differences.slice(0, REPORTED) }
   }
 
   /**
-   * Calls with a verifier whose connections live as long as the call.
+   * Calls with a verifier whose connections live as long as the call; its report names all differences that it kept.
    * @throws MigrateError FM_VERIFY_UNSUPPORTED
    */
   async withVerifier<T>(rounds: number, signal: AbortSignal, use: (verifier: Verifier) => Promise<T>): Promise<T> {
@@ -65,7 +69,7 @@ export class RunVerification {
       )
     const target = this.of.target.reader()
     try {
-      return await use(new Verifier(source, target, this.settings(rounds, signal)))
+      return await use(new Verifier(source, target, { ...this.settings(rounds, signal), reported: ALL }))
     } finally {
       await source.close()
       await target.close()

@@ -15,6 +15,7 @@ import {
 import { commandSpecOf, databaseNumber } from '@ferrite-migrate/protocol'
 import { ChangeRouter, commandRecord } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
+import { ChangedSample } from './changed-sample.js'
 import type { EngineOptions } from './engine.js'
 import { ExpiryGuard } from './expiry-guard.js'
 import { flushCommands } from './flushed-keys.js'
@@ -36,6 +37,8 @@ import type { WrittenSample } from './written-sample.js'
 const READ_AT_ONCE = 1000
 /** What the source no longer has may still be used by commands on their way. */
 const GONE_MS = 500
+/** How often it is made sure that the target keeps what it is told. */
+const KEPT_MS = 30_000
 /** How long changes that were received are still applied after a stop. */
 const STOPS_WITHIN_MS = 2000
 
@@ -79,6 +82,9 @@ export class ShardRun {
   private readonly heldBack: ChangesEvent[] = []
   /** Something that is no change came while it was frozen: everything has to be read again if it goes on. */
   private missed = false
+  private readonly changed = new ChangedSample()
+  /** When it was last made sure that the target keeps what it is told. */
+  private keptAt = Date.now()
   /** The last position that was read. */
   private seen: Position | null = null
   private readonly stop: StreamStop
@@ -147,6 +153,7 @@ export class ShardRun {
       this.guard.settle()
       await this.finishDirty()
       await this.restoreEnds()
+      await this.mustKeep()
     } finally {
       this.over = true
       for (const event of this.heldBack.splice(0)) event.release?.()
@@ -161,8 +168,8 @@ export class ShardRun {
   private async resumeFrom(): Promise<Position | undefined> {
     const { resumed, target, id, apply, config, onNote, source } = this.options
     if (resumed === null) return undefined
-    const checkpoint =
-      apply === 'replay' && config.mode !== 'snapshot' ? await target.checkpoint(id, this.shard.id) : undefined
+    // Where the target has one it is the truth, also for a run that from now on applies changes otherwise.
+    const checkpoint = config.mode === 'snapshot' ? undefined : await target.checkpoint(id, this.shard.id)
     if (checkpoint !== undefined) for (const { db, key } of checkpoint.dirty) this.dirty.add(db, key)
     const saved = apply === 'replay' && config.mode !== 'snapshot' ? undefined : resumed.positions.get(this.shard.id)
     const { resume } = source.capabilities
@@ -280,6 +287,7 @@ export class ShardRun {
         {
           const taken = event.keys.filter(({ db, key }) => this.options.filter.takesKey(db, key))
           for (const { db, key } of taken) this.dirty.add(db, key)
+          for (const key of taken.slice(-1)) this.changed.noteKey(key)
           this.options.progress.changesApplied += taken.length
           this.options.progress.changesFiltered += event.keys.length - taken.length
         }
@@ -467,6 +475,39 @@ export class ShardRun {
     this.options.onPosition(this.shard.id, position)
   }
 
+  /**
+   * The checkpoint comes with the last change in one step: a target that has not got it has not got the change either.
+   * @throws MigrateError FM_TARGET_KEEPS_NOTHING
+   */
+  async mustKeep(): Promise<void> {
+    const { apply, config, target, id } = this.options
+    const { position, shard } = this
+    this.keptAt = Date.now()
+    if (config.mode === 'snapshot') return
+    // Whoever stops opens no more connections.
+    if (!this.options.stopping.aborted) await this.lookAtChanged()
+    if (apply !== 'replay' || position === null) return
+    const there = await target.checkpoint(id, shard.id)
+    if (there !== undefined && covers(shard, there.position, position)) return
+    throw new MigrateError(
+      'FM_TARGET_KEEPS_NOTHING',
+      'the last change was answered with OK, and the target has not got it: it does not keep what it is told',
+      'Look what stands between here and the target, or what removes keys there; then go on with --resume.',
+    )
+  }
+
+  private async lookAtChanged(): Promise<void> {
+    const { source, target, transform } = this.options
+    if (source.reader === undefined) return
+    const [here, there] = [source.reader(), target.reader()]
+    try {
+      await this.changed.check(here, there, transform)
+    } finally {
+      await here.close()
+      await there.close()
+    }
+  }
+
   get id(): string {
     return this.shard.id
   }
@@ -492,6 +533,7 @@ export class ShardRun {
 
   private async apply(event: ChangesEvent): Promise<boolean> {
     const { apply, progress, onNote } = this.options
+    this.changed.note(event.records)
     if (this.track !== null) for (const record of event.records) this.track.add(record)
     if (apply === 'replay' && !(await this.guard.look(event))) {
       onNote(
@@ -534,6 +576,7 @@ export class ShardRun {
       await this.stop.pass(event.position)
       if (this.settling && this.held.keys.size > 0) await this.releaseHeld()
       if (!this.dirty.allRead) await this.handOver(event.position)
+      if (Date.now() - this.keptAt > KEPT_MS) await this.mustKeep()
       return true
     }
     for (const { db, key } of routed.dirty) this.dirty.add(db, key)

@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { privatePlace } from '@ferrite-migrate/files'
 
-const VERSION = 4
+const VERSION = 5
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS migrations (
   id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, mode TEXT NOT NULL,

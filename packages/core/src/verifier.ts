@@ -88,6 +88,9 @@ const PARTS = 3
 const SUSPECTS = 200_000
 /** Values that take more memory than this are read in slices. */
 const LARGE_BYTES = 4 << 20
+/** Values that take more than this are compared a few at a time. */
+const BIG_BYTES = 128 << 10
+const BIG_AT_ONCE = 8
 
 function typeOf(value: Value): string {
   return value.form === 'rdb' ? (keyTypeOf(value.type, value.rdbVersion) ?? `type ${value.type}`) : value.type
@@ -389,19 +392,39 @@ export class Verifier {
     const shapes = await source.shapes!(
       page[0].db,
       page.map(({ key }) => key),
-      LARGE_BYTES,
+      BIG_BYTES,
     )
-    if (!shapes.includes(SLICED_SHAPE)) return this.compareRaw(page, names, shapes)
-    const small = (list: readonly DirtyKey[]): DirtyKey[] => list.filter((_, i) => shapes[i] !== SLICED_SHAPE)
-    const found = await this.compareRaw(
-      small(page),
-      small(names),
+    const places = [...page.keys()]
+    const big = places.filter((i) => shapes[i] === SLICED_SHAPE)
+    if (big.length === 0) return this.compareRaw(page, names, shapes)
+    const results: (Difference | null)[] = page.map(() => null)
+    const some = async (chosen: readonly number[], of: Uint8Array): Promise<void> => {
+      const found = await this.compareRaw(
+        chosen.map((i) => page[i]),
+        chosen.map((i) => names[i]),
+        of,
+      )
+      for (const [n, i] of chosen.entries()) results[i] = found[n]
+    }
+    await some(
+      places.filter((i) => shapes[i] !== SLICED_SHAPE),
       shapes.filter((shape) => shape !== SLICED_SHAPE),
     )
-    const results: (Difference | null)[] = []
-    let next = 0
-    for (const [i, key] of page.entries())
-      results.push(shapes[i] === SLICED_SHAPE ? await this.compareLarge(key, names[i]) : found[next++])
+    // Of what is not small only a few are held at once, and what is large comes in slices.
+    for (let from = 0; from < big.length; from += BIG_AT_ONCE) {
+      const few = big.slice(from, from + BIG_AT_ONCE)
+      const exact = await source.shapes!(
+        page[0].db,
+        few.map((i) => page[i].key),
+        LARGE_BYTES,
+      )
+      await some(
+        few.filter((_, n) => exact[n] !== SLICED_SHAPE),
+        exact.filter((shape) => shape !== SLICED_SHAPE),
+      )
+      for (const [n, i] of few.entries())
+        if (exact[n] === SLICED_SHAPE) results[i] = await this.compareLarge(page[i], names[i])
+    }
     return results
   }
 

@@ -175,7 +175,7 @@ export async function verifyFile(
         )
       if (event.kind !== 'snapshot') continue
       const records = event.records.filter((record) => filter.takes(record))
-      found.push(...(await verifier.compareRecords(records, seen)))
+      for (const difference of await verifier.compareRecords(records, seen)) found.push(difference)
       compared += records.length
       settings.onProgress?.({ stage: 'compare', done: compared, total: null })
       event.release?.()

@@ -421,10 +421,10 @@ export class RdbReader {
           const cursor = await this.take('a value', (d, a, e) => this.element(type, d, a, e))
           if (window.data !== block) held.push(window.retain())
           bytes += this.offset - from
-          if (stream) entries.push(...streamNode(cursor))
+          if (stream) for (const entry of streamNode(cursor)) entries.push(entry)
           else if (expiring) fieldExpireAt.push(expiringField(cursor, form, base, items))
           else if (type === RdbType.listQuicklist || type === RdbType.listQuicklist2)
-            items.push(...listNode(type, cursor))
+            for (const item of listNode(type, cursor)) items.push(item)
           else {
             items.push(cursor.string())
             if (type === RdbType.hash) items.push(cursor.string())

@@ -4,6 +4,8 @@ import { MigrateError } from '@ferrite-migrate/contracts'
 
 /** Bytes of one string. */
 export const MAX_BULK = 4 * 1024 ** 3
+/** Bytes of all strings of one reply together: it is held in memory as a whole. */
+export const MAX_REPLY = 1024 ** 3
 /** Elements of one array, and of all arrays of one reply together: each is a value in memory. */
 export const MAX_ELEMENTS = 1 << 25
 /** Bytes of a line: a status, an error, a number. */

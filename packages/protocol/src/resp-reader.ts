@@ -1,4 +1,4 @@
-import { damagedReply, MAX_BULK, MAX_ELEMENTS, MAX_LINE, MAX_NESTING } from './resp-bounds.js'
+import { damagedReply, MAX_BULK, MAX_ELEMENTS, MAX_LINE, MAX_NESTING, MAX_REPLY } from './resp-bounds.js'
 
 /** A reply in RESP2 (and the RESP3 types that map onto it). Bulk strings stay valid; large ones are views of what arrived. */
 export type Reply = Buffer | string | number | bigint | null | ReplyError | Reply[]
@@ -29,6 +29,7 @@ export class RespReader {
   private parts: Buffer[] = []
   private partBytes = 0
   private objects = 0
+  private bytes = 0
   private readonly stack: { list: Reply[]; left: number }[] = []
 
   constructor(onReply: (reply: Reply) => void) {
@@ -86,12 +87,14 @@ export class RespReader {
       case 61: {
         const size = this.size(start, end, MAX_BULK)
         if (size < 0) return this.done(lineEnd + 1, null)
+        if (this.bytes + size > MAX_REPLY) throw damagedReply(`a reply of more than ${MAX_REPLY} bytes`)
         const stop = lineEnd + 1 + size
         if (stop + 2 > data.length) {
           this.needed = stop + 2 - this.at
           return false
         }
         if (data[stop] !== 13 || data[stop + 1] !== 10) throw damagedReply('a string without end')
+        this.bytes += size
         // A view of a large one keeps little alive that is not its own; small ones share a block of Node's.
         if (size > COPIED) return this.done(stop + 2, data.subarray(lineEnd + 1, stop))
         const value = Buffer.allocUnsafe(size)
@@ -152,6 +155,7 @@ export class RespReader {
       const frame = this.stack[this.stack.length - 1]
       if (frame === undefined) {
         this.objects = 0
+        this.bytes = 0
         this.onReply(reply)
         return true
       }

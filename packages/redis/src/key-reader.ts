@@ -37,6 +37,8 @@ export interface RedisKeyReaderOptions {
   /** Values above this many bytes come sliced unless read whole. Default 16 MiB. */
   readonly sliceLimit?: number
   readonly trace?: WireTrace | null
+  /** Aborted: nobody waits long any more. */
+  readonly signal?: AbortSignal
 }
 
 const SCAN_COUNT = 1000
@@ -76,7 +78,12 @@ export class RedisKeyReader implements KeyReader {
   private link(use: 'scan' | 'read'): Promise<RedisLink> {
     let link = this.links.get(use)
     if (link === undefined) {
-      link = RedisLink.open(this.endpoint, this.options.trace ?? null)
+      const { trace = null, signal } = this.options
+      // Also who stops may have to ask something; only patience is short then.
+      link = RedisLink.open(this.endpoint, trace).then((open) => {
+        open.hurryAfter(signal)
+        return open
+      })
       this.links.set(use, link)
       const forget = (): void => {
         if (this.links.get(use) === link) this.links.delete(use)
@@ -326,7 +333,7 @@ export class RedisKeyReader implements KeyReader {
   }
 
   private rawLink(): RawReader {
-    this.rawReader ??= new RawReader(this.endpoint, this.options.trace ?? null)
+    this.rawReader ??= new RawReader(this.endpoint, this.options.trace ?? null, this.options.signal)
     return this.rawReader
   }
 
@@ -378,6 +385,29 @@ export class RedisKeyReader implements KeyReader {
       )
     }
     return records
+  }
+
+  /** Keys in groups whose values take about so many bytes at most, by what the server says of its memory. */
+  async byBytes(db: number, keys: readonly Buffer[], most: number): Promise<readonly (readonly Buffer[])[]> {
+    if (!this.memoryUsage || this.options.ferrite || keys.length === 0) return [[...keys]]
+    const link = await this.link('read')
+    const replies = await link.pipeline((out) => {
+      for (const key of keys) out.call('MEMORY', 'USAGE', key, 'SAMPLES', 1)
+      return keys.length
+    }, db)
+    const groups: Buffer[][] = []
+    let bytes = Number.POSITIVE_INFINITY
+    for (const [i, key] of keys.entries()) {
+      const reply = replies[i]
+      const size = reply instanceof ReplyError ? 0 : Number(reply ?? 0)
+      if (bytes + size > most) {
+        groups.push([])
+        bytes = 0
+      }
+      bytes += size
+      groups[groups.length - 1].push(key)
+    }
+    return groups
   }
 
   private async largeKeys(db: number, keys: readonly Buffer[], limit: number): Promise<Set<number>> {

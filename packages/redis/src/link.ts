@@ -8,6 +8,9 @@ import type { Endpoint } from './endpoint.js'
 /** No database at all: whatever is wanted has to be selected. */
 const UNKNOWN_DB = -1
 
+/** What an answer may still take when everything is to stop, ms. */
+const STOPPING_MS = 3000
+
 interface Waiting {
   left: number
   readonly replies: Reply[]
@@ -238,6 +241,17 @@ export class RedisLink {
   /** How long the server may be silent while it owes something, ms; a change counts from now. */
   set patienceMs(ms: number) {
     this.silence.limitMs = ms
+  }
+
+  /** Whoever wants to stop does not wait long for a server that says nothing: from the signal on an answer has seconds. */
+  hurryAfter(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return
+    const hurry = (): void => {
+      this.patienceMs = Math.min(this.endpoint.silenceMs, STOPPING_MS)
+    }
+    if (signal.aborted) hurry()
+    else signal.addEventListener('abort', hurry, { once: true })
+    void this.closed.then(() => signal.removeEventListener('abort', hurry))
   }
 
   /** From now on the server owes a sign of life always, as a primary does to its replicas. */

@@ -1,5 +1,5 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { damagedReply, MAX_BULK, MAX_ELEMENTS, MAX_LINE, RespWriter } from '@ferrite-migrate/protocol'
+import { damagedReply, MAX_BULK, MAX_ELEMENTS, MAX_LINE, MAX_REPLY, RespWriter } from '@ferrite-migrate/protocol'
 import type { Endpoint } from './endpoint.js'
 import { RedisLink, type WireTrace } from './link.js'
 
@@ -21,6 +21,7 @@ const LF = 10
 export class RawReader {
   private readonly endpoint: Endpoint
   private readonly trace: WireTrace | null
+  private readonly signal: AbortSignal | undefined
   private opening: Promise<RedisLink> | null = null
   private readonly calls: Call[] = []
   private readonly out = new RespWriter(128 << 10)
@@ -28,10 +29,13 @@ export class RawReader {
   private line = ''
   /** Elements that the array being read still has. */
   private elements = 0
+  /** Of the strings of the call that is answered now. */
+  private bytes = 0
 
-  constructor(endpoint: Endpoint, trace: WireTrace | null) {
+  constructor(endpoint: Endpoint, trace: WireTrace | null, signal?: AbortSignal) {
     this.endpoint = endpoint
     this.trace = trace
+    this.signal = signal
   }
 
   /**
@@ -58,6 +62,7 @@ export class RawReader {
   private link(): Promise<RedisLink> {
     if (this.opening !== null) return this.opening
     const opening = RedisLink.open({ ...this.endpoint, db: 0 }, this.trace).then((link) => {
+      link.hurryAfter(this.signal)
       link.takeOver(
         (chunk) => this.push(chunk),
         () => this.calls.length > 0,
@@ -77,6 +82,7 @@ export class RawReader {
     this.skip = 0
     this.line = ''
     this.elements = 0
+    this.bytes = 0
     const error =
       reason ?? new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
     for (const call of this.calls.splice(0)) call.reject(error)
@@ -110,6 +116,8 @@ export class RawReader {
           const length = numberAt(whole, from + 1, to)
           if (length >= 0) {
             if (length > MAX_BULK) throw damagedReply(`a size of ${length}`)
+            this.bytes += length
+            if (this.bytes > MAX_REPLY) throw damagedReply(`answers of more than ${MAX_REPLY} bytes`)
             this.skip = length + 2
             continue
           }
@@ -125,6 +133,7 @@ export class RawReader {
       call.chunks.push(chunk.subarray(start, at))
       start = at
       this.calls.shift()
+      this.bytes = 0
       const refused = call.refused && !call.tolerant
       call.resolve(refused ? null : call.chunks.length === 1 ? call.chunks[0] : Buffer.concat(call.chunks))
     }

@@ -245,7 +245,7 @@ export async function readStream(link: RedisLink, db: number, key: Buffer): Prom
   const entries: StreamEntry[] = []
   let state: StreamValue | undefined
   for await (const slice of readSlices(link, db, key, 'stream', false)) {
-    if (slice.entries) entries.push(...slice.entries)
+    for (const entry of slice.entries ?? []) entries.push(entry)
     state = slice.stream ?? state
   }
   return { ...state!, entries }

@@ -36,15 +36,20 @@ class Client {
         if (--this.left === 0) this.wake?.()
       },
     )
-    link.takeOver((data) => counter.push(data))
+    link.takeOver(
+      (data) => counter.push(data),
+      () => this.left > 0,
+    )
     void link.closed.then((reason) => {
       this.error ??= reason?.message ?? null
       this.wake?.()
     })
   }
 
-  static async open(endpoint: Endpoint): Promise<Client> {
-    return new Client(await RedisLink.open(endpoint))
+  static async open(endpoint: Endpoint, signal: AbortSignal | undefined): Promise<Client> {
+    const link = await RedisLink.open(endpoint, null, undefined, signal)
+    link.hurryAfter(signal)
+    return new Client(link)
   }
 
   /** Sends `count` commands at once and resolves when all are answered. */
@@ -76,7 +81,8 @@ export class Load {
   }
 
   async open(): Promise<void> {
-    for (let i = 0; i < this.options.clients; i++) this.clients.push(await Client.open(this.options.endpoint))
+    for (let i = 0; i < this.options.clients; i++)
+      this.clients.push(await Client.open(this.options.endpoint, this.options.signal))
   }
 
   private key(n: number): string {
@@ -138,9 +144,13 @@ export class Load {
   }
 }
 
+/** What an answer may take while keys are removed, ms. */
+const REMOVED_WITHIN_MS = 5000
+
 /** Removes what a measurement left. */
 export async function removeKeys(endpoint: Endpoint, prefix: string, keyspace: number): Promise<void> {
   const link = await RedisLink.open(endpoint)
+  link.patienceMs = Math.min(endpoint.silenceMs, REMOVED_WITHIN_MS)
   try {
     for (let from = 0; from < keyspace; from += 500)
       await link.pipeline((out) => {

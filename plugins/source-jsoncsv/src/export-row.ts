@@ -6,6 +6,7 @@ import type {
   StreamGroup,
   StreamValue,
 } from '@ferrite-migrate/contracts'
+import { isOpaque } from '@ferrite-migrate/protocol'
 import type { JsonRow } from './json-row.js'
 import { RowError } from './row.js'
 
@@ -69,6 +70,9 @@ export function exportRecord(row: JsonRow): SnapshotRecord {
       }
     case 'module': {
       const { rdb, version, body } = value as { rdb: number; version: number; body: unknown }
+      // What can be looked into is written as it reads: whatever hides in here would reach the server unseen.
+      if (!Number.isInteger(rdb) || !Number.isInteger(version) || !isOpaque(rdb, version))
+        return fail('a value of this type is not written as a module')
       return { ...base, value: { form: 'rdb', type: rdb, rdbVersion: version, body: bytes(body) } }
     }
     default:

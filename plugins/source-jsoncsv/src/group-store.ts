@@ -54,7 +54,8 @@ export class GroupStore {
     const keys = database.prepare('SELECT key, count(*) AS count, max(ends) AS ends FROM rows GROUP BY key')
     const order =
       mapper.type === 'stream'
-        ? "CAST(substr(a, 1, instr(a, '-') - 1) AS INTEGER), CAST(substr(a, instr(a, '-') + 1) AS INTEGER)"
+        ? // Numbers up to 2^64 as text: the longer one is the larger, then digit by digit.
+          "length(ltrim(substr(a, 1, instr(a, '-') - 1), '0')), ltrim(substr(a, 1, instr(a, '-') - 1), '0'), length(ltrim(substr(a, instr(a, '-') + 1), '0')), ltrim(substr(a, instr(a, '-') + 1), '0')"
         : 'n'
     // Of members that come twice the last one counts.
     const once = mapper.type === 'set' || mapper.type === 'zset' || mapper.type === 'stream'

@@ -129,7 +129,8 @@ export class RowMapper {
     }
     const date = Date.parse(text)
     if (Number.isNaN(date)) throw new RowError(row.line, `its ${ttlField} is no time`, row.json())
-    return date
+    // Zero means for ever: a time before 1970 is over all the same.
+    return Math.max(1, date)
   }
 }
 

@@ -104,7 +104,13 @@ export class RedisSource implements Source {
     this.identity = facts.runId === '' ? undefined : facts.runId
     this.trace = trace
     this.makeReader = () =>
-      new RedisKeyReader(endpoint, { ferrite: facts.ferrite, sliceLimit, trace, digest: { fieldExpiry: true } })
+      new RedisKeyReader(endpoint, {
+        ferrite: facts.ferrite,
+        sliceLimit,
+        trace,
+        digest: { fieldExpiry: true },
+        signal: context.signal,
+      })
     this.relativeExpiry = facts.major < 7
     if (capture === 'psync' && options.capture === 'auto')
       this.byKeys = () => RedisSource.open({ ...context, options: { ...options, capture: 'notifications' } })
@@ -166,7 +172,8 @@ export class RedisSource implements Source {
   /** @throws MigrateError when the source cannot be reached or does not allow what was asked for */
   static async open(context: AdapterContext): Promise<RedisSource> {
     const endpoint = parseEndpoint(context.url, context.options)
-    const link = await RedisLink.open(endpoint)
+    const link = await RedisLink.open(endpoint, null, undefined, context.signal)
+    link.hurryAfter(context.signal)
     try {
       const facts = await examineSource(link)
       const wanted = String(context.options.capture)

@@ -33,6 +33,8 @@ export interface ScanShardOptions {
 
 const CHECK_MS = 1000
 const GATHER_MS = 5
+/** Values that are held at once, by their memory at the source. */
+const PAGE_BYTES = 32 << 20
 /** Streams read again per second for their groups. */
 const STREAMS_PER_CHECK = 200
 /** So many keys may vanish in a second without their own events before a flush is suspected. */
@@ -122,25 +124,35 @@ export class ScanShard implements Shard {
           yield { kind: 'snapshot', records: [], byteLength: 0, passed, ...position }
           continue
         }
-        const read = await retry(() =>
-          reader.read(
-            part[0].db,
+        const { db } = part[0]
+        const groups = await retry(() =>
+          reader.byBytes(
+            db,
             part.map(({ key }) => key),
+            PAGE_BYTES,
           ),
         )
-        let batch: SnapshotRecord[] = []
-        for (const record of read) {
-          if (record === null) continue
-          if (isStream(record)) this.feed?.addStream(record.db, record.key)
-          if (record.value.form !== 'sliced') batch.push(record)
-          else {
-            if (batch.length > 0) yield { kind: 'snapshot', records: batch, byteLength: byteLength(batch) }
-            batch = []
-            yield { kind: 'snapshot', records: [record], byteLength: 0 }
+        for (const [g, keys] of groups.entries()) {
+          const last = g === groups.length - 1
+          let batch: SnapshotRecord[] = []
+          for (const record of await retry(() => reader.read(db, keys))) {
+            if (record === null) continue
+            if (isStream(record)) this.feed?.addStream(record.db, record.key)
+            if (record.value.form !== 'sliced') batch.push(record)
+            else {
+              if (batch.length > 0) yield { kind: 'snapshot', records: batch, byteLength: byteLength(batch) }
+              batch = []
+              yield { kind: 'snapshot', records: [record], byteLength: 0 }
+            }
           }
+          if (batch.length > 0 || last)
+            yield {
+              kind: 'snapshot',
+              records: batch,
+              byteLength: byteLength(batch),
+              ...(last ? { passed, ...position } : {}),
+            }
         }
-        if (batch.length > 0 || passed > 0)
-          yield { kind: 'snapshot', records: batch, byteLength: byteLength(batch), passed, ...position }
       }
     }
     yield { kind: 'snapshot-end' }

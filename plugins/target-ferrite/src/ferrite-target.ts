@@ -88,7 +88,8 @@ export class FerriteTarget implements Target {
   /** @throws MigrateError when the target cannot be reached or refuses the probes */
   static async open(context: AdapterContext): Promise<FerriteTarget> {
     const endpoint = parseEndpoint(context.url, context.options)
-    const link = await RedisLink.open({ ...endpoint, db: 0 })
+    const link = await RedisLink.open({ ...endpoint, db: 0 }, null, undefined, context.signal)
+    link.hurryAfter(context.signal)
     try {
       const able = await probeTarget(link, context.migration)
       const sentAt = Date.now()
@@ -306,6 +307,7 @@ export class FerriteTarget implements Target {
       ferrite: this.able.rendering === 'ferrite-restore',
       digest: { fieldExpiry: this.able.fieldExpiry },
       trace: this.trace,
+      signal: this.context.signal,
     })
   }
 

@@ -107,7 +107,7 @@ export default class Compare extends BaseCommand {
     if (flags['dry-run'] && report.different > 0) this.log('Nothing was repaired (--dry-run).')
     if (flags.html !== undefined) writeWhole(flags.html, htmlComparison(source, target, report, kept))
     const mended = repairing && report.repaired === report.different && report.stillDifferent === 0
-    if (report.different > 0 && !mended) process.exitCode = ExitCode.differences
+    if (report.nothing || (report.different > 0 && !mended)) process.exitCode = ExitCode.differences
     return { ...report, differences: kept }
   }
 }

@@ -64,6 +64,6 @@ export function comparisonLines(
     ...(report.different > first.length ? [`… ${formatCount(report.different - first.length)} more keys`] : []),
     ...(output === undefined ? [] : ['', `All differences are in ${output}.`]),
     '',
-    `RESULT: ${report.different === 0 ? '✅ EQUAL' : repairing && report.repaired === report.different && report.stillDifferent === 0 ? '✅ REPAIRED' : '❌ DIFFERENCES FOUND'}`,
+    `RESULT: ${report.nothing ? '⚠ NOTHING WAS COMPARED: the source has keys, and the filter or database takes none of them' : report.different === 0 ? '✅ EQUAL' : repairing && report.repaired === report.different && report.stillDifferent === 0 ? '✅ REPAIRED' : '❌ DIFFERENCES FOUND'}`,
   ]
 }

@@ -74,7 +74,12 @@ export async function analyzeSource(
   target: Target | null,
   options: SourceAnalysisOptions,
 ): Promise<SourceAnalysis> {
-  const survey = await source.survey?.()
+  const whole = await source.survey?.()
+  // An address that names a database means that one.
+  const survey = whole && {
+    ...whole,
+    keys: new Map([...whole.keys].filter(([db]) => source.database === undefined || db === source.database)),
+  }
   const reader = source.reader?.()
   if (survey === undefined || reader?.describe === undefined) {
     await reader?.close()

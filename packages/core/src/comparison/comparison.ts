@@ -40,6 +40,8 @@ export interface ComparisonOptions {
 export interface ComparisonReport {
   readonly compared: number
   readonly different: number
+  /** True when the source has keys and none of them was compared. */
+  readonly nothing: boolean
   readonly repaired: number
   /** How many there are of each kind. */
   readonly kinds: Readonly<Partial<Record<Difference['kind'], number>>>
@@ -96,6 +98,7 @@ export class Comparison {
     const again: VerifyReport | null = mended.length === 0 ? null : await verifier.compareKeys(mended)
     return {
       compared: report.compared,
+      nothing: report.nothing,
       different: report.mismatched + report.missingSource + report.missingTarget,
       repaired: mended.length,
       kinds: kindsOf(differences),

@@ -83,8 +83,14 @@ export function htmlComparison(
   return htmlPage(
     'Comparison',
     `<h1>Comparison</h1>${verdict(
-      report.different === 0 || mended ? 'good' : 'bad',
-      report.different === 0 ? 'EQUAL' : mended ? 'REPAIRED' : 'DIFFERENCES FOUND',
+      report.nothing ? 'warn' : report.different === 0 || mended ? 'good' : 'bad',
+      report.nothing
+        ? 'NOTHING WAS COMPARED'
+        : report.different === 0
+          ? 'EQUAL'
+          : mended
+            ? 'REPAIRED'
+            : 'DIFFERENCES FOUND',
       [
         ['Compared', formatCount(report.compared)],
         ['Different', formatCount(report.different)],

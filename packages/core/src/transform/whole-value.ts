@@ -9,7 +9,7 @@ export async function wholeValue({ type, slices }: SlicedValue): Promise<Decoded
   for await (const slice of slices) {
     // A slice is valid until the next one is asked for.
     for (const item of slice.items) items.push(Buffer.from(item))
-    if (slice.fieldExpireAt !== undefined) ends.push(...slice.fieldExpireAt)
+    for (const end of slice.fieldExpireAt ?? []) ends.push(end)
     for (const { id, fields } of slice.entries ?? [])
       entries.push({ id, fields: fields.map((field) => Buffer.from(field)) })
     stream = slice.stream ?? stream

@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs'
 import { type Logger, type LogLevel, MigrateError, printable, withoutSecrets } from '@ferrite-migrate/contracts'
 import {
   createLogger,
+  createReadableLogger,
   defaultStateDir,
   type FoundPlugin,
   findPlugin,
@@ -88,6 +89,9 @@ export abstract class BaseCommand extends Command {
       : flags.verbose
         ? 'debug'
         : (logLevelFrom(process.env) ?? (file ? 'info' : undefined))
+    // On a terminal a person reads it, beside what is drawn there.
+    if (level !== undefined && file === undefined && process.stderr.isTTY === true && !this.jsonEnabled())
+      return createReadableLogger(level, (line) => warn(printable(withoutSecrets(line))))
     if (level !== undefined) return createLogger(level, file ? logFile(file) : process.stderr)
     return {
       log: (at, text) => (at === 'warn' || at === 'error') && warn(text),

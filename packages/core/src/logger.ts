@@ -23,5 +23,24 @@ export async function createLogger(level: LogLevel, destination: DestinationStre
   }
 }
 
+const LONG_FIELD = 80
+
+/** A logger whose lines people read: `06:09:18.206 debug  the source is Redis 7.0.15 (name=value)`. */
+export function createReadableLogger(level: LogLevel, write: (line: string) => void): Logger {
+  const enabled = (at: LogLevel): boolean => LEVELS.indexOf(at) >= LEVELS.indexOf(level)
+  return {
+    enabled,
+    log: (at, text, fields = {}) => {
+      if (!enabled(at)) return
+      const told = Object.entries(fields).map(([name, value]) => {
+        const shown = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+        return `${name}=${shown.length > LONG_FIELD ? `${shown.slice(0, LONG_FIELD)}…` : shown}`
+      })
+      const time = new Date().toISOString().slice(11, 23)
+      write(`${time} ${at.padEnd(5)}  ${text}${told.length > 0 ? `  ${told.join(' ')}` : ''}`)
+    },
+  }
+}
+
 /** A logger that says nothing. */
 export const silentLogger: Logger = { log: () => undefined, enabled: () => false }

@@ -80,7 +80,15 @@ describe('change router', () => {
       pending,
       held,
       router: new ChangeRouter(
-        { apply: 'replay', filter: filter(), knows: () => true, relativeExpiry: false, renames: false, ...options },
+        {
+          apply: 'replay',
+          filter: filter(),
+          knows: () => true,
+          relativeExpiry: false,
+          flushesAll: true,
+          renames: false,
+          ...options,
+        },
         pending,
         held,
       ),

@@ -21,7 +21,7 @@ const MODULE = new URL('./unsealed-worker.js', import.meta.url)
 const OWNER = `
 import { WorkerPool } from '@ferrite-migrate/sandbox'
 const pool = await WorkerPool.open({ module: new URL(${JSON.stringify(MODULE.href)}), data: {}, memoryBytes: 1 << 26, workers: 1,
-  timeoutMs: 60000, interruptible: false, loadMs: 20000, logger: { log() {} }, signal: new AbortController().signal })
+  timeoutMs: 60000, interruptible: false, loadMs: 20000, logger: { log() {}, enabled() {} }, signal: new AbortController().signal })
 console.log(pool.facts.pid)
 await pool.run('loop')
 `
@@ -44,7 +44,7 @@ function open(timeoutMs = 2000): Promise<WorkerPool> {
     timeoutMs,
     interruptible: false,
     loadMs: 20_000,
-    logger: { log: () => undefined },
+    logger: { log: () => undefined, enabled: () => false },
     signal: new AbortController().signal,
   })
 }

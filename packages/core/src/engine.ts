@@ -19,8 +19,10 @@ import type { Gate } from './gate.js'
 import type { RecordFilter } from './key-filter.js'
 import { LanePool } from './lane-pool.js'
 import type { Progress } from './progress.js'
+import { SeenKeys } from './seen-keys.js'
 import { ShardRun } from './shard-run.js'
 import type { BothEnds } from './stream-stop.js'
+import { TargetRecovery } from './target-recovery.js'
 import { CollisionGuard } from './transform/collision-guard.js'
 import type { RecordTransform } from './transform/record-transform.js'
 import type { TargetKeys } from './transform/target-keys.js'
@@ -96,15 +98,19 @@ export class Engine {
       () => options.admit(),
     )
     const collisions = options.transform.injective ? null : collisionGuard(options)
+    const seen = new SeenKeys(options.source.shards.length)
+    const recovery = new TargetRecovery(options.target, options.id)
     this.runs = options.source.shards.map(
       (shard, lane) =>
-        new ShardRun(options, this.lanes, shard, lane, collisions, this.sample, () => this.wentLive(shard)),
+        new ShardRun(options, this.lanes.forShard(), shard, lane, collisions, this.sample, seen, recovery, () =>
+          this.wentLive(shard),
+        ),
     )
   }
 
   async run(): Promise<void> {
     await Promise.all(this.runs.map((run) => run.run()))
-    await this.lanes.drain()
+    await this.lanes.settle()
   }
 
   /** Makes every expiry at the target what it is at the source; none is held from now on. */

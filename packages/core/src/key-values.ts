@@ -7,7 +7,7 @@ import {
   type SnapshotRecord,
 } from '@ferrite-migrate/contracts'
 import type { EngineOptions } from './engine.js'
-import type { LanePool } from './lane-pool.js'
+import type { ShardLanes } from './lane-pool.js'
 import type { CollisionGuard } from './transform/collision-guard.js'
 import { type RenamedCommands, renameCommands } from './transform/renamed-commands.js'
 
@@ -16,12 +16,12 @@ const RETRY_MS = 1000
 /** Single keys on their way: read from the source, written whole and under their names at the target. */
 export class KeyValues {
   private readonly options: EngineOptions
-  private readonly lanes: LanePool
+  private readonly lanes: ShardLanes
   private readonly lane: number
   private readonly collisions: CollisionGuard | null
   private reader: KeyReader | null = null
 
-  constructor(options: EngineOptions, lanes: LanePool, lane: number, collisions: CollisionGuard | null) {
+  constructor(options: EngineOptions, lanes: ShardLanes, lane: number, collisions: CollisionGuard | null) {
     this.options = options
     this.lanes = lanes
     this.lane = lane

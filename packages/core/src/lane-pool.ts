@@ -5,13 +5,13 @@ const UNDER_WAY = 8
 /** One or two lanes need more, because all of a lane may be answered at once. */
 const UNDER_WAY_OF_FEW = 16
 
-/** The ordered connections to a target. `admit` is asked before each batch and throws when nothing may be written any more. Writing waits only when a lane has enough under way. */
+/** The ordered connections to a target, which all shards share. `admit` is asked before each batch and throws when nothing may be written any more. */
 export class LanePool {
-  private readonly target: Target
-  private readonly admit: () => void
-  private readonly onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void
-  private readonly underWay: Set<Promise<void>>[]
-  private failure: unknown
+  readonly target: Target
+  readonly admit: () => void
+  readonly onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void
+  /** What is under way, by lane. */
+  readonly underWay: readonly Set<Promise<void>>[]
 
   constructor(
     target: Target,
@@ -25,7 +25,7 @@ export class LanePool {
     this.underWay = Array.from({ length: lanes }, () => new Set())
   }
 
-  private get mostPerLane(): number {
+  get mostPerLane(): number {
     return Math.max(2, Math.floor((this.lanes <= 2 ? UNDER_WAY_OF_FEW : UNDER_WAY) / this.lanes))
   }
 
@@ -33,9 +33,37 @@ export class LanePool {
     return this.underWay.length
   }
 
+  /** The lanes as one shard sees them: its batches, and what became of these. */
+  forShard(): ShardLanes {
+    return new ShardLanes(this)
+  }
+
+  /** Waits until nothing of any shard is under way, whatever comes of it. */
+  async settle(): Promise<void> {
+    for (const lane of this.underWay) while (lane.size > 0) await Promise.race(lane)
+  }
+}
+
+/**
+ * One shard's use of the lanes. A failure belongs to the shard whose batch it was: nothing of that shard may follow, and the
+ * others go on. Writing waits only when a lane has enough under way.
+ */
+export class ShardLanes {
+  private readonly pool: LanePool
+  private readonly own = new Set<Promise<void>>()
+  private failure: unknown
+
+  constructor(pool: LanePool) {
+    this.pool = pool
+  }
+
+  get lanes(): number {
+    return this.pool.lanes
+  }
+
   /**
    * Resolves as soon as the lane took the batch. `settled` is called when the target has answered for all of it.
-   * @throws whatever an earlier batch of any lane failed with
+   * @throws whatever an earlier batch of this shard failed with
    */
   async write(
     batch: SnapshotBatch | ChangeBatch,
@@ -43,8 +71,8 @@ export class LanePool {
     settled?: (result: WriteResult) => void,
   ): Promise<void> {
     await this.start(batch.lane, async () => {
-      const result = await this.target.write(batch, checkpoint)
-      this.onResult(result, batch)
+      const result = await this.pool.target.write(batch, checkpoint)
+      this.pool.onResult(result, batch)
       settled?.(result)
     })
   }
@@ -53,41 +81,44 @@ export class LanePool {
   async writeMade(lane: number, make: () => Promise<SnapshotBatch>, settled: () => void): Promise<void> {
     await this.start(lane, async () => {
       const batch = await make()
-      if (batch.records.length > 0) this.onResult(await this.target.write(batch), batch)
+      if (batch.records.length > 0) this.pool.onResult(await this.pool.target.write(batch), batch)
       settled()
     })
   }
 
   private async start(number: number, task: () => Promise<void>): Promise<void> {
-    const lane = this.underWay[number]
-    while (lane.size >= this.mostPerLane) await Promise.race(lane)
+    const { pool, own } = this
+    const lane = pool.underWay[number]
+    while (lane.size >= pool.mostPerLane) await Promise.race(lane)
     this.check()
     const work = this.finish(task).then(() => {
       lane.delete(work)
+      own.delete(work)
     })
     lane.add(work)
+    own.add(work)
   }
 
   private async finish(task: () => Promise<void>): Promise<void> {
     // Nothing may follow what failed.
     if (this.failure !== undefined) return
     try {
-      this.admit()
+      this.pool.admit()
       await task()
     } catch (error) {
       this.failure ??= error
     }
   }
 
-  /** Waits until everything is durable. */
+  /** Waits until everything of this shard is durable. */
   async drain(): Promise<void> {
-    for (const lane of this.underWay) while (lane.size > 0) await Promise.race(lane)
+    while (this.own.size > 0) await Promise.race(this.own)
     this.check()
   }
 
   /** Waits for what is under way, whatever comes of it, and starts afresh after a failure. */
   async recover(): Promise<void> {
-    for (const lane of this.underWay) while (lane.size > 0) await Promise.race(lane)
+    while (this.own.size > 0) await Promise.race(this.own)
     this.failure = undefined
   }
 

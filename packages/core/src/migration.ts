@@ -43,6 +43,7 @@ import { databases, openTransform } from './transform/open-transform.js'
 import { NO_TRANSFORM, type RecordTransform } from './transform/record-transform.js'
 import { TargetKeys } from './transform/target-keys.js'
 import type { VerifyReport } from './verifier.js'
+import { worstLag } from './worst-lag.js'
 
 export interface MigrationOptions {
   /** The adapters to choose from. */
@@ -869,8 +870,9 @@ export class Migration extends EventEmitter<Events> {
   }
 
   private async askLag(): Promise<void> {
-    for (const shard of this.source!.shards)
-      this.progress.lag = (await shard.lag?.(this.applied.get(shard.id)).catch(() => undefined)) ?? {}
+    const asked = this.source!.shards.map(async (shard) => (await shard.lag?.(this.applied.get(shard.id))) ?? null)
+    const answers = await Promise.allSettled(asked)
+    this.progress.lag = worstLag(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : null)))
   }
 
   private tick(): void {

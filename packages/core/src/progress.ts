@@ -1,5 +1,6 @@
 import type { Lag, WriteResult } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
+import { type SnapshotCount, SnapshotCounts, sumOf } from './snapshot-counts.js'
 import type { MigrationStatus } from './status.js'
 
 const WINDOW_MS = 5000
@@ -7,16 +8,6 @@ const NOT_CARRIED_EXAMPLES = 5
 
 /** Counts what a run does, and derives rates and times from it. */
 export class Progress {
-  keysDone = 0
-  keysTotal: number | null = null
-  bytesDone = 0
-  bytesTotal: number | null = null
-  /** Read, and not taken by the filter. */
-  filtered = 0
-  /** Read, and kept out by a rule, a script or what a value is. */
-  leftOut = 0
-  /** Read, and right at the target already. */
-  kept = 0
   /** Written as they were, because a rule could not change them. */
   passed = 0
   readonly passedExamples: string[] = []
@@ -32,8 +23,62 @@ export class Progress {
   /** What the target could not hold, by kind: how many keys, and some of them. */
   readonly notCarried = new Map<string, { count: number; examples: string[] }>()
   readonly failures: { db: number; key: string; reason: string }[] = []
+  /** What each shard has read, by its name; what a former process had counted stands for itself until one begins anew. */
+  private readonly shards = new Map<string, SnapshotCounts>()
+  private former: SnapshotCounts | null = null
   private uncarried: FingerprintSet | null = null
   private samples: { at: number; done: number; lagBytes: number }[] = []
+
+  /** The counts of a shard. */
+  of(shard: string): SnapshotCounts {
+    let counts = this.shards.get(shard)
+    if (counts === undefined) {
+      counts = new SnapshotCounts()
+      this.shards.set(shard, counts)
+    }
+    return counts
+  }
+
+  /** A shard begins its snapshot once more. */
+  restartSnapshot(shard: string): void {
+    this.of(shard).restart()
+    this.former = null
+  }
+
+  private sum(field: SnapshotCount): number | null {
+    return sumOf(this.former === null ? this.shards.values() : [this.former, ...this.shards.values()], field)
+  }
+
+  get keysDone(): number {
+    return this.sum('keysDone') ?? 0
+  }
+
+  get keysTotal(): number | null {
+    return this.sum('keysTotal')
+  }
+
+  get bytesDone(): number {
+    return this.sum('bytesDone') ?? 0
+  }
+
+  get bytesTotal(): number | null {
+    return this.sum('bytesTotal')
+  }
+
+  /** Read, and not taken by the filter. */
+  get filtered(): number {
+    return this.sum('filtered') ?? 0
+  }
+
+  /** Read, and kept out by a rule, a script or what a value is. */
+  get leftOut(): number {
+    return this.sum('leftOut') ?? 0
+  }
+
+  /** Read, and right at the target already. */
+  get kept(): number {
+    return this.sum('kept') ?? 0
+  }
 
   /** True for a key, as named at the target, of which something was not carried. */
   isLeftOut(db: number, key: Buffer): boolean {
@@ -42,14 +87,16 @@ export class Progress {
 
   /** Goes on counting where a former process was. */
   restore(former: MigrationStatus): void {
-    this.keysDone = former.keysDone
-    this.keysTotal = former.keysTotal
-    this.bytesDone = former.bytesDone
-    this.bytesTotal = former.bytesTotal
+    const counts = new SnapshotCounts()
+    counts.keysDone = former.keysDone
+    counts.keysTotal = former.keysTotal
+    counts.bytesDone = former.bytesDone
+    counts.bytesTotal = former.bytesTotal
+    counts.filtered = former.keysFiltered ?? 0
+    counts.leftOut = former.keysLeftOut ?? 0
+    counts.kept = former.keysKept ?? 0
+    this.former = counts
     this.changesApplied = former.changesApplied
-    this.filtered = former.keysFiltered ?? 0
-    this.leftOut = former.keysLeftOut ?? 0
-    this.kept = former.keysKept ?? 0
     this.passed = former.valuesPassed ?? 0
     this.changesFiltered = former.changesFiltered ?? 0
     this.written = former.keysWritten
@@ -73,14 +120,6 @@ export class Progress {
       this.uncarried ??= new FingerprintSet()
       this.uncarried.add(db, key)
     }
-  }
-
-  /** Everything is read once more: what was counted of the first reading counts no more. */
-  restartSnapshot(): void {
-    this.keysDone = 0
-    this.filtered = 0
-    this.leftOut = 0
-    this.kept = 0
   }
 
   /** A value that goes on as it is, because a rule could not change it. */

@@ -22,13 +22,15 @@ import { flushCommands } from './flushed-keys.js'
 import type { Parted } from './foreign-keys.js'
 import { endCommand, HeldExpiries } from './held-expiries.js'
 import { KeyValues } from './key-values.js'
-import type { LanePool } from './lane-pool.js'
+import type { ShardLanes } from './lane-pool.js'
 import { PendingKeys } from './pending-keys.js'
 import { covers, PositionQueue } from './position-queue.js'
 import { PostponedEnds } from './postponed-ends.js'
 import { printableKey } from './progress.js'
+import type { SeenKeys } from './seen-keys.js'
 import { SnapshotWriter } from './snapshot-writer.js'
 import { type BothEnds, StreamStop } from './stream-stop.js'
+import type { TargetRecovery } from './target-recovery.js'
 import type { CollisionGuard } from './transform/collision-guard.js'
 import type { RenamedCommands } from './transform/renamed-commands.js'
 import { VanishedKeys } from './vanished-keys.js'
@@ -45,11 +47,14 @@ const STOPS_WITHIN_MS = 2000
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
 export class ShardRun {
   private readonly options: EngineOptions
-  private readonly lanes: LanePool
+  private readonly lanes: ShardLanes
   private readonly shard: Shard
   private readonly lane: number
   private readonly sample: WrittenSample
   private readonly wentLive: () => void
+  private readonly recovery: TargetRecovery
+  /** Of the target, since this shard writes to it. */
+  private generation: number
   /** Under replay: keys whose commands are not replayed. Under state: keys to read. */
   private readonly dirty = new PendingKeys()
   private readonly router: ChangeRouter
@@ -95,11 +100,13 @@ export class ShardRun {
 
   constructor(
     options: EngineOptions,
-    lanes: LanePool,
+    lanes: ShardLanes,
     shard: Shard,
     lane: number,
     collisions: CollisionGuard | null,
     sample: WrittenSample,
+    seen: SeenKeys,
+    recovery: TargetRecovery,
     wentLive: () => void,
   ) {
     this.options = options
@@ -108,9 +115,11 @@ export class ShardRun {
     this.lane = lane
     this.sample = sample
     this.wentLive = wentLive
+    this.recovery = recovery
+    this.generation = recovery.generation
     this.held = new HeldExpiries(options, () => this.values.source())
     this.postponed = new PostponedEnds(options)
-    this.vanished = new VanishedKeys(options, lanes, lane)
+    this.vanished = new VanishedKeys(options, lanes, lane, shard.id, seen)
     this.collisions = collisions
     this.values = new KeyValues(options, lanes, lane, this.collisions)
     this.stop = new StreamStop(options, lanes, shard)
@@ -130,7 +139,10 @@ export class ShardRun {
     this.router.ends = options.source.reader !== undefined ? 'hold' : 'postpone'
     this.guard = new ExpiryGuard(options, shard, this.dirty)
     const { router, held, postponed, vanished, positions } = this
-    this.writer = new SnapshotWriter(options, lanes, { router, held, postponed, vanished, positions, collisions })
+    const counts = options.progress.of(shard.id)
+    this.writer = new SnapshotWriter(options, lanes, {
+      ...{ router, held, postponed, vanished, positions, counts, collisions },
+    })
   }
 
   async run(): Promise<void> {
@@ -153,7 +165,7 @@ export class ShardRun {
       this.guard.settle()
       await this.finishDirty()
       await this.restoreEnds()
-      await this.mustKeep()
+      await this.mustKeepIfAsked()
     } finally {
       this.over = true
       for (const event of this.heldBack.splice(0)) event.release?.()
@@ -223,8 +235,8 @@ export class ShardRun {
     const deadline = Date.now() + config.syncTimeoutMs
     for (;;) {
       try {
-        await target.reconnect?.()
-        await target.takeOver?.(id)
+        await this.recovery.recover(this.generation)
+        this.generation = this.recovery.generation
         const checkpoint = apply === 'replay' ? await target.checkpoint(id, this.shard.id) : undefined
         onNote(
           'target-lost',
@@ -263,7 +275,7 @@ export class ShardRun {
         await this.sync(event)
         return true
       case 'snapshot':
-        await this.writer.write(event, this.options.targetWasEmpty || this.syncs > 1 || this.sweeping, !this.sweeping)
+        await this.writer.write(event, this.options.targetWasEmpty || this.syncs > 1 || this.sweeping, this.sweeping)
         return true
       case 'snapshot-end':
         await this.lanes.drain()
@@ -374,7 +386,9 @@ export class ShardRun {
     this.collisions?.restart(this.options.source.shards.length === 1)
     // Nobody may go on from an older checkpoint once newer values are written.
     if (this.options.apply === 'replay') await this.options.target.forget(this.options.id, this.shard.id)
-    if (this.options.config.deleteExtra || this.options.source.capabilities.changes === 'lossy') this.vanished.begin()
+    const { config, source } = this.options
+    // Of several shards each has to know what was its own, for when it begins anew and the others do not.
+    if (config.deleteExtra || source.capabilities.changes === 'lossy' || source.shards.length > 1) this.vanished.begin()
     const again = this.syncs > 1 || this.options.resumed !== null
     if (again) {
       await this.lanes.drain()
@@ -384,15 +398,15 @@ export class ShardRun {
           'the source could not continue where it was: full resync, of which only what differs is written',
         )
       await this.writer.compare()
-      progress.restartSnapshot()
-      progress.bytesDone = 0
+      progress.restartSnapshot(this.shard.id)
       this.vanished.begin()
       this.dirty.clear()
       this.held.keys.clear()
     }
     if (keys !== undefined) this.collisions?.expect(keys)
-    if (keys !== undefined) progress.keysTotal = (again ? 0 : (progress.keysTotal ?? 0)) + keys
-    if (bytes !== undefined) progress.bytesTotal = (again ? 0 : (progress.bytesTotal ?? 0)) + bytes
+    const counts = progress.of(this.shard.id)
+    if (keys !== undefined) counts.keysTotal = keys
+    if (bytes !== undefined) counts.bytesTotal = bytes
     this.options.onPhase('INITIAL_SYNC')
   }
 
@@ -496,6 +510,19 @@ export class ShardRun {
     )
   }
 
+  /** The same; a server that is away for the moment is asked another time. */
+  private async mustKeepIfAsked(): Promise<void> {
+    try {
+      await this.mustKeep()
+    } catch (error) {
+      if (!(error instanceof MigrateError) || !error.retryable) throw error
+      this.options.logger.log(
+        'warn',
+        `whether the target keeps what it is told could not be asked now: ${error.message}`,
+      )
+    }
+  }
+
   private async lookAtChanged(): Promise<void> {
     const { source, target, transform } = this.options
     if (source.reader === undefined) return
@@ -576,7 +603,7 @@ export class ShardRun {
       await this.stop.pass(event.position)
       if (this.settling && this.held.keys.size > 0) await this.releaseHeld()
       if (!this.dirty.allRead) await this.handOver(event.position)
-      if (Date.now() - this.keptAt > KEPT_MS) await this.mustKeep()
+      if (Date.now() - this.keptAt > KEPT_MS) await this.mustKeepIfAsked()
       return true
     }
     for (const { db, key } of routed.dirty) this.dirty.add(db, key)

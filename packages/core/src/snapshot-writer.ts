@@ -3,10 +3,11 @@ import { hashTag, keySlot } from '@ferrite-migrate/protocol'
 import type { ChangeRouter } from './change-router.js'
 import type { EngineOptions } from './engine.js'
 import type { HeldExpiries } from './held-expiries.js'
-import type { LanePool } from './lane-pool.js'
+import type { ShardLanes } from './lane-pool.js'
 import type { PositionQueue } from './position-queue.js'
 import type { PostponedEnds } from './postponed-ends.js'
 import { printableKey } from './progress.js'
+import type { SnapshotCounts } from './snapshot-counts.js'
 import { SnapshotDifference } from './snapshot-difference.js'
 import type { CollisionGuard } from './transform/collision-guard.js'
 import type { VanishedKeys } from './vanished-keys.js'
@@ -20,6 +21,8 @@ export interface SnapshotSurroundings {
   readonly postponed: PostponedEnds
   readonly vanished: VanishedKeys
   readonly positions: PositionQueue
+  /** What its shard has read. */
+  readonly counts: SnapshotCounts
   /** Null = the rules keep names apart. */
   readonly collisions: CollisionGuard | null
 }
@@ -27,14 +30,14 @@ export interface SnapshotSurroundings {
 /** Brings the records of a snapshot to the lanes: filtered, transformed, and only what differs where that is asked for. */
 export class SnapshotWriter {
   private readonly options: EngineOptions
-  private readonly lanes: LanePool
+  private readonly lanes: ShardLanes
   private readonly run: SnapshotSurroundings
   private difference: SnapshotDifference | null = null
   private nextLane = 0
   /** Keys whose hash tags are still looked at. */
   private tagsToSee = TAGS_SEEN
 
-  constructor(options: EngineOptions, lanes: LanePool, run: SnapshotSurroundings) {
+  constructor(options: EngineOptions, lanes: ShardLanes, run: SnapshotSurroundings) {
     this.options = options
     this.lanes = lanes
     this.run = run
@@ -49,10 +52,11 @@ export class SnapshotWriter {
   /**
    * Resolves when the records are handed over; their position counts when the target has them.
    * @param overwrite what the target holds is of this run, so that no conflict policy applies
-   * @param counts false = these records were counted before
+   * @param counted true = these records were counted before
    */
-  async write(event: SnapshotEvent, overwrite: boolean, counts: boolean): Promise<void> {
-    const { filter, progress, config, transform, foreign } = this.options
+  async write(event: SnapshotEvent, overwrite: boolean, counted: boolean): Promise<void> {
+    const { counts } = this.run
+    const { filter, config, transform, foreign } = this.options
     const passed = filter.open ? event.records : event.records.filter((record) => filter.takes(record))
     const taken = this.withLaterEnds(passed)
     // Where what is not ours is known, it is left out before, and the rest is of this run.
@@ -61,10 +65,10 @@ export class SnapshotWriter {
     const reached = this.run.positions.enter(event.position)
     const done = (): void => {
       reached()
-      if (counts) {
-        progress.keysDone += event.records.length
-        progress.filtered += event.records.length - passed.length
-        progress.bytesDone += event.byteLength
+      if (!counted) {
+        counts.keysDone += event.records.length
+        counts.filtered += event.records.length - passed.length
+        counts.bytesDone += event.byteLength
       }
       event.release?.()
     }
@@ -144,7 +148,7 @@ export class SnapshotWriter {
       const valued = transform.changesValues
         ? (await transform.values(records)).filter((record) => record !== null)
         : records
-      this.options.progress.leftOut += before - valued.length
+      this.run.counts.leftOut += before - valued.length
       const pairs = await transform.renamedPairs(valued)
       made = pairs.renamed
       await this.run.collisions?.add(pairs.originals, made)
@@ -203,7 +207,7 @@ export class SnapshotWriter {
     this.difference = null
     if (difference === null) return
     await difference.close()
-    if (!sweeping) this.options.progress.kept += difference.equal
+    if (!sweeping) this.run.counts.kept += difference.equal
     if (sweeping && difference.different === 0) return
     this.options.onNote(
       'compared',

@@ -1,6 +1,6 @@
 import type { DirtyKey, KeyReader, Position, Shard, SnapshotRecord } from '@ferrite-migrate/contracts'
 import type { EngineOptions } from './engine.js'
-import type { LanePool } from './lane-pool.js'
+import type { ShardLanes } from './lane-pool.js'
 import { covers } from './position-queue.js'
 
 /** The same keys at both ends, at one place of the stream. */
@@ -22,12 +22,12 @@ interface Stop {
 /** Stops a stream under replay at one place, so that both ends can be looked at there. */
 export class StreamStop {
   private readonly options: EngineOptions
-  private readonly lanes: LanePool
+  private readonly lanes: ShardLanes
   private readonly shard: Shard
   private stop: Stop | null = null
   private over = false
 
-  constructor(options: EngineOptions, lanes: LanePool, shard: Shard) {
+  constructor(options: EngineOptions, lanes: ShardLanes, shard: Shard) {
     this.options = options
     this.lanes = lanes
     this.shard = shard

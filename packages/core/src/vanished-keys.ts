@@ -1,21 +1,25 @@
 import { counted, type DirtyKey, type KeyReader, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
 import type { EngineOptions } from './engine.js'
-import type { LanePool } from './lane-pool.js'
+import type { ShardLanes } from './lane-pool.js'
+import type { SeenKeys } from './seen-keys.js'
 
 /** Finds and deletes target keys that the source no longer has, where nothing told of their end. */
 export class VanishedKeys {
   private readonly options: EngineOptions
-  private readonly lanes: LanePool
+  private readonly lanes: ShardLanes
   private readonly lane: number
   /** What the snapshot that is being read holds; null = nobody needs to know. */
   private seen: FingerprintSet | null = null
-  /** What the source had when everything was last read. */
-  private lastSeen: FingerprintSet | null = null
+  /** What all shards had when they were last read. */
+  private readonly all: SeenKeys
+  private readonly shard: string
   private kept = 0
 
-  constructor(options: EngineOptions, lanes: LanePool, lane: number) {
+  constructor(options: EngineOptions, lanes: ShardLanes, lane: number, shard: string, all: SeenKeys) {
     this.options = options
+    this.shard = shard
+    this.all = all
     this.lanes = lanes
     this.lane = lane
   }
@@ -34,9 +38,9 @@ export class VanishedKeys {
     const { seen } = this
     this.seen = null
     if (seen === null) return
-    if (!first || this.options.config.deleteExtra)
-      await this.deleteWhere(async (page) => page.map(({ db, key }) => !seen.has(db, key)))
-    this.lastSeen = seen
+    const ended = this.all.end(this.shard, seen)
+    if (ended !== null && (!first || this.options.config.deleteExtra))
+      await this.deleteWhere(async (page) => page.map(({ db, key }) => ended.isGone(db, key)))
   }
 
   /** Asks the source which of the target's keys it still has. */
@@ -102,7 +106,7 @@ export class VanishedKeys {
   /** Only what this migration wrote may vanish with it, unless it was asked to delete everything else as well. */
   mayDelete(db: number, key: Buffer): boolean {
     const { targetWasEmpty, config, wrote } = this.options
-    return targetWasEmpty || config.deleteExtra || (this.lastSeen?.has(db, key) ?? false) || wrote(db, key)
+    return targetWasEmpty || config.deleteExtra || this.all.has(db, key) || wrote(db, key)
   }
 }
 

@@ -21,7 +21,7 @@ import {
   StateStore,
   storableConfig,
 } from '../dist/index.js'
-import { LanePool } from '../dist/lane-pool.js'
+import { LanePool, type ShardLanes } from '../dist/lane-pool.js'
 import { PassSchedule } from '../dist/pass-schedule.js'
 import { StreamStop } from '../dist/stream-stop.js'
 
@@ -179,11 +179,30 @@ describe('change router', () => {
 describe('lanes', () => {
   it('give the first failure to whoever writes next', async () => {
     const target = { write: async () => Promise.reject(new Error('broken')) }
-    const lanes = new LanePool(target as never, 1, () => undefined)
+    const lanes = new LanePool(target as never, 1, () => undefined).forShard()
     await lanes.write({ kind: 'snapshot', lane: 0, records: [], onConflict: 'replace' })
     await expect(lanes.drain()).rejects.toThrow('broken')
     await lanes.recover()
     await lanes.drain()
+  })
+
+  it('keep the failure of one shard from the others, and one that recovers does not clear that of another', async () => {
+    let broken = true
+    const target = { write: async () => (broken ? Promise.reject(new Error('broken')) : { failed: [] }) }
+    const pool = new LanePool(target as never, 1, () => undefined)
+    const [one, other] = [pool.forShard(), pool.forShard()]
+    const batch = { kind: 'snapshot', lane: 0, records: [], onConflict: 'replace' } as const
+    await one.write(batch)
+    await pool.settle()
+    broken = false
+    await other.write(batch)
+    await other.drain()
+    await other.recover()
+    // Nothing of the shard may follow the batch that was lost.
+    await expect(one.write(batch)).rejects.toThrow('broken')
+    await one.recover()
+    await one.write(batch)
+    await one.drain()
   })
 })
 
@@ -348,7 +367,7 @@ describe('registry', () => {
 
 describe('a stop of the stream', () => {
   const options = { apply: 'replay', transform: { names: async () => [] } } as unknown as EngineOptions
-  const lanes = { drain: async () => undefined } as unknown as LanePool
+  const lanes = { drain: async () => undefined } as unknown as ShardLanes
   const reader = {} as KeyReader
   const BATCH = 10
   /** Positions are numbers. The source is read within a batch; its answer takes a while, and batches end there once it came. */

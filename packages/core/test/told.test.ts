@@ -127,11 +127,15 @@ describe('words', () => {
 
   it('count each key once: read is filtered out, left out, kept and the rest', () => {
     const progress = new Progress()
-    progress.keysDone = 10
-    progress.filtered = 4
+    progress.of('one').keysDone = 10
+    progress.of('one').filtered = 4
+    progress.of('two').keysDone = 3
+    progress.of('two').keysTotal = 5
+    expect([progress.keysDone, progress.keysTotal, progress.filtered]).toEqual([13, 5, 4])
     progress.passOver(Buffer.from('a'))
-    progress.restartSnapshot()
-    expect([progress.keysDone, progress.filtered, progress.passed]).toEqual([0, 0, 1])
+    // What the other shard has read stays read.
+    progress.restartSnapshot('one')
+    expect([progress.keysDone, progress.filtered, progress.passed]).toEqual([3, 0, 1])
     for (let i = 0; i < 9; i++) progress.passOver(Buffer.from(`k${i}`))
     expect([progress.passed, progress.passedExamples.length]).toEqual([10, 5])
   })

@@ -40,10 +40,21 @@ describe('replies that harm', () => {
     const before = process.memoryUsage().rss
     const replies: Reply[] = []
     const reader = new RespReader((reply) => replies.push(reply))
-    reader.push(Buffer.from('$4294967296\r\nabc'))
-    reader.push(Buffer.from('*33554432\r\n'.slice(0, 0)))
+    reader.push(Buffer.from('$1073741824\r\nabc'))
     expect(replies).toEqual([])
     expect(process.memoryUsage().rss - before).toBeLessThan(64 << 20)
+  })
+
+  it('hold no more than a gigabyte together, in one string or in many', () => {
+    expect(() => new RespReader(() => undefined).push(Buffer.from('$4294967296\r\nabc'))).toThrow(
+      /more than 1073741824/,
+    )
+    const reader = new RespReader(() => undefined)
+    const part = Buffer.concat([Buffer.from(`$${64 << 20}\r\n`), Buffer.alloc(64 << 20), Buffer.from('\r\n')])
+    reader.push(Buffer.from('*1000\r\n'))
+    expect(() => {
+      for (let i = 0; i < 20; i++) reader.push(part)
+    }).toThrow(/more than 1073741824/)
   })
 
   it('random bytes end in an error or in replies, never otherwise', () => {

@@ -138,6 +138,16 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     })
   })
 
+  it('of several servers keeps the items of all, also where what is only at the target is deleted', async () => {
+    const [a, b] = [await memcached(), await memcached()]
+    for (let i = 0; i < 300; i++) await a.set(`a:${i}`, '1')
+    await b.set('b', '2')
+    await call('SET', 'extra', 'v')
+    await migration(`${a.url},127.0.0.1:${b.port}`, { deleteExtra: true }).start()
+    expect(await call('DBSIZE')).toBe(301)
+    expect(await call('EXISTS', 'extra', 'b')).toBe(1)
+  })
+
   it('keeps flags as it is told', async () => {
     const server = await memcached()
     await server.set('plain', 'x')

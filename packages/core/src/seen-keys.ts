@@ -1,0 +1,45 @@
+import type { FingerprintSet } from '@ferrite-migrate/protocol'
+
+/** What the snapshot of one shard held that has just come to its end. */
+export interface EndedSnapshot {
+  /**
+   * True for keys of the target, by their names there, that the source no longer has, as far as that is known: of all shards
+   * together when all have read everything, of one alone only what it had itself before.
+   */
+  isGone(db: number, key: Buffer): boolean
+}
+
+/**
+ * The names that the snapshots of all shards of a source hold. A target holds the keys of all of them: what one shard has not
+ * seen may be another's, so that nothing is gone before every shard has ended.
+ */
+export class SeenKeys {
+  private readonly shards: number
+  private readonly last = new Map<string, FingerprintSet>()
+  private readonly ended = new Set<string>()
+
+  /** @param shards how many there are */
+  constructor(shards: number) {
+    this.shards = shards
+  }
+
+  /** A snapshot of this shard held these and no others; null = another shard has not ended yet, so nobody knows what is gone. */
+  end(shard: string, seen: FingerprintSet): EndedSnapshot | null {
+    const before = this.last.get(shard)
+    const together = this.shards === 1 || !this.ended.has(shard)
+    this.last.set(shard, seen)
+    this.ended.add(shard)
+    if (together) {
+      if (this.ended.size < this.shards) return null
+      return { isGone: (db, key) => !this.has(db, key) }
+    }
+    // The others have gone on since: what they got by changes is in no snapshot.
+    return { isGone: (db, key) => (before?.has(db, key) ?? false) && !seen.has(db, key) }
+  }
+
+  /** True for what any shard had when it was last read. */
+  has(db: number, key: Buffer): boolean {
+    for (const seen of this.last.values()) if (seen.has(db, key)) return true
+    return false
+  }
+}

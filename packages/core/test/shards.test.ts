@@ -1,0 +1,188 @@
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
+import { TestServer, until } from '@ferrite-migrate/servers'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type FoundPlugin, Migration, type MigrationConfig, Registry, worstLag } from '../dist/index.js'
+
+const plugins = resolve(import.meta.dirname, '..', '..', '..', 'plugins')
+function plugin(name: string): FoundPlugin {
+  const root = join(plugins, name)
+  return { name, root, packageJson: JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) }
+}
+
+/** Two Redis servers as one source, with the options of one. */
+function twoRedis(): FoundPlugin {
+  const { ferriteMigrate } = plugin('source-redis').packageJson as {
+    ferriteMigrate: { contract: number; adapters: { kind: string; options: unknown[] }[] }
+  }
+  const [spec] = ferriteMigrate.adapters
+  const adapter = { ...spec, name: 'two-redis', schemes: ['two'], module: './index.js' }
+  return {
+    name: 'two-redis',
+    root: join(import.meta.dirname, 'two-redis'),
+    packageJson: { ferriteMigrate: { ...ferriteMigrate, adapters: [adapter] } },
+  }
+}
+const registry = new Registry([plugin('source-redis'), plugin('target-ferrite'), twoRedis()])
+
+let a: TestServer
+let b: TestServer
+let target: TestServer
+const links = new Map<TestServer, RedisLink>()
+beforeEach(async () => {
+  const args = ['--repl-backlog-size', '16mb', '--repl-diskless-sync-delay', '0']
+  ;[a, b, target] = await Promise.all([
+    TestServer.start({ args }),
+    TestServer.start({ args }),
+    TestServer.start({ persistent: true }),
+  ])
+})
+const running: Migration[] = []
+afterEach(async () => {
+  for (const one of running.splice(0)) one.stop()
+  for (const link of links.values()) link.close()
+  links.clear()
+  await Promise.all([a.stop(), b.stop(), target.stop()])
+})
+
+async function at(server: TestServer, ...words: (string | number)[]): Promise<unknown> {
+  let link = links.get(server)
+  if (link === undefined) {
+    link = await RedisLink.open(parseEndpoint(server.url))
+    links.set(server, link)
+    void link.closed.then(() => links.delete(server))
+  }
+  return link.call(...words)
+}
+async function fill(server: TestServer, tag: string, count: number): Promise<void> {
+  for (let from = 0; from < count; from += 500)
+    await at(server, 'MSET', ...Array.from({ length: 500 }, (_, i) => [`${tag}:${from + i}`, 'v']).flat())
+}
+const count = async (tag: string): Promise<number> => {
+  const names = (await at(target, 'KEYS', `${tag}:*`)) as Buffer[]
+  return names.length
+}
+/** A power loss, and the same server again. */
+async function restart(server: TestServer): Promise<void> {
+  await server.kill()
+  await server.launch()
+}
+const directory = (): string => mkdtempSync(join(tmpdir(), 'fm-shards-'))
+
+function migration(config: Partial<MigrationConfig> = {}): Migration {
+  const place = (server: TestServer): string => server.url.replace('redis://', '')
+  const made = new Migration(
+    { source: `two://${place(a)},${place(b)}`, target: target.url, stateDir: directory(), id: 'm', ...config },
+    { registry },
+  )
+  running.push(made)
+  return made
+}
+const isLive = (run: Migration) => until(async () => run.status().phase === 'LIVE_SYNC', 'both shards to be live')
+
+describe('two shards of one source', () => {
+  it('do not delete what the other has, with --delete-extra', async () => {
+    await fill(a, 'a', 5000)
+    await fill(b, 'b', 500)
+    await at(target, 'SET', 'extra:1', 'v')
+    const report = await migration({ mode: 'snapshot', deleteExtra: true }).start()
+    expect(report.status.state).toBe('COMPLETED')
+    expect([await count('a'), await count('b'), await count('extra')]).toEqual([5000, 500, 0])
+  })
+
+  it('do not delete what the other has, when they go on at a target that was empty', async () => {
+    await fill(a, 'a', 5000)
+    await fill(b, 'b', 500)
+    const stateDir = directory()
+    const first = migration({ mode: 'live', stateDir })
+    const over = first.start()
+    await isLive(first)
+    first.stop()
+    await over
+    // Nobody can go on from a place: everything comes once more.
+    for (const server of [a, b]) await restart(server)
+    await fill(a, 'a', 5000)
+    await fill(b, 'b', 500)
+    const again = migration({ mode: 'live', stateDir, resume: true, exit: true })
+    expect((await again.start()).status.state).toBe('COMPLETED')
+    expect([await count('a'), await count('b')]).toEqual([5000, 500])
+  })
+
+  it('both go on by themselves after the target was restarted', async () => {
+    await fill(a, 'a', 500)
+    await fill(b, 'b', 500)
+    const run = migration({ mode: 'live' })
+    const over = run.start()
+    await isLive(run)
+    let going = true
+    let written = 0
+    const writer = (async () => {
+      while (going) {
+        await Promise.all([a, b].map((server) => at(server, 'INCR', server === a ? 'a:n' : 'b:n')))
+        written++
+        if (written % 50 === 0) await sleep(1)
+      }
+    })()
+    await sleep(500)
+    await restart(target)
+    await sleep(1500)
+    going = false
+    await writer
+    await until(
+      async () =>
+        String(await at(target, 'GET', 'a:n')) === String(written) &&
+        String(await at(target, 'GET', 'b:n')) === String(written),
+      'everything that was counted',
+    )
+    run.stop()
+    await over
+    expect([await count('a'), await count('b')]).toEqual([501, 501])
+  })
+
+  it('are as far behind as both together, and are not over before the slower one', async () => {
+    const lag = { keys: 5, bytes: 100, ms: 20, spooledBytes: 1 }
+    expect(worstLag([lag, { keys: 2, bytes: 10, ms: 900, spooledBytes: 4 }])).toEqual({
+      ...{ keys: 7, bytes: 110, ms: 900, spooledBytes: 5 },
+    })
+    // Of what one does not tell nobody knows the whole.
+    expect(worstLag([lag, { spooledBytes: 3 }])).toEqual({ spooledBytes: 4 })
+    expect(worstLag([lag, null])).toEqual({ spooledBytes: 1 })
+    expect(worstLag([])).toEqual({})
+  })
+
+  it('are not switched over while nobody knows how far behind one of them is', async () => {
+    await fill(a, 'a', 500)
+    await fill(b, 'b', 500)
+    const run = migration({ mode: 'live' })
+    const over = run.start()
+    await isLive(run)
+    a.signal('SIGSTOP')
+    await expect(run.cutover({ fence: 'none', timeoutMs: 1500 })).rejects.toMatchObject({ code: 'FM_CUTOVER_LAG' })
+    a.signal('SIGCONT')
+    await run.cutover({ fence: 'none' })
+    expect((await over).status.state).toBe('COMPLETED')
+  }, 60_000)
+
+  it('count for themselves: a resync of one leaves the other as it is', async () => {
+    await fill(a, 'a', 5000)
+    await fill(b, 'b', 500)
+    const run = migration({ mode: 'live' })
+    const over = run.start()
+    await isLive(run)
+    expect(run.status()).toMatchObject({ keysDone: 5500, keysTotal: 5500 })
+    await restart(b)
+    await fill(b, 'c', 1000)
+    await until(async () => (await count('c')) === 1000, 'the second shard to have come anew')
+    await until(async () => run.status().keysDone >= 6000, 'its count')
+    expect(run.status().keysTotal).toBeGreaterThanOrEqual(5000)
+    expect(run.status().keysDone).toBeLessThanOrEqual(6000)
+    // What the second one lost when it was started again is gone at the target too, and nothing of the first.
+    await until(async () => (await count('b')) === 0, 'what vanished')
+    expect(await count('a')).toBe(5000)
+    run.stop()
+    await over
+  })
+})

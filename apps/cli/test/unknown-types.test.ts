@@ -96,3 +96,33 @@ describe('a value type that is not known', () => {
     expect(output).toContain('FM_RDB_UNKNOWN')
   })
 })
+
+describe('a command that is not known', () => {
+  it('is not lost: its keys are asked for, and read again', async () => {
+    const primary = await CommandServer.start(async (words, session) => {
+      const [name, second] = words.map((word) => String(word).toUpperCase())
+      if (name === 'PSYNC') {
+        const info = String(await session.forward(['INFO', 'replication']))
+        const offset = Number(/master_repl_offset:(\d+)/.exec(info)?.[1] ?? 0)
+        const empty = Buffer.from('REDIS0010\xff\0\0\0\0\0\0\0\0', 'latin1')
+        session.socket.write(`+FULLRESYNC ${REPLID} ${offset}\r\n$${empty.length}\r\n`)
+        session.socket.write(empty)
+        const said = ['NEW.WRITE', 'made', 'x']
+        session.socket.write(`*3\r\n${said.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`)
+        return null
+      }
+      if (name === 'REPLCONF') return second === 'ACK' ? null : '+OK\r\n'
+      if (name === 'COMMAND' && second === 'GETKEYS') return '*1\r\n$4\r\nmade\r\n'
+      return session.forward(words)
+    }, real.url)
+    stops.push(async () => primary.stop())
+    await command(real.url, 'FLUSHALL')
+    await command(real.url, 'SET', 'made', 'by the new command')
+    const run = new Tool(['migrate', '-s', primary.url, '-t', target.url, '-m', 'live', ...state()])
+    tools.push(run)
+    await until(
+      async () => String(await command(target.url, 'GET', 'made')) === 'by the new command',
+      'what the command made',
+    )
+  })
+})

@@ -205,6 +205,10 @@ export interface Source extends AsyncDisposable {
   survey?(): Promise<SourceSurvey>
   reader?(): KeyReader
   /**
+   * The keys that commands name, for those that are not known here; null = the server does not tell. They are read again then.
+   */
+  keysOf?(commands: readonly (readonly Buffer[])[]): Promise<readonly (readonly Buffer[] | null)[]>
+  /**
    * The same source read key by key, for a stream that holds a value of a type that is not known here (FM_RDB_UNKNOWN). Absent
    * where there is no such way, or another one was asked for. The caller disposes of both.
    */

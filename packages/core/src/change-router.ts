@@ -24,6 +24,8 @@ export interface Routed {
   readonly swapped: readonly [number, number] | null
   /** Commands left out because nothing can carry them, by name. */
   readonly ignored: readonly string[]
+  /** Commands that are not known here: what they write to has to be asked. */
+  readonly unknown: readonly ChangeRecord[]
   /** Commands that touch nothing the filter takes. */
   readonly filtered: number
 }
@@ -185,11 +187,12 @@ export class ChangeRouter {
   route(records: readonly ChangeRecord[]): Routed {
     const free = this.pending.size === 0
     if (free && this.held.size === 0 && records.every((record) => this.plain(record)))
-      return { forward: records, dirty: [], flush: null, swapped: null, ignored: [], filtered: 0 }
+      return { forward: records, dirty: [], flush: null, swapped: null, ignored: [], unknown: [], filtered: 0 }
 
     const forward: ChangeRecord[] = []
     const dirty: DirtyKey[] = []
     const ignored: string[] = []
+    const unknown: ChangeRecord[] = []
     let flush: number[] | null = null
     let swapped: [number, number] | null = null
     let filtered = 0
@@ -282,8 +285,9 @@ export class ChangeRouter {
         this.options.knows(record.name)
       )
         forward.push(record)
+      else if (spec.kind === 'unknown') unknown.push(record)
       else ignored.push(record.name)
     }
-    return { forward, dirty, flush, swapped, ignored, filtered }
+    return { forward, dirty, flush, swapped, ignored, unknown, filtered }
   }
 }

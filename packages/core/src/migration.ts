@@ -504,6 +504,7 @@ export class Migration extends EventEmitter<Events> {
       else this.progress.leaveOut('value that could not be transformed', fault.key)
       this.faults.add(fault)
     })
+    if (this.transform.changesValues && config.onTransformError !== 'fail') this.faults.check()
     this.targetKeys = new TargetKeys(this.filter, this.transform)
     const ends = await openEnds(config, this.options.registry, context)
     // Whichever opened is kept, so that it is closed when the other fails.

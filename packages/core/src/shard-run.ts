@@ -574,6 +574,7 @@ export class ShardRun {
     this.held.note()
     progress.changesFiltered += routed.filtered
     for (const name of routed.ignored) progress.leaveOut(`command ${name}`, null)
+    if (routed.unknown.length > 0) await this.askForKeys(routed.unknown)
     if (routed.swapped !== null && apply === 'replay') {
       onNote('resync', 'databases were swapped under a filter: full resync')
       event.release?.()
@@ -616,6 +617,17 @@ export class ShardRun {
     progress.changeBytes += event.byteLength
     this.durable(event.position)
     return true
+  }
+
+  /** Of a command that is not known here the source tells its keys: they are read again. Without that it is left out, and told. */
+  private async askForKeys(commands: readonly ChangeRecord[]): Promise<void> {
+    const { source, filter, progress } = this.options
+    const found = (await source.keysOf?.(commands.map(({ argv }) => argv))) ?? []
+    for (const [i, { name, db }] of commands.entries()) {
+      const keys = found[i] ?? null
+      if (keys === null) progress.leaveOut(`command ${name}`, null)
+      else for (const key of keys) if (filter.takesKey(db, key)) this.dirty.add(db, key)
+    }
   }
 
   /** Commands that would build upon values which are not of this migration are not replayed. */

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import {
+  accessSync,
   chmodSync,
   closeSync,
   constants,
+  existsSync,
   fchmodSync,
   fstatSync,
   mkdirSync,
@@ -34,6 +36,19 @@ export function unwritableFile(path: string, cause: unknown): MigrateError {
     'Give another path.',
     { cause },
   )
+}
+
+/**
+ * Makes sure that a file can be written later, without making it: long work must not end for want of it.
+ * @throws MigrateError FM_FILE_UNWRITABLE
+ */
+export function mustBeWritable(path: string): void {
+  if (path.startsWith(DEVICES)) return
+  try {
+    accessSync(existsSync(path) ? path : dirname(path), constants.W_OK)
+  } catch (cause) {
+    throw unwritableFile(path, cause)
+  }
 }
 
 /**

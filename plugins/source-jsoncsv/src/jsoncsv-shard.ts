@@ -48,6 +48,7 @@ export class JsonCsvShard implements Shard {
     const { path, mapper, batchSize } = this.options
     const feed = await FileFeed.open(path)
     const rejects = new RejectFile(this.options.rejects)
+    if (this.options.onError !== 'fail') rejects.check()
     const grouped = mapper !== null && !['string', 'hash', 'json'].includes(mapper.type)
     const groups = grouped ? new GroupStore(mapper, this.options.db) : null
     let left = 0

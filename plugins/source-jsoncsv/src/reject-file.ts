@@ -1,6 +1,6 @@
 import { closeSync, writeSync } from 'node:fs'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { openPrivate } from '@ferrite-migrate/files'
+import { mustBeWritable, openPrivate } from '@ferrite-migrate/files'
 import type { RowError } from './row.js'
 
 const ROW_BYTES = 4000
@@ -12,6 +12,11 @@ export class RejectFile {
 
   constructor(path: string) {
     this.path = path
+  }
+
+  /** Said before the first row is read. @throws MigrateError FM_FILE_UNWRITABLE */
+  check(): void {
+    mustBeWritable(this.path)
   }
 
   /** @throws MigrateError FM_FILE_UNWRITABLE */

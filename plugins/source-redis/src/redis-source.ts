@@ -199,6 +199,19 @@ export class RedisSource implements Source {
     }
   }
 
+  async keysOf(commands: readonly (readonly Buffer[])[]): Promise<readonly (readonly Buffer[] | null)[]> {
+    const link = await RedisLink.open({ ...this.endpoint, db: 0 }, this.trace)
+    try {
+      const replies = await link.pipeline((out) => {
+        for (const argv of commands) out.call('COMMAND', 'GETKEYS', ...argv)
+        return commands.length
+      })
+      return replies.map((reply) => (Array.isArray(reply) ? reply.filter((key) => Buffer.isBuffer(key)) : null))
+    } finally {
+      link.close()
+    }
+  }
+
   async preflight(): Promise<readonly Finding[]> {
     return sourceFindings(this.facts, this.capture, this.chained)
   }

@@ -1,6 +1,6 @@
 import { closeSync, writeSync } from 'node:fs'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { openPrivate } from '@ferrite-migrate/files'
+import { mustBeWritable, openPrivate } from '@ferrite-migrate/files'
 import { printableKey } from '../progress.js'
 import type { TransformFault } from './record-transform.js'
 
@@ -15,6 +15,11 @@ export class FaultFile {
   constructor(path: string, migration: string) {
     this.path = path
     this.migration = migration
+  }
+
+  /** Said before the first key is read. @throws MigrateError FM_FILE_UNWRITABLE */
+  check(): void {
+    mustBeWritable(this.path)
   }
 
   /** @throws MigrateError FM_FILE_UNWRITABLE */

@@ -111,7 +111,7 @@ describe('errors that people make', () => {
       '--source-option',
       'connect-timeout=3s',
     )
-    expect(outcome.err).toMatch(/FM_CONNECT_(TLS|LOST|TIMEOUT)/)
+    expect(outcome.err).toContain('FM_CONNECT_TLS')
     expect(outcome.code).toBe(1)
   })
   it('something that is no Redis', async () => {

@@ -149,3 +149,12 @@ export function handshakeError(endpoint: Endpoint, message: string): MigrateErro
     'See the message of the server.',
   )
 }
+
+/** A server that answers without TLS, where a handshake was asked for. */
+export function plainError(label: string): MigrateError {
+  return new MigrateError(
+    'FM_CONNECT_TLS',
+    `${label} answers without TLS`,
+    'Use redis:// or ferrite:// for it, or name the port that speaks TLS.',
+  )
+}

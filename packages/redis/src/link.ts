@@ -2,14 +2,18 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { damagedReply, type Reply, ReplyError, RespReader, RespWriter, SilenceWatch } from '@ferrite-migrate/protocol'
-import { connectError, handshakeError, selectError, silentError, stoppedError } from './connect-error.js'
+import { connectError, handshakeError, plainError, selectError, silentError, stoppedError } from './connect-error.js'
 import type { Endpoint } from './endpoint.js'
+import { answersPlainly } from './plain-probe.js'
 
 /** No database at all: whatever is wanted has to be selected. */
 const UNKNOWN_DB = -1
 
 /** What an answer may still take when everything is to stop, ms. */
 const STOPPING_MS = 3000
+
+/** A handshake of TLS that takes longer may have met a server without it. */
+const PROBE_AFTER_MS = 1000
 
 interface Waiting {
   left: number
@@ -329,12 +333,22 @@ function connectSocket(
       () => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })),
       endpoint.connectTimeoutMs,
     )
+    // A server without TLS says nothing to a handshake: whether it is one, a plain PING tells.
+    const probe = setTimeout(() => {
+      if (!endpoint.tls || endpoint.path !== undefined) return
+      void answersPlainly(endpoint.host, endpoint.port).then((plain) => {
+        if (plain && socket.connecting === false && !ended) socket.destroy(plainError(endpoint.label))
+      })
+    }, PROBE_AFTER_MS)
+    let ended = false
     const stop = (): void => {
       socket.destroy(stoppedError(endpoint.label))
     }
     signal?.addEventListener('abort', stop, { once: true })
     const fail = (cause: unknown): void => {
+      ended = true
       clearTimeout(timer)
+      clearTimeout(probe)
       signal?.removeEventListener('abort', stop)
       reject(connectError(endpoint, cause))
     }
@@ -342,7 +356,9 @@ function connectSocket(
     socket.once('error', fail)
     socket.once('close', closed)
     socket.once(ready, () => {
+      ended = true
       clearTimeout(timer)
+      clearTimeout(probe)
       signal?.removeEventListener('abort', stop)
       socket.off('error', fail)
       socket.off('close', closed)

@@ -1,7 +1,7 @@
 import { type ChangeRecord, type DirtyKey, PackedChange } from '@ferrite-migrate/contracts'
 import {
   absoluteExpiry,
-  commandBytes,
+  commandRecord,
   commandSpecOf,
   databaseNumber,
   expiryArgument,
@@ -60,11 +60,6 @@ const OPAQUE = new Set(['EVAL', 'EVALSHA', 'FCALL'])
 
 /** Commands that reach into another database, or name keys by patterns: under other names only their result can be carried. */
 const UNNAMEABLE = new Set(['SORT', 'MOVE', 'COPY'])
-
-/** A command as a record of its own. */
-export function commandRecord(db: number, argv: readonly Buffer[], receivedAt: number): ChangeRecord {
-  return { db, name: argv[0].toString('latin1').toUpperCase(), argv, resp: commandBytes(argv), receivedAt }
-}
 
 /** `*3\r`: SET with nothing but key and value. */
 function isThreeArguments({ data, start }: PackedChange): boolean {

@@ -2,83 +2,31 @@ import {
   type ChangeBatch,
   type DirtyKey,
   type KeyReader,
-  type Logger,
   MigrateError,
   type Position,
   type Shard,
   type SnapshotBatch,
-  type Source,
-  type Target,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { ChangeTrack } from './change-track.js'
 import type { ResolvedConfig } from './config.js'
 import type { ErrorRate } from './error-rate.js'
-import type { ForeignKeys } from './foreign-keys.js'
-import type { Gate } from './gate.js'
-import type { RecordFilter } from './key-filter.js'
 import { LanePool } from './lane-pool.js'
-import type { Progress } from './progress.js'
 import { SeenKeys } from './seen-keys.js'
-import { ShardRun } from './shard-run.js'
+import { ShardRun, type ShardRunOptions } from './shard-run.js'
 import type { BothEnds } from './stream-stop.js'
 import { TargetRecovery } from './target-recovery.js'
 import { CollisionGuard } from './transform/collision-guard.js'
-import type { RecordTransform } from './transform/record-transform.js'
-import type { TargetKeys } from './transform/target-keys.js'
 import { WrittenSample } from './written-sample.js'
 
-/** Where a migration goes on. */
-export interface Resumed {
-  /** Saved positions by shard, where the target keeps no checkpoint. */
-  readonly positions: ReadonlyMap<string, Position>
-  /** Expiries may be later at the target than at the source; these were held between the two times. */
-  readonly held: { readonly from: number; readonly to: number } | null
-  /** A file or scan goes on in the middle of its snapshot. */
-  readonly inSnapshot: boolean
-}
-
-export interface EngineOptions {
-  readonly id: string
-  readonly config: ResolvedConfig
-  /** The one database of the source whose keys may be written; null = any. */
-  readonly onlyDb: number | null
-  readonly apply: 'replay' | 'state'
+export interface EngineOptions extends ShardRunOptions {
   readonly lanes: number
-  readonly source: Source
-  readonly target: Target
-  readonly filter: RecordFilter
-  readonly transform: RecordTransform
-  /** The target's keys that may be this migration's. */
-  readonly targetKeys: TargetKeys
-  readonly progress: Progress
-  readonly logger: Logger
-  /** Aborted = stop reading, write what was read, return. */
-  readonly signal: AbortSignal
-  /** Aborted = somebody wants an end soon: what was received and not yet written may stay behind. */
-  readonly stopping: AbortSignal
-  /** The target held no key of this migration's when it started, so whatever vanishes at the source may be deleted. */
-  readonly targetWasEmpty: boolean
-  /** Keys of the target that are not this migration's; null = there are none, or nobody can tell. */
-  readonly foreign: ForeignKeys | null
-  /** True for keys that this migration is known to have written. */
-  wrote(db: number, key: Buffer): boolean
-  /** What a former process of this migration reached; null = it is the first. */
-  readonly resumed: Resumed | null
-  readonly gate: Gate
   /** Asked before each batch. @throws when another process writes for this migration now */
   admit(): void
   /** Ends the run when too many writes fail. */
   readonly errorRate: ErrorRate | null
-  /** How long to rest before more of the snapshot is read, ms. */
-  pace(): number
-  /** How the source answered: with everything, or from where it was asked. */
-  onSync(mode: 'full' | 'partial'): void
-  /** Called once when the first expiry is held back. */
-  onHeld(): void
+  readonly config: ResolvedConfig
   onPhase(phase: 'INITIAL_SYNC' | 'LIVE_SYNC'): void
-  onPosition(shard: string, position: Position): void
-  onNote(type: string, text: string): void
 }
 
 /** Moves the records and changes of one source to one target until the source ends, the signal aborts or it fails. */

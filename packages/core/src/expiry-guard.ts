@@ -1,3 +1,4 @@
+import type { Source, Target } from '@ferrite-migrate/contracts'
 import {
   type ChangeRecord,
   type ChangesEvent,
@@ -9,9 +10,18 @@ import {
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf, FingerprintSet, touchedKeys } from '@ferrite-migrate/protocol'
 import { DirtySet } from './dirty-set.js'
-import type { EngineOptions } from './engine.js'
+import type { RecordFilter } from './key-filter.js'
 import type { PendingKeys } from './pending-keys.js'
 import { covers } from './position-queue.js'
+import type { RecordTransform } from './transform/record-transform.js'
+
+/** Both ends, and which keys under which names. */
+export interface ExpiryGuardNeeds {
+  readonly source: Source
+  readonly target: Target
+  readonly filter: RecordFilter
+  readonly transform: RecordTransform
+}
 
 /** The stream being later than this, keys may have ended at the target whose renewal still waits in it. */
 const LATE_MS = 45_000
@@ -40,7 +50,7 @@ const RENEWING_FIELDS = /^H(P?EXPIRE(AT)?|PERSIST|GETEX|SETEX)$/
  * are read from the source whole.
  */
 export class ExpiryGuard {
-  private readonly options: EngineOptions
+  private readonly options: ExpiryGuardNeeds
   private readonly shard: Shard
   private readonly dirty: PendingKeys
   private guarding = false
@@ -58,7 +68,7 @@ export class ExpiryGuard {
   /** Made keys that the source had no more: their deletion may come late. */
   private readonly unsettled = new DirtySet()
 
-  constructor(options: EngineOptions, shard: Shard, dirty: PendingKeys) {
+  constructor(options: ExpiryGuardNeeds, shard: Shard, dirty: PendingKeys) {
     this.options = options
     this.shard = shard
     this.dirty = dirty

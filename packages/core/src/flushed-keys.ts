@@ -1,7 +1,17 @@
-import type { ChangeRecord } from '@ferrite-migrate/contracts'
-import { commandRecord } from './change-router.js'
-import type { EngineOptions } from './engine.js'
+import type { ChangeRecord, Target } from '@ferrite-migrate/contracts'
+import { commandRecord } from '@ferrite-migrate/protocol'
+import type { ForeignKeys } from './foreign-keys.js'
+import type { RecordFilter } from './key-filter.js'
+import type { RecordTransform } from './transform/record-transform.js'
 import type { VanishedKeys } from './vanished-keys.js'
+
+/** The target, and which of its keys are of this migration. */
+export interface FlushedKeysNeeds {
+  readonly target: Target
+  readonly filter: RecordFilter
+  readonly transform: RecordTransform
+  readonly foreign: ForeignKeys | null
+}
 
 /**
  * A FLUSHALL or FLUSHDB of the source under a filter or other names: deletions of those target keys that this migration may
@@ -9,7 +19,7 @@ import type { VanishedKeys } from './vanished-keys.js'
  * @param dbs databases of the source, [] = all
  */
 export async function flushCommands(
-  options: EngineOptions,
+  options: FlushedKeysNeeds,
   vanished: VanishedKeys,
   dbs: readonly number[],
 ): Promise<ChangeRecord[]> {
@@ -28,7 +38,7 @@ export async function flushCommands(
 
 /** True for target keys that belong to what was flushed at the source. */
 function belongs(
-  { filter, transform, foreign }: EngineOptions,
+  { filter, transform, foreign }: FlushedKeysNeeds,
   vanished: VanishedKeys,
   db: number,
   key: Buffer,

@@ -1,8 +1,17 @@
-import type { ChangeRecord, DirtyKey, KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
-import { commandRecord, HELD_FOR_MS, HELD_KEYS } from './change-router.js'
+import type { ChangeRecord, DirtyKey, KeyReader, SnapshotRecord, Target } from '@ferrite-migrate/contracts'
+import { commandRecord } from '@ferrite-migrate/protocol'
+import { HELD_FOR_MS, HELD_KEYS } from './change-router.js'
 import { DirtySet } from './dirty-set.js'
-import type { EngineOptions } from './engine.js'
 import { withEnd } from './postponed-ends.js'
+import type { RecordTransform } from './transform/record-transform.js'
+
+/** The target, the names there, and what a former process may have held. */
+export interface HeldExpiriesNeeds {
+  readonly target: Target
+  readonly transform: RecordTransform
+  readonly resumed: { readonly held: { readonly from: number; readonly to: number } | null } | null
+  onHeld(): void
+}
 
 /** Keys that end sooner than this are held during the initial sync. */
 const HOLD_BELOW_MS = 15 * 60_000
@@ -21,11 +30,11 @@ export interface Released {
  */
 export class HeldExpiries {
   readonly keys = new DirtySet()
-  private readonly options: EngineOptions
+  private readonly options: HeldExpiriesNeeds
   private readonly source: () => KeyReader
   private noted = false
 
-  constructor(options: EngineOptions, source: () => KeyReader) {
+  constructor(options: HeldExpiriesNeeds, source: () => KeyReader) {
     this.options = options
     this.source = source
   }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Source } from '@ferrite-migrate/contracts'
 import {
   type ChangeRecord,
   type DirtyKey,
@@ -6,22 +7,37 @@ import {
   MigrateError,
   type SnapshotRecord,
 } from '@ferrite-migrate/contracts'
-import type { EngineOptions } from './engine.js'
+import type { ResolvedConfig } from './config.js'
+import type { ForeignKeys } from './foreign-keys.js'
+import type { RecordFilter } from './key-filter.js'
 import type { ShardLanes } from './lane-pool.js'
+import type { Progress } from './progress.js'
 import type { CollisionGuard } from './transform/collision-guard.js'
+import type { RecordTransform } from './transform/record-transform.js'
 import { type RenamedCommands, renameCommands } from './transform/renamed-commands.js'
+
+/** The source, and how its keys are written. */
+export interface KeyValuesNeeds {
+  readonly config: Pick<ResolvedConfig, 'syncTimeoutMs'>
+  readonly source: Source
+  readonly filter: RecordFilter
+  readonly transform: RecordTransform
+  readonly foreign: ForeignKeys | null
+  readonly progress: Progress
+  readonly signal: AbortSignal
+}
 
 const RETRY_MS = 1000
 
 /** Single keys on their way: read from the source, written whole and under their names at the target. */
 export class KeyValues {
-  private readonly options: EngineOptions
+  private readonly options: KeyValuesNeeds
   private readonly lanes: ShardLanes
   private readonly lane: number
   private readonly collisions: CollisionGuard | null
   private reader: KeyReader | null = null
 
-  constructor(options: EngineOptions, lanes: ShardLanes, lane: number, collisions: CollisionGuard | null) {
+  constructor(options: KeyValuesNeeds, lanes: ShardLanes, lane: number, collisions: CollisionGuard | null) {
     this.options = options
     this.lanes = lanes
     this.lane = lane

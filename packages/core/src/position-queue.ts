@@ -1,7 +1,7 @@
 import type { Position, Shard } from '@ferrite-migrate/contracts'
 
 /** True when `position` of the shard is not before `mark`. */
-export function covers(shard: Shard, position: Position, mark: Position): boolean {
+export function covers(shard: Pick<Shard, 'covers'>, position: Position, mark: Position): boolean {
   return shard.covers?.(position, mark) ?? position === mark
 }
 

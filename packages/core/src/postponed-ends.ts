@@ -1,7 +1,11 @@
-import type { ChangeRecord, SnapshotRecord } from '@ferrite-migrate/contracts'
+import type { ChangeRecord, SnapshotRecord, Target } from '@ferrite-migrate/contracts'
 import { PackedRecord } from '@ferrite-migrate/contracts'
-import { commandRecord } from './change-router.js'
-import type { EngineOptions } from './engine.js'
+import { commandRecord } from '@ferrite-migrate/protocol'
+
+/** What it needs: the target, where ends are put. */
+export interface PostponedEndsNeeds {
+  readonly target: Target
+}
 
 /** Added to an end that is put off, in ms: no other key ends in the year 2260 or after, and it keeps its 13 digits. */
 export const POSTPONED_MS = 8e12
@@ -16,9 +20,9 @@ const FIRST_END_MS = 1.2e12
  * The time itself tells which they are: nothing must be remembered, not even by a run that goes on after a crash.
  */
 export class PostponedEnds {
-  private readonly options: EngineOptions
+  private readonly options: PostponedEndsNeeds
 
-  constructor(options: EngineOptions) {
+  constructor(options: PostponedEndsNeeds) {
     this.options = options
   }
 

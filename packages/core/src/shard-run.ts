@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger, Source, Target } from '@ferrite-migrate/contracts'
 import {
   type ChangeRecord,
   type ChangesEvent,
@@ -12,29 +13,93 @@ import {
   type SyncEvent,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
-import { commandSpecOf, databaseNumber } from '@ferrite-migrate/protocol'
-import { ChangeRouter, commandRecord } from './change-router.js'
+import { commandRecord, commandSpecOf, databaseNumber } from '@ferrite-migrate/protocol'
+import { ChangeRouter } from './change-router.js'
 import type { ChangeTrack } from './change-track.js'
 import { ChangedSample } from './changed-sample.js'
-import type { EngineOptions } from './engine.js'
+import type { ResolvedConfig } from './config.js'
+import type { ExpiryGuardNeeds } from './expiry-guard.js'
 import { ExpiryGuard } from './expiry-guard.js'
 import { flushCommands } from './flushed-keys.js'
-import type { Parted } from './foreign-keys.js'
+import type { ForeignKeys, Parted } from './foreign-keys.js'
+import type { Gate } from './gate.js'
+import type { HeldExpiriesNeeds } from './held-expiries.js'
 import { endCommand, HeldExpiries } from './held-expiries.js'
+import type { RecordFilter } from './key-filter.js'
+import type { KeyValuesNeeds } from './key-values.js'
 import { KeyValues } from './key-values.js'
 import type { ShardLanes } from './lane-pool.js'
 import { PendingKeys } from './pending-keys.js'
 import { covers, PositionQueue } from './position-queue.js'
 import { PostponedEnds } from './postponed-ends.js'
+import type { Progress } from './progress.js'
 import { printableKey } from './progress.js'
 import type { SeenKeys } from './seen-keys.js'
+import type { SnapshotWriterNeeds } from './snapshot-writer.js'
 import { SnapshotWriter } from './snapshot-writer.js'
 import { type BothEnds, StreamStop } from './stream-stop.js'
 import type { TargetRecovery } from './target-recovery.js'
 import type { CollisionGuard } from './transform/collision-guard.js'
+import type { RecordTransform } from './transform/record-transform.js'
 import type { RenamedCommands } from './transform/renamed-commands.js'
+import type { TargetKeys } from './transform/target-keys.js'
+import type { VanishedKeysNeeds } from './vanished-keys.js'
 import { VanishedKeys } from './vanished-keys.js'
 import type { WrittenSample } from './written-sample.js'
+
+/** Where a migration goes on. */
+export interface Resumed {
+  /** Saved positions by shard, where the target keeps no checkpoint. */
+  readonly positions: ReadonlyMap<string, Position>
+  /** Expiries may be later at the target than at the source; these were held between the two times. */
+  readonly held: { readonly from: number; readonly to: number } | null
+  /** A file or scan goes on in the middle of its snapshot. */
+  readonly inSnapshot: boolean
+}
+
+/** What a shard is brought from, where to, and whom it tells. */
+export interface ShardRunOptions
+  extends KeyValuesNeeds,
+    SnapshotWriterNeeds,
+    VanishedKeysNeeds,
+    HeldExpiriesNeeds,
+    ExpiryGuardNeeds {
+  readonly id: string
+  readonly config: Pick<ResolvedConfig, 'mode' | 'onConflict' | 'deleteExtra' | 'syncTimeoutMs'>
+  /** The one database of the source whose keys may be written; null = any. */
+  readonly onlyDb: number | null
+  readonly apply: 'replay' | 'state'
+  readonly source: Source
+  readonly target: Target
+  readonly filter: RecordFilter
+  readonly transform: RecordTransform
+  /** The target's keys that may be this migration's. */
+  readonly targetKeys: TargetKeys
+  readonly progress: Progress
+  readonly logger: Logger
+  /** Aborted = stop reading, write what was read, return. */
+  readonly signal: AbortSignal
+  /** Aborted = somebody wants an end soon: what was received and not yet written may stay behind. */
+  readonly stopping: AbortSignal
+  /** The target held no key of this migration's when it started, so whatever vanishes at the source may be deleted. */
+  readonly targetWasEmpty: boolean
+  /** Keys of the target that are not this migration's; null = there are none, or nobody can tell. */
+  readonly foreign: ForeignKeys | null
+  /** True for keys that this migration is known to have written. */
+  wrote(db: number, key: Buffer): boolean
+  /** What a former process of this migration reached; null = it is the first. */
+  readonly resumed: Resumed | null
+  readonly gate: Gate
+  /** How long to rest before more of the snapshot is read, ms. */
+  pace(): number
+  /** How the source answered: with everything, or from where it was asked. */
+  onSync(mode: 'full' | 'partial'): void
+  /** Called once when the first expiry is held back. */
+  onHeld(): void
+  onPhase(phase: 'INITIAL_SYNC' | 'LIVE_SYNC'): void
+  onPosition(shard: string, position: Position): void
+  onNote(type: string, text: string): void
+}
 
 const READ_AT_ONCE = 1000
 /** What the source no longer has may still be used by commands on their way. */
@@ -46,7 +111,7 @@ const STOPS_WITHIN_MS = 2000
 
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
 export class ShardRun {
-  private readonly options: EngineOptions
+  private readonly options: ShardRunOptions
   private readonly lanes: ShardLanes
   private readonly shard: Shard
   private readonly lane: number
@@ -99,7 +164,7 @@ export class ShardRun {
   private rememberFailure: Error | null = null
 
   constructor(
-    options: EngineOptions,
+    options: ShardRunOptions,
     lanes: ShardLanes,
     shard: Shard,
     lane: number,

@@ -1,16 +1,34 @@
+import type { Source, Target } from '@ferrite-migrate/contracts'
 import { counted, PackedRecord, type SnapshotEvent, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import { hashTag, keySlot } from '@ferrite-migrate/protocol'
 import type { ChangeRouter } from './change-router.js'
-import type { EngineOptions } from './engine.js'
+import type { ResolvedConfig } from './config.js'
+import type { ForeignKeys } from './foreign-keys.js'
 import type { HeldExpiries } from './held-expiries.js'
+import type { RecordFilter } from './key-filter.js'
 import type { ShardLanes } from './lane-pool.js'
 import type { PositionQueue } from './position-queue.js'
 import type { PostponedEnds } from './postponed-ends.js'
+import type { Progress } from './progress.js'
 import { printableKey } from './progress.js'
 import type { SnapshotCounts } from './snapshot-counts.js'
 import { SnapshotDifference } from './snapshot-difference.js'
 import type { CollisionGuard } from './transform/collision-guard.js'
+import type { RecordTransform } from './transform/record-transform.js'
 import type { VanishedKeys } from './vanished-keys.js'
+
+/** Both ends, and what becomes of a record between them. */
+export interface SnapshotWriterNeeds {
+  readonly apply: 'replay' | 'state'
+  readonly config: Pick<ResolvedConfig, 'mode' | 'onConflict'>
+  readonly source: Source
+  readonly target: Target
+  readonly filter: RecordFilter
+  readonly transform: RecordTransform
+  readonly foreign: ForeignKeys | null
+  readonly progress: Progress
+  onNote(type: string, text: string): void
+}
 
 const TAGS_SEEN = 10_000
 
@@ -29,7 +47,7 @@ export interface SnapshotSurroundings {
 
 /** Brings the records of a snapshot to the lanes: filtered, transformed, and only what differs where that is asked for. */
 export class SnapshotWriter {
-  private readonly options: EngineOptions
+  private readonly options: SnapshotWriterNeeds
   private readonly lanes: ShardLanes
   private readonly run: SnapshotSurroundings
   private difference: SnapshotDifference | null = null
@@ -37,7 +55,7 @@ export class SnapshotWriter {
   /** Keys whose hash tags are still looked at. */
   private tagsToSee = TAGS_SEEN
 
-  constructor(options: EngineOptions, lanes: ShardLanes, run: SnapshotSurroundings) {
+  constructor(options: SnapshotWriterNeeds, lanes: ShardLanes, run: SnapshotSurroundings) {
     this.options = options
     this.lanes = lanes
     this.run = run

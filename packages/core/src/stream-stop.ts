@@ -1,7 +1,16 @@
 import type { DirtyKey, KeyReader, Position, Shard, SnapshotRecord } from '@ferrite-migrate/contracts'
-import type { EngineOptions } from './engine.js'
 import type { ShardLanes } from './lane-pool.js'
 import { covers } from './position-queue.js'
+import type { RecordTransform } from './transform/record-transform.js'
+
+/** How changes are applied, and under which names. */
+export interface StreamStopNeeds {
+  readonly apply: 'replay' | 'state'
+  readonly transform: Pick<RecordTransform, 'names'>
+}
+
+/** A stream that may know what the source holds at one place of it. */
+export type StoppableShard = Pick<Shard, 'readAt' | 'covers'>
 
 /** The same keys at both ends, at one place of the stream. */
 export interface BothEnds {
@@ -21,13 +30,13 @@ interface Stop {
 
 /** Stops a stream under replay at one place, so that both ends can be looked at there. */
 export class StreamStop {
-  private readonly options: EngineOptions
-  private readonly lanes: ShardLanes
-  private readonly shard: Shard
+  private readonly options: StreamStopNeeds
+  private readonly lanes: Pick<ShardLanes, 'drain'>
+  private readonly shard: StoppableShard
   private stop: Stop | null = null
   private over = false
 
-  constructor(options: EngineOptions, lanes: ShardLanes, shard: Shard) {
+  constructor(options: StreamStopNeeds, lanes: Pick<ShardLanes, 'drain'>, shard: StoppableShard) {
     this.options = options
     this.lanes = lanes
     this.shard = shard

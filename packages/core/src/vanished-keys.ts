@@ -1,12 +1,28 @@
+import type { Target } from '@ferrite-migrate/contracts'
 import { counted, type DirtyKey, type KeyReader, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
-import type { EngineOptions } from './engine.js'
+import type { ResolvedConfig } from './config.js'
+import type { RecordFilter } from './key-filter.js'
 import type { ShardLanes } from './lane-pool.js'
 import type { SeenKeys } from './seen-keys.js'
+import type { RecordTransform } from './transform/record-transform.js'
+import type { TargetKeys } from './transform/target-keys.js'
+
+/** The target, and which of its keys may be this migration's. */
+export interface VanishedKeysNeeds {
+  readonly config: Pick<ResolvedConfig, 'deleteExtra'>
+  readonly target: Target
+  readonly targetKeys: TargetKeys
+  readonly filter: RecordFilter
+  readonly transform: RecordTransform
+  readonly targetWasEmpty: boolean
+  wrote(db: number, key: Buffer): boolean
+  onNote(type: string, text: string): void
+}
 
 /** Finds and deletes target keys that the source no longer has, where nothing told of their end. */
 export class VanishedKeys {
-  private readonly options: EngineOptions
+  private readonly options: VanishedKeysNeeds
   private readonly lanes: ShardLanes
   private readonly lane: number
   /** What the snapshot that is being read holds; null = nobody needs to know. */
@@ -16,7 +32,7 @@ export class VanishedKeys {
   private readonly shard: string
   private kept = 0
 
-  constructor(options: EngineOptions, lanes: ShardLanes, lane: number, shard: string, all: SeenKeys) {
+  constructor(options: VanishedKeysNeeds, lanes: ShardLanes, lane: number, shard: string, all: SeenKeys) {
     this.options = options
     this.shard = shard
     this.all = all
@@ -111,7 +127,7 @@ export class VanishedKeys {
 }
 
 /** The names that the source's keys have at the target. */
-async function namesOf(source: KeyReader, { filter, transform }: EngineOptions): Promise<FingerprintSet> {
+async function namesOf(source: KeyReader, { filter, transform }: VanishedKeysNeeds): Promise<FingerprintSet> {
   const names = new FingerprintSet()
   for await (const page of source.keys()) {
     const taken = page.filter(({ db, key }) => filter.takesKey(db, key))

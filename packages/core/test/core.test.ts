@@ -1,12 +1,11 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ChangeRecord, KeyReader, Shard } from '@ferrite-migrate/contracts'
-import { FingerprintSet } from '@ferrite-migrate/protocol'
+import type { ChangeRecord, KeyReader } from '@ferrite-migrate/contracts'
+import { commandRecord, FingerprintSet } from '@ferrite-migrate/protocol'
 import { describe, expect, it } from 'vitest'
-import { ChangeRouter, commandRecord } from '../dist/change-router.js'
+import { ChangeRouter } from '../dist/change-router.js'
 import { DirtySet } from '../dist/dirty-set.js'
-import type { EngineOptions } from '../dist/engine.js'
 import { ErrorRate } from '../dist/error-rate.js'
 import { Gate } from '../dist/gate.js'
 import {
@@ -21,9 +20,9 @@ import {
   StateStore,
   storableConfig,
 } from '../dist/index.js'
-import { LanePool, type ShardLanes } from '../dist/lane-pool.js'
+import { LanePool } from '../dist/lane-pool.js'
 import { PassSchedule } from '../dist/pass-schedule.js'
-import { StreamStop } from '../dist/stream-stop.js'
+import { type StoppableShard, StreamStop, type StreamStopNeeds } from '../dist/stream-stop.js'
 
 const filter = (config: object = {}) =>
   new RecordFilter({ include: [], exclude: [], types: [], dbs: [], expiry: 'any', ...config })
@@ -366,17 +365,16 @@ describe('registry', () => {
 })
 
 describe('a stop of the stream', () => {
-  const options = { apply: 'replay', transform: { names: async () => [] } } as unknown as EngineOptions
-  const lanes = { drain: async () => undefined } as unknown as ShardLanes
+  const options: StreamStopNeeds = { apply: 'replay', transform: { names: async () => [] } }
+  const lanes = { drain: async () => undefined }
   const reader = {} as KeyReader
   const BATCH = 10
   /** Positions are numbers. The source is read within a batch; its answer takes a while, and batches end there once it came. */
-  function stream(): { readonly shard: Shard; passed: number; mark: number } {
+  function stream(): { readonly shard: StoppableShard; passed: number; mark: number } {
     const state = {
       passed: 0,
       mark: 0,
       shard: {
-        id: '0',
         covers: (position: string, mark: string) => Number(position) >= Number(mark),
         readAt: async () => {
           const at = state.passed + BATCH / 2
@@ -384,7 +382,7 @@ describe('a stop of the stream', () => {
           state.mark = at
           return { records: [], position: String(at) }
         },
-      } as unknown as Shard,
+      },
     }
     return state
   }

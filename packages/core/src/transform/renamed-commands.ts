@@ -1,6 +1,5 @@
 import type { ChangeRecord, DirtyKey } from '@ferrite-migrate/contracts'
-import { commandSpecOf, keyPositions, touchedKeys } from '@ferrite-migrate/protocol'
-import { commandRecord } from '../change-router.js'
+import { commandRecord, commandSpecOf, keyPositions, touchedKeys } from '@ferrite-migrate/protocol'
 import { DirtySet } from '../dirty-set.js'
 import type { RecordTransform } from './record-transform.js'
 

@@ -1,6 +1,6 @@
 import type { KeyReader } from '@ferrite-migrate/contracts'
 import { describe, expect, it } from 'vitest'
-import { ChangedSample } from '../dist/changed-sample.js'
+import { ChangedSample } from '../dist/engine/target-content/changed-sample.js'
 import { NO_TRANSFORM } from '../dist/index.js'
 
 /** A reader of which only this question is asked. */

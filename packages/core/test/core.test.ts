@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import type { ChangeRecord, KeyReader } from '@ferrite-migrate/contracts'
 import { commandRecord, FingerprintSet } from '@ferrite-migrate/protocol'
 import { describe, expect, it } from 'vitest'
-import { ChangeRouter } from '../dist/change-router.js'
-import { DirtySet } from '../dist/dirty-set.js'
-import { ErrorRate } from '../dist/error-rate.js'
-import { Gate } from '../dist/gate.js'
+import { ChangeRouter } from '../dist/engine/changes/change-router.js'
+import { type StoppableShard, StreamStop, type StreamStopNeeds } from '../dist/engine/changes/stream-stop.js'
+import { LaterEnds } from '../dist/engine/expiry/later-end.js'
+import { ErrorRate } from '../dist/engine/lanes/error-rate.js'
+import { Gate } from '../dist/engine/lanes/gate.js'
+import { LanePool } from '../dist/engine/lanes/lane-pool.js'
 import {
   hasSecret,
   logLevelFrom,
@@ -20,9 +22,8 @@ import {
   StateStore,
   storableConfig,
 } from '../dist/index.js'
-import { LanePool } from '../dist/lane-pool.js'
-import { PassSchedule } from '../dist/pass-schedule.js'
-import { type StoppableShard, StreamStop, type StreamStopNeeds } from '../dist/stream-stop.js'
+import { PassSchedule } from '../dist/migration/pass-schedule.js'
+import { DirtySet } from '../dist/records/dirty-set.js'
 
 const filter = (config: object = {}) =>
   new RecordFilter({ include: [], exclude: [], types: [], dbs: [], expiry: 'any', ...config })
@@ -75,9 +76,11 @@ describe('change router', () => {
   const make = (options: Partial<ConstructorParameters<typeof ChangeRouter>[0]> = {}) => {
     const pending = new DirtySet()
     const held = new DirtySet()
+    const ends = new LaterEnds('hold')
     return {
       pending,
       held,
+      ends,
       router: new ChangeRouter(
         {
           apply: 'replay',
@@ -88,6 +91,7 @@ describe('change router', () => {
           renames: false,
           ...options,
         },
+        ends,
         pending,
         held,
       ),
@@ -126,14 +130,14 @@ describe('change router', () => {
     expect(routed.forward.map(words)).toEqual(['DEL a1'])
   })
   it('holds short expiries back, follows them, and forgets them with DEL', () => {
-    const { router, held } = make()
+    const { router, held, ends } = make()
     const soon = String(Date.now() + 5000)
     const routed = router.route([command('PEXPIREAT', 'k', soon), command('RENAME', 'k', 'k2')])
     expect(Number(String(routed.forward[0].argv[2]))).toBeGreaterThan(Date.now() + 3_600_000)
     expect(held.has(0, Buffer.from('k2'))).toBe(true)
     router.route([command('DEL', 'k2')])
     expect(held.has(0, Buffer.from('k2'))).toBe(false)
-    router.ends = 'read'
+    ends.how = 'read'
     expect(words(router.route([command('PEXPIREAT', 'k', soon)]).forward[0])).toBe(`PEXPIREAT k ${soon}`)
     const atOnce = router.route([command('PEXPIREAT', 'k', String(Date.now() + 10))])
     expect([atOnce.forward.length, atOnce.dirty.map(({ key }) => String(key))]).toEqual([0, ['k']])
@@ -145,8 +149,8 @@ describe('change router', () => {
     expect(routed.forward.map(words)).toEqual([`PEXPIREAT k ${later}`, `PEXPIREAT k ${later}`])
   })
   it('puts ends of a file off that have passed or are near', () => {
-    const { router } = make()
-    router.ends = 'postpone'
+    const { router, ends } = make()
+    ends.how = 'postpone'
     const far = String(Date.now() + 90 * 3_600_000)
     const routed = router.route([
       command('SET', 'k', 'v', 'PXAT', '1700000000000'),

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
-import { resolveConfig } from '../dist/config.js'
-import { chooseDatabases } from '../dist/databases.js'
-import { RunLease } from '../dist/run-lease.js'
-import { putBackLeft, SettingsLedger } from '../dist/settings-ledger.js'
-import { StateStore } from '../dist/state-store.js'
+import { resolveConfig } from '../dist/config/config.js'
+import { chooseDatabases } from '../dist/ends/databases.js'
+import { RunLease } from '../dist/state/run-lease.js'
+import { putBackLeft, SettingsLedger } from '../dist/state/settings-ledger.js'
+import { StateStore } from '../dist/state/state-store.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'fm-writer-'))
 afterAll(() => rmSync(directory, { recursive: true }))

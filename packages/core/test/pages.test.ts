@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { KeyStatistics } from '../dist/analysis/key-statistics.js'
-import { aroundDifference } from '../dist/comparison/encoded-bytes.js'
 import {
   chart,
   htmlAnalysis,
@@ -15,6 +14,7 @@ import {
   timeTicks,
   treemap,
 } from '../dist/index.js'
+import { aroundDifference } from '../dist/records/encoded-bytes.js'
 
 /** A page needs nothing else, is closed where it is opened, and every link of it leads somewhere. */
 function expectSound(page: string): void {

@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { askedText } from '../dist/asked-text.js'
-import { parseConfig } from '../dist/config-file.js'
-import { postJson } from '../dist/post-json.js'
-import { Progress } from '../dist/progress.js'
+import { parseConfig } from '../dist/config/config-file.js'
+import { askedText } from '../dist/control/asked-text.js'
+import { Progress } from '../dist/engine/progress/progress.js'
+import { postJson } from '../dist/report/post-json.js'
 import { convert } from '../dist/transform/conversion.js'
 
 let server: Server

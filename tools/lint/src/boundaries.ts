@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
+import { circles, roomsOf } from './circles.js'
 
 /** Which layers a layer may use; a package's layer is the `layer:` tag in its package.json's nx block. */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
@@ -47,10 +48,27 @@ function check(user: Package, used: string, where: string): void {
     problems.push(`${where}: ${user.layer} must not use ${other.layer} (${used})`)
 }
 
+/** The imports that close a circle of folders. */
+function doors(files: ReadonlyMap<string, ReadonlySet<string>>, rooms: readonly string[]): string {
+  const steps = rooms
+    .slice(1)
+    .flatMap((to, i) =>
+      [...files].flatMap(([file, used]) =>
+        dirname(file) === rooms[i]
+          ? [...used].filter((other) => dirname(other) === to).map((other) => `  ${file} -> ${other}`)
+          : [],
+      ),
+    )
+  return steps.join('\n')
+}
+
 for (const one of packages) {
   if (!(one.layer in MAY_USE)) problems.push(`${one.folder}/package.json: no known layer: tag`)
   for (const dependency of one.dependencies) check(one, dependency, `${one.folder}/package.json`)
+  const files = new Map<string, Set<string>>()
   for (const file of globSync(`${one.folder}/src/**/*.ts`, { cwd: root })) {
+    const used = new Set<string>()
+    files.set(file, used)
     const text = readFileSync(join(root, file), 'utf8')
     for (const match of text.matchAll(/(?:from|import\()\s*'([^']+)'/g)) {
       const name = match[1].startsWith('@') ? match[1].split('/').slice(0, 2).join('/') : match[1].split('/')[0]
@@ -59,11 +77,15 @@ for (const one of packages) {
         problems.push(`${file}: uses ${name}, which is no dependency of its package`)
       if (match[1].startsWith('..') && !resolve(root, dirname(file), match[1]).startsWith(resolve(root, one.folder)))
         problems.push(`${file}: reaches into another package (${match[1]})`)
+      if (match[1].startsWith('.')) used.add(join(dirname(file), match[1]).replace(/\.js$/, '.ts'))
     }
   }
+  for (const path of circles(files)) problems.push(`a circle of files: ${path.join(' -> ')}`)
+  for (const path of circles(roomsOf(files)))
+    problems.push(`a circle of folders, so one of them imports upwards: ${path.join(' -> ')}\n${doors(files, path)}`)
 }
 
 if (problems.length > 0) {
   console.error(problems.join('\n'))
   process.exitCode = 1
-} else console.log(`Layers hold: ${packages.length} packages.`)
+} else console.log(`Layers hold, no circle, no import upwards: ${packages.length} packages.`)

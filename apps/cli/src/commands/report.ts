@@ -1,5 +1,5 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { htmlReport, StateStore } from '@ferrite-migrate/core'
+import { htmlReport, migrationDetails, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
 import { idFlag, whichMigration } from '../which-migration.js'
@@ -26,7 +26,13 @@ export default class Report extends BaseCommand {
     const store = new StateStore(this.stateDir(flags['state-dir']))
     try {
       const migration = store.get(id)
-      const page = htmlReport(migration, store.details(id), store.samples(id), store.events(id), store.passes(id))
+      const page = htmlReport(
+        migration,
+        migrationDetails(store.details(id)),
+        store.samples(id),
+        store.events(id),
+        store.passes(id),
+      )
       writeWhole(file, page)
       this.log(`The report is in ${file}.`)
       return { id, file }

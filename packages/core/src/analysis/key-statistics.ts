@@ -1,4 +1,4 @@
-import { printableKey } from '../progress.js'
+import { printableKey } from '../records/printable-key.js'
 import { type KeyPattern, KeyPatterns, type PrefixNode } from './key-patterns.js'
 
 export interface TypeStatistics {

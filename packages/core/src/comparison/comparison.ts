@@ -1,11 +1,12 @@
 import type { DirtyKey, KeyReader, SnapshotRecord, Target } from '@ferrite-migrate/contracts'
-import type { CompareProgress } from '../compare-progress.js'
-import type { RecordFilter } from '../key-filter.js'
+import { deepDifference, type ElementDifference } from '../records/deep-difference.js'
+import { type EncodedBytes, encodeBytes } from '../records/encoded-bytes.js'
+import type { RecordFilter } from '../records/key-filter.js'
+import { decodedValue } from '../records/value-equality.js'
 import type { RecordTransform } from '../transform/record-transform.js'
-import { decodedValue } from '../value-equality.js'
-import { type Difference, Verifier, type VerifyReport } from '../verifier.js'
-import { deepDifference, type ElementDifference } from './deep-difference.js'
-import { type EncodedBytes, encodeBytes } from './encoded-bytes.js'
+import type { CompareProgress } from '../verify/compare-progress.js'
+import { Verifier } from '../verify/verifier.js'
+import type { Difference, VerifyReport } from '../verify/verify-report.js'
 
 /** One key that differs, with the parts of its value in which it does. */
 export interface KeyDifference {

@@ -1,8 +1,8 @@
+import type { ElementDifference } from '../records/deep-difference.js'
+import type { Around, EncodedBytes } from '../records/encoded-bytes.js'
 import { htmlPage, htmlTable, markup, verdict } from '../report/html-page.js'
 import { formatCount } from '../report/words.js'
 import type { ComparisonReport, KeyDifference } from './comparison.js'
-import type { ElementDifference } from './deep-difference.js'
-import type { Around, EncodedBytes } from './encoded-bytes.js'
 
 /** Rows of a group that are shown. */
 const ROWS = 200

@@ -1,4 +1,4 @@
+export * from '../records/deep-difference.js'
+export * from '../records/encoded-bytes.js'
 export * from './comparison.js'
-export * from './deep-difference.js'
-export * from './encoded-bytes.js'
 export * from './html-comparison.js'

@@ -1,7 +1,4 @@
 export * from './html-chart.js'
 export * from './html-page.js'
-export * from './html-report.js'
 export * from './html-treemap.js'
-export * from './migration-report.js'
-export * from './stored-report.js'
 export * from './words.js'

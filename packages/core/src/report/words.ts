@@ -1,6 +1,6 @@
 import { printable } from '@ferrite-migrate/contracts'
-import type { FilterConfig } from '../config.js'
-import type { StoredEvent } from '../state-store.js'
+import type { FilterConfig } from '../config/config.js'
+import type { StoredEvent } from '../state/run-facts.js'
 
 /** `1,234`. */
 export function formatCount(value: number): string {

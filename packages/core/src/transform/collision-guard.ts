@@ -1,6 +1,6 @@
 import { type DirtyKey, type KeyReader, MigrateError } from '@ferrite-migrate/contracts'
-import type { RecordFilter } from '../key-filter.js'
-import { printableKey } from '../progress.js'
+import type { RecordFilter } from '../records/key-filter.js'
+import { printableKey } from '../records/printable-key.js'
 import { NameTable } from './name-table.js'
 import type { RecordTransform } from './record-transform.js'
 

@@ -1,7 +1,7 @@
 import { closeSync, writeSync } from 'node:fs'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { mustBeWritable, openPrivate } from '@ferrite-migrate/files'
-import { printableKey } from '../progress.js'
+import { printableKey } from '../records/printable-key.js'
 import type { TransformFault } from './record-transform.js'
 
 /** errors.ndjson: one line for each key whose value could not be transformed. Made with the first of them. */

@@ -1,4 +1,4 @@
-export * from './bounded-regexp.js'
+export * from '../records/bounded-regexp.js'
 export * from './collision-guard.js'
 export * from './conversion.js'
 export * from './key-rule.js'

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { type DirtyKey, MigrateError } from '@ferrite-migrate/contracts'
-import { BoundedRegExp, type RegExpMatch } from './bounded-regexp.js'
+import { BoundedRegExp, type RegExpMatch } from '../records/bounded-regexp.js'
 import { RuleScope } from './rule-scope.js'
 import type { KeyRuleSpec } from './transform-file.js'
 

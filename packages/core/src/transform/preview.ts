@@ -1,8 +1,8 @@
 import type { AdapterContext, DecodedValue, SnapshotRecord } from '@ferrite-migrate/contracts'
 import { decodeValue, keyTypeOf } from '@ferrite-migrate/protocol'
-import type { ResolvedConfig } from '../config.js'
-import { RecordFilter } from '../key-filter.js'
-import type { Registry } from '../registry.js'
+import type { Registry } from '../adapters/registry.js'
+import type { ResolvedConfig } from '../config/config.js'
+import { RecordFilter } from '../records/key-filter.js'
 import { openTransform } from './open-transform.js'
 import { wholeValue } from './whole-value.js'
 

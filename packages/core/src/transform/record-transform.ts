@@ -8,7 +8,7 @@ import {
   type Transform,
 } from '@ferrite-migrate/contracts'
 import { decodeValue, keyTypeOf } from '@ferrite-migrate/protocol'
-import { printableKey } from '../progress.js'
+import { printableKey } from '../records/printable-key.js'
 import type { KeyRule } from './key-rule.js'
 import { NameBlock } from './name-block.js'
 import { type ValueRule, withParts } from './value-rule.js'

@@ -1,6 +1,6 @@
 import type { ChangeRecord, DirtyKey } from '@ferrite-migrate/contracts'
 import { commandRecord, commandSpecOf, keyPositions, touchedKeys } from '@ferrite-migrate/protocol'
-import { DirtySet } from '../dirty-set.js'
+import { DirtySet } from '../records/dirty-set.js'
 import type { RecordTransform } from './record-transform.js'
 
 /** Commands of the stream under the names at the target. */

@@ -1,4 +1,4 @@
-import type { RecordFilter } from '../key-filter.js'
+import type { RecordFilter } from '../records/key-filter.js'
 import type { RecordTransform } from './record-transform.js'
 
 /** The keys of a target that may be this migration's, by their names there. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { parseYaml, readText, type YamlFile, type YamlKind } from '../yaml-file.js'
+import { parseYaml, readText, type YamlFile, type YamlKind } from '../config/yaml-file.js'
 import { CONVERSIONS } from './conversion.js'
 
 const text = v.pipe(v.string(), v.minLength(1))

@@ -1,0 +1,604 @@
+import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  counted,
+  type Fence,
+  MigrateError,
+  type Position,
+  type Source,
+  withoutSecrets,
+} from '@ferrite-migrate/contracts'
+import type { ChangeTrack } from '../engine/changes/change-track.js'
+import { covers } from '../engine/lanes/position-queue.js'
+import { printableKey } from '../records/printable-key.js'
+import { postJson } from '../report/post-json.js'
+import type { RequestStep } from '../state/requests.js'
+import type { MigrationStatus } from '../state/status.js'
+import type { Verifier } from '../verify/verifier.js'
+import type { VerifyReport } from '../verify/verify-report.js'
+
+export interface CutoverOptions {
+  /** Keys that may be behind before the fence goes up. */
+  readonly maxLag: number
+  /** How long the lag may take to get there, and the target to catch up behind the fence, ms. */
+  readonly timeoutMs: number
+  /** Compare everything by value before the fence, and behind it what changed meanwhile. */
+  readonly verify: boolean
+  /** Keys that only the target has count, also those that were there before. */
+  readonly strict: boolean
+  /** `none`: writers were stopped in another way, or are not. */
+  readonly fence: 'auto' | 'pause' | 'acl' | 'none'
+  /** How long the fence stays up after all is done, ms. */
+  readonly holdMs: number
+  /** `keep-fence`: writers stay locked out of the source after all is done, until `cutover --release`. */
+  readonly afterCutover: 'warn' | 'keep-fence'
+  /** Shell command that moves the traffic; a failure calls the cutover off. */
+  readonly hook?: string
+  readonly hookTimeoutMs: number
+  /** URL that gets the facts as JSON in place of, or after, the command. */
+  readonly webhook?: string
+  /** Find out what would happen; change nothing. */
+  readonly dryRun: boolean
+}
+
+export const CUTOVER_DEFAULTS: CutoverOptions = {
+  maxLag: 100,
+  timeoutMs: 300_000,
+  verify: false,
+  strict: false,
+  fence: 'auto',
+  holdMs: 0,
+  afterCutover: 'warn',
+  hookTimeoutMs: 60_000,
+  dryRun: false,
+}
+
+export interface CutoverResult {
+  readonly dryRun: boolean
+  /** From the fence going up to the moment when the target is the one to write to, ms. */
+  readonly downtimeMs: number | null
+  readonly fence: string
+  readonly verification: VerifyReport | null
+  /** Keys that were written to the source behind the fence and are not at the target; `more` when there are others. */
+  readonly slipped: { readonly keys: readonly string[]; readonly more: boolean }
+}
+
+/** What a cutover needs of the migration that it ends. */
+export interface CutoverSubject {
+  readonly source: Source
+  readonly lossless: boolean
+  status(): MigrationStatus
+  readLag(): Promise<void>
+  /** The last durable position of a shard. */
+  applied(shard: string): Position | undefined
+  settle(): Promise<void>
+  track(): ChangeTrack
+  untrack(): void
+  /** @throws MigrateError FM_TARGET_KEEPS_NOTHING when what was written last is not there */
+  mustKeep(): Promise<void>
+  /** From now on nothing is applied: changes that still come are only noted. */
+  freeze(): ChangeTrack
+  /** Changes are applied again, from where they were frozen. */
+  thaw(): void
+  /** True once everything up to this position was read, applied or not. */
+  seen(shard: string, position: Position): boolean
+  /** Calls with a verifier whose connections live as long as the call. */
+  withVerifier<T>(rounds: number, use: (verifier: Verifier) => Promise<T>): Promise<T>
+  /** Mends keys that a lossy capture may have missed. */
+  repair(report: VerifyReport): Promise<void>
+  step(step: RequestStep): void
+  readonly signal: AbortSignal
+}
+
+const LOOK_MS = 5
+const REFRESH_MS = 1000
+const LAST_KEYS = 500
+/** Keys that slipped through a fence and are named. */
+const SLIPPED_KEYS = 20
+/** How long what the source holds may take to be read. */
+const SEEN_MS = 5000
+/** Differences that a report names. */
+const REPORTED = 1000
+/** How long an event of a change may be on its way. */
+const EVENTS_MS = 300
+/** How long a wait may be before it is told. */
+const TELL_MS = 1000
+const SETTLE_MS = 50
+/** Silence after which a source without positions counts as drained. */
+const QUIET_MS = 1500
+
+/** Switches from source to target in steps; whatever fails, the fence comes down and the migration goes on. */
+export class Cutover {
+  private readonly subject: CutoverSubject
+  private readonly options: CutoverOptions
+  private fence: Fence | null = null
+  private refreshing: NodeJS.Timeout | undefined
+  private fencedAt = 0
+  private releasing: Promise<void> | null = null
+  /** Keys of changes that came after everything was applied. */
+  private frozen: ChangeTrack | null = null
+  /** Somebody does not want it any more. */
+  private calledOff = false
+  /** The traffic is being moved: it is too late to call it off. */
+  private moving = false
+
+  constructor(subject: CutoverSubject, options: CutoverOptions) {
+    this.subject = subject
+    this.options = options
+  }
+
+  /**
+   * Runs until the target is the one to write to; the fence is then still up: `release` takes it down.
+   * @throws MigrateError FM_CUTOVER_*; FM_VERIFY_DIFFERENCES when the two ends differ
+   */
+  async run(): Promise<CutoverResult> {
+    const { subject, options } = this
+    if (options.dryRun) return this.dryRun()
+    this.mustGoOn()
+    const track = subject.track()
+    try {
+      await this.awaitLag()
+      await this.awaitEnds()
+      let verification: VerifyReport | null = null
+      if (options.verify) {
+        const report = await subject.withVerifier(4, (verifier) => verifier.run())
+        this.mustGoOn()
+        // What is being written right now cannot be judged: it is looked at again behind the fence.
+        const settled = track.overflow
+          ? []
+          : report.differences.filter((one) => !track.has(one.db, Buffer.from(one.keyBase64, 'base64')))
+        const found = report.mismatched + report.missingSource + report.missingTarget
+        verification = {
+          ...report,
+          differences: settled.slice(0, REPORTED),
+          // What was counted and not named may be anything.
+          equal: report.complete && !report.nothing && settled.length === 0 && found <= report.differences.length,
+        }
+        this.step(
+          'verify',
+          `${counted(report.compared, 'key')} compared before the fence: ${settled.length > 0 ? 'different' : report.equal ? 'equal' : `equal but for ${report.differences.length} that are changing`}`,
+        )
+        refuseDifferences(verification)
+        await this.awaitLag()
+      }
+      this.mustGoOn()
+      await this.putUp()
+      await this.drain()
+      await subject.mustKeep()
+      const last = await this.lastLook(track)
+      this.mustGoOn()
+      // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
+      this.moving = true
+      this.frozen = subject.freeze()
+      if (verification !== null)
+        verification = {
+          ...verification,
+          matching: verification.compared,
+          mismatched: 0,
+          missingSource: 0,
+          missingTarget: 0,
+        }
+      else if (!subject.lossless) verification = last
+      await this.runHook()
+      const downtimeMs = this.fencedAt === 0 ? null : Date.now() - this.fencedAt
+      this.step(
+        'done',
+        downtimeMs === null
+          ? 'the target is the one to write to'
+          : `the target is the one to write to; writers were kept out for ${downtimeMs} ms`,
+      )
+      return {
+        dryRun: false,
+        downtimeMs,
+        fence: this.fence?.kind ?? 'none',
+        verification,
+        slipped: await this.slipped(),
+      }
+    } catch (error) {
+      await this.release('called off')
+      subject.thaw()
+      throw error
+    } finally {
+      subject.untrack()
+    }
+  }
+
+  /**
+   * Keeps the fence up for the time that was asked for, looks what slipped through it, and takes it down.
+   * @param signal ends the wait
+   */
+  async hold(result: CutoverResult, signal: AbortSignal): Promise<CutoverResult> {
+    const { holdMs, afterCutover } = this.options
+    if (holdMs > 0) await sleep(holdMs, undefined, { signal }).catch(() => undefined)
+    const slipped = await this.slipped()
+    if (afterCutover === 'keep-fence' && this.fence !== null) {
+      clearInterval(this.refreshing)
+      this.fence.keep?.()
+      this.step(
+        'keep-fence',
+        `the fence stays up, as asked: ferrite-migrate cutover --id ${this.subject.status().id} --release takes it down`,
+      )
+      this.fence = null
+    } else await this.release()
+    return { ...result, slipped }
+  }
+
+  /** Ends it before the traffic is moved: `run` then throws FM_CUTOVER_CALLED_OFF. False when it is too late. */
+  callOff(): boolean {
+    if (this.moving) return false
+    this.calledOff = true
+    return true
+  }
+
+  /** Takes the fence down; asked for twice, the second waits for the first. */
+  release(why = 'done'): Promise<void> {
+    this.releasing ??= this.takeDown(why)
+    return this.releasing
+  }
+
+  private async takeDown(why: string): Promise<void> {
+    clearInterval(this.refreshing)
+    const { fence } = this
+    if (fence === null) return
+    await fence.release()
+    this.fence = null
+    this.step('release', `the fence is down (${why})`)
+  }
+
+  /** Between steps: whoever wants to stop does not cut over. @throws MigrateError FM_INTERRUPTED, FM_CUTOVER_CALLED_OFF */
+  private mustGoOn(): void {
+    if (this.calledOff)
+      throw new MigrateError(
+        'FM_CUTOVER_CALLED_OFF',
+        'the cutover was called off, as asked',
+        'The migration goes on; cut over again when it suits.',
+      )
+    if (this.subject.signal.aborted)
+      throw new MigrateError(
+        'FM_INTERRUPTED',
+        'stopped in the middle of a cutover',
+        'Go on with --resume, and cut over again.',
+      )
+  }
+
+  /** What was written to the source behind the fence, by the keys that came after everything was applied. */
+  private async slipped(): Promise<CutoverResult['slipped']> {
+    const { fence, frozen, subject } = this
+    if (fence === null || frozen === null) return { keys: [], more: false }
+    let unseen = false
+    try {
+      const now = await fence.positions()
+      const deadline = Date.now() + SEEN_MS
+      for (const [shard, position] of now) {
+        while (!subject.seen(shard, position) && !frozen.resynced && Date.now() < deadline) await sleep(LOOK_MS)
+        unseen ||= !subject.seen(shard, position) && !frozen.resynced
+      }
+      // Events tell no place: those of the last moment are waited for.
+      if (!subject.lossless) await sleep(EVENTS_MS)
+    } catch (error) {
+      this.step('fence', `the source could not be asked whether the fence held: ${(error as Error).message}`)
+    }
+    const keys = frozen.keys(SLIPPED_KEYS).map(({ key }) => printableKey(key))
+    if (frozen.resynced)
+      this.step('fence', 'the source began anew behind the fence: what it holds now is not looked at, nor written')
+    // Where events tell of changes, one may have been lost while the fence was down.
+    const more = frozen.overflow || frozen.size > keys.length || unseen || (!subject.lossless && fence.fell())
+    if (keys.length > 0 || more)
+      this.step(
+        'slipped',
+        `FM_FENCE_FELL: the source took writes behind the fence, which are not at the target: ${keys.join(', ')}${more ? (keys.length > 0 ? ' and others' : 'which ones is not known') : ''}`,
+      )
+    else if (fence.fell())
+      this.step(
+        'fence',
+        'the fence was down for a while, since this process stood still; nothing was written meanwhile',
+      )
+    return { keys, more }
+  }
+
+  private step(name: string, text: string): void {
+    this.subject.step({ at: Date.now(), name, text })
+  }
+
+  private async dryRun(): Promise<CutoverResult> {
+    const { subject, options } = this
+    await subject.readLag()
+    const { lagKeys, lagBytes } = subject.status()
+    this.step(
+      'lag',
+      `${lagKeys === null ? 'an unknown number of keys' : counted(lagKeys, 'key')} (${lagBytes === null ? 'unknown' : lagBytes.toLocaleString('en-US')} bytes) behind; at most ${options.maxLag} are allowed`,
+    )
+    if (options.verify)
+      this.step(
+        'verify',
+        'everything would be compared by value before the fence, and behind it what changed meanwhile',
+      )
+    const fence = options.fence === 'none' ? null : await this.makeFence(true)
+    this.step('fence', fence === null ? 'no fence: writers must be stopped by other means' : fence.note)
+    this.step('drain', 'everything written before the fence would be applied, and the last keys compared')
+    if (options.hook !== undefined || options.webhook !== undefined)
+      this.step('hook', 'the hook would run; if it fails, the fence comes down and the migration goes on')
+    this.step('done', 'dry run: nothing was changed')
+    return {
+      dryRun: true,
+      downtimeMs: null,
+      fence: fence?.kind ?? 'none',
+      verification: null,
+      slipped: { keys: [], more: false },
+    }
+  }
+
+  private async awaitLag(): Promise<void> {
+    const { subject, options } = this
+    const deadline = Date.now() + options.timeoutMs
+    let told = false
+    for (;;) {
+      this.mustGoOn()
+      await subject.readLag()
+      const { lagKeys } = subject.status()
+      if (lagKeys !== null && lagKeys <= options.maxLag) {
+        this.step('lag', `${counted(lagKeys ?? 0, 'key')} behind, at most ${options.maxLag} are allowed`)
+        return
+      }
+      if (!told && Date.now() > deadline - options.timeoutMs + TELL_MS) {
+        told = true
+        this.step(
+          'wait',
+          `${lagKeys === null ? 'the source does not tell how much is behind' : `${counted(lagKeys, 'key')} behind, more than ${options.maxLag}`}: waiting up to ${options.timeoutMs / 1000} s`,
+        )
+      }
+      if (Date.now() > deadline || subject.signal.aborted)
+        throw new MigrateError(
+          'FM_CUTOVER_LAG',
+          `${lagKeys === null ? 'an unknown number of keys are' : counted(lagKeys, 'key is', 'keys are')} behind, more than ${options.maxLag}`,
+          'Wait for a quieter time, or allow more with --max-lag or --timeout.',
+        )
+      await sleep(20)
+    }
+  }
+
+  /** Until every key has its own end at the target. */
+  private async awaitEnds(): Promise<void> {
+    const deadline = Date.now() + this.options.timeoutMs
+    const settled = this.subject.settle().then(() => true)
+    for (;;) {
+      if (await Promise.race([settled, sleep(SETTLE_MS, false)])) return
+      this.mustGoOn()
+      if (Date.now() > deadline)
+        throw new MigrateError(
+          'FM_CUTOVER_LAG',
+          'the source did not tell in time when its keys end',
+          'Look whether it answers, or give more time with --timeout.',
+        )
+    }
+  }
+
+  private makeFence(check: boolean): Promise<Fence> {
+    const { source } = this.subject
+    const { fence } = this.options
+    if (source.fence === undefined || fence === 'none')
+      throw new MigrateError(
+        'FM_FENCE_UNAVAILABLE',
+        'this source knows no way to keep writers out',
+        'Stop the writers yourself and give --fence none.',
+      )
+    // Only a rule outlives this process.
+    return source.fence(fence === 'auto' && this.options.afterCutover === 'keep-fence' ? 'acl' : fence, check)
+  }
+
+  private async putUp(): Promise<void> {
+    if (this.options.fence === 'none') {
+      this.step('fence', 'no fence, as asked: what is written to the source from now on may be lost')
+      return
+    }
+    this.fencedAt = Date.now()
+    const fence = await this.makeFence(false)
+    this.fence = fence
+    let refreshing = false
+    this.refreshing = setInterval(() => {
+      if (refreshing) return
+      refreshing = true
+      void fence
+        .refresh()
+        .catch(() => undefined)
+        .finally(() => {
+          refreshing = false
+        })
+    }, REFRESH_MS)
+    this.step('fence', fence.note)
+  }
+
+  /** Until everything that was written before the fence is durable at the target. */
+  private async drain(): Promise<void> {
+    const { subject, options } = this
+    const deadline = Date.now() + options.timeoutMs
+    const late = (): never => {
+      throw new MigrateError(
+        'FM_CUTOVER_DRAIN',
+        'the target did not catch up behind the fence in time',
+        'Try again when the lag is smaller, or give more time with --timeout.',
+      )
+    }
+    let marks = this.fence === null ? new Map<string, Position>() : await this.fence.positions()
+    if (marks.size === 0) {
+      // Without positions only silence tells that nothing is on its way any more.
+      for (let quietSince = Date.now(); Date.now() - quietSince < QUIET_MS; await sleep(50)) {
+        this.mustGoOn()
+        await subject.readLag()
+        const { lagKeys, lagBytes } = subject.status()
+        const unknown = lagKeys === null && lagBytes === null
+        if (unknown || (lagKeys ?? 0) > 0 || (lagBytes ?? 0) > 0) quietSince = Date.now()
+        if (Date.now() > deadline) late()
+      }
+      this.step('drain', `nothing came for ${QUIET_MS} ms`)
+      return
+    }
+    for (let moved = 0; ; moved++) {
+      for (const shard of subject.source.shards) {
+        const mark = marks.get(shard.id)
+        if (mark === undefined) continue
+        for (;;) {
+          const applied = subject.applied(shard.id)
+          if (applied !== undefined && covers(shard, applied, mark)) break
+          this.mustGoOn()
+          if (Date.now() > deadline) late()
+          await sleep(LOOK_MS)
+        }
+      }
+      // The same place twice: then the fence holds.
+      const now = (await this.fence?.positions()) ?? marks
+      const still = subject.source.shards.every((shard) => {
+        const mark = marks.get(shard.id)
+        const position = now.get(shard.id)
+        return mark === undefined || position === undefined || covers(shard, mark, position)
+      })
+      if (still) break
+      if (moved >= 50)
+        throw new MigrateError(
+          'FM_FENCE_LEAKS',
+          'the source is still written to behind the fence',
+          'Find out who writes (replicas, scripts, another primary), or stop the writers yourself and give --fence none.',
+        )
+      marks = now
+    }
+    this.step('drain', 'everything up to the fence is applied, and the source stands still')
+  }
+
+  /** Behind the fence both ends stand still: what changed since the comparison, or at least the last keys, must be equal. */
+  private async lastLook(track: ChangeTrack): Promise<VerifyReport> {
+    const { subject, options } = this
+    const whole = (options.verify && track.overflow) || !subject.lossless
+    let report = await subject.withVerifier(2, (verifier) =>
+      whole ? verifier.run() : verifier.compareKeys(track.keys(options.verify ? undefined : LAST_KEYS)),
+    )
+    if (!report.equal && !subject.lossless) {
+      await subject.repair(report)
+      report = await subject.withVerifier(2, (verifier) => verifier.run())
+    }
+    this.step('verify', lookedText(report, whole, options.verify))
+    refuseDifferences(report)
+    return report
+  }
+
+  private facts(): Record<string, string> {
+    const status = this.subject.status()
+    return {
+      FERRITE_MIGRATE_ID: status.id,
+      FERRITE_MIGRATE_SOURCE: status.source,
+      FERRITE_MIGRATE_TARGET: status.target,
+      FERRITE_MIGRATE_KEYS: String(status.keysDone),
+      FERRITE_MIGRATE_CHANGES: String(status.changesApplied),
+      FERRITE_MIGRATE_FAILED: String(status.keysFailed),
+    }
+  }
+
+  private async runHook(): Promise<void> {
+    const { hook, webhook, hookTimeoutMs } = this.options
+    if (hook !== undefined) {
+      const { code, output } = await runShell(hook, this.facts(), hookTimeoutMs, this.subject.signal)
+      this.mustGoOn()
+      if (code !== 0)
+        throw new MigrateError(
+          'FM_CUTOVER_HOOK',
+          `the hook ended with ${code === null ? `no answer within ${hookTimeoutMs} ms` : `exit code ${code}`}${output === '' ? '' : `: ${output}`}`,
+          'Mend the hook and cut over again; the migration goes on.',
+        )
+      this.step('hook', 'the hook succeeded')
+    }
+    if (webhook === undefined) return
+    const failure = await postJson(
+      webhook,
+      { event: 'cutover', ...this.facts() },
+      AbortSignal.any([this.subject.signal, AbortSignal.timeout(hookTimeoutMs)]),
+    )
+    this.mustGoOn()
+    if (failure !== null)
+      throw new MigrateError(
+        'FM_CUTOVER_HOOK',
+        `the webhook ${failure}`,
+        'Mend the webhook and cut over again; the migration goes on.',
+      )
+    this.step('hook', 'the webhook agreed')
+  }
+}
+
+function refuseDifferences(report: VerifyReport): void {
+  if (report.equal) return
+  if (report.nothing)
+    throw new MigrateError(
+      'FM_VERIFY_DIFFERENCES',
+      'no key was compared, although the source has some',
+      'Look at the filter and the databases, or cut over without --verify.',
+    )
+  const some = report.differences.slice(0, 3).map((one) => `${one.key} (${one.detail})`)
+  throw new MigrateError(
+    'FM_VERIFY_DIFFERENCES',
+    `${counted(report.differences.length, 'key differs', 'keys differ')}: ${some.join(', ')}`,
+    'The migration goes on and may mend them; look at them with ferrite-migrate compare.',
+  )
+}
+
+/** A hook needs no password of the two ends, whatever the variable is called that holds it. */
+function withoutPasswords(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(environment).filter(
+      ([name, value]) =>
+        !/^FERRITE_MIGRATE_.*PASSWORD/.test(name) && (value === undefined || withoutSecrets(value) === value),
+    ),
+  )
+}
+
+/** Runs a command in the shell; `code` is null when it took too long. Its output is cut. */
+function runShell(
+  command: string,
+  variables: Readonly<Record<string, string>>,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(command, {
+      shell: true,
+      env: { ...withoutPasswords(process.env), ...variables },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
+    let output = ''
+    const keep = (data: Buffer): void => {
+      output = (output + data.toString('utf8')).slice(-300)
+    }
+    child.stdout.on('data', keep)
+    child.stderr.on('data', keep)
+    const kill = (): void => {
+      // The shell's children too: they share its group.
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      } catch {
+        // It ended by itself in this moment.
+      }
+      resolve({ code: null, output: output.trim() })
+    }
+    const timer = setTimeout(kill, timeoutMs)
+    signal.addEventListener('abort', kill, { once: true })
+    const end = (code: number): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', kill)
+      resolve({ code, output: output.trim() })
+    }
+    child.once('error', () => end(127))
+    child.once('exit', (code) => end(code ?? 1))
+  })
+}
+
+/** What the last look behind the fence found, in words; nothing to compare is no equality. */
+function lookedText({ compared, equal }: VerifyReport, whole: boolean, verified: boolean): string {
+  const verdict = equal ? 'equal' : 'different'
+  if (whole) return `${counted(compared, 'key')} compared: ${verdict}`
+  if (compared === 0)
+    return verified
+      ? 'no key changed since the comparison'
+      : 'no key changed since the cutover began: nothing was left to compare (--verify compares everything)'
+  if (verified) return `${counted(compared, 'key')} that changed meanwhile compared: ${verdict}`
+  return compared === 1
+    ? `the last key compared: ${verdict}`
+    : `the last ${counted(compared, 'key')} compared: ${verdict}`
+}

@@ -1,0 +1,137 @@
+import type { Target } from '@ferrite-migrate/contracts'
+import { counted, type DirtyKey, type KeyReader, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import { FingerprintSet } from '@ferrite-migrate/protocol'
+import type { ResolvedConfig } from '../../config/config.js'
+import type { RecordFilter } from '../../records/key-filter.js'
+import type { RecordTransform } from '../../transform/record-transform.js'
+import type { TargetKeys } from '../../transform/target-keys.js'
+import type { ShardLanes } from '../lanes/lane-pool.js'
+import type { SeenKeys } from './seen-keys.js'
+
+/** The target, and which of its keys may be this migration's. */
+export interface VanishedKeysNeeds {
+  readonly config: Pick<ResolvedConfig, 'deleteExtra'>
+  readonly target: Target
+  readonly targetKeys: TargetKeys
+  readonly filter: RecordFilter
+  readonly transform: RecordTransform
+  readonly targetWasEmpty: boolean
+  wrote(db: number, key: Buffer): boolean
+  onNote(type: string, text: string): void
+}
+
+/** Finds and deletes target keys that the source no longer has, where nothing told of their end. */
+export class VanishedKeys {
+  private readonly options: VanishedKeysNeeds
+  private readonly lanes: ShardLanes
+  private readonly lane: number
+  /** What the snapshot that is being read holds; null = nobody needs to know. */
+  private seen: FingerprintSet | null = null
+  /** What all shards had when they were last read. */
+  private readonly all: SeenKeys
+  private readonly shard: string
+  private kept = 0
+
+  constructor(options: VanishedKeysNeeds, lanes: ShardLanes, lane: number, shard: string, all: SeenKeys) {
+    this.options = options
+    this.shard = shard
+    this.all = all
+    this.lanes = lanes
+    this.lane = lane
+  }
+
+  /** From now on remembers which keys come. */
+  begin(): void {
+    this.seen = new FingerprintSet()
+  }
+
+  see(records: readonly SnapshotRecord[]): void {
+    if (this.seen !== null) for (const record of records) this.seen.add(record.db, record.key)
+  }
+
+  /** Everything was read. A first snapshot only says what there is; what vanished shows from the second one on. */
+  async endSnapshot(first: boolean): Promise<void> {
+    const { seen } = this
+    this.seen = null
+    if (seen === null) return
+    const ended = this.all.end(this.shard, seen)
+    if (ended !== null && (!first || this.options.config.deleteExtra))
+      await this.deleteWhere(async (page) => page.map(({ db, key }) => ended.isGone(db, key)))
+  }
+
+  /** Asks the source which of the target's keys it still has. */
+  async sweep(source: KeyReader): Promise<void> {
+    const { transform, target, targetKeys } = this.options
+    if (!transform.renames) {
+      await this.deleteWhere(async (page) => {
+        const there = await source.exist(
+          page[0].db,
+          page.map(({ key }) => key),
+        )
+        return there.map((one) => !one)
+      })
+      return
+    }
+    // Names cannot be asked for: what was at the target before all names of the source were made, and is none of them, is gone.
+    const before = new FingerprintSet()
+    const reader = target.reader()
+    try {
+      for await (const page of reader.keys())
+        for (const { db, key } of page) if (targetKeys.takesKey(db, key)) before.add(db, key)
+    } finally {
+      await reader.close()
+    }
+    const now = await namesOf(source, this.options)
+    await this.deleteWhere(async (page) => page.map(({ db, key }) => before.has(db, key) && !now.has(db, key)))
+  }
+
+  private async deleteWhere(gone: (page: readonly DirtyKey[]) => Promise<readonly boolean[]>): Promise<void> {
+    const { target, targetKeys, onNote } = this.options
+    const reader = target.reader()
+    let deleted = 0
+    let kept = 0
+    try {
+      for await (const keys of reader.keys()) {
+        const page = keys.filter(({ db, key }) => targetKeys.takesKey(db, key))
+        if (page.length === 0) continue
+        const flags = await gone(page)
+        const vanished = page.filter((_, i) => flags[i])
+        const deletes = vanished.filter(({ db, key }) => this.mayDelete(db, key))
+        deleted += deletes.length
+        kept += vanished.length - deletes.length
+        if (deletes.length > 0)
+          await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [], deletes, onConflict: 'replace' })
+      }
+      await this.lanes.drain()
+    } finally {
+      await reader.close()
+    }
+    if (deleted > 0)
+      onNote(
+        'vanished',
+        `${counted(deleted, 'key')} that vanished at the source ${deleted === 1 ? 'was' : 'were'} deleted at the target`,
+      )
+    if (kept > 0 && kept !== this.kept)
+      onNote(
+        'vanished-kept',
+        `${kept} target keys are not at the source; they are kept, because they may be somebody else's (--delete-extra deletes them)`,
+      )
+    this.kept = kept
+  }
+
+  /** Only what this migration wrote may vanish with it, unless it was asked to delete everything else as well. */
+  mayDelete(db: number, key: Buffer): boolean {
+    const { targetWasEmpty, config, wrote } = this.options
+    return targetWasEmpty || config.deleteExtra || this.all.has(db, key) || wrote(db, key)
+  }
+}
+
+/** The names that the source's keys have at the target. */
+async function namesOf(source: KeyReader, { filter, transform }: VanishedKeysNeeds): Promise<FingerprintSet> {
+  const names = new FingerprintSet()
+  for await (const page of source.keys()) {
+    const taken = page.filter(({ db, key }) => filter.takesKey(db, key))
+    for (const name of await transform.names(taken)) if (name !== null) names.add(name.db, name.key)
+  }
+  return names
+}

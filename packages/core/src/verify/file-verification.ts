@@ -1,0 +1,44 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { FingerprintSet } from '@ferrite-migrate/protocol'
+import type { ReadEnds } from '../ends/read-ends.js'
+import { Verifier } from './verifier.js'
+import type { Difference, VerifyOptions, VerifyReport } from './verify-report.js'
+
+/**
+ * Compares a source that can only be read from its start to its end. What it names and the target lacks, and the other way
+ * round, shows at its end.
+ * @throws MigrateError FM_VERIFY_UNSUPPORTED
+ */
+export async function verifyFile(
+  { source, targetReader, filter }: Pick<ReadEnds, 'source' | 'targetReader' | 'filter'>,
+  settings: VerifyOptions,
+): Promise<VerifyReport> {
+  if (source.capabilities.readOnce)
+    throw new MigrateError(
+      'FM_VERIFY_UNSUPPORTED',
+      'standard input comes only once, so it cannot be verified',
+      'Keep it in a file.',
+    )
+  const verifier = new Verifier(targetReader, targetReader, settings)
+  const seen = new FingerprintSet()
+  const found: Difference[] = []
+  let compared = 0
+  for (const shard of source.shards) {
+    for await (const event of shard.read({ signal: settings.signal, changes: false })) {
+      if (event.kind === 'changes')
+        throw new MigrateError(
+          'FM_VERIFY_UNSUPPORTED',
+          'a file of commands has no values to compare',
+          'Rebuild its state: --source-option rebuild=true.',
+        )
+      if (event.kind !== 'snapshot') continue
+      const records = event.records.filter((record) => filter.takes(record))
+      for (const difference of await verifier.compareRecords(records, seen)) found.push(difference)
+      compared += records.length
+      settings.onProgress?.({ stage: 'compare', done: compared, total: null })
+      event.release?.()
+    }
+  }
+  const surplus = await verifier.surplus(seen)
+  return verifier.report(compared + surplus.length, [...found, ...surplus], 0)
+}

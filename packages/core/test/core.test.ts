@@ -369,7 +369,7 @@ describe('registry', () => {
 })
 
 describe('a stop of the stream', () => {
-  const options: StreamStopNeeds = { apply: 'replay', transform: { names: async () => [] } }
+  const options: StreamStopNeeds = { transform: { names: async () => [] } }
   const lanes = { drain: async () => undefined }
   const reader = {} as KeyReader
   const BATCH = 10

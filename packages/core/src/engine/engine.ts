@@ -4,7 +4,6 @@ import {
   type KeyReader,
   MigrateError,
   type Position,
-  type Shard,
   type SnapshotBatch,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
@@ -15,29 +14,29 @@ import type { BothEnds } from './changes/stream-stop.js'
 import type { ErrorRate } from './lanes/error-rate.js'
 import { LanePool } from './lanes/lane-pool.js'
 import { TargetRecovery } from './lanes/target-recovery.js'
-import { ShardRun, type ShardRunOptions } from './shard-run.js'
+import type { Route } from './route.js'
+import { ShardRun } from './shard-run.js'
 import { SeenKeys } from './snapshot/seen-keys.js'
 import { WrittenSample } from './target-content/written-sample.js'
 
-export interface EngineOptions extends ShardRunOptions {
+/** A route, and how its batches are written. */
+export interface EngineNeeds extends Omit<Route, 'config'> {
+  readonly config: ResolvedConfig
   readonly lanes: number
   /** Asked before each batch. @throws when another process writes for this migration now */
   admit(): void
   /** Ends the run when too many writes fail. */
   readonly errorRate: ErrorRate | null
-  readonly config: ResolvedConfig
-  onPhase(phase: 'INITIAL_SYNC' | 'LIVE_SYNC'): void
 }
 
 /** Moves the records and changes of one source to one target until the source ends, the signal aborts or it fails. */
 export class Engine {
-  private readonly options: EngineOptions
+  private readonly options: EngineNeeds
   private readonly lanes: LanePool
-  private readonly live = new Set<string>()
   private readonly sample = new WrittenSample()
   private readonly runs: readonly ShardRun[]
 
-  constructor(options: EngineOptions) {
+  constructor(options: EngineNeeds) {
     this.options = options
     this.lanes = new LanePool(
       options.target,
@@ -45,15 +44,15 @@ export class Engine {
       (result, batch) => this.account(result, batch),
       () => options.admit(),
     )
-    const collisions = options.transform.injective ? null : collisionGuard(options)
-    const seen = new SeenKeys(options.source.shards.length)
-    const recovery = new TargetRecovery(options.target, options.id)
-    this.runs = options.source.shards.map(
-      (shard, lane) =>
-        new ShardRun(options, this.lanes.forShard(), shard, lane, collisions, this.sample, seen, recovery, () =>
-          this.wentLive(shard),
-        ),
-    )
+    const { shards } = options.source
+    const others = {
+      shards: shards.length,
+      collisions: options.transform.injective ? null : collisionGuard(options),
+      sample: this.sample,
+      seen: new SeenKeys(shards.length),
+      recovery: new TargetRecovery(options.target, options.id),
+    }
+    this.runs = shards.map((shard, lane) => new ShardRun(options, this.lanes.forShard(), shard, lane, others))
   }
 
   async run(): Promise<void> {
@@ -89,13 +88,13 @@ export class Engine {
   /** From now on changes are only noted, not applied. */
   freeze(): ChangeTrack {
     const track = new ChangeTrack()
-    for (const run of this.runs) run.frozen = track
+    for (const run of this.runs) run.freeze(track)
     return track
   }
 
   /** Applies changes again, those first that came meanwhile. */
   thaw(): void {
-    for (const run of this.runs) run.frozen = null
+    for (const run of this.runs) run.freeze(null)
   }
 
   /** True once everything of the shard up to this position was read. */
@@ -111,13 +110,6 @@ export class Engine {
   /** Reads keys again and writes what they are; only for sources of one shard, under state. */
   async repair(keys: readonly DirtyKey[]): Promise<void> {
     await this.runs[0]?.repair(keys)
-  }
-
-  private wentLive(shard: Shard): void {
-    this.live.add(shard.id)
-    // Nothing follows a copy that ends with its snapshot.
-    if (this.live.size === this.options.source.shards.length && this.options.config.mode !== 'snapshot')
-      this.options.onPhase('LIVE_SYNC')
   }
 
   private account(result: WriteResult, batch: SnapshotBatch | ChangeBatch): void {
@@ -148,7 +140,7 @@ export class Engine {
 }
 
 /** One for all shards: keys of two shards may get one name as well. */
-function collisionGuard({ transform, filter, config, source, progress, logger }: EngineOptions): CollisionGuard {
+function collisionGuard({ transform, filter, config, source, progress, logger }: EngineNeeds): CollisionGuard {
   return new CollisionGuard({
     transform,
     filter,

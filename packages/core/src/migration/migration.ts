@@ -18,12 +18,14 @@ import { openEnds } from '../ends/open-ends.js'
 import { makePlan, type Plan } from '../ends/plan.js'
 import { sameServer } from '../ends/same-server.js'
 import { ChangeTrack } from '../engine/changes/change-track.js'
+import type { Resumed } from '../engine/checkpoints.js'
 import { Engine } from '../engine/engine.js'
+import type { ShardEvent } from '../engine/events/shard-event.js'
+import { ShardPhases } from '../engine/events/shard-phases.js'
 import { ErrorRate } from '../engine/lanes/error-rate.js'
 import { Gate } from '../engine/lanes/gate.js'
 import { Progress } from '../engine/progress/progress.js'
 import { worstLag } from '../engine/progress/worst-lag.js'
-import type { Resumed } from '../engine/shard-run.js'
 import { ForeignKeys } from '../engine/target-content/foreign-keys.js'
 import { RecordFilter } from '../records/key-filter.js'
 import { Notifier } from '../report/notifier.js'
@@ -683,6 +685,7 @@ export class Migration extends EventEmitter<Events> {
     const foreign = await this.findForeign(record, target, resumed !== null)
     this.reading = new AbortController()
     if (this.wantsStop) this.reading.abort()
+    const phases = new ShardPhases(this.source!.shards.length)
     const engine = new Engine({
       id: this.id,
       config: this.config,
@@ -706,13 +709,7 @@ export class Migration extends EventEmitter<Events> {
       errorRate: this.errorRate,
       admit: () => record.lease.check(),
       pace: () => this.guard?.pace() ?? 0,
-      onSync: (mode) => {
-        this.syncKind = mode
-      },
-      onHeld: () => record.addFacts({ held: true }),
-      onPhase: (phase) => this.enter(phase),
-      onPosition: (shard, position) => this.applied.set(shard, position),
-      onNote: (type, text) => this.note(type, text),
+      tell: (event) => this.hear(event, record, phases),
     })
     this.engine = engine
     this.enter('INITIAL_SYNC')
@@ -733,6 +730,29 @@ export class Migration extends EventEmitter<Events> {
     }
     if (mode === 'snapshot' && verify && !this.wantsStop) await this.verifyNow(this.reading.signal)
     if (!this.wantsStop) record.addFacts({ held: false })
+  }
+
+  /** What the shards tell. */
+  private hear(event: ShardEvent, record: RunRecord, phases: ShardPhases): void {
+    switch (event.kind) {
+      case 'synced':
+        this.syncKind = event.mode
+        break
+      case 'phase': {
+        const phase = phases.enter(event.shard, event.phase)
+        // Nothing follows a copy that ends with its snapshot.
+        if (phase !== null && (phase !== 'LIVE_SYNC' || this.config.mode !== 'snapshot')) this.enter(phase)
+        break
+      }
+      case 'position':
+        this.applied.set(event.shard, event.position)
+        break
+      case 'held':
+        record.addFacts({ held: true })
+        break
+      case 'note':
+        this.note(event.type, event.text)
+    }
   }
 
   /** What the target had before, where that matters: for a copy that replaces, nothing builds upon what was there. */

@@ -18,6 +18,10 @@ export class DirtySet {
     if (!this.keys.has(name)) this.keys.set(name, { db, key: Buffer.from(key) })
   }
 
+  addAll(keys: readonly DirtyKey[]): void {
+    for (const { db, key } of keys) this.add(db, key)
+  }
+
   has(db: number, key: Buffer): boolean {
     return this.keys.size > 0 && this.keys.has(DirtySet.name(db, key))
   }

@@ -8,6 +8,7 @@ import {
   type SnapshotRecord,
 } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from '../../config/config.js'
+import type { DirtySet } from '../../records/dirty-set.js'
 import type { RecordFilter } from '../../records/key-filter.js'
 import type { CollisionGuard } from '../../transform/collision-guard.js'
 import type { RecordTransform } from '../../transform/record-transform.js'
@@ -28,6 +29,8 @@ export interface KeyValuesNeeds {
 }
 
 const RETRY_MS = 1000
+/** Keys that are read together. */
+export const READ_AT_ONCE = 1000
 
 /** Single keys on their way: read from the source, written whole and under their names at the target. */
 export class KeyValues {
@@ -125,6 +128,22 @@ export class KeyValues {
           throw error
         await sleep(RETRY_MS)
       }
+  }
+
+  /** Reads every one of these keys and writes it whole; where the source is lost it is tried again, and the keys stay. */
+  async rewrite(dirty: DirtySet): Promise<void> {
+    while (dirty.size > 0)
+      await this.persisting(async () => {
+        const keys = dirty.take(READ_AT_ONCE)
+        try {
+          const [{ db }] = keys
+          const names = keys.map(({ key }) => key)
+          await this.write(keys, await this.source().read(db, names, this.options.filter.needsSize))
+        } catch (error) {
+          dirty.addAll(keys)
+          throw error
+        }
+      })
   }
 
   private async lookForCollisions(keys: readonly DirtyKey[], names: readonly (DirtyKey | null)[]): Promise<void> {

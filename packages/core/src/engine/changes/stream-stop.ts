@@ -3,9 +3,8 @@ import type { RecordTransform } from '../../transform/record-transform.js'
 import type { ShardLanes } from '../lanes/lane-pool.js'
 import { covers } from '../lanes/position-queue.js'
 
-/** How changes are applied, and under which names. */
+/** Under which names. */
 export interface StreamStopNeeds {
-  readonly apply: 'replay' | 'state'
   readonly transform: Pick<RecordTransform, 'names'>
 }
 
@@ -48,7 +47,7 @@ export class StreamStop {
    * when the stream ended or began anew before.
    */
   async readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null> {
-    if (this.over || this.shard.readAt === undefined || this.options.apply !== 'replay') return null
+    if (this.over || this.shard.readAt === undefined) return null
     const stop: Stop = {
       standing: Promise.withResolvers<boolean>(),
       position: null,

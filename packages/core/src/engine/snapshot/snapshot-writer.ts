@@ -19,8 +19,7 @@ import type { VanishedKeys } from './vanished-keys.js'
 
 /** Both ends, and what becomes of a record between them. */
 export interface SnapshotWriterNeeds {
-  readonly apply: 'replay' | 'state'
-  readonly config: Pick<ResolvedConfig, 'mode' | 'onConflict'>
+  readonly config: Pick<ResolvedConfig, 'onConflict'>
   readonly source: Source
   readonly target: Target
   readonly filter: RecordFilter
@@ -145,8 +144,6 @@ export class SnapshotWriter {
 
   /** A target must not end keys that commands still to come will renew. */
   private withLaterEnds(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
-    const { apply, config } = this.options
-    if (apply !== 'replay' || config.mode === 'snapshot') return records
     switch (this.run.ends.how) {
       case 'hold':
         return this.run.held.hold(records)

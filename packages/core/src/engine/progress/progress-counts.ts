@@ -1,0 +1,23 @@
+import type { SnapshotCount } from './snapshot-counts.js'
+
+/** What was counted, as plain JSON: totals since the process that counts has begun. */
+export interface ProgressCounts {
+  /** What each shard has read of its snapshot. */
+  readonly shards: Readonly<Record<string, Readonly<Record<SnapshotCount, number | null>>>>
+  readonly passed: number
+  readonly passedExamples: readonly string[]
+  readonly changesApplied: number
+  readonly changesFiltered: number
+  readonly changeBytes: number
+  readonly written: number
+  readonly skipped: number
+  readonly deleted: number
+  readonly failed: number
+  readonly sentBytes: number
+  /** What the target could not hold, by kind. */
+  readonly notCarried: Readonly<Record<string, { readonly count: number; readonly examples: readonly string[] }>>
+  /** Keys at the target of which something was not carried, as database and base64, since the last time. */
+  readonly uncarried: readonly (readonly [number, string])[]
+  /** The first failures; later ones are only counted. */
+  readonly failures: readonly { readonly db: number; readonly key: string; readonly reason: string }[]
+}

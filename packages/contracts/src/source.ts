@@ -130,7 +130,17 @@ export interface Fence {
   release(): Promise<void>
 }
 
+/** How changes come to be known. */
+export type ChangesBy = 'replication' | 'notifications' | 'polling' | 'file'
+
+/** What core decides upon; what is only printed is in `description`. */
 export interface SourceCapabilities {
+  /** A file ends, and what it holds does not change while it is read. Default `server`. */
+  readonly kind?: 'server' | 'file'
+  /** Absent where no changes come. `replication`: it also gives a consistent snapshot of everything at one moment. */
+  readonly changesBy?: ChangesBy
+  /** It follows another server: what is written there arrives here a moment later. */
+  readonly follower?: boolean
   readonly changes: 'none' | 'lossy' | 'lossless'
   readonly resume: 'none' | 'snapshot' | 'changes' | 'both'
   /** No key comes twice in one snapshot (a replication snapshot or a file; not a scan). */

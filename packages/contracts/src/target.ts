@@ -55,7 +55,17 @@ export interface WriteResult {
   readonly notCarried: readonly NotCarried[]
 }
 
-/** What the probes found, printable in plan and report. */
+/** What a target can hold, as probes found out. What it cannot is left out and told. */
+export interface TargetHolds {
+  /** Ends of single fields of a hash. */
+  readonly fieldExpiry: boolean
+  /** HyperLogLogs in the source's own form. */
+  readonly hyperLogLog: boolean
+  /** More than one database. */
+  readonly databases: boolean
+}
+
+/** What the probes found. `facts` are printable, in plan and report; nothing is decided upon them. */
 export interface Dialect {
   readonly product: string
   /** How values are written. */
@@ -64,6 +74,8 @@ export interface Dialect {
   readonly replay: boolean
   /** Why replay is not possible, empty when it is. */
   readonly replayRefusals: readonly string[]
+  /** What of a source's values and databases it can hold; absent = all of it. */
+  readonly holds?: TargetHolds
   readonly facts: Readonly<Record<string, string>>
 }
 

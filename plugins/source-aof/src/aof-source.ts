@@ -40,8 +40,8 @@ export class AofSource implements Source {
     if (state !== null) this.reader = () => state.reader()
     this.capabilities =
       state === null
-        ? { changes: 'lossless', resume: 'both', uniqueKeys: true }
-        : { changes: 'none', resume: 'none', uniqueKeys: false }
+        ? { kind: 'file', changes: 'lossless', changesBy: 'file', resume: 'both', uniqueKeys: true }
+        : { kind: 'file', changes: 'none', resume: 'none', uniqueKeys: false }
     this.description = {
       product: 'append-only file',
       file: path,

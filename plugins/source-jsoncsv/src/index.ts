@@ -68,6 +68,7 @@ export async function createSource({ url, options }: AdapterContext): Promise<So
   const grouped = mapper !== null && !['string', 'hash', 'json'].includes(type)
   return {
     capabilities: {
+      kind: 'file',
       changes: 'none',
       resume: 'none',
       uniqueKeys: grouped || text('on-duplicate') !== 'last',

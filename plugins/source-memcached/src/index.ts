@@ -93,7 +93,7 @@ export async function createSource(context: AdapterContext): Promise<Source> {
   )
   return {
     // Whole seconds of a clock that ticks once a second, taken at two times.
-    capabilities: { changes: 'lossy', resume: 'none', expiryPrecisionMs: 2000 },
+    capabilities: { changes: 'lossy', changesBy: 'polling', resume: 'none', expiryPrecisionMs: 2000 },
     shards,
     description: {
       product: 'Memcached',

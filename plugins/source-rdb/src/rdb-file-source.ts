@@ -19,6 +19,7 @@ export class RdbFileSource implements Source {
     this.found = contents
     this.description = { product: 'RDB file', ...facts, capture: 'file' }
     this.capabilities = {
+      kind: 'file',
       changes: 'none',
       resume: path === '-' ? 'none' : 'snapshot',
       uniqueKeys: true,

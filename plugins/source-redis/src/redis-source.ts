@@ -115,10 +115,11 @@ export class RedisSource implements Source {
     if (capture === 'psync' && options.capture === 'auto')
       this.byKeys = () => RedisSource.open({ ...context, options: { ...options, capture: 'notifications' } })
     const settings = snapshotSettings(options, facts)
+    const follower = facts.role === 'slave'
     this.capabilities =
       capture === 'psync'
-        ? { changes: 'lossless', resume: 'changes', uniqueKeys: true }
-        : { changes: 'lossy', resume: 'snapshot', uniqueKeys: false }
+        ? { changes: 'lossless', resume: 'changes', uniqueKeys: true, changesBy: 'replication', follower }
+        : { changes: 'lossy', resume: 'snapshot', uniqueKeys: false, changesBy: capture, follower }
     this.description = {
       product: facts.product,
       version: facts.version,

@@ -346,6 +346,7 @@ function describe(able: Abilities): Dialect {
     rendering: able.rendering,
     replay: refusals.length === 0,
     replayRefusals: refusals,
+    holds: { fieldExpiry: able.fieldExpiry, hyperLogLog: able.hyperLogLog, databases: able.databases },
     facts: {
       product: able.product,
       rendering: able.rendering,

@@ -21,15 +21,15 @@ export function contentFindings(contents: Contents, dialect: Dialect, config: Re
       text: `${counted(count, one, many)}: ${WHAT_THEN[policy]}${unfiltered ? '' : ' (of the whole file: the filter may leave them out)'}`,
     })
   }
-  const { facts } = dialect
-  if (facts.fieldExpiry === 'no')
+  const { holds } = dialect
+  if (holds?.fieldExpiry === false)
     lacks(
       'content-field-ttl',
       contents.hashesWithFieldExpiry,
       'hash has fields that expire, which the target does not know',
       'hashes have fields that expire, which the target does not know',
     )
-  if (facts.hyperLogLog === 'no')
+  if (holds?.hyperLogLog === false)
     lacks(
       'content-hyperloglog',
       contents.hyperLogLogs,
@@ -57,7 +57,7 @@ export function contentFindings(contents: Contents, dialect: Dialect, config: Re
         `values of the module ${name}, which the target does not know`,
       )
   const last = Math.max(0, ...[...contents.databases.keys()].map((db) => config.dbMap[db] ?? db))
-  if (facts.databases === 'no' && last > 0)
+  if (holds?.databases === false && last > 0)
     findings.push({
       level: 'fail',
       code: 'content-databases',

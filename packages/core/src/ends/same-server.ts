@@ -20,7 +20,7 @@ export async function sameServer(source: Source, target: Target): Promise<Findin
           code: 'FM_SAME_SERVER',
           text: 'source and target are the same server, or one follows the other: a migration would feed on its own writes',
         }
-      if (source.description.role !== 'slave') return null
+      if (source.capabilities.follower !== true) return null
       await sleep(LOOK_MS)
     }
     return null

@@ -194,7 +194,7 @@ export class Rollback {
   }
 
   private sameContent(a: SnapshotRecord, b: SnapshotRecord): boolean {
-    const fieldExpiry = this.options.target.dialect.facts.fieldExpiry !== 'no'
+    const fieldExpiry = this.options.target.dialect.holds?.fieldExpiry ?? true
     try {
       return sameValue(a.value, b.value, { fieldExpiry })
     } catch {

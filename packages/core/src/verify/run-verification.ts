@@ -93,7 +93,7 @@ export class RunVerification {
     return {
       transform: transform.quiet(),
       filter,
-      digest: { fieldExpiry: target.dialect.facts.fieldExpiry !== 'no' },
+      digest: { fieldExpiry: target.dialect.holds?.fieldExpiry ?? true },
       ttlToleranceMs: Math.max(TTL_TOLERANCE_MS, source.capabilities.expiryPrecisionMs ?? 0),
       rounds,
       pauseMs: rounds > 2 ? 250 : 50,

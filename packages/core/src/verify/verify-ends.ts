@@ -60,7 +60,7 @@ async function readsSnapshots(
   { source, target, sourceReader, transform }: ReadEnds,
   read: VerifyEndsOptions['read'],
 ): Promise<boolean> {
-  const replicates = (end: Source): boolean => end.description.capture === 'psync'
+  const replicates = (end: Source): boolean => end.capabilities.changesBy === 'replication'
   const able = transform.open && replicates(source) && replicates(target)
   if (read === 'snapshots' && !able)
     throw new MigrateError(

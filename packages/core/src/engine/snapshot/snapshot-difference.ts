@@ -12,7 +12,7 @@ export class SnapshotDifference {
 
   constructor(target: Target) {
     this.reader = target.reader()
-    this.fieldExpiry = target.dialect.facts.fieldExpiry !== 'no'
+    this.fieldExpiry = target.dialect.holds?.fieldExpiry ?? true
   }
 
   /** The records that differ. They must stay valid until this resolves. */

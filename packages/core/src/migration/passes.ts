@@ -1,0 +1,263 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { counted, type Logger, MigrateError, type Target } from '@ferrite-migrate/contracts'
+import type { Plan } from '../ends/plan.js'
+import type { Resumed } from '../engine/checkpoints.js'
+import { Engine } from '../engine/engine.js'
+import type { ShardEvent } from '../engine/events/shard-event.js'
+import { ShardPhases } from '../engine/events/shard-phases.js'
+import { ErrorRate } from '../engine/lanes/error-rate.js'
+import type { Gate } from '../engine/lanes/gate.js'
+import { ForeignKeys } from '../engine/target-content/foreign-keys.js'
+import { journaled, TargetRecorder } from '../rollback/journaled-target.js'
+import type { LiveCutover } from './live-cutover.js'
+import { PassSchedule } from './pass-schedule.js'
+import type { RunComparison } from './run-comparison.js'
+import type { RunEnds } from './run-ends.js'
+import type { RunPulse } from './run-pulse.js'
+import type { RunRecord } from './run-record.js'
+import type { RunSignals } from './run-signals.js'
+import type { RunStatus } from './run-status.js'
+
+const LOOK_MS = 20
+/** The longest that a timer can be set to, ms. */
+const LONGEST_MS = 2 ** 31 - 1
+
+/** What passes run with, and what goes on beside them. */
+export interface PassesNeeds {
+  readonly id: string
+  readonly ends: RunEnds
+  readonly status: RunStatus
+  readonly signals: RunSignals
+  readonly gate: Gate
+  readonly logger: Logger
+  readonly pulse: RunPulse
+  readonly comparison: RunComparison
+  readonly cutover: LiveCutover
+}
+
+/** The passes of a run over its source: one, or in incremental mode one after the other. */
+export class Passes {
+  /** What follows the source now; null = nothing does. */
+  engine: Engine | null = null
+  /** Resolves when it follows the source no more. */
+  over: Promise<unknown> = Promise.resolve()
+  private readonly needs: PassesNeeds
+  private readonly schedule: PassSchedule
+  private readonly errorRate: ErrorRate | null
+  private recorder: TargetRecorder | null = null
+  /** How the source answered at last. */
+  private sync: 'full' | 'partial' = 'full'
+
+  constructor(needs: PassesNeeds) {
+    this.needs = needs
+    const { intervalMs, schedule, autoRollback, rollbackOnErrorRate } = needs.ends.config
+    this.schedule = new PassSchedule(intervalMs, schedule)
+    this.errorRate = autoRollback ? new ErrorRate(rollbackOnErrorRate ?? 1) : null
+  }
+
+  /** Runs to the end; a source whose stream holds a value of an unknown type is read key by key instead, where it offers that. */
+  async run(record: RunRecord, plan: Plan): Promise<void> {
+    const { ends, status, signals, id } = this.needs
+    const { former } = record
+    const inSnapshot = ends.config.mode === 'snapshot'
+    const held = former !== null && record.facts.held ? { from: former.createdAt, to: Date.now() } : null
+    if (record.journal !== null) this.recorder = new TargetRecorder(ends.target!, record.journal, ends.targetKeys)
+    if (former !== null) await ends.target!.takeOver?.(id)
+    try {
+      await this.runAll(record, plan, former === null ? null : { positions: record.positions(), held, inSnapshot })
+    } catch (error) {
+      const unknown = error instanceof MigrateError && error.code === 'FM_RDB_UNKNOWN' && !signals.wantsStop
+      if (!unknown || ends.source?.byKeys === undefined) throw error
+      status.note('by-keys', `${error.message}: the source is read key by key instead, and what has changed as well`)
+      record.addFacts({ byKeys: true })
+      await ends.change(await ends.source.byKeys())
+      const again = ends.planFor(ends.source, plan.findings, plan.keys)
+      await this.runAll(record, again, { positions: new Map(), held: null, inSnapshot })
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.recorder?.close()
+  }
+
+  private async runAll(record: RunRecord, plan: Plan, from: Resumed | null): Promise<void> {
+    const { ends, signals, cutover, id } = this.needs
+    if (ends.config.mode === 'incremental') return this.repeat(record, plan, from)
+    await this.runPass(record, plan, from)
+    await cutover.end()
+    if (!signals.wantsStop || cutover.result !== null)
+      for (const shard of ends.source!.shards) await ends.target!.forget(id, shard.id)
+  }
+
+  /** One pass after the other, until somebody stops it or one was all that was wanted. */
+  private async repeat(record: RunRecord, plan: Plan, from: Resumed | null): Promise<void> {
+    const { ends, status, signals } = this.needs
+    let resumed = from
+    for (;;) {
+      const startedAt = Date.now()
+      const { written, deleted, changesApplied } = status.progress
+      await this.runPass(record, plan, resumed)
+      const pass = record.addPass({
+        startedAt,
+        endedAt: Date.now(),
+        sync: this.sync,
+        written: status.progress.written - written,
+        deleted: status.progress.deleted - deleted,
+        changes: status.progress.changesApplied - changesApplied,
+      })
+      status.note(
+        'pass',
+        `pass ${pass.number}: ${pass.sync === 'partial' ? 'from the backlog of the source' : 'everything compared'}, ${counted(pass.changes, 'change')}, ${pass.written} written, ${pass.deleted} deleted, ${pass.endedAt - pass.startedAt} ms`,
+      )
+      if (ends.config.once || signals.wantsStop) return
+      status.enter('WAITING')
+      status.save()
+      const next = this.schedule.next(startedAt, Date.now())
+      await sleep(Math.min(next - Date.now(), LONGEST_MS), undefined, { signal: signals.stopping }).catch(
+        () => undefined,
+      )
+      if (signals.wantsStop) return
+      resumed = { positions: new Map(status.applied), held: null, inSnapshot: false }
+    }
+  }
+
+  private async runPass(record: RunRecord, plan: Plan, resumed: Resumed | null): Promise<void> {
+    const { ends, signals, status, comparison } = this.needs
+    const foreign = await this.findForeign(record, ends.target!, resumed !== null)
+    signals.beginPass()
+    const engine = this.makeEngine(record, plan, resumed, foreign)
+    this.engine = engine
+    status.enter('INITIAL_SYNC')
+    const done = new AbortController()
+    this.over = engine.run().finally(() => done.abort())
+    const tasks: Promise<unknown>[] = [this.over]
+    const { mode, exit, verify } = ends.config
+    if (mode === 'incremental' || (mode === 'live' && (exit || verify)))
+      tasks.push(this.endWhenCaughtUp(engine, done.signal))
+    try {
+      await Promise.all(tasks)
+    } catch (error) {
+      signals.endPass()
+      await Promise.allSettled(tasks)
+      throw error
+    } finally {
+      this.engine = null
+    }
+    if (mode === 'snapshot' && verify && !signals.wantsStop) await comparison.run(signals.reading)
+    if (!signals.wantsStop) record.addFacts({ held: false })
+  }
+
+  private makeEngine(record: RunRecord, plan: Plan, resumed: Resumed | null, foreign: ForeignKeys | null): Engine {
+    const { ends, signals, status, gate, logger, id } = this.needs
+    const { source, target, config, filter, transform, targetKeys, onlyDb } = ends
+    const phases = new ShardPhases(source!.shards.length)
+    return new Engine({
+      id,
+      config,
+      onlyDb,
+      apply: plan.apply,
+      lanes: plan.lanes,
+      source: source!,
+      target: this.recorder === null ? target! : journaled(target!, this.recorder),
+      filter,
+      transform,
+      targetKeys,
+      progress: status.progress,
+      logger,
+      signal: signals.reading,
+      stopping: signals.stopping,
+      targetWasEmpty: record.facts.targetWasEmpty ?? false,
+      foreign,
+      wrote: (db, key) => record.journal?.has(db, key) ?? false,
+      resumed,
+      gate,
+      errorRate: this.errorRate,
+      admit: () => record.lease.check(),
+      pace: () => ends.pace(),
+      tell: (event) => this.hear(event, record, phases),
+    })
+  }
+
+  /** What the shards tell. */
+  private hear(event: ShardEvent, record: RunRecord, phases: ShardPhases): void {
+    const { status, ends } = this.needs
+    switch (event.kind) {
+      case 'synced':
+        this.sync = event.mode
+        break
+      case 'phase': {
+        const phase = phases.enter(event.shard, event.phase)
+        // Nothing follows a copy that ends with its snapshot.
+        if (phase !== null && (phase !== 'LIVE_SYNC' || ends.config.mode !== 'snapshot')) status.enter(phase)
+        break
+      }
+      case 'position':
+        status.applied.set(event.shard, event.position)
+        break
+      case 'held':
+        record.addFacts({ held: true })
+        break
+      case 'note':
+        status.note(event.type, event.text)
+    }
+  }
+
+  /** What the target had before, where that matters: for a copy that replaces, nothing builds upon what was there. */
+  private async findForeign(record: RunRecord, target: Target, resumed: boolean): Promise<ForeignKeys | null> {
+    const { config, targetKeys } = this.needs.ends
+    const { onConflict, mode } = config
+    if (record.facts.targetWasEmpty !== false || (mode === 'snapshot' && (onConflict === 'replace' || !resumed)))
+      return null
+    if (resumed && record.journal === null) {
+      this.needs.status.note(
+        'foreign',
+        'without the undo journal nobody can tell which keys of the target are not of this migration',
+      )
+      return null
+    }
+    return ForeignKeys.find({
+      target,
+      targetKeys,
+      policy: onConflict,
+      // What is only looked at because it might be replaced has an entry as well.
+      wrote: (db, key) =>
+        resumed &&
+        ((onConflict === 'replace' ? record.journal?.has(db, key) : record.journal?.created(db, key)) ?? false),
+    })
+  }
+
+  /** Live mode that ends by itself: waits for the lag to go, verifies while the stream goes on, then stops reading. */
+  private async endWhenCaughtUp(engine: Engine, over: AbortSignal): Promise<void> {
+    const { ends, status, signals, comparison } = this.needs
+    const { config } = ends
+    const isOver = (): boolean => over.aborted || signals.wantsStop
+    while (status.phase !== 'LIVE_SYNC') {
+      if (isOver()) return
+      await sleep(LOOK_MS)
+    }
+    if (!(await this.catchUp(engine, isOver))) return
+    await engine.settle()
+    if (config.verify) await comparison.run(over)
+    if (config.exit || config.mode === 'incremental') signals.endPass()
+  }
+
+  /** Resolves when little enough is behind; false = it is over before. */
+  private async catchUp(engine: Engine, isOver: () => boolean): Promise<boolean> {
+    const { ends, status, pulse } = this.needs
+    const untilLag = ends.config.untilLag ?? 0
+    let goal = Number.POSITIVE_INFINITY
+    for (;;) {
+      if (isOver()) return false
+      await pulse.readLag()
+      const { lag, changeBytes } = status.progress
+      if ((lag.keys ?? Number.POSITIVE_INFINITY) <= untilLag) return true
+      // Where nobody can tell what is behind, having compared everything once more is as near as it gets.
+      if (lag.keys === undefined && lag.bytes === undefined && engine.sweeps > 0) return true
+      // Under a writer the lag is never nothing: what was there at one moment being applied is as good. What was applied
+      // between the source's answer and this line makes the goal too high, so it is lowered with every look.
+      if (lag.bytes !== undefined) goal = Math.min(goal, changeBytes + lag.bytes)
+      if (untilLag === 0 && changeBytes >= goal) return true
+      await sleep(LOOK_MS)
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import type { Engine } from '../engine/engine.js'
+import type { CompareProgress } from '../verify/compare-progress.js'
+import { RunVerification } from '../verify/run-verification.js'
+import type { VerifyReport } from '../verify/verify-report.js'
+import type { RunEnds } from './run-ends.js'
+import type { RunSignals } from './run-signals.js'
+import type { RunStatus } from './run-status.js'
+
+/** What of a run is compared, and whom it tells. */
+export interface RunComparisonNeeds {
+  readonly ends: RunEnds
+  readonly status: RunStatus
+  readonly signals: RunSignals
+  /** What follows the source now; null = nothing does. */
+  engine(): Engine | null
+  onProgress(progress: CompareProgress): void
+}
+
+/** The comparisons of both ends that one run makes, and the last result. */
+export class RunComparison {
+  /** Null = nothing was compared yet. */
+  result: VerifyReport | null = null
+  private readonly needs: RunComparisonNeeds
+  /** Changes that were applied when it was made. */
+  private madeAt = 0
+
+  constructor(needs: RunComparisonNeeds) {
+    this.needs = needs
+  }
+
+  /** Changes that were applied after the last result; null = there is none. */
+  get changesSince(): number | null {
+    return this.result === null ? null : this.needs.status.progress.changesApplied - this.madeAt
+  }
+
+  take(result: VerifyReport): void {
+    this.result = result
+    this.madeAt = this.needs.status.progress.changesApplied
+  }
+
+  /** @throws MigrateError FM_VERIFY_UNSUPPORTED */
+  async run(signal: AbortSignal): Promise<void> {
+    const { status, signals, ends } = this.needs
+    const phase = status.phase
+    status.enter('VERIFYING')
+    this.take(await this.of().run(this.needs.engine(), signal, signals.reading))
+    if (!signal.aborted && ends.config.mode !== 'snapshot') status.enter(phase)
+  }
+
+  /** @param strict keys that only the target has count, whoever wrote them */
+  of(strict = this.needs.ends.config.strict): RunVerification {
+    const { ends, status } = this.needs
+    const { source, target, filter, transform, config } = ends
+    // What the target held before, and this migration never wrote, is not of the migration.
+    const others = !status.record?.facts.targetWasEmpty && !config.deleteExtra && !strict
+    const journal = status.record?.journal ?? null
+    const file = source!.capabilities.kind === 'file'
+    return new RunVerification({
+      source: source!,
+      target: target!,
+      filter,
+      transform,
+      ...(others && (file || journal !== null) ? { foreign: (db, key) => !(journal?.has(db, key) ?? false) } : {}),
+      held: (db, key) => this.needs.engine()?.holds(db, key) ?? false,
+      leftOut: (db, key) => status.progress.isLeftOut(db, key),
+      comparesEnds: config.ttl === 'keep' && config.ttlFactor === 1,
+      onProgress: (progress) => this.needs.onProgress(progress),
+    })
+  }
+}

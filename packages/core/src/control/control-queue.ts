@@ -6,11 +6,12 @@ import { writePrivate } from '@ferrite-migrate/files'
 import { currentActor } from '../state/actor.js'
 import type { ControlRequest, RequestAnswer, RequestKind, Scheduled } from '../state/requests.js'
 import { openStateDatabase } from '../state/state-database.js'
+import type { RequestChannel } from './request-channel.js'
 
 const SECRET: ReadonlySet<string> = new Set(['hook', 'webhook'])
 
 /** What other processes ask of a running migration, and what it answers: rows of the shared state database. */
-export class ControlQueue {
+export class ControlQueue implements RequestChannel {
   private readonly db: DatabaseSync
   private peek: StatementSync | null = null
   private due: StatementSync | null = null

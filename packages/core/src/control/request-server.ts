@@ -3,7 +3,7 @@ import type { CutoverOptions, CutoverResult } from '../cutover/cutover.js'
 import type { ControlRequest, RequestStep } from '../state/requests.js'
 import type { VerifyReport } from '../verify/verify-report.js'
 import { askedText } from './asked-text.js'
-import type { ControlQueue } from './control-queue.js'
+import type { RequestChannel } from './request-channel.js'
 
 /** What other processes can ask a running migration for. */
 export interface Served {
@@ -31,14 +31,14 @@ export class RequestServer {
   /** When a cutover is scheduled, ms. */
   cutoverAt: number | null = null
   private readonly served: Served
-  private readonly queue: ControlQueue
+  private readonly queue: RequestChannel
   private readonly logger: Logger
   private readonly hooks: ServerHooks
   private cuttingOver = false
   private closed = false
 
   /** @param fresh nothing that was scheduled for an earlier migration of this name counts */
-  constructor(served: Served, queue: ControlQueue, fresh: boolean, logger: Logger, hooks: ServerHooks) {
+  constructor(served: Served, queue: RequestChannel, fresh: boolean, logger: Logger, hooks: ServerHooks) {
     this.served = served
     this.queue = queue
     this.logger = logger
@@ -108,7 +108,7 @@ export class RequestServer {
   /** Requests that take their time. */
   private async work(request: ControlRequest): Promise<void> {
     const steps: RequestStep[] = []
-    const answer: ControlQueue['answer'] = (id, state, text) => {
+    const answer: RequestChannel['answer'] = (id, state, text) => {
       if (this.closed) return
       try {
         this.queue.answer(id, state, text)

@@ -5,6 +5,7 @@ import type { Registry } from '../adapters/registry.js'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from '../config/config.js'
 import { silentLogger } from '../config/logger.js'
 import { ControlQueue } from '../control/control-queue.js'
+import type { RequestChannel } from '../control/request-channel.js'
 import { RequestServer } from '../control/request-server.js'
 import type { CutoverOptions, CutoverResult } from '../cutover/cutover.js'
 import type { Plan } from '../ends/plan.js'
@@ -13,7 +14,8 @@ import { Notifier } from '../report/notifier.js'
 import type { RollbackReport } from '../rollback/rollback.js'
 import { rollBackFailed } from '../rollback/rollback-failed.js'
 import type { RequestStep } from '../state/requests.js'
-import { defaultStateDir } from '../state/state-store.js'
+import type { RunStore } from '../state/run-store.js'
+import { defaultStateDir, StateStore } from '../state/state-store.js'
 import type { MigrationStatus, Phase, RunState } from '../state/status.js'
 import type { CompareProgress } from '../verify/compare-progress.js'
 import type { VerifyReport } from '../verify/verify-report.js'
@@ -32,6 +34,10 @@ export interface MigrationOptions {
   /** The adapters to choose from. */
   readonly registry: Registry
   readonly logger?: Logger
+  /** Opens what outlives the process. Default: the SQLite file of the state directory. */
+  readonly store?: (directory: string) => RunStore
+  /** Opens the way on which other processes ask. Default: a table of the same file. */
+  readonly channel?: (directory: string) => RequestChannel
 }
 
 const CONTROL_MS = 200
@@ -57,6 +63,7 @@ interface Events {
 export class Migration extends EventEmitter<Events> {
   readonly id: string
   private readonly logger: Logger
+  private readonly options: Required<Pick<MigrationOptions, 'store' | 'channel'>>
   private readonly gate: Gate
   private readonly notifier: Notifier
   private readonly signals = new RunSignals()
@@ -85,6 +92,10 @@ export class Migration extends EventEmitter<Events> {
     }
     this.id = id
     this.logger = logger
+    this.options = {
+      store: options.store ?? ((directory) => new StateStore(directory)),
+      channel: options.channel ?? ((directory) => new ControlQueue(directory)),
+    }
     this.gate = new Gate(resolved.maxRate)
     this.notifier = new Notifier(resolved.notifications, logger)
     const { gate, notifier } = this
@@ -157,7 +168,7 @@ export class Migration extends EventEmitter<Events> {
     let listening: NodeJS.Timeout | undefined
     try {
       const directory = this.config.stateDir ?? defaultStateDir()
-      const record = new RunRecord(this.id, this.config, directory, this.logger)
+      const record = new RunRecord(this.id, this.config, directory, this.options.store(directory), this.logger)
       this.current.record = record
       const plan = await this.ends.open(record)
       refuse(plan)
@@ -274,7 +285,7 @@ export class Migration extends EventEmitter<Events> {
 
   /** From now on other processes are answered. */
   private serve(directory: string, fresh: boolean): RequestServer {
-    const requests = new RequestServer(this, new ControlQueue(directory), fresh, this.logger, {
+    const requests = new RequestServer(this, this.options.channel(directory), fresh, this.logger, {
       phase: () => this.current.phase,
       note: (type, text) => this.current.note(type, text),
       event: (type, text, actor) => this.current.record?.event(type, text, actor),

@@ -14,8 +14,8 @@ import type { Progress } from '../engine/progress/progress.js'
 import { UndoJournal } from '../rollback/undo-journal.js'
 import type { Pass, RunFacts, StoredMigration } from '../state/run-facts.js'
 import { RunLease } from '../state/run-lease.js'
+import type { RunStore } from '../state/run-store.js'
 import { putBackLeft, SettingsLedger } from '../state/settings-ledger.js'
-import { StateStore } from '../state/state-store.js'
 import type { MigrationStatus, Phase } from '../state/status.js'
 import { storableConfig } from '../state/stored-config.js'
 import { transformFingerprint } from '../transform/open-transform.js'
@@ -32,7 +32,7 @@ export class RunRecord {
   private readonly config: ResolvedConfig
   private readonly directory: string
   private readonly logger: Logger
-  private readonly store: StateStore
+  private readonly store: RunStore
   private known: RunFacts = {}
   private undo: UndoJournal | null = null
   private samples = 0
@@ -40,14 +40,18 @@ export class RunRecord {
   private readonly owner = randomUUID()
   readonly lease: RunLease
 
-  /** @throws MigrateError FM_STATE_DIR, FM_ID_UNKNOWN, FM_RESUME_OVER, FM_RESUME_MISMATCH */
-  constructor(id: string, config: ResolvedConfig, directory: string, logger: Logger) {
+  /**
+   * @param directory where the undo journal lies
+   * @param store is closed with the record
+   * @throws MigrateError FM_STATE_DIR, FM_ID_UNKNOWN, FM_RESUME_OVER, FM_RESUME_MISMATCH
+   */
+  constructor(id: string, config: ResolvedConfig, directory: string, store: RunStore, logger: Logger) {
     this.id = id
     this.config = config
     this.directory = directory
     this.logger = logger
-    this.store = new StateStore(directory)
-    this.lease = new RunLease(id, this.owner, () => this.store.ownerOf(id))
+    this.store = store
+    this.lease = new RunLease(id, this.owner, this.store)
     try {
       this.former = formerRun(config, config.resume ? this.store.get(id) : this.store.find(id))
       if (this.former === null && UndoJournal.exists(directory, id))
@@ -126,7 +130,6 @@ export class RunRecord {
       source: plan.source,
       target: plan.target,
       mode: config.mode,
-      pid: process.pid,
       status,
       plan: JSON.stringify(plan),
       config: storableConfig(config),

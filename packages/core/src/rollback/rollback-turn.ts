@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { RunClaim } from '@ferrite-migrate/contracts'
 import type { RunFacts, StoredMigration } from '../state/run-facts.js'
 import { RunLease } from '../state/run-lease.js'
-import type { StateStore } from '../state/state-store.js'
+import type { RunStore } from '../state/run-store.js'
 import type { MigrationStatus } from '../state/status.js'
 
 const BEAT_MS = 3000
@@ -10,7 +10,7 @@ const BEAT_MS = 3000
 /** The time in which a rollback is the one that writes for a migration: nobody goes on with it meanwhile. */
 export class RollbackTurn {
   readonly claim: RunClaim
-  private readonly store: StateStore
+  private readonly store: RunStore
   private readonly stored: StoredMigration
   private readonly lease: RunLease
   private readonly beat: NodeJS.Timeout
@@ -18,7 +18,7 @@ export class RollbackTurn {
   private over = false
 
   /** @throws MigrateError FM_ID_TAKEN when another process runs it */
-  constructor(store: StateStore, stored: StoredMigration) {
+  constructor(store: RunStore, stored: StoredMigration) {
     this.store = store
     this.stored = stored
     const { id } = stored
@@ -28,12 +28,11 @@ export class RollbackTurn {
     const epoch = store.create({
       ...stored,
       owner,
-      pid: process.pid,
       status: this.status,
       plan: plan ?? '',
     })
     this.claim = { epoch, owner, former: stored.owner }
-    this.lease = new RunLease(id, owner, () => store.ownerOf(id))
+    this.lease = new RunLease(id, owner, store)
     this.beat = setInterval(() => this.save(this.status), BEAT_MS)
     this.beat.unref()
   }

@@ -19,6 +19,17 @@ export interface StoredMigration {
   readonly owner: string
 }
 
+/** The right to run a migration: it belongs to one process, until it expires without being renewed. */
+export interface StoredLease {
+  /** No two processes are called the same. */
+  readonly owner: string
+  /** How many processes have held it. */
+  readonly epoch: number
+  /** ms */
+  readonly renewedAt: number
+  readonly expiresAt: number
+}
+
 /** What an adapter changed at a server for the moment, and how it was before. */
 export interface Loan {
   readonly id: number

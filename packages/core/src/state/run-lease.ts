@@ -1,7 +1,15 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
+import type { StoredLease } from './run-facts.js'
 
 /** How long a look at the owner counts. */
 const LOOK_MS = 2000
+
+/** Where leases are held. */
+export interface LeaseStore {
+  lease(id: string): StoredLease | undefined
+  /** False when another process holds it now. */
+  renew(id: string, owner: string): boolean
+}
 
 /** Another process runs this migration now. */
 export function runTaken(id: string): MigrateError {
@@ -20,16 +28,16 @@ export function runTaken(id: string): MigrateError {
 export class RunLease {
   private readonly id: string
   private readonly owner: string
-  private readonly ownerNow: () => string | undefined
+  private readonly store: LeaseStore
   private lost = false
   private looked = Number.NEGATIVE_INFINITY
   private lookedAt = 0
 
-  /** @param ownerNow reads the owner from the state; throws when that cannot be read now */
-  constructor(id: string, owner: string, ownerNow: () => string | undefined) {
+  /** @param store where the lease is held; throws when that cannot be read now */
+  constructor(id: string, owner: string, store: LeaseStore) {
     this.id = id
     this.owner = owner
-    this.ownerNow = ownerNow
+    this.store = store
   }
 
   /** @throws MigrateError FM_RUN_TAKEN */
@@ -37,14 +45,7 @@ export class RunLease {
     if (this.lost) throw runTaken(this.id)
     const wall = Date.now()
     if (performance.now() - this.looked < LOOK_MS && Math.abs(wall - this.lookedAt) < LOOK_MS) return
-    let owner: string | undefined
-    try {
-      owner = this.ownerNow()
-    } catch {
-      // A state that cannot be read for a moment says nothing; the target asks for itself on each new connection.
-      return
-    }
-    if (owner !== undefined && owner !== this.owner) this.lose()
+    if (!this.isMine(wall)) this.lose()
     this.looked = performance.now()
     this.lookedAt = wall
   }
@@ -57,5 +58,18 @@ export class RunLease {
 
   get isLost(): boolean {
     return this.lost
+  }
+
+  private isMine(now: number): boolean {
+    try {
+      const lease = this.store.lease(this.id)
+      if (lease === undefined) return true
+      if (lease.owner !== this.owner) return false
+      // Once it has expired anybody may take it, between this look and the next write: so it is renewed before that.
+      return lease.expiresAt > now || this.store.renew(this.id, this.owner)
+    } catch {
+      // A state that cannot be read for a moment says nothing; the target asks for itself on each new connection.
+      return true
+    }
   }
 }

@@ -1,17 +1,36 @@
 import { type ChangeLedger, type Loan, MigrateError, type Source } from '@ferrite-migrate/contracts'
 import { withoutPassword } from '../config/secrets.js'
-import type { StoredMigration } from './run-facts.js'
-import { KEPT, type StateStore } from './state-store.js'
+import type { Loan as StoredLoan, StoredMigration } from './run-facts.js'
+
+/** Owner of a loan that is to stay until somebody asks for it by name. */
+export const KEPT = 'kept'
+
+/** Where loans are written down, for all migrations. */
+export interface ChangeLedgerStore {
+  /** Writes down what is about to be changed at a server; gives the number of the entry. */
+  addLoan(loan: Omit<StoredLoan, 'id' | 'at'>): number
+  /** It is as before. */
+  removeLoan(id: number): void
+  /** Nobody puts it back by itself. */
+  keepLoan(id: number): void
+  /** What is still changed, oldest first: at one server, known by its address or who it is, or for one migration. */
+  loans(where?: {
+    readonly server?: string
+    readonly identity?: string | undefined
+    readonly migration?: string
+  }): StoredLoan[]
+  find(id: string): StoredMigration | undefined
+}
 
 /** What one run changes at the source for the moment, written into the state before it is changed. */
 export class SettingsLedger implements ChangeLedger {
-  private readonly store: StateStore
+  private readonly store: ChangeLedgerStore
   private readonly migration: string
   private readonly owner: string
   private readonly server: string
 
   /** @param url of the source */
-  constructor(store: StateStore, migration: string, owner: string, url: string) {
+  constructor(store: ChangeLedgerStore, migration: string, owner: string, url: string) {
     this.store = store
     this.migration = migration
     this.owner = owner
@@ -64,7 +83,7 @@ function isHeld(owner: string, row: StoredMigration | undefined): boolean {
  * @throws whatever the source throws: what could not be put back stays written down
  */
 export async function putBackLeft(
-  store: StateStore,
+  store: ChangeLedgerStore,
   source: Pick<Source, 'putBack' | 'identity'>,
   url: string,
   only: { readonly migration?: string; readonly kept?: boolean } = {},

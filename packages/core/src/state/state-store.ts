@@ -3,7 +3,19 @@ import { join } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { currentActor } from './actor.js'
-import type { Loan, Pass, RunFacts, Sample, StoredDetails, StoredEvent, StoredMigration } from './run-facts.js'
+import { currentProcess, isGone, type ProcessIdentity } from './process-identity.js'
+import type {
+  Loan,
+  Pass,
+  RunFacts,
+  Sample,
+  StoredDetails,
+  StoredEvent,
+  StoredLease,
+  StoredMigration,
+} from './run-facts.js'
+import type { NewRun, RunStore } from './run-store.js'
+import { KEPT } from './settings-ledger.js'
 import { openStateDatabase } from './state-database.js'
 import type { MigrationStatus } from './status.js'
 
@@ -15,21 +27,18 @@ export function defaultStateDir(): string {
   )
 }
 
-/** Owner of a loan that is to stay until somebody asks for it by name. */
-export const KEPT = 'kept'
-
-/** A heartbeat older than this, or a pid that is gone, means that the process died. */
-const HEARTBEAT_MS = 15_000
+/** How long a lease lasts that nobody renews. A run renews it every second. */
+const LEASE_MS = 15_000
 
 /**
  * Migrations, positions and events in one SQLite file that several processes share. Connection strings are stored
  * redacted; no secret ever gets here.
  */
-export class StateStore {
+export class StateStore implements RunStore {
   private readonly db: DatabaseSync
 
   private readonly actor = currentActor()
-  private owners: StatementSync | null = null
+  private leases: StatementSync | null = null
 
   /** @throws MigrateError FM_STATE_DIR when the directory cannot be used */
   constructor(directory: string) {
@@ -40,20 +49,22 @@ export class StateStore {
    * Writes the row of a migration that starts, or of one that goes on; gives its epoch.
    * @throws MigrateError FM_ID_TAKEN when another process runs it
    */
-  create(row: Omit<StoredMigration, 'heartbeatAt' | 'epoch'> & { readonly plan: string }): number {
+  create(row: NewRun): number {
     this.db.exec('BEGIN IMMEDIATE')
     try {
       const known = this.find(row.id)
       const epoch = (known?.epoch ?? 0) + 1
+      const holder = currentProcess()
+      const now = Date.now()
       if (known !== undefined && !isOver(known))
         throw new MigrateError(
           'FM_ID_TAKEN',
           `the migration ${row.id} is running as process ${known.pid}`,
-          'Choose another --id, or stop that process first.',
+          `Choose another --id, or stop that process first. One that is gone without a word, on another machine, counts as gone ${LEASE_MS / 1000} s after its last sign of life.`,
         )
       this.db
         .prepare(
-          'INSERT OR REPLACE INTO migrations (id, created_at, source, target, mode, pid, heartbeat_at, status, plan, config, facts, epoch, owner, report) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+          'INSERT OR REPLACE INTO migrations (id, created_at, source, target, mode, pid, heartbeat_at, status, plan, config, facts, epoch, owner, report, holder, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
         )
         .run(
           row.id,
@@ -61,8 +72,8 @@ export class StateStore {
           row.source,
           row.target,
           row.mode,
-          row.pid,
-          Date.now(),
+          holder.pid,
+          now,
           JSON.stringify(row.status),
           row.plan,
           row.config,
@@ -71,6 +82,8 @@ export class StateStore {
           row.owner,
           // One that goes on keeps what was found out so far.
           known !== undefined && known.createdAt === row.createdAt ? this.reportOf(row.id) : '',
+          JSON.stringify(holder),
+          now + LEASE_MS,
         )
       this.db.exec('COMMIT')
       return epoch
@@ -104,11 +117,18 @@ export class StateStore {
     return Number(changes) > 0
   }
 
-  /** The process that may write for a migration now; undefined = there is no such migration any more. */
-  ownerOf(id: string): string | undefined {
-    this.owners ??= this.db.prepare('SELECT owner FROM migrations WHERE id = ?')
-    const row = this.owners.get(id)
-    return row === undefined ? undefined : String(row.owner)
+  /** Who may write for a migration now; undefined = there is no such migration any more. */
+  lease(id: string): StoredLease | undefined {
+    this.leases ??= this.db.prepare('SELECT owner, epoch, heartbeat_at, expires_at FROM migrations WHERE id = ?')
+    const row = this.leases.get(id)
+    return row === undefined
+      ? undefined
+      : {
+          owner: String(row.owner),
+          epoch: Number(row.epoch),
+          renewedAt: Number(row.heartbeat_at),
+          expiresAt: Number(row.expires_at),
+        }
   }
 
   /** Writes down what is about to be changed at a server; gives the number of the entry. */
@@ -150,11 +170,19 @@ export class StateStore {
       this.db.prepare(`DELETE FROM ${table} WHERE migration = ?`).run(id)
   }
 
+  renew(id: string, owner: string): boolean {
+    const now = Date.now()
+    const { changes } = this.db
+      .prepare('UPDATE migrations SET heartbeat_at = ?, expires_at = ? WHERE id = ? AND owner = ?')
+      .run(now, now + LEASE_MS, id, owner)
+    return Number(changes) > 0
+  }
+
   /** False when another process has taken the migration over; nothing was written then. */
   save(id: string, owner: string, status: MigrationStatus): boolean {
     const { changes } = this.db
-      .prepare('UPDATE migrations SET status = ?, heartbeat_at = ? WHERE id = ? AND owner = ?')
-      .run(JSON.stringify(status), Date.now(), id, owner)
+      .prepare('UPDATE migrations SET status = ?, heartbeat_at = ?, expires_at = ? WHERE id = ? AND owner = ?')
+      .run(JSON.stringify(status), Date.now(), Date.now() + LEASE_MS, id, owner)
     return Number(changes) > 0
   }
 
@@ -205,7 +233,8 @@ export class StateStore {
       .prepare(
         'SELECT at, phase, keys, changes, rate, lag_keys AS lagKeys, lag_bytes AS lagBytes, lag_ms AS lagMs FROM samples WHERE migration = ? ORDER BY at',
       )
-      .all(id) as unknown as Sample[]
+      .all(id)
+      .map(toSample)
   }
 
   addPass(id: string, pass: Omit<Pass, 'number'>): Pass {
@@ -222,13 +251,15 @@ export class StateStore {
       .prepare(
         'SELECT number, started_at AS startedAt, ended_at AS endedAt, sync, written, deleted, changes FROM passes WHERE migration = ? ORDER BY number',
       )
-      .all(id) as unknown as Pass[]
+      .all(id)
+      .map(toPass)
   }
 
   events(id: string): StoredEvent[] {
     return this.db
       .prepare('SELECT at, type, text, actor FROM events WHERE migration = ? ORDER BY at, rowid')
-      .all(id) as unknown as StoredEvent[]
+      .all(id)
+      .map((row) => ({ at: Number(row.at), type: String(row.type), text: String(row.text), actor: String(row.actor) }))
   }
 
   find(id: string): StoredMigration | undefined {
@@ -262,15 +293,6 @@ function isOver(migration: StoredMigration): boolean {
   return migration.status.state !== 'RUNNING'
 }
 
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 function toLoan(row: Record<string, unknown>): Loan {
   return {
     id: Number(row.id),
@@ -288,7 +310,12 @@ function toMigration(row: Record<string, unknown>): StoredMigration {
   const status = JSON.parse(String(row.status)) as MigrationStatus
   const pid = Number(row.pid)
   const heartbeatAt = Number(row.heartbeat_at)
-  const died = status.state === 'RUNNING' && (!alive(pid) || Date.now() - heartbeatAt > HEARTBEAT_MS)
+  const holder = String(row.holder)
+  // An older version wrote no more than the pid of a process of this machine.
+  const { host } = currentProcess()
+  const process = holder === '' ? { pid, host, startedAt: '' } : (JSON.parse(holder) as ProcessIdentity)
+  const expired = Date.now() > (Number(row.expires_at) || heartbeatAt + LEASE_MS)
+  const died = status.state === 'RUNNING' && (expired || isGone(process))
   return {
     id: String(row.id),
     createdAt: Number(row.created_at),
@@ -302,5 +329,34 @@ function toMigration(row: Record<string, unknown>): StoredMigration {
     epoch: Number(row.epoch),
     owner: String(row.owner),
     status: died ? { ...status, state: 'INTERRUPTED', phase: 'INTERRUPTED' } : status,
+  }
+}
+
+function numberOrNull(value: unknown): number | null {
+  return value === null ? null : Number(value)
+}
+
+function toSample(row: Record<string, unknown>): Sample {
+  return {
+    at: Number(row.at),
+    phase: String(row.phase),
+    keys: Number(row.keys),
+    changes: Number(row.changes),
+    rate: Number(row.rate),
+    lagKeys: numberOrNull(row.lagKeys),
+    lagBytes: numberOrNull(row.lagBytes),
+    lagMs: numberOrNull(row.lagMs),
+  }
+}
+
+function toPass(row: Record<string, unknown>): Pass {
+  return {
+    number: Number(row.number),
+    startedAt: Number(row.startedAt),
+    endedAt: Number(row.endedAt),
+    sync: row.sync === 'partial' ? 'partial' : 'full',
+    written: Number(row.written),
+    deleted: Number(row.deleted),
+    changes: Number(row.changes),
   }
 }

@@ -1,3 +1,4 @@
+export * from './address.js'
 export * from './connection-string.js'
 export * from './context.js'
 export * from './counted.js'

@@ -108,7 +108,18 @@ export interface Shard {
   covers?(position: Position, mark: Position): boolean
   /** How far `applied` is behind what the source has now. */
   lag?(applied: Position | undefined): Promise<Lag>
+  /**
+   * Whether the key is this shard's now: of several shards that say so, exactly one owns a key. Absent where nobody can tell, as
+   * of several servers that are no cluster. May change while slots move; asked anew each time.
+   */
+  owns?(db: number, key: Buffer): boolean
 }
+
+/** A shard that came or went while the source was read. */
+export type ShardChange =
+  | { readonly kind: 'added'; readonly shard: Shard }
+  /** Nothing more comes of it: what it had is read from others by now. Its `read` ends by itself. */
+  | { readonly kind: 'removed'; readonly shard: string }
 
 /** How writers are kept away from a source during a cutover. */
 export type FenceKind = 'pause' | 'acl'
@@ -208,6 +219,11 @@ export interface Source extends AsyncDisposable {
   readonly database?: number | undefined
   /** Who the server is, whatever its address: two sources that say the same are one server. Another one after a restart. */
   readonly identity?: string | undefined
+  /**
+   * Shards that come and go after the source was opened (`shards` are those at that time); ends when the signal aborts. Absent where
+   * the shards stay what they are.
+   */
+  watch?(signal: AbortSignal): AsyncIterable<ShardChange>
   preflight?(): Promise<readonly Finding[]>
   /** What the source holds, where it could be looked at as a whole. */
   contents?(): Promise<Contents | null>

@@ -132,6 +132,12 @@ export interface Target extends AsyncDisposable {
    * @throws MigrateError when that cannot be found out now
    */
   refusesDatabase?(db: number): Promise<string | null>
+  /**
+   * The lane that a key goes through: one key always the same, as long as nothing was lost. Absent = any lane serves any key, and
+   * core deals them out. A cluster names the lane of the node that has the key's slot.
+   * @param lanes how many there are; the answer is below it
+   */
+  laneOf?(db: number, key: Buffer, lanes: number): number
   /** The checkpoint that a former run left, undefined when there is none. */
   checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined>
   /** How many lanes serve this target best when nobody says; default 4. */

@@ -6,6 +6,7 @@ import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer, until } from '@ferrite-migrate/servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type FoundPlugin, Migration, type MigrationConfig, Registry, worstLag } from '../dist/index.js'
+import { arrive, depart } from './two-redis/index.js'
 
 const plugins = resolve(import.meta.dirname, '..', '..', '..', 'plugins')
 function plugin(name: string): FoundPlugin {
@@ -72,10 +73,12 @@ async function restart(server: TestServer): Promise<void> {
 }
 const directory = (): string => mkdtempSync(join(tmpdir(), 'fm-shards-'))
 
+/** Both servers as one source. */
+const twoServers = (): string => `two://${[a, b].map(({ url }) => url.replace('redis://', '')).join(',')}`
+
 function migration(config: Partial<MigrationConfig> = {}): Migration {
-  const place = (server: TestServer): string => server.url.replace('redis://', '')
   const made = new Migration(
-    { source: `two://${place(a)},${place(b)}`, target: target.url, stateDir: directory(), id: 'm', ...config },
+    { source: twoServers(), target: target.url, stateDir: directory(), id: 'm', ...config },
     { registry },
   )
   running.push(made)
@@ -184,5 +187,52 @@ describe('two shards of one source', () => {
     expect(await count('a')).toBe(5000)
     run.stop()
     await over
+  })
+
+  it('are verified under writers, each at places of its own stream', async () => {
+    await fill(a, 'a', 200)
+    await fill(b, 'b', 200)
+    const run = migration({ mode: 'live', source: `${twoServers()},owned` })
+    const over = run.start()
+    await isLive(run)
+    let going = true
+    const writers = [a, b].map(async (server, i) => {
+      while (going) await at(server, 'INCR', `${'ab'[i]}:n`)
+    })
+    const report = await run.verify()
+    going = false
+    await Promise.all(writers)
+    expect(report).toMatchObject({ equal: true, mismatched: 0, missingTarget: 0 })
+    run.stop()
+    await over
+  })
+
+  it('are joined by one that comes, and do not wait for one that went', async () => {
+    const third = await TestServer.start({ args: ['--repl-diskless-sync-delay', '0'] })
+    try {
+      await fill(a, 'a', 100)
+      await fill(b, 'b', 100)
+      await fill(third, 'c', 2000)
+      const run = migration({ mode: 'live', source: `${twoServers()},owned` })
+      const notes: string[] = []
+      run.on('note', ({ text }) => void notes.push(text))
+      const over = run.start()
+      await isLive(run)
+      arrive(`127.0.0.1:${third.port}`)
+      await until(async () => (await count('c')) === 2000, 'the keys of the new shard')
+      await isLive(run)
+      await at(third, 'SET', 'c:late', '1')
+      await until(async () => (await at(target, 'GET', 'c:late')) !== null, 'a change of the new shard')
+      depart('shard-2')
+      await until(async () => notes.some((text) => text.includes('no shard shard-2')), 'the end of the third')
+      await at(a, 'SET', 'a:late', '1')
+      await until(async () => (await at(target, 'GET', 'a:late')) !== null, 'a change of the first')
+      expect(await count('c')).toBe(2001)
+      expect(notes).toContain('the source has a new shard: shard-2')
+      run.stop()
+      expect((await over).status.state).toBe('INTERRUPTED')
+    } finally {
+      await third.stop()
+    }
   })
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
-import { ENCODE_HINT, keepSecret, MigrateError, splitConnection } from '@ferrite-migrate/contracts'
+import { ENCODE_HINT, keepSecret, type Locate, MigrateError, splitConnection } from '@ferrite-migrate/contracts'
 import { silenceLimit } from '@ferrite-migrate/protocol'
 
 /** Where a Redis-compatible server is and how to get in. */
@@ -9,6 +9,8 @@ export interface Endpoint {
   readonly label: string
   readonly host: string
   readonly port: number
+  /** Where it is now; asked before each connection. `host` and `port` are what the connection string says. */
+  readonly locate: Locate
   /** Path of a Unix socket; host and port are unused then. */
   readonly path?: string
   readonly db: number
@@ -138,6 +140,7 @@ export function parseEndpoint(url: string, options: Options = {}): Endpoint {
     label: `${shown}://${at}${dbText === '0' || unix ? '' : `/${dbText}`}`,
     host,
     port,
+    locate: async () => ({ host, port }),
     ...(path === undefined ? {} : { path }),
     db: Number(dbText),
     namesDb: unix ? parsed.searchParams.has('db') : parsed.pathname.replace(/^\//, '') !== '',

@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { type Address, MigrateError } from '@ferrite-migrate/contracts'
 import { damagedReply, type Reply, ReplyError, RespReader, RespWriter, SilenceWatch } from '@ferrite-migrate/protocol'
 import { connectError, handshakeError, plainError, selectError, silentError, stoppedError } from './connect-error.js'
 import type { Endpoint } from './endpoint.js'
@@ -107,7 +107,8 @@ export class RedisLink {
     signal?: AbortSignal,
   ): Promise<RedisLink> {
     let link: RedisLink | null = null
-    const socket = await connectSocket(endpoint, readBuffer, (chunk) => link?.arrived(chunk, true), signal)
+    const address = await endpoint.locate()
+    const socket = await connectSocket(endpoint, address, readBuffer, (chunk) => link?.arrived(chunk, true), signal)
     link = new RedisLink(endpoint, socket)
     const end = (): void => link?.destroy(stoppedError(endpoint.label))
     signal?.addEventListener('abort', end, { once: true })
@@ -304,6 +305,7 @@ export class RedisLink {
 
 function connectSocket(
   endpoint: Endpoint,
+  { host, port }: Address,
   readBuffer: number | undefined,
   arrived: (chunk: Buffer) => void,
   signal: AbortSignal | undefined,
@@ -313,7 +315,7 @@ function connectSocket(
       reject(stoppedError(endpoint.label))
       return
     }
-    const where = endpoint.path === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.path }
+    const where = endpoint.path === undefined ? { host, port } : { path: endpoint.path }
     const onread =
       readBuffer === undefined
         ? {}
@@ -336,7 +338,7 @@ function connectSocket(
     // A server without TLS says nothing to a handshake: whether it is one, a plain PING tells.
     const probe = setTimeout(() => {
       if (!endpoint.tls || endpoint.path !== undefined) return
-      void answersPlainly(endpoint.host, endpoint.port).then((plain) => {
+      void answersPlainly(host, port).then((plain) => {
         if (plain && socket.connecting === false && !ended) socket.destroy(plainError(endpoint.label))
       })
     }, PROBE_AFTER_MS)

@@ -2,8 +2,10 @@ import {
   type ChangeBatch,
   type DirtyKey,
   type KeyReader,
+  type Lag,
   MigrateError,
   type Position,
+  type Shard,
   type SnapshotBatch,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
@@ -15,6 +17,7 @@ import type { ErrorRate } from './lanes/error-rate.js'
 import { LanePool } from './lanes/lane-pool.js'
 import { TargetRecovery } from './lanes/target-recovery.js'
 import type { Route } from './route.js'
+import type { ShardNeighbours } from './shard-parts.js'
 import { ShardRun } from './shard-run.js'
 import { SeenKeys } from './snapshot/seen-keys.js'
 import { WrittenSample } from './target-content/written-sample.js'
@@ -34,82 +37,187 @@ export class Engine {
   private readonly options: EngineNeeds
   private readonly lanes: LanePool
   private readonly sample = new WrittenSample()
-  private readonly runs: readonly ShardRun[]
+  private readonly runs = new Map<string, ShardRun>()
+  private readonly others: ShardNeighbours
+  private readonly route: Route
+  /** Ends all shards when one has failed: nothing is written for a run that is lost. */
+  private readonly failed = new AbortController()
+  private readonly underWay = new Set<Promise<void>>()
+  private failure: unknown
 
   constructor(options: EngineNeeds) {
     this.options = options
+    const { shards } = options.source
     this.lanes = new LanePool(
       options.target,
-      Math.max(options.lanes, options.source.shards.length),
+      Math.max(options.lanes, shards.length),
       (result, batch) => this.account(result, batch),
       () => options.admit(),
     )
-    const { shards } = options.source
-    const others = {
-      shards: shards.length,
+    this.route = { ...options, signal: AbortSignal.any([options.signal, this.failed.signal]) }
+    this.others = {
       collisions: options.transform.injective ? null : collisionGuard(options),
       sample: this.sample,
-      seen: new SeenKeys(shards.length),
+      seen: new SeenKeys(shards.map(({ id }) => id)),
       recovery: new TargetRecovery(options.target, options.id),
     }
-    this.runs = shards.map((shard, lane) => new ShardRun(options, this.lanes.forShard(), shard, lane, others))
+    for (const shard of shards) this.add(shard)
   }
 
   async run(): Promise<void> {
-    await Promise.all(this.runs.map((run) => run.run()))
+    for (const run of this.runs.values()) this.start(run)
+    const watching = new AbortController()
+    const watched = this.watch(AbortSignal.any([this.route.signal, watching.signal]))
+    for (;;) {
+      while (this.underWay.size > 0) await Promise.race(this.underWay)
+      watching.abort()
+      await watched
+      if (this.underWay.size === 0) break
+    }
+    if (this.failure !== undefined) throw this.failure
     await this.lanes.settle()
+  }
+
+  private add(shard: Shard): ShardRun {
+    const lane = this.runs.size % this.lanes.lanes
+    const run = new ShardRun(this.route, this.lanes.forShard(), shard, lane, this.others)
+    this.runs.set(shard.id, run)
+    return run
+  }
+
+  private start(run: ShardRun): void {
+    const work = run
+      .run()
+      .catch((error: unknown) => {
+        this.failure ??= error
+        this.failed.abort()
+      })
+      .finally(() => this.underWay.delete(work))
+    this.underWay.add(work)
+  }
+
+  /** Shards that come are read as well; of one that went nothing is waited for. */
+  private async watch(signal: AbortSignal): Promise<void> {
+    try {
+      for await (const change of this.options.source.watch?.(signal) ?? []) {
+        if (change.kind === 'added') {
+          const { id } = change.shard
+          if (this.runs.has(id)) continue
+          this.others.seen.join(id)
+          this.options.tell({ kind: 'joined', shard: id })
+          this.start(this.add(change.shard))
+        } else {
+          this.runs.delete(change.shard)
+          this.others.seen.leave(change.shard)
+          this.options.tell({ kind: 'left', shard: change.shard })
+        }
+      }
+    } catch (error) {
+      // Without knowing the shards nobody knows what is missing.
+      this.failure ??= error
+      this.failed.abort()
+    }
   }
 
   /** Makes every expiry at the target what it is at the source; none is held from now on. */
   async settle(): Promise<void> {
-    await Promise.all(this.runs.map((run) => run.settle()))
+    await Promise.all([...this.runs.values()].map((run) => run.settle()))
   }
 
   /** From now on tells the track which keys change. */
   track(track: ChangeTrack | null): void {
-    for (const run of this.runs) run.track = track
+    for (const run of this.runs.values()) run.track = track
   }
 
-  /** How often everything was compared once more while changes were followed. */
+  /** How often everything of every shard was compared once more while changes were followed. */
   get sweeps(): number {
-    return this.runs.reduce((sum, run) => sum + run.sweeps, 0)
+    return Math.min(...[...this.runs.values()].map(({ sweeps }) => sweeps))
   }
 
   /** True while the end of this key, as named at the source, is held back at the target. */
   holds(db: number, key: Buffer): boolean {
-    return this.runs.some((run) => run.holds(db, key))
+    for (const run of this.runs.values()) if (run.holds(db, key)) return true
+    return false
   }
 
   /** Reads back what was written last. @throws MigrateError FM_TARGET_KEEPS_NOTHING when it is not there */
   async mustKeep(): Promise<void> {
-    for (const run of this.runs) await run.mustKeep()
+    for (const run of this.runs.values()) await run.mustKeep()
   }
 
   /** From now on changes are only noted, not applied. */
   freeze(): ChangeTrack {
     const track = new ChangeTrack()
-    for (const run of this.runs) run.freeze(track)
+    for (const run of this.runs.values()) run.freeze(track)
     return track
   }
 
   /** Applies changes again, those first that came meanwhile. */
   thaw(): void {
-    for (const run of this.runs) run.freeze(null)
+    for (const run of this.runs.values()) run.freeze(null)
   }
 
   /** True once everything of the shard up to this position was read. */
   seen(shard: string, position: Position): boolean {
-    return this.runs.every((run) => run.id !== shard || run.hasSeen(position))
+    return this.runs.get(shard)?.hasSeen(position) ?? true
   }
 
-  /** What both ends hold at one place of the stream; null where that cannot be had. Only for sources of one shard. */
+  /** How far each shard is behind its source; null = unknown. */
+  lags(): readonly Promise<Lag | null>[] {
+    return [...this.runs.values()].map((run) => run.lag())
+  }
+
+  /**
+   * What both ends hold of keys at one place of the stream of their shard; null where that cannot be had, or nobody can tell
+   * which of several shards has them.
+   */
   async readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null> {
-    return (await this.runs[0]?.readBoth(keys, target)) ?? null
+    const groups = this.byOwner(keys)
+    if (groups === null) return null
+    const source: BothEnds['source'][number][] = []
+    const there: BothEnds['target'][number][] = []
+    for (const [run, indexes] of groups) {
+      const own = indexes.map((i) => keys[i])
+      const both = await run.readBoth(own, target)
+      if (both === null) return null
+      for (const [j, i] of indexes.entries()) {
+        source[i] = both.source[j]
+        there[i] = both.target[j]
+      }
+    }
+    return { source, target: there }
   }
 
-  /** Reads keys again and writes what they are; only for sources of one shard, under state. */
+  /** Makes keys at the target what they are at the source. @throws MigrateError FM_SHARD_UNKNOWN */
   async repair(keys: readonly DirtyKey[]): Promise<void> {
-    await this.runs[0]?.repair(keys)
+    const groups = this.byOwner(keys)
+    if (groups !== null) {
+      for (const [run, indexes] of groups) await run.repair(indexes.map((i) => keys[i]))
+      return
+    }
+    // A reader of the source reads the keys of all shards; a place of the stream is that of one.
+    const [any] = this.runs.values()
+    if (this.options.apply === 'state') return any.repair(keys)
+    throw new MigrateError(
+      'FM_SHARD_UNKNOWN',
+      'keys are to be read again, and the source does not say which of its shards has them',
+      'Leave the run as it is and compare afterwards (compare --fix), or start it anew.',
+    )
+  }
+
+  /** The places of keys by the shard that owns them; null = of several shards nobody can tell. */
+  private byOwner(keys: readonly DirtyKey[]): Map<ShardRun, number[]> | null {
+    const runs = [...this.runs.values()]
+    if (runs.length === 1) return new Map([[runs[0], keys.map((_, i) => i)]])
+    const groups = new Map<ShardRun, number[]>()
+    for (const [i, { db, key }] of keys.entries()) {
+      const owner = runs.find((run) => run.owns(db, key))
+      if (owner === undefined) return null
+      const group = groups.get(owner)
+      if (group === undefined) groups.set(owner, [i])
+      else group.push(i)
+    }
+    return groups
   }
 
   private account(result: WriteResult, batch: SnapshotBatch | ChangeBatch): void {

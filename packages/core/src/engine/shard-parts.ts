@@ -23,8 +23,6 @@ import type { WrittenSample } from './target-content/written-sample.js'
 
 /** What a shard shares with the others of its source. */
 export interface ShardNeighbours {
-  /** How many shards the source has. */
-  readonly shards: number
   /** Looks for keys that get one name; null = the rules keep names apart. */
   readonly collisions: CollisionGuard | null
   readonly sample: WrittenSample

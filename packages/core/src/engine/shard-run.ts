@@ -4,6 +4,7 @@ import {
   type DirtyEvent,
   type DirtyKey,
   type KeyReader,
+  type Lag,
   MigrateError,
   type Position,
   type Shard,
@@ -240,7 +241,7 @@ export class ShardRun {
   private async beginSweep(): Promise<void> {
     await this.lanes.drain()
     await this.writer.compare()
-    this.others.collisions?.restart(this.others.shards === 1)
+    this.others.collisions?.restart(this.others.seen.count === 1)
     this.vanished.begin()
     this.sweeping = true
   }
@@ -258,12 +259,12 @@ export class ShardRun {
 
   private async beginSnapshot({ keys, bytes }: SyncEvent): Promise<void> {
     const { config, source, progress, resumed, onNote } = this.route
-    const { collisions, shards } = this.others
+    const { collisions, seen } = this.others
     this.checkpoints.queue.clear()
-    collisions?.restart(shards === 1)
+    collisions?.restart(seen.count === 1)
     await this.checkpoints.forget()
     // Of several shards each has to know what was its own, for when it begins anew and the others do not.
-    if (config.deleteExtra || source.capabilities.changes === 'lossy' || shards > 1) this.vanished.begin()
+    if (config.deleteExtra || source.capabilities.changes === 'lossy' || seen.count > 1) this.vanished.begin()
     if (this.syncs > 1 || resumed !== null) {
       await this.lanes.drain()
       if (this.syncs > 1 || this.checkpoints.position !== null)
@@ -352,6 +353,16 @@ export class ShardRun {
   /** Reads back what was written last. @throws MigrateError FM_TARGET_KEEPS_NOTHING */
   mustKeep(): Promise<void> {
     return this.kept.mustKeep()
+  }
+
+  /** Whether a key is this shard's now; undefined = nobody can tell. */
+  owns(db: number, key: Buffer): boolean | undefined {
+    return this.shard.owns?.(db, key)
+  }
+
+  /** How far it is behind its source; null = unknown. */
+  async lag(): Promise<Lag | null> {
+    return (await this.shard.lag?.(this.checkpoints.position ?? undefined)) ?? null
   }
 
   holds(db: number, key: Buffer): boolean {

@@ -111,7 +111,9 @@ export class Migration extends EventEmitter<Events> {
     this.pulse = new RunPulse({
       ...{ config: resolved, status, signals, logger, listener },
       target: () => ends.target,
-      lags: (applied) => ends.source!.shards.map(async (shard) => (await shard.lag?.(applied.get(shard.id))) ?? null),
+      lags: (applied) =>
+        engine()?.lags() ??
+        ends.source!.shards.map(async (shard) => (await shard.lag?.(applied.get(shard.id))) ?? null),
       keepReport: () => this.keepReport(),
     })
     this.comparison = new RunComparison({

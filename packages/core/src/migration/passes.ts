@@ -3,7 +3,7 @@ import { counted, type Logger, MigrateError, type Target } from '@ferrite-migrat
 import type { Plan } from '../ends/plan.js'
 import type { Resumed } from '../engine/checkpoints.js'
 import { Engine } from '../engine/engine.js'
-import type { ShardEvent } from '../engine/events/shard-event.js'
+import type { ShardEvent, ShardPhase } from '../engine/events/shard-event.js'
 import { ShardPhases } from '../engine/events/shard-phases.js'
 import { ErrorRate } from '../engine/lanes/error-rate.js'
 import type { Gate } from '../engine/lanes/gate.js'
@@ -150,7 +150,7 @@ export class Passes {
   private makeEngine(record: RunRecord, plan: Plan, resumed: Resumed | null, foreign: ForeignKeys | null): Engine {
     const { ends, signals, status, gate, logger, id } = this.needs
     const { source, target, config, filter, transform, targetKeys, onlyDb } = ends
-    const phases = new ShardPhases(source!.shards.length)
+    const phases = new ShardPhases(source!.shards.map(({ id: shard }) => shard))
     return new Engine({
       id,
       config,
@@ -180,17 +180,22 @@ export class Passes {
 
   /** What the shards tell. */
   private hear(event: ShardEvent, record: RunRecord, phases: ShardPhases): void {
-    const { status, ends } = this.needs
+    const { status } = this.needs
     switch (event.kind) {
       case 'synced':
         this.sync = event.mode
         break
-      case 'phase': {
-        const phase = phases.enter(event.shard, event.phase)
-        // Nothing follows a copy that ends with its snapshot.
-        if (phase !== null && (phase !== 'LIVE_SYNC' || ends.config.mode !== 'snapshot')) status.enter(phase)
+      case 'joined':
+        phases.join(event.shard)
+        status.note('shard', `the source has a new shard: ${event.shard}`)
         break
-      }
+      case 'left':
+        status.note('shard', `the source has no shard ${event.shard} any more`)
+        this.enter(phases.leave(event.shard))
+        break
+      case 'phase':
+        this.enter(phases.enter(event.shard, event.phase))
+        break
       case 'position':
         status.applied.set(event.shard, event.position)
         break
@@ -200,6 +205,12 @@ export class Passes {
       case 'note':
         status.note(event.type, event.text)
     }
+  }
+
+  private enter(phase: ShardPhase | null): void {
+    const { status, ends } = this.needs
+    // Nothing follows a copy that ends with its snapshot.
+    if (phase !== null && (phase !== 'LIVE_SYNC' || ends.config.mode !== 'snapshot')) status.enter(phase)
   }
 
   /** What the target had before, where that matters: for a copy that replaces, nothing builds upon what was there. */

@@ -1,11 +1,12 @@
 // Two Redis servers as one source with two shards, for tests of what several shards must not do to each other: what a cluster is.
 import { createSource as openOne } from '@ferrite-migrate/source-redis'
 
-/** A shard of one of the servers under a name of its own. */
-function named(shard, id) {
+/** A shard of one of the servers under a name of its own; the keys that begin with its letter are its own. */
+function named(shard, id, letter) {
   return new Proxy(shard, {
     get(of, name) {
       if (name === 'id') return id
+      if (name === 'owns') return letter === null ? undefined : (_, key) => key[0] === letter.charCodeAt(0)
       const value = Reflect.get(of, name, of)
       return typeof value === 'function' ? value.bind(of) : value
     },
@@ -27,8 +28,8 @@ class BothReaders {
     for (const reader of this.readers) yield* reader.keys(filter)
   }
   async merged(ask, isThere) {
-    const [a, b] = await Promise.all(this.readers.map(ask))
-    return a.map((one, i) => (isThere(one) ? one : b[i]))
+    const [first, ...others] = await Promise.all(this.readers.map(ask))
+    return first.map((one, i) => [one, ...others.map((list) => list[i])].find(isThere) ?? one)
   }
   read(db, keys, whole) {
     return this.merged(
@@ -59,18 +60,55 @@ class BothReaders {
   }
 }
 
+/** Servers that are to join a source while it is read, and those that leave it. */
+export const arrivals = new EventTarget()
+export function arrive(place) {
+  arrivals.dispatchEvent(new CustomEvent('shard', { detail: { place } }))
+}
+export function depart(shard) {
+  arrivals.dispatchEvent(new CustomEvent('shard', { detail: { shard } }))
+}
+
+/** `two://place,place`; with `,owned` at the end each shard owns the keys that begin with its letter: a, b, c. */
 export async function createSource(context) {
-  const places = context.url.replace('two://', '').split(',')
-  const both = await Promise.all(places.map((place) => openOne({ ...context, url: `redis://${place}` })))
-  const [first] = both
+  const words = context.url.replace('two://', '').split(',')
+  const owned = words.includes('owned')
+  const places = words.filter((word) => word !== 'owned')
+  const all = await Promise.all(places.map((place) => openOne({ ...context, url: `redis://${place}` })))
+  const shardOf = (source, i) => named(source.shards[0], `shard-${i}`, owned ? 'abc'[i] : null)
+  const [first] = all
   return {
     capabilities: first.capabilities,
     description: first.description,
     relativeExpiry: first.relativeExpiry,
-    shards: both.map((source, i) => named(source.shards[0], `shard-${i}`)),
-    reader: () => new BothReaders(both.map((source) => source.reader())),
+    shards: all.map(shardOf),
+    reader: () => new BothReaders(all.map((source) => source.reader())),
+    async *watch(signal) {
+      const waiting = []
+      let wake = () => undefined
+      const come = ({ detail }) => {
+        waiting.push(detail)
+        wake()
+      }
+      arrivals.addEventListener('shard', come)
+      const end = () => wake()
+      signal.addEventListener('abort', end)
+      while (!signal.aborted) {
+        if (waiting.length === 0) await new Promise((resolve) => (wake = resolve))
+        for (const { place, shard } of waiting.splice(0)) {
+          if (shard !== undefined) {
+            yield { kind: 'removed', shard }
+            continue
+          }
+          const source = await openOne({ ...context, url: `redis://${place}` })
+          all.push(source)
+          yield { kind: 'added', shard: shardOf(source, all.length - 1) }
+        }
+      }
+      arrivals.removeEventListener('shard', come)
+    },
     async [Symbol.asyncDispose]() {
-      for (const source of both) await source[Symbol.asyncDispose]()
+      for (const source of all) await source[Symbol.asyncDispose]()
     },
   }
 }

@@ -11,6 +11,10 @@ export type ShardPhase = 'INITIAL_SYNC' | 'LIVE_SYNC'
 export type ShardEvent =
   /** How its source answered: with everything, or from where it was asked. */
   | { readonly kind: 'synced'; readonly shard: string; readonly mode: 'full' | 'partial' }
+  /** It came after the source was opened. */
+  | { readonly kind: 'joined'; readonly shard: string }
+  /** It is no shard of the source any more. */
+  | { readonly kind: 'left'; readonly shard: string }
   | { readonly kind: 'phase'; readonly shard: string; readonly phase: ShardPhase }
   /** Everything up to here is durable at the target. */
   | { readonly kind: 'position'; readonly shard: string; readonly position: Position }

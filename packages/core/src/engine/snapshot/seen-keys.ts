@@ -14,23 +14,38 @@ export interface EndedSnapshot {
  * seen may be another's, so that nothing is gone before every shard has ended.
  */
 export class SeenKeys {
-  private readonly shards: number
+  private readonly shards: Set<string>
   private readonly last = new Map<string, FingerprintSet>()
   private readonly ended = new Set<string>()
 
-  /** @param shards how many there are */
-  constructor(shards: number) {
-    this.shards = shards
+  /** @param shards their names */
+  constructor(shards: Iterable<string>) {
+    this.shards = new Set(shards)
+  }
+
+  /** How many shards there are now. */
+  get count(): number {
+    return this.shards.size
+  }
+
+  /** A shard came: until it has been read nobody knows what is gone. */
+  join(shard: string): void {
+    this.shards.add(shard)
+  }
+
+  /** A shard went; what it had is another's now, and is known as seen. */
+  leave(shard: string): void {
+    this.shards.delete(shard)
   }
 
   /** A snapshot of this shard held these and no others; null = another shard has not ended yet, so nobody knows what is gone. */
   end(shard: string, seen: FingerprintSet): EndedSnapshot | null {
     const before = this.last.get(shard)
-    const together = this.shards === 1 || !this.ended.has(shard)
+    const together = this.shards.size === 1 || !this.ended.has(shard)
     this.last.set(shard, seen)
     this.ended.add(shard)
     if (together) {
-      if (this.ended.size < this.shards) return null
+      for (const one of this.shards) if (!this.ended.has(one)) return null
       return { isGone: (db, key) => !this.has(db, key) }
     }
     // The others have gone on since: what they got by changes is in no snapshot.

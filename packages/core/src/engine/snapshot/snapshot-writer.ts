@@ -102,7 +102,7 @@ export class SnapshotWriter {
     }
     if (taken.length === 0) return done()
     const { difference } = this
-    if (this.options.source.capabilities.uniqueKeys && (difference !== null || transform.changesValues)) {
+    if (this.dealsOut && (difference !== null || transform.changesValues)) {
       this.nextLane = (this.nextLane + 1) % this.lanes.lanes
       const lane = this.nextLane
       return this.lanes.writeMade(
@@ -123,7 +123,7 @@ export class SnapshotWriter {
       records = await difference.of(records)
     }
     if (records.length === 0) return done()
-    if (this.options.source.capabilities.uniqueKeys || this.lanes.lanes === 1) {
+    if (this.dealsOut || this.lanes.lanes === 1) {
       // A key that comes once is in one lane however the batches are dealt out.
       this.nextLane = (this.nextLane + 1) % this.lanes.lanes
       return this.lanes.write({ kind: 'snapshot', lane: this.nextLane, records, onConflict }, undefined, done)
@@ -140,6 +140,12 @@ export class SnapshotWriter {
         await this.lanes.write({ kind: 'snapshot', lane, records: part, onConflict }, undefined, () => {
           if (--open === 0) done()
         })
+  }
+
+  /** A key that comes once may go through any lane, where the target does not say which. */
+  private get dealsOut(): boolean {
+    const { source, target } = this.options
+    return source.capabilities.uniqueKeys === true && target.laneOf === undefined
   }
 
   /** A target must not end keys that commands still to come will renew. */
@@ -204,13 +210,16 @@ export class SnapshotWriter {
 
   /** One key always goes through one lane. */
   private laneOf(record: SnapshotRecord): number {
-    if (this.lanes.lanes === 1) return 0
+    const { lanes } = this.lanes
+    if (lanes === 1) return 0
+    const chosen = this.options.target.laneOf?.(record.db, record.key, lanes)
+    if (chosen !== undefined) return chosen
     let hash = 0
     if (record instanceof PackedRecord) {
       const { keyData, keyStart, keyEnd } = record
       for (let at = Math.max(keyStart, keyEnd - 8); at < keyEnd; at++) hash = (Math.imul(hash, 31) + keyData[at]) | 0
     } else for (const byte of record.key.subarray(-8)) hash = (Math.imul(hash, 31) + byte) | 0
-    return ((hash ^ (hash >>> 15)) >>> 0) % this.lanes.lanes
+    return ((hash ^ (hash >>> 15)) >>> 0) % lanes
   }
 
   /**

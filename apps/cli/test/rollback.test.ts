@@ -125,7 +125,8 @@ describe('rollback', () => {
       await tool.kill()
     }
     const last = await cli(['rollback', '--id', 'm', '--state-dir', state])
-    expect([0, 2]).toContain(last.code)
+    // Whoever was killed at its very end had done it all: then there is nothing to roll back.
+    if (last.code !== 0) expect(last.output).toContain('FM_ROLLBACK_DONE')
     expect(await differences(before.url, target.url)).toEqual([])
   })
 

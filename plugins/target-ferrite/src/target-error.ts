@@ -14,6 +14,22 @@ export function classify(text: string): Refusal {
   return 'key'
 }
 
+const FULL_RETRY_MS = 10_000
+
+/** How long a write that was refused so may be tried again, ms. */
+export function patienceMs(kind: Refusal, retryMs: number): number {
+  return kind === 'passing' ? retryMs : kind === 'full' ? FULL_RETRY_MS : 0
+}
+
+/** The error for a server that answers as if it had been told nothing. */
+export function notExecutedError(label: string): MigrateError {
+  return new MigrateError(
+    'FM_TARGET_NOT_EXECUTED',
+    `${label} answered a write with nothing: it was not done`,
+    'What is between here and the target (a proxy?) does not run what it is told; go on with --resume when it does.',
+  )
+}
+
 /** The error that ends a run after this refusal. */
 export function refusalError(label: string, text: string): MigrateError {
   const cut = text.slice(0, 160)

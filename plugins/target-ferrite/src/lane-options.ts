@@ -1,0 +1,14 @@
+import type { RedisLink } from '@ferrite-migrate/redis'
+import type { UnsupportedPolicy } from './batch-renderer.js'
+import type { ConnectionOptions } from './lane-connection.js'
+import type { Abilities } from './probe.js'
+import type { RequestLimits } from './request-limits.js'
+
+export interface LaneOptions extends ConnectionOptions {
+  readonly unsupported: UnsupportedPolicy
+  readonly able: Abilities
+  readonly clockSkewMs: number
+  readonly limits: RequestLimits
+  /** A connection for the few things whose reply must be looked at. */
+  control(): Promise<RedisLink>
+}

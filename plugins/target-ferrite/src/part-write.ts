@@ -1,0 +1,120 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ConflictPolicy, DirtyKey, SnapshotRecord } from '@ferrite-migrate/contracts'
+import { type BatchAnswers, readAnswers } from './batch-answers.js'
+import { BatchRenderer } from './batch-renderer.js'
+import type { DatabasePart } from './database-part.js'
+import type { Flight } from './lane-connection.js'
+import type { LaneTools } from './lane-tools.js'
+import { Settlement } from './settlement.js'
+import { refusalError } from './target-error.js'
+import type { WriteTally } from './write-tally.js'
+
+/** What of a batch belongs to one database, sent until each record has its answer. */
+export class PartWrite {
+  private readonly lane: LaneTools
+  private readonly db: number
+  private records: readonly SnapshotRecord[]
+  private deletes: readonly DirtyKey[]
+  private readonly onConflict: ConflictPolicy
+  private readonly tally: WriteTally
+  /** Indexes of records whose payload the target refused. */
+  private typedOnly: ReadonlySet<number> = new Set()
+  private readonly startedAt = Date.now()
+
+  constructor(lane: LaneTools, { db, records, deletes }: DatabasePart, onConflict: ConflictPolicy, tally: WriteTally) {
+    this.lane = lane
+    this.db = db
+    this.records = records
+    this.deletes = deletes
+    this.onConflict = onConflict
+    this.tally = tally
+  }
+
+  /** @param sent called each time that all of it is on its way */
+  async write(sent: () => void): Promise<void> {
+    const { options, connection, losses } = this.lane
+    let lost = 0
+    for (let wait = 50; this.records.length > 0 || this.deletes.length > 0; wait = Math.min(wait * 2, 2000)) {
+      const renderer = new BatchRenderer(options.able, connection.out, options)
+      let flight: Flight | null
+      try {
+        flight = await this.send(renderer, sent)
+      } catch (error) {
+        lost++
+        losses.learn(error, lost, renderer.largest)
+        await losses.pause(error, this.startedAt)
+        continue
+      }
+      this.tally.notCarried.push(...renderer.notCarried)
+      if (flight === null) {
+        this.tally.skipped += renderer.expired
+        return
+      }
+      this.tally.deleted += this.deletes.length
+      this.deletes = []
+      const answers = await this.answers(renderer, flight)
+      const pause = this.settle(answers, renderer.expired, lost > 0)
+      lost = 0
+      if (pause) await sleep(wait)
+    }
+  }
+
+  /** Null when there was nothing to send. */
+  private async send(renderer: BatchRenderer, sent: () => void): Promise<Flight | null> {
+    const { connection } = this.lane
+    const { made } = await connection.inDatabase(this.db, (link) => {
+      try {
+        renderer.deletes(this.deletes)
+        renderer.render(this.records, this.onConflict, this.typedOnly)
+      } catch (error) {
+        connection.out.take()
+        throw error
+      }
+      if (renderer.owners.length === 0) return null
+      this.tally.byteLength += connection.out.at
+      return connection.fly(link, renderer.owners.length, sent)
+    })
+    return made
+  }
+
+  /** What the records were answered, also in the steps that some need after the first. */
+  private async answers(renderer: BatchRenderer, flight: Flight): Promise<BatchAnswers> {
+    const { db, records, onConflict } = this
+    const answers = readAnswers(renderer, flight, onConflict, this.lane.options.endpoint.label)
+    await this.lane.staged.place(db, renderer.staged, records, onConflict, answers)
+    await this.ends(renderer.inexact.filter((index) => answers.took(index)))
+    return answers
+  }
+
+  /** Tells the ends of keys that were written only because they were not there, and are now known to be ours. */
+  private async ends(indexes: readonly number[]): Promise<void> {
+    const { options, connection, losses } = this.lane
+    while (indexes.length > 0) {
+      let flight: Flight
+      try {
+        const { made } = await connection.inDatabase(this.db, (link) => {
+          const renderer = new BatchRenderer(options.able, connection.out, options)
+          for (const index of indexes) renderer.end(this.records[index], index)
+          return connection.fly(link, renderer.owners.length)
+        })
+        flight = await made
+      } catch (error) {
+        await losses.pause(error, this.startedAt)
+        continue
+      }
+      if (flight.errors.length > 0) throw refusalError(options.endpoint.label, flight.errors[0].text)
+      return
+    }
+  }
+
+  /** Counts what was done; keeps what must be written again. True when that should wait. */
+  private settle(answers: BatchAnswers, expired: number, resent: boolean): boolean {
+    const { endpoint, retryMs } = this.lane.options
+    const { onConflict, startedAt } = this
+    const settlement = new Settlement({ label: endpoint.label, onConflict, resent, startedAt, retryMs }, this.tally)
+    settlement.settle(this.records, answers, expired)
+    this.records = settlement.again
+    this.typedOnly = settlement.typedOnly
+    return settlement.pause
+  }
+}

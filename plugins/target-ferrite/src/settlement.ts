@@ -1,0 +1,85 @@
+import type { ConflictPolicy, SnapshotRecord } from '@ferrite-migrate/contracts'
+import { isOpaque, isUnknownType } from '@ferrite-migrate/protocol'
+import type { BatchAnswers } from './batch-answers.js'
+import { classify, patienceMs, refusalError } from './target-error.js'
+import type { WriteTally } from './write-tally.js'
+
+export interface SettlementOptions {
+  readonly label: string
+  readonly onConflict: ConflictPolicy
+  /** The batch was sent before, and nobody knows what was done of it. */
+  readonly resent: boolean
+  readonly startedAt: number
+  readonly retryMs: number
+}
+
+/** What becomes of the records of a batch by their answers: they are counted, or must be written again. */
+export class Settlement {
+  readonly again: SnapshotRecord[] = []
+  /** Indexes in `again` of those whose payload the target cannot read. */
+  readonly typedOnly = new Set<number>()
+  /** The target takes them later, not at once. */
+  pause = false
+  private readonly options: SettlementOptions
+  private readonly tally: WriteTally
+
+  constructor(options: SettlementOptions, tally: WriteTally) {
+    this.options = options
+    this.tally = tally
+  }
+
+  /** @param expired how many of the records were not sent */
+  settle(records: readonly SnapshotRecord[], answers: BatchAnswers, expired: number): void {
+    const { tally } = this
+    const { onConflict } = this.options
+    const before = tally.failed.length
+    for (const [index, text] of answers.refused) this.refused(records[index], index, text, answers)
+    let skipped = expired
+    if (onConflict === 'fail')
+      for (const index of answers.present) tally.fail(records[index], 'the key is already there', 'conflict')
+    else skipped += answers.present.size
+    tally.skipped += skipped
+    tally.written += records.length - this.again.length - (tally.failed.length - before) - skipped
+  }
+
+  private refused(record: SnapshotRecord, index: number, text: string, answers: BatchAnswers): void {
+    const { label, onConflict, resent, startedAt, retryMs } = this.options
+    const kind = classify(text)
+    switch (kind) {
+      case 'conflict':
+        // What is there may be ours, of the time before the loss.
+        if (resent) return
+        if (onConflict === 'skip') answers.present.add(index)
+        else this.tally.fail(record, text, 'conflict')
+        return
+      case 'payload':
+        this.unreadable(record)
+        return
+      case 'passing':
+      case 'full':
+        if (Date.now() - startedAt > patienceMs(kind, retryMs)) throw refusalError(label, text)
+        this.pause = true
+        this.again.push(record)
+        return
+      case 'fatal':
+        throw refusalError(label, text)
+      default:
+        this.tally.fail(record, text.slice(0, 200), 'refused')
+    }
+  }
+
+  /** A payload that the target does not read goes again as commands, unless only a server could take it apart. */
+  private unreadable(record: SnapshotRecord): void {
+    const { value } = record
+    if (value.form === 'rdb' && !isOpaque(value.type, value.rdbVersion)) {
+      this.typedOnly.add(this.again.length)
+      this.again.push(record)
+      return
+    }
+    const what =
+      value.form === 'rdb' && isUnknownType(value.type, value.rdbVersion)
+        ? 'a value of this type, which is not known here either'
+        : 'a value of this module'
+    this.tally.fail(record, `the target cannot read ${what}`, 'not-carried')
+  }
+}

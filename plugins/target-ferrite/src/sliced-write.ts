@@ -1,0 +1,111 @@
+import type { ConflictPolicy, SlicedValue, SnapshotRecord, ValueSlice } from '@ferrite-migrate/contracts'
+import {
+  type RespWriter,
+  writeFieldExpiry,
+  writeItems,
+  writeStreamEntries,
+  writeStreamState,
+} from '@ferrite-migrate/protocol'
+import { temporaryName } from './batch-renderer.js'
+import type { LaneTools } from './lane-tools.js'
+import { refusalError } from './target-error.js'
+import type { WriteTally } from './write-tally.js'
+
+/** A value above the size limit: slice by slice under a temporary name, then renamed. */
+export class SlicedWrite {
+  private readonly lane: LaneTools
+  private readonly out: RespWriter
+  private readonly record: SnapshotRecord
+  private readonly temporary: string
+  private readonly name: Buffer
+  private readonly tally: WriteTally
+  private lastEntry: string | undefined
+  private lostFieldExpiry = false
+
+  constructor(lane: LaneTools, record: SnapshotRecord, tally: WriteTally) {
+    this.lane = lane
+    this.out = lane.connection.out
+    this.record = record
+    this.temporary = temporaryName(lane.options.migration)
+    this.name = Buffer.from(this.temporary)
+    this.tally = tally
+  }
+
+  async write(value: SlicedValue, onConflict: ConflictPolicy): Promise<void> {
+    const { record, tally } = this
+    const now = Date.now() + this.lane.options.clockSkewMs
+    for await (const slice of value.slices) await this.send(() => this.append(value.type, slice))
+    if (this.lostFieldExpiry)
+      tally.notCarried.push({ what: 'hash-field-ttl', db: record.db, key: Buffer.from(record.key) })
+    if (record.expireAt > 0 && record.expireAt <= now) {
+      await this.send(() => this.remove())
+      tally.skipped++
+    } else if (onConflict === 'replace') {
+      await this.send(() => this.replace())
+      tally.written++
+    } else if (await this.lane.staged.renameUnlessThere(record, this.temporary)) tally.written++
+    else if (onConflict === 'skip') tally.skipped++
+    else tally.fail(record, 'the key is already there', 'conflict')
+  }
+
+  /** Sends what `build` appends. @throws MigrateError when it is refused; nothing of the value stays then */
+  private async send(build: () => number): Promise<void> {
+    const { db } = this.record
+    const { connection } = this.lane
+    const { made } = await connection.inDatabase(db, (link) => {
+      const replies = build()
+      this.tally.byteLength += this.out.at
+      return replies === 0 ? null : connection.fly(link, replies)
+    })
+    const error = (await made)?.errors[0]
+    if (error === undefined) return
+    await connection
+      .inDatabase(db, (link) => connection.fly(link, this.remove()))
+      .then((cleaned) => cleaned.made)
+      .catch(() => undefined)
+    throw refusalError(this.lane.options.endpoint.label, error.text)
+  }
+
+  /** Appends the commands of one slice; gives their number. */
+  private append(type: SlicedValue['type'], slice: ValueSlice): number {
+    const { out, name } = this
+    const { able, limits } = this.lane.options
+    if (slice.entries !== undefined) {
+      this.lastEntry = slice.entries.at(-1)?.id ?? this.lastEntry
+      return writeStreamEntries(out, name, slice.entries)
+    }
+    if (slice.stream !== undefined) return writeStreamState(out, name, slice.stream, this.lastEntry, able)
+    if (type === 'stream' || slice.items.length === 0) return 0
+    const items = {
+      form: 'items',
+      type,
+      items: slice.items,
+      ...(slice.fieldExpireAt ? { fieldExpireAt: slice.fieldExpireAt } : {}),
+    } as const
+    const replies = writeItems(out, name, items, limits.piece)
+    if (!slice.fieldExpireAt?.some((at) => at > 0)) return replies
+    if (able.fieldExpiry) return replies + writeFieldExpiry(out, name, items)
+    this.lostFieldExpiry = true
+    return replies
+  }
+
+  private remove(): number {
+    this.out.call('DEL', this.name)
+    return 1
+  }
+
+  private replace(): number {
+    const { out, name, record } = this
+    let replies = 1
+    if (record.expireAt > 0) {
+      out.call('PEXPIREAT', name, record.expireAt)
+      replies++
+    }
+    out.call('RENAME', name, record.key)
+    if (record.expireAt > 0 && !this.lane.options.able.atomicMulti) {
+      out.call('PEXPIREAT', record.key, record.expireAt)
+      replies++
+    }
+    return replies
+  }
+}

@@ -1,6 +1,6 @@
 import type { ConflictPolicy } from '@ferrite-migrate/contracts'
-import { type BatchRenderer, NOBODY } from './batch-renderer.js'
 import type { Flight } from './lane-connection.js'
+import { NOBODY, type RenderedBatch } from './rendered-batch.js'
 import { notExecutedError, refusalError } from './target-error.js'
 
 /** What the records of a batch were answered, by their index; of the others the target took all. */
@@ -26,7 +26,7 @@ export class BatchAnswers {
  * @throws MigrateError FM_TARGET_NOT_EXECUTED, and what a refusal of a command that is no record's means
  */
 export function readAnswers(
-  { owners, groups, transactions }: BatchRenderer,
+  { owners, groups, transactions }: RenderedBatch,
   flight: Flight,
   onConflict: ConflictPolicy,
   label: string,

@@ -1,8 +1,8 @@
 import { type ChangeBatch, type Checkpoint, PackedChange } from '@ferrite-migrate/contracts'
 import type { RespWriter } from '@ferrite-migrate/protocol'
 import { checkpointKey, type RedisLink } from '@ferrite-migrate/redis'
-import { NOBODY } from './batch-renderer.js'
 import { encodeCheckpoint } from './checkpoint.js'
+import { NOBODY } from './rendered-batch.js'
 
 /** Appends changes as one transaction with their checkpoint; gives the number of replies to expect. `places` gets, for each command inside the transaction, the index of its record, or NOBODY. */
 export function renderChanges(

@@ -10,10 +10,10 @@ import {
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf, touchedKeys } from '@ferrite-migrate/protocol'
 import type { RedisLink } from '@ferrite-migrate/redis'
-import { NOBODY } from './batch-renderer.js'
 import { renderChanges } from './change-renderer.js'
 import type { Flight, ReplyErrorAt } from './lane-connection.js'
 import type { LaneTools } from './lane-tools.js'
+import { NOBODY } from './rendered-batch.js'
 import { classify, notExecutedError, patienceMs, refusalError } from './target-error.js'
 import { WriteTally } from './write-tally.js'
 

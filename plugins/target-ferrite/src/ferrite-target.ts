@@ -30,13 +30,13 @@ import {
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
-import type { UnsupportedPolicy } from './batch-renderer.js'
 import { decodeCheckpoint } from './checkpoint.js'
 import { Lane } from './lane.js'
 import { serverIdentity } from './lane-connection.js'
 import { targetFindings } from './preflight.js'
 import { type Abilities, probeTarget } from './probe.js'
 import { proveDatabase } from './prove-database.js'
+import type { UnsupportedPolicy } from './rendered-batch.js'
 import { RequestLimits } from './request-limits.js'
 import { endConnections, removeTemporary } from './take-over.js'
 import { classify, refusalError } from './target-error.js'

@@ -1,7 +1,7 @@
 import type { RedisLink } from '@ferrite-migrate/redis'
-import type { UnsupportedPolicy } from './batch-renderer.js'
 import type { ConnectionOptions } from './lane-connection.js'
 import type { Abilities } from './probe.js'
+import type { UnsupportedPolicy } from './rendered-batch.js'
 import type { RequestLimits } from './request-limits.js'
 
 export interface LaneOptions extends ConnectionOptions {

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConflictPolicy, DirtyKey, SnapshotRecord } from '@ferrite-migrate/contracts'
 import { type BatchAnswers, readAnswers } from './batch-answers.js'
-import { BatchRenderer } from './batch-renderer.js'
+import { renderRecords } from './batch-renderer.js'
 import type { DatabasePart } from './database-part.js'
 import type { Flight } from './lane-connection.js'
 import type { LaneTools } from './lane-tools.js'
+import { RenderedBatch } from './rendered-batch.js'
 import { Settlement } from './settlement.js'
 import { refusalError } from './target-error.js'
 import type { WriteTally } from './write-tally.js'
@@ -35,54 +36,54 @@ export class PartWrite {
     const { options, connection, losses } = this.lane
     let lost = 0
     for (let wait = 50; this.records.length > 0 || this.deletes.length > 0; wait = Math.min(wait * 2, 2000)) {
-      const renderer = new BatchRenderer(options.able, connection.out, options)
+      const rendered = new RenderedBatch(options.able, connection.out, options)
       let flight: Flight | null
       try {
-        flight = await this.send(renderer, sent)
+        flight = await this.send(rendered, sent)
       } catch (error) {
         lost++
-        losses.learn(error, lost, renderer.largest)
+        losses.learn(error, lost, rendered.largest)
         await losses.pause(error, this.startedAt)
         continue
       }
-      this.tally.notCarried.push(...renderer.notCarried)
+      this.tally.notCarried.push(...rendered.notCarried)
       if (flight === null) {
-        this.tally.skipped += renderer.expired
+        this.tally.skipped += rendered.expired
         return
       }
       this.tally.deleted += this.deletes.length
       this.deletes = []
-      const answers = await this.answers(renderer, flight)
-      const pause = this.settle(answers, renderer.expired, lost > 0)
+      const answers = await this.answers(rendered, flight)
+      const pause = this.settle(answers, rendered.expired, lost > 0)
       lost = 0
       if (pause) await sleep(wait)
     }
   }
 
   /** Null when there was nothing to send. */
-  private async send(renderer: BatchRenderer, sent: () => void): Promise<Flight | null> {
+  private async send(rendered: RenderedBatch, sent: () => void): Promise<Flight | null> {
     const { connection } = this.lane
     const { made } = await connection.inDatabase(this.db, (link) => {
       try {
-        renderer.deletes(this.deletes)
-        renderer.render(this.records, this.onConflict, this.typedOnly)
+        rendered.deletes(this.deletes)
+        renderRecords(rendered, this.records, this.onConflict, this.typedOnly)
       } catch (error) {
         connection.out.take()
         throw error
       }
-      if (renderer.owners.length === 0) return null
+      if (rendered.owners.length === 0) return null
       this.tally.byteLength += connection.out.at
-      return connection.fly(link, renderer.owners.length, sent)
+      return connection.fly(link, rendered.owners.length, sent)
     })
     return made
   }
 
   /** What the records were answered, also in the steps that some need after the first. */
-  private async answers(renderer: BatchRenderer, flight: Flight): Promise<BatchAnswers> {
+  private async answers(rendered: RenderedBatch, flight: Flight): Promise<BatchAnswers> {
     const { db, records, onConflict } = this
-    const answers = readAnswers(renderer, flight, onConflict, this.lane.options.endpoint.label)
-    await this.lane.staged.place(db, renderer.staged, records, onConflict, answers)
-    await this.ends(renderer.inexact.filter((index) => answers.took(index)))
+    const answers = readAnswers(rendered, flight, onConflict, this.lane.options.endpoint.label)
+    await this.lane.staged.place(db, rendered.staged, records, onConflict, answers)
+    await this.ends(rendered.inexact.filter((index) => answers.took(index)))
     return answers
   }
 
@@ -93,9 +94,9 @@ export class PartWrite {
       let flight: Flight
       try {
         const { made } = await connection.inDatabase(this.db, (link) => {
-          const renderer = new BatchRenderer(options.able, connection.out, options)
-          for (const index of indexes) renderer.end(this.records[index], index)
-          return connection.fly(link, renderer.owners.length)
+          const rendered = new RenderedBatch(options.able, connection.out, options)
+          for (const index of indexes) rendered.end(this.records[index], index)
+          return connection.fly(link, rendered.owners.length)
         })
         flight = await made
       } catch (error) {

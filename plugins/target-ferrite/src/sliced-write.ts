@@ -6,9 +6,9 @@ import {
   writeStreamEntries,
   writeStreamState,
 } from '@ferrite-migrate/protocol'
-import { temporaryName } from './batch-renderer.js'
 import type { LaneTools } from './lane-tools.js'
 import { refusalError } from './target-error.js'
+import { temporaryName } from './temporary-name.js'
 import type { WriteTally } from './write-tally.js'
 
 /** A value above the size limit: slice by slice under a temporary name, then renamed. */

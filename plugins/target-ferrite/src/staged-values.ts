@@ -1,9 +1,9 @@
 import type { ConflictPolicy, SnapshotRecord } from '@ferrite-migrate/contracts'
 import { ReplyError } from '@ferrite-migrate/protocol'
 import type { BatchAnswers } from './batch-answers.js'
-import type { Staged } from './batch-renderer.js'
 import type { LaneConnection } from './lane-connection.js'
 import type { LaneOptions } from './lane-options.js'
+import type { Staged } from './rendered-batch.js'
 import { refusalError } from './target-error.js'
 
 /** Second step of values that were written under a temporary name: they get their own. */

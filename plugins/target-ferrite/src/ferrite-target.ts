@@ -30,11 +30,12 @@ import {
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
+import type { Abilities } from './abilities.js'
 import { decodeCheckpoint } from './checkpoint.js'
 import { Lane } from './lane.js'
 import { serverIdentity } from './lane-connection.js'
 import { targetFindings } from './preflight.js'
-import { type Abilities, probeTarget } from './probe.js'
+import { probeTarget } from './probe.js'
 import { proveDatabase } from './prove-database.js'
 import type { UnsupportedPolicy } from './rendered-batch.js'
 import { RequestLimits } from './request-limits.js'

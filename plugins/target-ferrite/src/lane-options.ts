@@ -1,9 +1,10 @@
 import type { RedisLink } from '@ferrite-migrate/redis'
+import type { Abilities } from './abilities.js'
 import type { ConnectionOptions } from './lane-connection.js'
-import type { Abilities } from './probe.js'
 import type { UnsupportedPolicy } from './rendered-batch.js'
 import type { RequestLimits } from './request-limits.js'
 
+/** What a lane needs from the target it belongs to. */
 export interface LaneOptions extends ConnectionOptions {
   readonly unsupported: UnsupportedPolicy
   readonly able: Abilities

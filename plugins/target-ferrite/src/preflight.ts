@@ -1,7 +1,7 @@
 import { counted, type Finding } from '@ferrite-migrate/contracts'
 import type { Reply } from '@ferrite-migrate/protocol'
 import { keyspaceSizes, parseInfo, type RedisLink } from '@ferrite-migrate/redis'
-import type { Abilities } from './probe.js'
+import type { Abilities } from './abilities.js'
 
 /** What an operator should know of the target before the run. */
 export async function targetFindings(link: RedisLink, able: Abilities): Promise<Finding[]> {

@@ -6,7 +6,7 @@ import {
   type SnapshotRecord,
 } from '@ferrite-migrate/contracts'
 import type { RespWriter } from '@ferrite-migrate/protocol'
-import type { Abilities } from './probe.js'
+import type { Abilities } from './abilities.js'
 import type { RequestLimits } from './request-limits.js'
 
 /** What a reply answers: a record by its index, a group of records (MSET), or nothing that needs an answer. */

@@ -1,6 +1,6 @@
 import { type ConflictPolicy, PackedRecord, type RdbValue, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import { VALKEY_RDB_VERSION, writeRestorePayload } from '@ferrite-migrate/protocol'
-import type { Abilities } from './probe.js'
+import type { Abilities } from './abilities.js'
 import type { RenderedBatch } from './rendered-batch.js'
 import { writeString } from './string-argument.js'
 

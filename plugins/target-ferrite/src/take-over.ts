@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ReplyError } from '@ferrite-migrate/protocol'
 import { databaseSizes, type RedisLink } from '@ferrite-migrate/redis'
-import type { Abilities } from './probe.js'
+import type { Abilities } from './abilities.js'
 
 const ENDED_WITHIN_MS = 5000
 /** How long a server that shows no connections is given to finish what a dead process sent. */

@@ -1,0 +1,122 @@
+import { type DirtyKey, type KeyFilter, MigrateError } from '@ferrite-migrate/contracts'
+import { ReplyError } from '@ferrite-migrate/protocol'
+import { isOwnKey } from './checkpoint-key.js'
+import { databaseSizes } from './info.js'
+import type { ReaderLinks } from './reader-links.js'
+
+const SCAN_COUNT = 1000
+/** Of the keys that were there all the time a SCAN gives all; writers and expiries explain a small difference. */
+const SCAN_SHARE = 0.9
+
+/** Where a SCAN stands: a database, and its cursor in it. */
+export interface ScanPlace {
+  readonly db: number
+  readonly cursor: string
+}
+
+/** Keys in the order of a SCAN, with the place where the next ones start. */
+export interface ScannedKeys {
+  readonly keys: readonly DirtyKey[]
+  readonly next: ScanPlace
+}
+
+interface Page {
+  readonly keys: Buffer[]
+  readonly cursor: string
+}
+
+/** Goes through the keys of a server by SCAN. */
+export class KeyScan {
+  private readonly links: ReaderLinks
+  private readonly ferrite: boolean
+
+  constructor(links: ReaderLinks, ferrite: boolean) {
+    this.links = links
+    this.ferrite = ferrite
+  }
+
+  async size(): Promise<ReadonlyMap<number, number>> {
+    return databaseSizes(await this.links.get('scan'))
+  }
+
+  /** All keys; from a place on, those of before are left out. */
+  async *keys(filter: KeyFilter, from: ScanPlace | undefined): AsyncGenerator<ScannedKeys> {
+    const sizes = await this.size()
+    for (const [db, size] of [...sizes].sort(([x], [y]) => x - y)) {
+      if ((filter.dbs && !filter.dbs.includes(db)) || db < (from?.db ?? 0)) continue
+      const start = from?.db === db ? from.cursor : '0'
+      if (from?.db === db && start === 'end') continue
+      let seen = 0
+      for await (const page of this.ferrite ? this.onePage(db, size) : this.pages(db, filter.match, start)) {
+        seen += page.keys.length
+        const keys = page.keys.filter((key) => !isOwnKey(key))
+        if (keys.length > 0)
+          yield {
+            keys: keys.map((key) => ({ db, key })),
+            next: { db, cursor: page.cursor === '0' ? 'end' : page.cursor },
+          }
+      }
+      if (filter.match === undefined && start === '0') await this.checkComplete(db, size, seen)
+    }
+  }
+
+  /** A SCAN that skips keys must not pass for a whole one. */
+  private async checkComplete(db: number, before: number, seen: number): Promise<void> {
+    const after = (await this.size()).get(db) ?? 0
+    const expected = Math.min(before, after)
+    if (seen >= expected * SCAN_SHARE) return
+    throw new MigrateError(
+      'FM_SCAN_INCOMPLETE',
+      `SCAN of ${this.links.endpoint.label} gave ${seen} of ${expected} keys of database ${db}`,
+      'The server skips keys while scanning: read it by --capture psync, or report it with the version.',
+    )
+  }
+
+  private async *pages(db: number, match: Buffer | undefined, start: string): AsyncGenerator<Page> {
+    // The next page is asked for while this one is worked on.
+    let page = this.page(db, match, start, SCAN_COUNT)
+    for (;;) {
+      const { keys, cursor } = await page
+      const last = cursor === '0'
+      if (!last) {
+        page = this.page(db, match, cursor, SCAN_COUNT)
+        // Whoever stops reading leaves this one unanswered.
+        page.catch(() => undefined)
+      }
+      yield { keys, cursor }
+      if (last) return
+    }
+  }
+
+  private async page(db: number, match: Buffer | undefined, cursor: string, count: number): Promise<Page> {
+    const link = await this.links.get('scan')
+    const [reply] = await link.pipeline((out) => {
+      if (match === undefined) out.call('SCAN', cursor, 'COUNT', count)
+      else out.call('SCAN', cursor, 'MATCH', match, 'COUNT', count)
+      return 1
+    }, db)
+    if (reply instanceof ReplyError) throw this.links.refused('SCAN', reply)
+    const [next, keys] = reply as [Buffer, Buffer[]]
+    return { keys, cursor: String(next) }
+  }
+
+  /** Ferrite: only a page that holds every key is complete. Grows until it is, in pieces of 1000 keys. */
+  private async *onePage(db: number, size: number): AsyncGenerator<Page> {
+    let count = size + 1000
+    for (let attempt = 0; attempt < 8; attempt++) {
+      const { keys, cursor } = await this.page(db, undefined, '0', count)
+      if (cursor === '0') {
+        for (let from = 0; from < keys.length; from += SCAN_COUNT)
+          yield { keys: keys.slice(from, from + SCAN_COUNT), cursor }
+        return
+      }
+      count *= 2
+    }
+    throw new MigrateError(
+      'FM_SCAN_INCOMPLETE',
+      `${this.links.endpoint.label} never gave all its keys in one page`,
+      'Try again when fewer keys are being added.',
+      { retryable: true },
+    )
+  }
+}

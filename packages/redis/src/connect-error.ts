@@ -6,72 +6,11 @@ export function connectError(endpoint: Endpoint, cause: unknown): MigrateError {
   if (cause instanceof MigrateError) return cause
   const error = cause as NodeJS.ErrnoException
   const at = endpoint.label
-  const make = (code: `FM_${string}`, what: string, hint: string, retryable: boolean): MigrateError =>
-    new MigrateError(code, what, hint, { retryable, cause })
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return make(
-        'FM_CONNECT_REFUSED',
-        `nothing accepts connections at ${at}`,
-        'Check host and port, and that the server runs.',
-        true,
-      )
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return make(
-        'FM_CONNECT_HOST',
-        `the host of ${at} is not known`,
-        'Check the host name.',
-        error.code === 'EAI_AGAIN',
-      )
-    case 'ENOENT':
-      return make(
-        'FM_CONNECT_REFUSED',
-        `there is no socket at ${at}`,
-        'Check the path, and that the server runs.',
-        true,
-      )
-    case 'EACCES':
-      return make('FM_CONNECT_REFUSED', `the socket at ${at} may not be opened`, 'Run as a user that may.', false)
-    case 'ETIMEDOUT':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return make(
-        'FM_CONNECT_TIMEOUT',
-        `${at} does not answer`,
-        /^(rediss|valkeys|ferrites):/.test(at)
-          ? 'A server without TLS answers no handshake: try redis:// or ferrite://. Else check the network and the firewall, or raise connect-timeout.'
-          : 'Check the network and the firewall, or raise connect-timeout.',
-        true,
-      )
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return make(
-        'FM_CONNECT_LOST',
-        `${at} closed the connection`,
-        endpoint.tls
-          ? 'If the port does not speak TLS, use redis:// or ferrite://.'
-          : 'If the port speaks TLS, use rediss:// or ferrites://.',
-        true,
-      )
-  }
-  if (
-    endpoint.tls &&
-    (/^(ERR_SSL|ERR_TLS|CERT|DEPTH|SELF_SIGNED|UNABLE|EPROTO)/.test(error.code ?? '') ||
-      /certificate|ssl|tls/i.test(error.message ?? ''))
-  )
-    return make(
-      'FM_CONNECT_TLS',
-      `the TLS connection to ${at} was not made: ${error.message}`,
-      'Give the right CA (tls-ca), client certificate (tls-cert, tls-key) or server name (tls-servername); if the port does not speak TLS, use redis:// or ferrite://.',
-      false,
-    )
-  return make(
-    'FM_CONNECT_LOST',
-    `the connection to ${at} was lost: ${error.message ?? String(cause)}`,
-    'Try again; if it comes back, look into the log of the server.',
-    true,
-  )
+  const meaning =
+    unreachable(at, error.code) ??
+    closedEarly(endpoint, error.code) ??
+    (endpoint.tls && isOfTls(error) ? tlsFailure(at, error.message) : lost(at, error.message ?? String(cause)))
+  return new MigrateError(meaning.code, meaning.what, meaning.hint, { retryable: meaning.retryable, cause })
 }
 
 /** The error for a server that neither answers nor ends the connection. */
@@ -157,4 +96,96 @@ export function plainError(label: string): MigrateError {
     `${label} answers without TLS`,
     'Use redis:// or ferrite:// for it, or name the port that speaks TLS.',
   )
+}
+
+interface Meaning {
+  readonly code: `FM_${string}`
+  readonly what: string
+  readonly hint: string
+  readonly retryable: boolean
+}
+
+/** Nobody was reached. */
+function unreachable(at: string, code: string | undefined): Meaning | null {
+  switch (code) {
+    case 'ECONNREFUSED':
+      return {
+        code: 'FM_CONNECT_REFUSED',
+        what: `nothing accepts connections at ${at}`,
+        hint: 'Check host and port, and that the server runs.',
+        retryable: true,
+      }
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return {
+        code: 'FM_CONNECT_HOST',
+        what: `the host of ${at} is not known`,
+        hint: 'Check the host name.',
+        retryable: code === 'EAI_AGAIN',
+      }
+    case 'ENOENT':
+      return {
+        code: 'FM_CONNECT_REFUSED',
+        what: `there is no socket at ${at}`,
+        hint: 'Check the path, and that the server runs.',
+        retryable: true,
+      }
+    case 'EACCES':
+      return {
+        code: 'FM_CONNECT_REFUSED',
+        what: `the socket at ${at} may not be opened`,
+        hint: 'Run as a user that may.',
+        retryable: false,
+      }
+    case 'ETIMEDOUT':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return {
+        code: 'FM_CONNECT_TIMEOUT',
+        what: `${at} does not answer`,
+        hint: /^(rediss|valkeys|ferrites):/.test(at)
+          ? 'A server without TLS answers no handshake: try redis:// or ferrite://. Else check the network and the firewall, or raise connect-timeout.'
+          : 'Check the network and the firewall, or raise connect-timeout.',
+        retryable: true,
+      }
+  }
+  return null
+}
+
+/** Somebody was reached, who hung up. */
+function closedEarly({ label, tls }: Endpoint, code: string | undefined): Meaning | null {
+  if (code !== 'ECONNRESET' && code !== 'EPIPE') return null
+  return {
+    code: 'FM_CONNECT_LOST',
+    what: `${label} closed the connection`,
+    hint: tls
+      ? 'If the port does not speak TLS, use redis:// or ferrite://.'
+      : 'If the port speaks TLS, use rediss:// or ferrites://.',
+    retryable: true,
+  }
+}
+
+function isOfTls({ code, message }: NodeJS.ErrnoException): boolean {
+  return (
+    /^(ERR_SSL|ERR_TLS|CERT|DEPTH|SELF_SIGNED|UNABLE|EPROTO)/.test(code ?? '') ||
+    /certificate|ssl|tls/i.test(message ?? '')
+  )
+}
+
+function tlsFailure(at: string, message: string): Meaning {
+  return {
+    code: 'FM_CONNECT_TLS',
+    what: `the TLS connection to ${at} was not made: ${message}`,
+    hint: 'Give the right CA (tls-ca), client certificate (tls-cert, tls-key) or server name (tls-servername); if the port does not speak TLS, use redis:// or ferrite://.',
+    retryable: false,
+  }
+}
+
+function lost(at: string, message: string): Meaning {
+  return {
+    code: 'FM_CONNECT_LOST',
+    what: `the connection to ${at} was lost: ${message}`,
+    hint: 'Try again; if it comes back, look into the log of the server.',
+    retryable: true,
+  }
 }

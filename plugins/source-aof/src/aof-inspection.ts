@@ -1,11 +1,14 @@
-import { MigrateError, type PackedChange } from '@ferrite-migrate/contracts'
-import { AofReader, absoluteExpiry, commandSpecOf, RdbReader } from '@ferrite-migrate/protocol'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import { AofReader, RdbReader } from '@ferrite-migrate/protocol'
+import { AofCensus } from './aof-census.js'
 import type { AofFile } from './aof-files.js'
 import { openPart } from './aof-part.js'
 
+export type InspectedFile = AofFile & { readonly rdb: boolean; readonly commands: number }
+
 /** What one reading of an append-only file tells before anything is written. */
 export interface AofInspection {
-  readonly files: readonly (AofFile & { readonly rdb: boolean; readonly commands: number })[]
+  readonly files: readonly InspectedFile[]
   readonly byteLength: number
   readonly commands: number
   /** Commands by name, most frequent first. */
@@ -33,49 +36,16 @@ export async function inspectAof(
   checksum: boolean,
   signal: AbortSignal,
 ): Promise<AofInspection> {
-  const counts = new Map<string, number>()
-  const databases = new Set<number>()
-  const seen: (AofFile & { rdb: boolean; commands: number })[] = []
-  let rdbKeys = 0
-  let baseTime: number | null = null
-  let relativeExpiries = 0
-  let firstMark: number | null = null
-  let lastMark: number | null = null
+  const census = new AofCensus(signal)
+  const seen: InspectedFile[] = []
   let truncatedBytes = 0
   let unfinishedMulti = false
   for (const [index, file] of files.entries()) {
     const { feed, window, startsWithRdb } = await openPart(file)
     try {
-      if (startsWithRdb)
-        for await (const event of new RdbReader(window, { checksum }).read()) {
-          if (signal.aborted) break
-          if (event.kind === 'aux' && event.name === 'ctime' && index === 0)
-            baseTime = Number(event.value.toString('latin1')) * 1000 || null
-          if (event.kind !== 'records') continue
-          for (const record of event.records) {
-            rdbKeys++
-            databases.add(record.db)
-            if (record.value.form === 'sliced') for await (const _ of record.value.slices);
-          }
-          event.block.release()
-        }
-      let commands = 0
+      if (startsWithRdb) await census.addRdb(new RdbReader(window, { checksum }), index === 0)
       const reader = new AofReader(window, { offset: window.offset() })
-      for await (const batch of reader.read()) {
-        for (const record of batch.records) {
-          const { name, db } = record
-          counts.set(name, (counts.get(name) ?? 0) + 1)
-          databases.add(db)
-          if (countsFromUnknown(record)) relativeExpiries++
-        }
-        commands += batch.records.length
-        if (batch.time > 0) {
-          firstMark ??= batch.time
-          lastMark = batch.time
-        }
-        batch.release()
-        if (signal.aborted) break
-      }
+      const commands = await census.addCommands(reader)
       seen.push({ ...file, rdb: startsWithRdb, commands })
       const { end } = reader
       if (end === null || end.truncatedBytes === 0) continue
@@ -91,6 +61,7 @@ export async function inspectAof(
       await feed.close()
     }
   }
+  const { counts, databases, rdbKeys, baseTime, firstMark, lastMark, relativeExpiries } = census
   return {
     files: seen,
     byteLength: files.reduce((sum, { byteLength }) => sum + byteLength, 0),
@@ -105,12 +76,4 @@ export async function inspectAof(
     truncatedBytes,
     unfinishedMulti,
   }
-}
-
-function countsFromUnknown(record: PackedChange): boolean {
-  const { name, data, start, receivedAt } = record
-  if (receivedAt > 0 || !commandSpecOf(name).relativeExpiry) return false
-  // `*3`: the most common SET has none.
-  if (name === 'SET' && data[start + 1] === 51 && data[start + 2] === 13) return false
-  return absoluteExpiry(name, record.argv, 1) !== null
 }

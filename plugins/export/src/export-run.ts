@@ -1,7 +1,8 @@
-import { type AdapterContext, MigrateError, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import { type AdapterContext, MigrateError, type SnapshotRecord, type SourceEvent } from '@ferrite-migrate/contracts'
 import {
   openTransform,
   RecordFilter,
+  type RecordTransform,
   type Registry,
   type ResolvedConfig,
   sourceFilter,
@@ -9,7 +10,7 @@ import {
 } from '@ferrite-migrate/core'
 import { ByteSink } from './byte-sink.js'
 import { CsvWriter } from './csv-writer.js'
-import type { CreateWriter } from './export-writer.js'
+import type { CreateWriter, ExportWriter } from './export-writer.js'
 import { NdjsonWriter } from './ndjson-writer.js'
 import { RdbExport } from './rdb-export.js'
 import { RespExport } from './resp-export.js'
@@ -60,76 +61,112 @@ export function exportFormatOf(path: string): ExportFormat | null {
  * @throws MigrateError FM_EXPORT_VALUE, FM_FILE_UNWRITABLE, whatever the source throws
  */
 export async function runExport(options: ExportOptions): Promise<ExportReport> {
-  const { config, registry, context, output, format } = options
+  const { config, registry, context } = options
   const transform = await openTransform(config, registry, context)
   try {
     await using source = await registry.source(config.source, OFFERED, config.sourceOptions, context)
-    const filter = new RecordFilter(sourceFilter(config.filter, source))
-    const sink = new ByteSink(output)
-    const writer = WRITERS[format](sink)
-    const leftOut: Record<string, number> = {}
-    let begun = false
-    let keys = 0
-    let total: number | null = null
-    const begin = (version: number | undefined): void => {
-      if (!begun) writer.begin(version)
-      begun = true
-    }
-    const take = async (records: readonly SnapshotRecord[]): Promise<void> => {
-      const now = Date.now()
-      const taken = records.filter((record) => filter.takes(record) && (record.expireAt === 0 || record.expireAt > now))
-      const whole: SnapshotRecord[] = []
-      for (const record of taken)
-        whole.push(record.value.form === 'sliced' ? { ...record, value: await wholeValue(record.value) } : record)
-      for (const record of await transform.records(whole)) {
-        begin(record.value.form === 'rdb' ? record.value.rdbVersion : undefined)
-        writer.record(record)
-        keys++
-        if (sink.full) await sink.flush()
-      }
-    }
+    const run = new ExportRun(options, transform, new RecordFilter(sourceFilter(config.filter, source)))
     try {
       for (const shard of source.shards)
-        for await (const event of shard.read({ signal: context.signal, changes: false })) {
-          switch (event.kind) {
-            case 'sync':
-              if (event.keys !== undefined) total = (total ?? 0) + event.keys
-              if (event.rdbVersion !== undefined) begin(event.rdbVersion)
-              break
-            case 'snapshot':
-              await take(event.records)
-              event.release?.()
-              options.onProgress?.(keys, total)
-              break
-            case 'changes':
-              event.release?.()
-              throw new MigrateError(
-                'FM_EXPORT_VALUE',
-                'a file of commands has no values to export',
-                'Rebuild its state: --source-option rebuild=true.',
-              )
-            case 'aside':
-              if (event.what !== 'function' || !writer.library(event.payload))
-                leftOut[event.what] = (leftOut[event.what] ?? 0) + 1
-              break
-            case 'left-out':
-              leftOut[event.what] = (leftOut[event.what] ?? 0) + event.count
-              break
-          }
-        }
-      if (context.signal.aborted) {
-        sink.drop()
-        return { output, format, keys, bytes: sink.byteLength, leftOut }
-      }
-      begin(undefined)
-      writer.end()
-      await sink.end()
-      return { output, format, keys, bytes: sink.byteLength, leftOut }
+        for await (const event of shard.read({ signal: context.signal, changes: false })) await run.take(event)
+      if (context.signal.aborted) run.drop()
+      else await run.end()
+      return run.report()
     } catch (error) {
-      sink.drop()
+      run.drop()
       throw error
     }
   } finally {
     await transform.close()
+  }
+}
+
+/** An export under way. */
+class ExportRun {
+  private readonly options: ExportOptions
+  private readonly transform: RecordTransform
+  private readonly filter: RecordFilter
+  private readonly sink: ByteSink
+  private readonly writer: ExportWriter
+  private readonly leftOut: Record<string, number> = {}
+  private begun = false
+  private keys = 0
+  /** Null until the source has told of any. */
+  private total: number | null = null
+
+  constructor(options: ExportOptions, transform: RecordTransform, filter: RecordFilter) {
+    this.options = options
+    this.transform = transform
+    this.filter = filter
+    this.sink = new ByteSink(options.output)
+    this.writer = WRITERS[options.format](this.sink)
+  }
+
+  /** @throws MigrateError FM_EXPORT_VALUE, FM_FILE_UNWRITABLE */
+  async take(event: SourceEvent): Promise<void> {
+    switch (event.kind) {
+      case 'sync':
+        if (event.keys !== undefined) this.total = (this.total ?? 0) + event.keys
+        if (event.rdbVersion !== undefined) this.begin(event.rdbVersion)
+        break
+      case 'snapshot':
+        await this.records(event.records)
+        event.release?.()
+        this.options.onProgress?.(this.keys, this.total)
+        break
+      case 'changes':
+        event.release?.()
+        throw new MigrateError(
+          'FM_EXPORT_VALUE',
+          'a file of commands has no values to export',
+          'Rebuild its state: --source-option rebuild=true.',
+        )
+      case 'aside':
+        if (event.what !== 'function' || !this.writer.library(event.payload)) this.leaveOut(event.what, 1)
+        break
+      case 'left-out':
+        this.leaveOut(event.what, event.count)
+        break
+    }
+  }
+
+  async end(): Promise<void> {
+    this.begin(undefined)
+    this.writer.end()
+    await this.sink.end()
+  }
+
+  drop(): void {
+    this.sink.drop()
+  }
+
+  report(): ExportReport {
+    const { output, format } = this.options
+    return { output, format, keys: this.keys, bytes: this.sink.byteLength, leftOut: this.leftOut }
+  }
+
+  private begin(version: number | undefined): void {
+    if (!this.begun) this.writer.begin(version)
+    this.begun = true
+  }
+
+  private leaveOut(what: string, count: number): void {
+    this.leftOut[what] = (this.leftOut[what] ?? 0) + count
+  }
+
+  private async records(records: readonly SnapshotRecord[]): Promise<void> {
+    const now = Date.now()
+    const taken = records.filter(
+      (record) => this.filter.takes(record) && (record.expireAt === 0 || record.expireAt > now),
+    )
+    const whole: SnapshotRecord[] = []
+    for (const record of taken)
+      whole.push(record.value.form === 'sliced' ? { ...record, value: await wholeValue(record.value) } : record)
+    for (const record of await this.transform.records(whole)) {
+      this.begin(record.value.form === 'rdb' ? record.value.rdbVersion : undefined)
+      this.writer.record(record)
+      this.keys++
+      if (this.sink.full) await this.sink.flush()
+    }
   }
 }

@@ -1,7 +1,8 @@
 import type { MigrationConfig } from '@ferrite-migrate/core'
 import { readConfigFile } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
-import { adapterOptions, migrateFlags } from './migrate-flags.js'
+import { adapterOptions } from './flag-values.js'
+import { migrateFlags } from './migrate-flags.js'
 
 /** For commands that open a stored migration's ends again: passwords are not stored. */
 export const endFlags = {

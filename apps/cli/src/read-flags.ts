@@ -5,7 +5,8 @@ import { type AdapterContext, type Logger, MigrateError, parseOption } from '@fe
 import { type CompareProgress, type MigrationConfig, type ResolvedConfig, resolveConfig } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { ExitCode } from './base-command.js'
-import { type MigrateFlagValues, migrateFlags, migrationConfig } from './migrate-flags.js'
+import { type MigrateFlagValues, migrateFlags } from './migrate-flags.js'
+import { migrationConfig } from './migration-config.js'
 import { ProgressLine } from './render/progress-line.js'
 import { onSignals } from './signals.js'
 

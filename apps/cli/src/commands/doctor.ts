@@ -1,6 +1,7 @@
 import { type Diagnosis, diagnose } from '@ferrite-migrate/core'
 import { BaseCommand, ExitCode } from '../base-command.js'
-import { migrateFlags, migrationConfig } from '../migrate-flags.js'
+import { migrateFlags } from '../migrate-flags.js'
+import { migrationConfig } from '../migration-config.js'
 import { withContext } from '../read-flags.js'
 import { diagnosisLines } from '../render/diagnosis-view.js'
 

@@ -1,8 +1,9 @@
 import type { MigrationReport, Plan } from '@ferrite-migrate/core'
 import { fileUrlOf } from '@ferrite-migrate/files'
 import { Args, Flags } from '@oclif/core'
-import { importFlags, migrationConfig } from '../migrate-flags.js'
+import { importFlags } from '../migrate-flags.js'
 import { MigrationCommand } from '../migration-command.js'
+import { migrationConfig } from '../migration-config.js'
 
 /** What needs values and names of the state, not commands. */
 const NEED_VALUES = [

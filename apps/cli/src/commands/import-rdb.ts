@@ -3,8 +3,9 @@ import { Migration, type MigrationConfig, type MigrationReport, type Plan } from
 import { fileUrlOf } from '@ferrite-migrate/files'
 import { Args, Flags, type Interfaces } from '@oclif/core'
 import { ExitCode } from '../base-command.js'
-import { importFlags, migrationConfig } from '../migrate-flags.js'
+import { importFlags } from '../migrate-flags.js'
 import { MigrationCommand, type RunFlags } from '../migration-command.js'
+import { migrationConfig } from '../migration-config.js'
 import { usageError } from '../usage-error.js'
 
 type ImportFlags = Interfaces.InferredFlags<typeof ImportRdb.flags> & RunFlags

@@ -1,6 +1,7 @@
 import type { MigrationReport, Plan } from '@ferrite-migrate/core'
-import { migrateFlags, migrationConfig } from '../migrate-flags.js'
+import { migrateFlags } from '../migrate-flags.js'
 import { MigrationCommand } from '../migration-command.js'
+import { migrationConfig } from '../migration-config.js'
 
 export default class Migrate extends MigrationCommand {
   static override description = 'Move the data of a source into a target, live or as a snapshot'

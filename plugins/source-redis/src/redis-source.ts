@@ -23,51 +23,13 @@ import {
   wireTrace,
 } from '@ferrite-migrate/redis'
 import { parseUsers, putBackAcl } from './acl-users.js'
-import { examineSource, type SourceFacts, sourceFindings, sparesCompression } from './preflight.js'
+import { type Capture, capabilitiesOf, descriptionOf } from './capture.js'
+import { examineSource, type SourceFacts, sourceFindings } from './preflight.js'
 import { PsyncShard } from './psync-shard.js'
 import { putUpFence } from './redis-fence.js'
-import { ScanShard } from './scan-shard.js'
-import { type SnapshotSetting, SnapshotSettings } from './snapshot-settings.js'
+import { psyncShard, scanShard } from './redis-shards.js'
 import { surveySource } from './survey.js'
-
-/** How often an idle primary sends a sign of life to its replicas, ms; 10 s where it does not say. */
-function pingPeriod({ config }: SourceFacts): number {
-  const seconds = Number(config.get('repl-ping-replica-period') ?? config.get('repl-ping-slave-period'))
-  return (seconds > 0 ? seconds : 10) * 1000
-}
-
-/** What is changed at the source for the start of a snapshot, as far as it is worth it and asked for. */
-function snapshotSettings(options: AdapterContext['options'], facts: SourceFacts): SnapshotSetting[] {
-  const settings: SnapshotSetting[] = []
-  if (options['snapshot-compression'] === 'auto' && sparesCompression(facts))
-    settings.push({
-      name: 'rdbcompression',
-      former: 'yes',
-      meanwhile: 'no',
-      fact: 'compression',
-      why: 'since the source is near',
-      without: 'the snapshot stays compressed',
-    })
-  const delay = facts.config.get('repl-diskless-sync-delay')
-  if (
-    options['snapshot-delay'] === 'auto' &&
-    facts.config.get('repl-diskless-sync') === 'yes' &&
-    delay !== undefined &&
-    Number(delay) > 0
-  )
-    settings.push({
-      name: 'repl-diskless-sync-delay',
-      former: delay,
-      meanwhile: '0',
-      fact: 'wait for other replicas',
-      why: `instead of ${delay} s (--source-option snapshot-delay=keep leaves it)`,
-      without: `the snapshot begins ${delay} s later`,
-    })
-  return settings
-}
-
-/** How changes are learned; `polling` compares everything again and again. */
-export type Capture = 'psync' | 'notifications' | 'polling'
+import { wantedSettings } from './wanted-settings.js'
 
 /** A Redis, Valkey or Ferrite server as a source. */
 export class RedisSource implements Source {
@@ -89,12 +51,9 @@ export class RedisSource implements Source {
   byKeys?: NonNullable<Source['byKeys']>
 
   private constructor(context: AdapterContext, facts: SourceFacts, capture: Capture) {
-    const { options, logger, tempDir } = context
+    const { options, logger } = context
     const endpoint = parseEndpoint(context.url, options)
     const trace: WireTrace | null = wireTrace(logger, 'source')
-    const sliceLimit = Number(options['slice-limit'])
-    const batchSize = Number(options['batch-size'])
-    const retryMs = Number(options['sync-timeout'])
     this.facts = facts
     this.ledger = context.ledger
     this.chained = options.chained === true
@@ -106,7 +65,7 @@ export class RedisSource implements Source {
     this.makeReader = () =>
       new RedisKeyReader(endpoint, {
         ferrite: facts.ferrite,
-        sliceLimit,
+        sliceLimit: Number(options['slice-limit']),
         trace,
         digest: { fieldExpiry: true },
         signal: context.signal,
@@ -114,59 +73,13 @@ export class RedisSource implements Source {
     this.relativeExpiry = facts.major < 7
     if (capture === 'psync' && options.capture === 'auto')
       this.byKeys = () => RedisSource.open({ ...context, options: { ...options, capture: 'notifications' } })
-    const settings = snapshotSettings(options, facts)
-    const follower = facts.role === 'slave'
-    this.capabilities =
-      capture === 'psync'
-        ? { changes: 'lossless', resume: 'changes', uniqueKeys: true, changesBy: 'replication', follower }
-        : { changes: 'lossy', resume: 'snapshot', uniqueKeys: false, changesBy: capture, follower }
-    this.description = {
-      product: facts.product,
-      version: facts.version,
-      role: facts.role,
-      capture,
-      'capture chosen because':
-        capture === 'psync' ? 'the source allows PSYNC' : facts.psyncRefusal || 'it was asked for',
-      keys: String(facts.keys),
-      ...(capture === 'psync'
-        ? Object.fromEntries(settings.map(({ fact, why }) => [fact, `off until the snapshot has begun, ${why}`]))
-        : {}),
-    }
+    const settings = wantedSettings(options, facts)
+    this.capabilities = capabilitiesOf(capture, facts)
+    this.description = descriptionOf(capture, facts, settings)
     this.shards = [
       capture === 'psync'
-        ? new PsyncShard('0', {
-            endpoint,
-            logger,
-            batchSize,
-            sliceLimit,
-            retryMs,
-            trace,
-            keys: facts.keys,
-            clockSkewMs: facts.clockSkewMs,
-            transactionLimit: Number(options['transaction-limit']),
-            pingMs: pingPeriod(facts),
-            settings:
-              settings.length > 0
-                ? new SnapshotSettings(endpoint, settings, context.ledger, facts.runId, trace, logger)
-                : null,
-            spool: {
-              directory: tempDir,
-              memoryLimit: Number(options['spool-memory']),
-              diskLimit: Number(options['spool-limit']),
-            },
-          })
-        : new ScanShard('0', {
-            endpoint,
-            logger,
-            batchSize,
-            retryMs,
-            sweepIntervalMs: Number(options['sweep-interval']),
-            pollIntervalMs: capture === 'polling' ? Number(options['poll-interval']) : 0,
-            configure: options['configure-notifications'] === true,
-            ledger: context.ledger,
-            server: facts.runId,
-            reader: this.makeReader,
-          }),
+        ? psyncShard(context, endpoint, facts, settings, trace)
+        : scanShard(context, endpoint, facts, capture, this.makeReader),
     ]
   }
 

@@ -1,0 +1,63 @@
+import type { AdapterContext } from '@ferrite-migrate/contracts'
+import type { Endpoint, RedisKeyReader, WireTrace } from '@ferrite-migrate/redis'
+import type { Capture } from './capture.js'
+import type { SourceFacts } from './preflight.js'
+import { PsyncShard } from './psync-shard.js'
+import { ScanShard } from './scan-shard.js'
+import { type SnapshotSetting, SnapshotSettings } from './snapshot-settings.js'
+
+/** How often an idle primary sends a sign of life to its replicas, ms; 10 s where it does not say. */
+function pingPeriod({ config }: SourceFacts): number {
+  const seconds = Number(config.get('repl-ping-replica-period') ?? config.get('repl-ping-slave-period'))
+  return (seconds > 0 ? seconds : 10) * 1000
+}
+
+/** A shard that is a replica of the source. */
+export function psyncShard(
+  { options, logger, tempDir, ledger }: AdapterContext,
+  endpoint: Endpoint,
+  facts: SourceFacts,
+  settings: readonly SnapshotSetting[],
+  trace: WireTrace | null,
+): PsyncShard {
+  return new PsyncShard('0', {
+    endpoint,
+    logger,
+    batchSize: Number(options['batch-size']),
+    sliceLimit: Number(options['slice-limit']),
+    retryMs: Number(options['sync-timeout']),
+    trace,
+    keys: facts.keys,
+    clockSkewMs: facts.clockSkewMs,
+    transactionLimit: Number(options['transaction-limit']),
+    pingMs: pingPeriod(facts),
+    settings: settings.length > 0 ? new SnapshotSettings(endpoint, settings, ledger, facts.runId, trace, logger) : null,
+    spool: {
+      directory: tempDir,
+      memoryLimit: Number(options['spool-memory']),
+      diskLimit: Number(options['spool-limit']),
+    },
+  })
+}
+
+/** A shard that reads keys, and learns which have changed. */
+export function scanShard(
+  { options, logger, ledger }: AdapterContext,
+  endpoint: Endpoint,
+  facts: SourceFacts,
+  capture: Capture,
+  reader: () => RedisKeyReader,
+): ScanShard {
+  return new ScanShard('0', {
+    endpoint,
+    logger,
+    batchSize: Number(options['batch-size']),
+    retryMs: Number(options['sync-timeout']),
+    sweepIntervalMs: Number(options['sweep-interval']),
+    pollIntervalMs: capture === 'polling' ? Number(options['poll-interval']) : 0,
+    configure: options['configure-notifications'] === true,
+    ledger,
+    server: facts.runId,
+    reader,
+  })
+}

@@ -235,4 +235,30 @@ describe('two shards of one source', () => {
       await third.stop()
     }
   })
+
+  it('keep what one got by changes while the other was still read, with --delete-extra', async () => {
+    // The second server begins its snapshot seconds after the first.
+    const late = await TestServer.start({ args: ['--repl-diskless-sync-delay', '3'] })
+    try {
+      await fill(a, 'a', 500)
+      await fill(late, 'b', 500)
+      await at(target, 'SET', 'extra:1', 'v')
+      const pair = `two://${[a, late].map(({ url }) => url.replace('redis://', '')).join(',')}`
+      const run = migration({
+        ...{ mode: 'live', deleteExtra: true, source: pair },
+        sourceOptions: { 'snapshot-delay': 'keep' },
+      })
+      const over = run.start()
+      await until(async () => (await count('a')) === 500, 'the first shard')
+      await at(a, 'SET', 'a:new', '1')
+      await until(async () => (await at(target, 'GET', 'a:new')) !== null, 'its change')
+      expect(run.status().phase).toBe('INITIAL_SYNC')
+      await isLive(run)
+      expect([await count('a'), await count('b'), await count('extra')]).toEqual([501, 500, 0])
+      run.stop()
+      await over
+    } finally {
+      await late.stop()
+    }
+  })
 })

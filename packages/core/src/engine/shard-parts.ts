@@ -55,8 +55,8 @@ export function shardParts(
   const { source, target, filter, transform, foreign, config } = own
   const replays = own.apply === 'replay'
   const dirty = new PendingKeys()
-  const values = new KeyValues(own, lanes, lane, collisions)
-  const vanished = new VanishedKeys(own, lanes, lane, shard.id, seen)
+  const vanished = new VanishedKeys(own, lanes, lane, shard, seen)
+  const values = new KeyValues(own, lanes, lane, collisions, (keys) => vanished.seeKeys(keys))
   const held = new HeldExpiries(own, () => values.source())
   const postponed = new PostponedEnds(own)
   // An expiry is held only where the source can be asked for it later.

@@ -38,9 +38,18 @@ export class KeyValues {
   private readonly lanes: ShardLanes
   private readonly lane: number
   private readonly collisions: CollisionGuard | null
+  private readonly onWrite: (keys: readonly DirtyKey[]) => void
   private reader: KeyReader | null = null
 
-  constructor(options: KeyValuesNeeds, lanes: ShardLanes, lane: number, collisions: CollisionGuard | null) {
+  /** @param onWrite is told keys, by their names at the target, before they are written */
+  constructor(
+    options: KeyValuesNeeds,
+    lanes: ShardLanes,
+    lane: number,
+    collisions: CollisionGuard | null,
+    onWrite: (keys: readonly DirtyKey[]) => void = () => undefined,
+  ) {
+    this.onWrite = onWrite
     this.options = options
     this.lanes = lanes
     this.lane = lane
@@ -92,12 +101,14 @@ export class KeyValues {
       }
       const made = transform.renames ? { ...record, db: name.db, key: name.key, value: record.value } : record
       if (made.value.form === 'sliced') {
+        this.onWrite([made])
         // Its slices share the reader's connection: one at a time.
         await this.lanes.write({ kind: 'snapshot', lane: this.lane, records: [made], onConflict: 'replace' })
         await this.lanes.drain()
       } else records.push(made)
     }
     foreign?.claim(records)
+    this.onWrite(records)
     await this.lanes.write({ kind: 'snapshot', lane: this.lane, records, deletes, onConflict: 'replace' })
   }
 

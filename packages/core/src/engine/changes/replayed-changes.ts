@@ -124,6 +124,7 @@ export class ReplayedChanges implements ChangeApplier {
       event.release?.()
       return
     }
+    this.parts.vanished.seeChanges(forward)
     await lanes.write({ kind: 'changes', lane, records: forward }, checkpoints.of(event.position), (result) => {
       this.needs.progress.changeBytes += event.byteLength
       event.release?.()

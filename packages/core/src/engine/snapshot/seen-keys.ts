@@ -17,6 +17,8 @@ export class SeenKeys {
   private readonly shards: Set<string>
   private readonly last = new Map<string, FingerprintSet>()
   private readonly ended = new Set<string>()
+  /** What no snapshot held any more was deleted once. */
+  private settled = false
 
   /** @param shards their names */
   constructor(shards: Iterable<string>) {
@@ -50,6 +52,21 @@ export class SeenKeys {
     }
     // The others have gone on since: what they got by changes is in no snapshot.
     return { isGone: (db, key) => (before?.has(db, key) ?? false) && !seen.has(db, key) }
+  }
+
+  /** Whether what a shard gets by changes must be noted: it has ended, and others that have not may still ask what is gone. */
+  isNoting(shard: string): boolean {
+    return !this.settled && this.shards.size > 1 && this.ended.has(shard)
+  }
+
+  /** A key, by its name at the target, that a change of the shard is about to write. */
+  note(shard: string, db: number, key: Buffer): void {
+    this.last.get(shard)?.add(db, key)
+  }
+
+  /** Nobody asks any more what is gone of all shards together. */
+  settle(): void {
+    this.settled = true
   }
 
   /** True for what any shard had when it was last read. */

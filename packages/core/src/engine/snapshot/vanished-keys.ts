@@ -1,6 +1,13 @@
 import type { Target } from '@ferrite-migrate/contracts'
-import { counted, type DirtyKey, type KeyReader, type SnapshotRecord } from '@ferrite-migrate/contracts'
-import { FingerprintSet } from '@ferrite-migrate/protocol'
+import {
+  type ChangeRecord,
+  counted,
+  type DirtyKey,
+  type KeyReader,
+  type Shard,
+  type SnapshotRecord,
+} from '@ferrite-migrate/contracts'
+import { commandSpecOf, FingerprintSet, touchedKeys } from '@ferrite-migrate/protocol'
 import type { ResolvedConfig } from '../../config/config.js'
 import type { RecordFilter } from '../../records/key-filter.js'
 import type { RecordTransform } from '../../transform/record-transform.js'
@@ -20,6 +27,8 @@ export interface VanishedKeysNeeds {
   onNote(type: string, text: string): void
 }
 
+const NO_KEY = Buffer.alloc(0)
+
 /** Finds and deletes target keys that the source no longer has, where nothing told of their end. */
 export class VanishedKeys {
   private readonly options: VanishedKeysNeeds
@@ -29,10 +38,16 @@ export class VanishedKeys {
   private seen: FingerprintSet | null = null
   /** What all shards had when they were last read. */
   private readonly all: SeenKeys
-  private readonly shard: string
+  private readonly shard: Pick<Shard, 'id' | 'owns'>
   private kept = 0
 
-  constructor(options: VanishedKeysNeeds, lanes: ShardLanes, lane: number, shard: string, all: SeenKeys) {
+  constructor(
+    options: VanishedKeysNeeds,
+    lanes: ShardLanes,
+    lane: number,
+    shard: Pick<Shard, 'id' | 'owns'>,
+    all: SeenKeys,
+  ) {
     this.options = options
     this.shard = shard
     this.all = all
@@ -54,9 +69,43 @@ export class VanishedKeys {
     const { seen } = this
     this.seen = null
     if (seen === null) return
-    const ended = this.all.end(this.shard, seen)
-    if (ended !== null && (!first || this.options.config.deleteExtra))
-      await this.deleteWhere(async (page) => page.map(({ db, key }) => ended.isGone(db, key)))
+    const ended = this.all.end(this.shard.id, seen)
+    const deletes = !first || this.options.config.deleteExtra
+    if (deletes && this.knowsOwn) {
+      await this.deleteWhere(async (page) => page.map(({ db, key }) => !seen.has(db, key) && this.isOwn(db, key)))
+      return
+    }
+    if (ended === null) return
+    if (deletes) await this.deleteWhere(async (page) => page.map(({ db, key }) => ended.isGone(db, key)))
+    this.all.settle()
+  }
+
+  /** Changes that are about to be written, by their names at the target: no snapshot holds what they make. */
+  seeChanges(records: readonly ChangeRecord[]): void {
+    if (!this.all.isNoting(this.shard.id)) return
+    for (const { name, argv, db } of records) {
+      const spec = commandSpecOf(name)
+      if (spec.kind === 'write')
+        for (const one of touchedKeys(spec, argv, db)) this.all.note(this.shard.id, one.db, one.key)
+    }
+  }
+
+  /** Keys that are about to be written whole, by their names at the target. */
+  seeKeys(keys: readonly DirtyKey[]): void {
+    if (this.all.isNoting(this.shard.id)) for (const { db, key } of keys) this.all.note(this.shard.id, db, key)
+  }
+
+  /** The shard says which keys are its own, and names at the target tell what they were called. */
+  private get knowsOwn(): boolean {
+    const { transform } = this.options
+    return this.shard.owns !== undefined && (!transform.renames || transform.originals(0, NO_KEY) !== null)
+  }
+
+  /** @param key as named at the target */
+  private isOwn(db: number, key: Buffer): boolean {
+    const { transform } = this.options
+    const names = transform.renames ? transform.originals(db, key) : [{ db, key }]
+    return names?.some((one) => this.shard.owns?.(one.db, one.key)) ?? false
   }
 
   /** Asks the source which of the target's keys it still has. */

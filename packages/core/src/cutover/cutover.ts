@@ -1,21 +1,13 @@
-import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  counted,
-  type Fence,
-  MigrateError,
-  type Position,
-  type Source,
-  withoutSecrets,
-} from '@ferrite-migrate/contracts'
+import { counted, type Fence, MigrateError, type Position, type Source } from '@ferrite-migrate/contracts'
 import type { ChangeTrack } from '../engine/changes/change-track.js'
-import { covers } from '../engine/lanes/position-queue.js'
 import { printableKey } from '../records/printable-key.js'
-import { postJson } from '../report/post-json.js'
 import type { RequestStep } from '../state/requests.js'
-import type { MigrationStatus } from '../state/status.js'
 import type { Verifier } from '../verify/verifier.js'
 import type { VerifyReport } from '../verify/verify-report.js'
+import { lookedText, refuseDifferences, settledReport, settledText } from './compared-ends.js'
+import { CutoverHook, type HookFacts } from './cutover-hook.js'
+import { type Drained, FenceDrain } from './fence-drain.js'
 
 export interface CutoverOptions {
   /** Keys that may be behind before the fence goes up. */
@@ -64,13 +56,10 @@ export interface CutoverResult {
 }
 
 /** What a cutover needs of the migration that it ends. */
-export interface CutoverSubject {
-  readonly source: Source
+export interface CutoverSubject extends Drained {
+  readonly source: Drained['source'] & Pick<Source, 'fence'>
   readonly lossless: boolean
-  status(): MigrationStatus
-  readLag(): Promise<void>
-  /** The last durable position of a shard. */
-  applied(shard: string): Position | undefined
+  status(): HookFacts & ReturnType<Drained['status']>
   settle(): Promise<void>
   track(): ChangeTrack
   untrack(): void
@@ -83,7 +72,7 @@ export interface CutoverSubject {
   /** True once everything up to this position was read, applied or not. */
   seen(shard: string, position: Position): boolean
   /** Calls with a verifier whose connections live as long as the call. */
-  withVerifier<T>(rounds: number, use: (verifier: Verifier) => Promise<T>): Promise<T>
+  withVerifier<T>(rounds: number, use: (verifier: Pick<Verifier, 'run' | 'compareKeys'>) => Promise<T>): Promise<T>
   /** Mends keys that a lossy capture may have missed. */
   repair(report: VerifyReport): Promise<void>
   step(step: RequestStep): void
@@ -97,15 +86,13 @@ const LAST_KEYS = 500
 const SLIPPED_KEYS = 20
 /** How long what the source holds may take to be read. */
 const SEEN_MS = 5000
-/** Differences that a report names. */
-const REPORTED = 1000
 /** How long an event of a change may be on its way. */
 const EVENTS_MS = 300
 /** How long a wait may be before it is told. */
 const TELL_MS = 1000
 const SETTLE_MS = 50
-/** Silence after which a source without positions counts as drained. */
-const QUIET_MS = 1500
+/** What differed before the fence is equal behind it. */
+const MENDED = { mismatched: 0, missingSource: 0, missingTarget: 0 }
 
 /** Switches from source to target in steps; whatever fails, the fence comes down and the migration goes on. */
 export class Cutover {
@@ -139,46 +126,16 @@ export class Cutover {
     try {
       await this.awaitLag()
       await this.awaitEnds()
-      let verification: VerifyReport | null = null
-      if (options.verify) {
-        const report = await subject.withVerifier(4, (verifier) => verifier.run())
-        this.mustGoOn()
-        // What is being written right now cannot be judged: it is looked at again behind the fence.
-        const settled = track.overflow
-          ? []
-          : report.differences.filter((one) => !track.has(one.db, Buffer.from(one.keyBase64, 'base64')))
-        const found = report.mismatched + report.missingSource + report.missingTarget
-        verification = {
-          ...report,
-          differences: settled.slice(0, REPORTED),
-          // What was counted and not named may be anything.
-          equal: report.complete && !report.nothing && settled.length === 0 && found <= report.differences.length,
-        }
-        this.step(
-          'verify',
-          `${counted(report.compared, 'key')} compared before the fence: ${settled.length > 0 ? 'different' : report.equal ? 'equal' : `equal but for ${report.differences.length} that are changing`}`,
-        )
-        refuseDifferences(verification)
-        await this.awaitLag()
-      }
+      const before = options.verify ? await this.compareBefore(track) : null
       this.mustGoOn()
       await this.putUp()
-      await this.drain()
+      this.step('drain', await new FenceDrain(subject, this.fence, options.timeoutMs, () => this.mustGoOn()).run())
       await subject.mustKeep()
       const last = await this.lastLook(track)
       this.mustGoOn()
       // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
       this.moving = true
       this.frozen = subject.freeze()
-      if (verification !== null)
-        verification = {
-          ...verification,
-          matching: verification.compared,
-          mismatched: 0,
-          missingSource: 0,
-          missingTarget: 0,
-        }
-      else if (!subject.lossless) verification = last
       await this.runHook()
       const downtimeMs = this.fencedAt === 0 ? null : Date.now() - this.fencedAt
       this.step(
@@ -191,7 +148,8 @@ export class Cutover {
         dryRun: false,
         downtimeMs,
         fence: this.fence?.kind ?? 'none',
-        verification,
+        verification:
+          before === null ? (subject.lossless ? null : last) : { ...before, ...MENDED, matching: before.compared },
         slipped: await this.slipped(),
       }
     } catch (error) {
@@ -259,6 +217,17 @@ export class Cutover {
         'stopped in the middle of a cutover',
         'Go on with --resume, and cut over again.',
       )
+  }
+
+  /** Compares everything before the fence, so that little is left to compare behind it. */
+  private async compareBefore(track: ChangeTrack): Promise<VerifyReport> {
+    const report = await this.subject.withVerifier(4, (verifier) => verifier.run())
+    this.mustGoOn()
+    const settled = settledReport(report, track)
+    this.step('verify', settledText(report, settled))
+    refuseDifferences(settled)
+    await this.awaitLag()
+    return settled
   }
 
   /** What was written to the source behind the fence, by the keys that came after everything was applied. */
@@ -408,62 +377,6 @@ export class Cutover {
     this.step('fence', fence.note)
   }
 
-  /** Until everything that was written before the fence is durable at the target. */
-  private async drain(): Promise<void> {
-    const { subject, options } = this
-    const deadline = Date.now() + options.timeoutMs
-    const late = (): never => {
-      throw new MigrateError(
-        'FM_CUTOVER_DRAIN',
-        'the target did not catch up behind the fence in time',
-        'Try again when the lag is smaller, or give more time with --timeout.',
-      )
-    }
-    let marks = this.fence === null ? new Map<string, Position>() : await this.fence.positions()
-    if (marks.size === 0) {
-      // Without positions only silence tells that nothing is on its way any more.
-      for (let quietSince = Date.now(); Date.now() - quietSince < QUIET_MS; await sleep(50)) {
-        this.mustGoOn()
-        await subject.readLag()
-        const { lagKeys, lagBytes } = subject.status()
-        const unknown = lagKeys === null && lagBytes === null
-        if (unknown || (lagKeys ?? 0) > 0 || (lagBytes ?? 0) > 0) quietSince = Date.now()
-        if (Date.now() > deadline) late()
-      }
-      this.step('drain', `nothing came for ${QUIET_MS} ms`)
-      return
-    }
-    for (let moved = 0; ; moved++) {
-      for (const shard of subject.source.shards) {
-        const mark = marks.get(shard.id)
-        if (mark === undefined) continue
-        for (;;) {
-          const applied = subject.applied(shard.id)
-          if (applied !== undefined && covers(shard, applied, mark)) break
-          this.mustGoOn()
-          if (Date.now() > deadline) late()
-          await sleep(LOOK_MS)
-        }
-      }
-      // The same place twice: then the fence holds.
-      const now = (await this.fence?.positions()) ?? marks
-      const still = subject.source.shards.every((shard) => {
-        const mark = marks.get(shard.id)
-        const position = now.get(shard.id)
-        return mark === undefined || position === undefined || covers(shard, mark, position)
-      })
-      if (still) break
-      if (moved >= 50)
-        throw new MigrateError(
-          'FM_FENCE_LEAKS',
-          'the source is still written to behind the fence',
-          'Find out who writes (replicas, scripts, another primary), or stop the writers yourself and give --fence none.',
-        )
-      marks = now
-    }
-    this.step('drain', 'everything up to the fence is applied, and the source stands still')
-  }
-
   /** Behind the fence both ends stand still: what changed since the comparison, or at least the last keys, must be equal. */
   private async lastLook(track: ChangeTrack): Promise<VerifyReport> {
     const { subject, options } = this
@@ -480,125 +393,26 @@ export class Cutover {
     return report
   }
 
-  private facts(): Record<string, string> {
-    const status = this.subject.status()
-    return {
-      FERRITE_MIGRATE_ID: status.id,
-      FERRITE_MIGRATE_SOURCE: status.source,
-      FERRITE_MIGRATE_TARGET: status.target,
-      FERRITE_MIGRATE_KEYS: String(status.keysDone),
-      FERRITE_MIGRATE_CHANGES: String(status.changesApplied),
-      FERRITE_MIGRATE_FAILED: String(status.keysFailed),
-    }
-  }
-
+  /** @throws MigrateError FM_CUTOVER_HOOK when the traffic could not be moved */
   private async runHook(): Promise<void> {
     const { hook, webhook, hookTimeoutMs } = this.options
+    const asked = new CutoverHook(this.subject.status(), hookTimeoutMs, this.subject.signal)
     if (hook !== undefined) {
-      const { code, output } = await runShell(hook, this.facts(), hookTimeoutMs, this.subject.signal)
-      this.mustGoOn()
-      if (code !== 0)
-        throw new MigrateError(
-          'FM_CUTOVER_HOOK',
-          `the hook ended with ${code === null ? `no answer within ${hookTimeoutMs} ms` : `exit code ${code}`}${output === '' ? '' : `: ${output}`}`,
-          'Mend the hook and cut over again; the migration goes on.',
-        )
+      this.mustAgree('hook', await asked.command(hook))
       this.step('hook', 'the hook succeeded')
     }
     if (webhook === undefined) return
-    const failure = await postJson(
-      webhook,
-      { event: 'cutover', ...this.facts() },
-      AbortSignal.any([this.subject.signal, AbortSignal.timeout(hookTimeoutMs)]),
-    )
+    this.mustAgree('webhook', await asked.post(webhook))
+    this.step('hook', 'the webhook agreed')
+  }
+
+  private mustAgree(who: string, failure: string | null): void {
     this.mustGoOn()
     if (failure !== null)
       throw new MigrateError(
         'FM_CUTOVER_HOOK',
-        `the webhook ${failure}`,
-        'Mend the webhook and cut over again; the migration goes on.',
+        `the ${who} ${failure}`,
+        `Mend the ${who} and cut over again; the migration goes on.`,
       )
-    this.step('hook', 'the webhook agreed')
   }
-}
-
-function refuseDifferences(report: VerifyReport): void {
-  if (report.equal) return
-  if (report.nothing)
-    throw new MigrateError(
-      'FM_VERIFY_DIFFERENCES',
-      'no key was compared, although the source has some',
-      'Look at the filter and the databases, or cut over without --verify.',
-    )
-  const some = report.differences.slice(0, 3).map((one) => `${one.key} (${one.detail})`)
-  throw new MigrateError(
-    'FM_VERIFY_DIFFERENCES',
-    `${counted(report.differences.length, 'key differs', 'keys differ')}: ${some.join(', ')}`,
-    'The migration goes on and may mend them; look at them with ferrite-migrate compare.',
-  )
-}
-
-/** A hook needs no password of the two ends, whatever the variable is called that holds it. */
-function withoutPasswords(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(environment).filter(
-      ([name, value]) =>
-        !/^FERRITE_MIGRATE_.*PASSWORD/.test(name) && (value === undefined || withoutSecrets(value) === value),
-    ),
-  )
-}
-
-/** Runs a command in the shell; `code` is null when it took too long. Its output is cut. */
-function runShell(
-  command: string,
-  variables: Readonly<Record<string, string>>,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<{ code: number | null; output: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(command, {
-      shell: true,
-      env: { ...withoutPasswords(process.env), ...variables },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    })
-    let output = ''
-    const keep = (data: Buffer): void => {
-      output = (output + data.toString('utf8')).slice(-300)
-    }
-    child.stdout.on('data', keep)
-    child.stderr.on('data', keep)
-    const kill = (): void => {
-      // The shell's children too: they share its group.
-      try {
-        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-      } catch {
-        // It ended by itself in this moment.
-      }
-      resolve({ code: null, output: output.trim() })
-    }
-    const timer = setTimeout(kill, timeoutMs)
-    signal.addEventListener('abort', kill, { once: true })
-    const end = (code: number): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', kill)
-      resolve({ code, output: output.trim() })
-    }
-    child.once('error', () => end(127))
-    child.once('exit', (code) => end(code ?? 1))
-  })
-}
-
-/** What the last look behind the fence found, in words; nothing to compare is no equality. */
-function lookedText({ compared, equal }: VerifyReport, whole: boolean, verified: boolean): string {
-  const verdict = equal ? 'equal' : 'different'
-  if (whole) return `${counted(compared, 'key')} compared: ${verdict}`
-  if (compared === 0)
-    return verified
-      ? 'no key changed since the comparison'
-      : 'no key changed since the cutover began: nothing was left to compare (--verify compares everything)'
-  if (verified) return `${counted(compared, 'key')} that changed meanwhile compared: ${verdict}`
-  return compared === 1
-    ? `the last key compared: ${verdict}`
-    : `the last ${counted(compared, 'key')} compared: ${verdict}`
 }

@@ -1,15 +1,8 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ChangeRecord, KeyReader } from '@ferrite-migrate/contracts'
-import { commandRecord, FingerprintSet } from '@ferrite-migrate/protocol'
+import { FingerprintSet } from '@ferrite-migrate/protocol'
 import { describe, expect, it } from 'vitest'
-import { ChangeRouter } from '../dist/engine/changes/change-router.js'
-import { type StoppableShard, StreamStop, type StreamStopNeeds } from '../dist/engine/changes/stream-stop.js'
-import { LaterEnds } from '../dist/engine/expiry/later-end.js'
-import { ErrorRate } from '../dist/engine/lanes/error-rate.js'
-import { Gate } from '../dist/engine/lanes/gate.js'
-import { LanePool } from '../dist/engine/lanes/lane-pool.js'
 import {
   hasSecret,
   logLevelFrom,
@@ -23,18 +16,9 @@ import {
   storableConfig,
 } from '../dist/index.js'
 import { PassSchedule } from '../dist/migration/pass-schedule.js'
-import { DirtySet } from '../dist/records/dirty-set.js'
 
 const filter = (config: object = {}) =>
   new RecordFilter({ include: [], exclude: [], types: [], dbs: [], expiry: 'any', ...config })
-const command = (...words: string[]): ChangeRecord =>
-  commandRecord(
-    0,
-    words.map((word) => Buffer.from(word)),
-    Date.now(),
-  )
-const words = (record: ChangeRecord): string => record.argv.map(String).join(' ')
-
 describe('configuration', () => {
   it('fills in defaults', () =>
     expect(resolveConfig({ source: 'a', target: 'b' })).toMatchObject({
@@ -72,143 +56,6 @@ describe('filter', () => {
   })
 })
 
-describe('change router', () => {
-  const make = (options: Partial<ConstructorParameters<typeof ChangeRouter>[0]> = {}) => {
-    const pending = new DirtySet()
-    const held = new DirtySet()
-    const ends = new LaterEnds('hold')
-    return {
-      pending,
-      held,
-      ends,
-      router: new ChangeRouter(
-        {
-          apply: 'replay',
-          filter: filter(),
-          knows: () => true,
-          relativeExpiry: false,
-          flushesAll: true,
-          renames: false,
-          ...options,
-        },
-        ends,
-        pending,
-        held,
-      ),
-    }
-  }
-  it('forwards what it can, verbatim', () => {
-    const records = [command('SET', 'a', '1'), command('INCR', 'b')]
-    expect(make().router.route(records).forward).toEqual(records)
-  })
-  it('makes dirty what the target lacks and what scripts touch, and what follows on the same key', () => {
-    const { router } = make({ knows: (name) => name !== 'HSETEX' })
-    const routed = router.route([
-      command('HSETEX', 'h', 'EX', '1', 'FIELDS', '1', 'f', 'v'),
-      command('EVAL', 'x', '1', 'k'),
-      command('HSET', 'h', 'g', '1'),
-      command('SET', 'other', '1'),
-    ])
-    expect(routed.forward.map(words)).toEqual(['SET other 1'])
-    expect(routed.dirty.map(({ key }) => String(key))).toEqual(['h', 'k', 'h'])
-  })
-  it('cuts multi-key commands down to what the filter takes', () => {
-    const { router } = make({ filter: filter({ include: ['a*'] }) })
-    const routed = router.route([
-      command('DEL', 'a1', 'b1', 'a2'),
-      command('MSET', 'a1', '1', 'b1', '2'),
-      command('RENAME', 'a1', 'b2'),
-      command('SET', 'b', '1'),
-    ])
-    expect(routed.forward.map(words)).toEqual(['DEL a1 a2', 'MSET a1 1'])
-    expect(routed.dirty.map(({ key }) => String(key))).toEqual(['a1'])
-  })
-  it('flushes only its own keys under a filter', () => {
-    const { router } = make({ filter: filter({ include: ['a*'] }) })
-    const routed = router.route([command('SET', 'a1', '1'), command('FLUSHALL')])
-    expect(routed.flush).toEqual([])
-    expect(routed.forward.map(words)).toEqual(['DEL a1'])
-  })
-  it('holds short expiries back, follows them, and forgets them with DEL', () => {
-    const { router, held, ends } = make()
-    const soon = String(Date.now() + 5000)
-    const routed = router.route([command('PEXPIREAT', 'k', soon), command('RENAME', 'k', 'k2')])
-    expect(Number(String(routed.forward[0].argv[2]))).toBeGreaterThan(Date.now() + 3_600_000)
-    expect(held.has(0, Buffer.from('k2'))).toBe(true)
-    router.route([command('DEL', 'k2')])
-    expect(held.has(0, Buffer.from('k2'))).toBe(false)
-    ends.how = 'read'
-    expect(words(router.route([command('PEXPIREAT', 'k', soon)]).forward[0])).toBe(`PEXPIREAT k ${soon}`)
-    const atOnce = router.route([command('PEXPIREAT', 'k', String(Date.now() + 10))])
-    expect([atOnce.forward.length, atOnce.dirty.map(({ key }) => String(key))]).toEqual([0, ['k']])
-  })
-  it('takes conditions off an expiry: at the target they would be held against another one', () => {
-    const { router } = make()
-    const later = String(Date.now() + 3_600_000)
-    const routed = router.route([command('PEXPIREAT', 'k', later, 'GT'), command('PEXPIREAT', 'k', later)])
-    expect(routed.forward.map(words)).toEqual([`PEXPIREAT k ${later}`, `PEXPIREAT k ${later}`])
-  })
-  it('puts ends of a file off that have passed or are near', () => {
-    const { router, ends } = make()
-    ends.how = 'postpone'
-    const far = String(Date.now() + 90 * 3_600_000)
-    const routed = router.route([
-      command('SET', 'k', 'v', 'PXAT', '1700000000000'),
-      command('PEXPIREAT', 'k', far, 'NX'),
-    ])
-    expect(routed.forward.map(words)).toEqual(['SET k v PXAT 9700000000000', `PEXPIREAT k ${far}`])
-  })
-  it('turns relative expiries into absolute ones', () => {
-    const { router } = make({ relativeExpiry: true })
-    const at = Date.now()
-    const [set, expire] = router.route([
-      commandRecord(
-        0,
-        ['SETEX', 'k', '1000', 'v'].map((word) => Buffer.from(word)),
-        at,
-      ),
-    ]).forward
-    expect(words(set)).toBe('SET k v')
-    expect(words(expire)).toBe(`PEXPIREAT k ${at + 1_000_000}`)
-  })
-  it('drops what Sentinels say', () =>
-    expect(
-      make()
-        .router.route([command('PUBLISH', '__sentinel__:hello', 'x'), command('PUBLISH', 'news', 'x')])
-        .forward.map(words),
-    ).toEqual(['PUBLISH news x']))
-})
-
-describe('lanes', () => {
-  it('give the first failure to whoever writes next', async () => {
-    const target = { write: async () => Promise.reject(new Error('broken')) }
-    const lanes = new LanePool(target as never, 1, () => undefined).forShard()
-    await lanes.write({ kind: 'snapshot', lane: 0, records: [], onConflict: 'replace' })
-    await expect(lanes.drain()).rejects.toThrow('broken')
-    await lanes.recover()
-    await lanes.drain()
-  })
-
-  it('keep the failure of one shard from the others, and one that recovers does not clear that of another', async () => {
-    let broken = true
-    const target = { write: async () => (broken ? Promise.reject(new Error('broken')) : { failed: [] }) }
-    const pool = new LanePool(target as never, 1, () => undefined)
-    const [one, other] = [pool.forShard(), pool.forShard()]
-    const batch = { kind: 'snapshot', lane: 0, records: [], onConflict: 'replace' } as const
-    await one.write(batch)
-    await pool.settle()
-    broken = false
-    await other.write(batch)
-    await other.drain()
-    await other.recover()
-    // Nothing of the shard may follow the batch that was lost.
-    await expect(one.write(batch)).rejects.toThrow('broken')
-    await one.recover()
-    await one.write(batch)
-    await one.drain()
-  })
-})
-
 describe('fingerprint set', () => {
   it('has what was added and nothing else', () => {
     const set = new FingerprintSet()
@@ -242,37 +89,6 @@ describe('state store', () => {
     expect(store.events('m')).toHaveLength(1)
     expect(store.list()).toHaveLength(1)
     store.close()
-  })
-})
-
-describe('error rate', () => {
-  it('looks at a sliding window and needs enough writes to say anything', () => {
-    const rate = new ErrorRate(0.01)
-    expect(rate.add(50, 50, 0)).toBe(false)
-    expect(rate.add(10_000, 0, 1000)).toBe(false)
-    expect(rate.add(1000, 60, 5000)).toBe(false)
-    // The good ten thousand have left the window.
-    expect(rate.add(1000, 10, 11_500)).toBe(true)
-    expect(rate.add(20_000, 0, 12_000)).toBe(false)
-  })
-})
-
-describe('gate', () => {
-  it('holds what passes to a rate, and stops while paused', async () => {
-    const gate = new Gate(1000)
-    const startedAt = Date.now()
-    for (let i = 0; i < 15; i++) await gate.pass(100)
-    expect(Date.now() - startedAt).toBeGreaterThan(400)
-    gate.pause()
-    let passed = false
-    const waiting = gate.pass(1)?.then(() => {
-      passed = true
-    })
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    expect(passed).toBe(false)
-    gate.resume()
-    await waiting
-    expect(passed).toBe(true)
   })
 })
 
@@ -363,62 +179,4 @@ describe('registry', () => {
   })
   it('ignores packages without the block', () =>
     expect(new Registry([{ name: 'x', root: '/', packageJson: {} }]).adapters('source')).toEqual([]))
-})
-
-describe('a stop of the stream', () => {
-  const options: StreamStopNeeds = { transform: { names: async () => [] } }
-  const lanes = { drain: async () => undefined }
-  const reader = {} as KeyReader
-  const BATCH = 10
-  /** Positions are numbers. The source is read within a batch; its answer takes a while, and batches end there once it came. */
-  function stream(): { readonly shard: StoppableShard; passed: number; mark: number } {
-    const state = {
-      passed: 0,
-      mark: 0,
-      shard: {
-        covers: (position: string, mark: string) => Number(position) >= Number(mark),
-        readAt: async () => {
-          const at = state.passed + BATCH / 2
-          await new Promise((resolve) => setTimeout(resolve, 20))
-          state.mark = at
-          return { records: [], position: String(at) }
-        },
-      },
-    }
-    return state
-  }
-
-  it('is never run past, however long the source takes to answer', async () => {
-    const state = stream()
-    const stop = new StreamStop(options, lanes, state.shard)
-    let running = true
-    const writer = (async () => {
-      for (; running; await new Promise((resolve) => setImmediate(resolve))) {
-        const end = state.passed + BATCH
-        state.passed = state.mark > state.passed && state.mark < end ? state.mark : end
-        await stop.pass(String(state.passed))
-      }
-    })()
-    for (let round = 0; round < 5; round++) {
-      const passed = state.passed
-      expect(await stop.readBoth([], reader)).toEqual({ source: [], target: [] })
-      expect(state.passed).toBeGreaterThan(passed)
-    }
-    running = false
-    await writer
-  })
-
-  it('that is never reached because the stream ends is given up', async () => {
-    const { shard } = stream()
-    const stop = new StreamStop(options, lanes, shard)
-    const both = stop.readBoth([], reader)
-    await stop.pass('1')
-    stop.end()
-    expect(await both).toBeNull()
-    expect(await stop.readBoth([], reader)).toBeNull()
-    const idle = new StreamStop(options, lanes, shard)
-    const never = idle.readBoth([], reader)
-    idle.end()
-    expect(await never).toBeNull()
-  })
 })

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer, until } from '@ferrite-migrate/servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type FoundPlugin, Migration, type MigrationConfig, Registry, worstLag } from '../dist/index.js'
+import { type FoundPlugin, Migration, type MigrationConfig, Registry } from '../dist/index.js'
 import { arrive, depart } from './two-redis/index.js'
 
 const plugins = resolve(import.meta.dirname, '..', '..', '..', 'plugins')
@@ -143,17 +143,6 @@ describe('two shards of one source', () => {
     run.stop()
     await over
     expect([await count('a'), await count('b')]).toEqual([501, 501])
-  })
-
-  it('are as far behind as both together, and are not over before the slower one', async () => {
-    const lag = { keys: 5, bytes: 100, ms: 20, spooledBytes: 1 }
-    expect(worstLag([lag, { keys: 2, bytes: 10, ms: 900, spooledBytes: 4 }])).toEqual({
-      ...{ keys: 7, bytes: 110, ms: 900, spooledBytes: 5 },
-    })
-    // Of what one does not tell nobody knows the whole.
-    expect(worstLag([lag, { spooledBytes: 3 }])).toEqual({ spooledBytes: 4 })
-    expect(worstLag([lag, null])).toEqual({ spooledBytes: 1 })
-    expect(worstLag([])).toEqual({})
   })
 
   it('are not switched over while nobody knows how far behind one of them is', async () => {

@@ -3,7 +3,6 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../dist/config/config-file.js'
 import { askedText } from '../dist/control/asked-text.js'
-import { Progress } from '../dist/engine/progress/progress.js'
 import { postJson } from '../dist/report/post-json.js'
 import { convert } from '../dist/transform/conversion.js'
 
@@ -123,20 +122,5 @@ describe('words', () => {
     }
     expect(said).toMatch(told)
     expect(said).not.toMatch(/buffer|MessagePack|token|header check/i)
-  })
-
-  it('count each key once: read is filtered out, left out, kept and the rest', () => {
-    const progress = new Progress()
-    progress.of('one').keysDone = 10
-    progress.of('one').filtered = 4
-    progress.of('two').keysDone = 3
-    progress.of('two').keysTotal = 5
-    expect([progress.keysDone, progress.keysTotal, progress.filtered]).toEqual([13, 5, 4])
-    progress.passOver(Buffer.from('a'))
-    // What the other shard has read stays read.
-    progress.restartSnapshot('one')
-    expect([progress.keysDone, progress.filtered, progress.passed]).toEqual([3, 0, 1])
-    for (let i = 0; i < 9; i++) progress.passOver(Buffer.from(`k${i}`))
-    expect([progress.passed, progress.passedExamples.length]).toEqual([10, 5])
   })
 })

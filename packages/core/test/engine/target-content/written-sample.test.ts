@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { WrittenSample } from '../dist/engine/target-content/written-sample.js'
+import { WrittenSample } from '../../../dist/engine/target-content/written-sample.js'
 
 const records = (from: number, count: number) =>
   Array.from({ length: count }, (_, i) => ({

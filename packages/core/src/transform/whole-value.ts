@@ -1,4 +1,5 @@
-import type { DecodedValue, SlicedValue, StreamEntry, StreamValue } from '@ferrite-migrate/contracts'
+import type { DecodedValue, SlicedValue, SnapshotRecord, StreamEntry, StreamValue } from '@ferrite-migrate/contracts'
+import type { SlicedRecord } from '../records/sliced-record.js'
 
 /** A value that comes in slices, held whole. Its slices are read to their end. */
 export async function wholeValue({ type, slices }: SlicedValue): Promise<DecodedValue> {
@@ -19,4 +20,10 @@ export async function wholeValue({ type, slices }: SlicedValue): Promise<Decoded
   return ends.some((at) => at !== 0)
     ? { form: 'items', type, items, fieldExpireAt: ends }
     : { form: 'items', type, items }
+}
+
+/** The same record with its value held whole. */
+export async function wholeRecord(record: SlicedRecord): Promise<SnapshotRecord> {
+  const { db, key, expireAt, value } = record
+  return { db, key, expireAt, value: await wholeValue(value) }
 }

@@ -1,8 +1,16 @@
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { MigrateError, type Shard, type SnapshotRecord, type Source } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
-import type { ReadEnds } from '../ends/read-ends.js'
-import { Verifier } from './verifier.js'
+import type { RecordFilter } from '../records/key-filter.js'
+import { readPast } from '../records/sliced-record.js'
+import { type ComparedReader, Verifier } from './verifier.js'
 import type { Difference, VerifyOptions, VerifyReport } from './verify-report.js'
+
+/** A source that is read from its start to its end, and what it is compared with. */
+export interface VerifiedFile {
+  readonly source: Pick<Source, 'capabilities'> & { readonly shards: readonly Pick<Shard, 'read'>[] }
+  readonly targetReader: ComparedReader
+  readonly filter: RecordFilter
+}
 
 /**
  * Compares a source that can only be read from its start to its end. What it names and the target lacks, and the other way
@@ -10,7 +18,7 @@ import type { Difference, VerifyOptions, VerifyReport } from './verify-report.js
  * @throws MigrateError FM_VERIFY_UNSUPPORTED
  */
 export async function verifyFile(
-  { source, targetReader, filter }: Pick<ReadEnds, 'source' | 'targetReader' | 'filter'>,
+  { source, targetReader, filter }: VerifiedFile,
   settings: VerifyOptions,
 ): Promise<VerifyReport> {
   if (source.capabilities.readOnce)
@@ -32,7 +40,10 @@ export async function verifyFile(
           'Rebuild its state: --source-option rebuild=true.',
         )
       if (event.kind !== 'snapshot') continue
-      const records = event.records.filter((record) => filter.takes(record))
+      const records: SnapshotRecord[] = []
+      for (const record of event.records)
+        if (filter.takes(record)) records.push(record)
+        else await readPast(record)
       for (const difference of await verifier.compareRecords(records, seen)) found.push(difference)
       compared += records.length
       settings.onProgress?.({ stage: 'compare', done: compared, total: null })

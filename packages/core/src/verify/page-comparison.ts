@@ -1,6 +1,8 @@
 import { type DirtyKey, type KeyReader, SLICED_SHAPE, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import type { FingerprintSet } from '@ferrite-migrate/protocol'
+import { isSliced, readPast } from '../records/sliced-record.js'
 import type { RecordTransform } from '../transform/record-transform.js'
+import { wholeRecord } from '../transform/whole-value.js'
 import { differenceOf, type JudgeOptions, KeyJudge, type Read } from './key-judge.js'
 import type { Difference, VerifyOptions } from './verify-report.js'
 
@@ -53,11 +55,16 @@ export class PageComparison {
   /** Differences of records that come from elsewhere (a file); they are valid only during the call. */
   async compareRecords(page: readonly SnapshotRecord[], seen: FingerprintSet): Promise<Difference[]> {
     const { keys, names } = await this.named(page, seen)
+    if (keys.length < page.length) for (const record of page) if (!keys.includes(record)) await readPast(record)
     const valued = await this.options.transform.values(keys)
     const read = await readAll(this.target, names)
     const found: Difference[] = []
     for (const [i, record] of keys.entries()) {
-      const difference = this.isLeftOut(record, valued[i]) ? null : this.judge.verdict(record, valued[i], read[i])
+      if (this.isLeftOut(record, valued[i])) continue
+      const here = valued[i]
+      // The other side is held whole as well.
+      const whole = here !== null && isSliced(here) ? await wholeRecord(here) : here
+      const difference = this.judge.verdict(record, whole, read[i])
       if (difference !== null) found.push(difference)
     }
     return found

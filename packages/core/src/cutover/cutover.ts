@@ -153,8 +153,12 @@ export class Cutover {
         slipped: await this.slipped(),
       }
     } catch (error) {
-      await this.release('called off')
-      subject.thaw()
+      try {
+        await this.release('called off')
+      } finally {
+        // Also where the fence stays up: the migration goes on.
+        subject.thaw()
+      }
       throw error
     } finally {
       subject.untrack()
@@ -384,9 +388,12 @@ export class Cutover {
     let report = await subject.withVerifier(2, (verifier) =>
       whole ? verifier.run() : verifier.compareKeys(track.keys(options.verify ? undefined : LAST_KEYS)),
     )
+    // A look that was ended says nothing.
+    this.mustGoOn()
     if (!report.equal && !subject.lossless) {
       await subject.repair(report)
       report = await subject.withVerifier(2, (verifier) => verifier.run())
+      this.mustGoOn()
     }
     this.step('verify', lookedText(report, whole, options.verify))
     refuseDifferences(report)

@@ -1,5 +1,6 @@
 import {
   type Checkpoint,
+  type Dialect,
   type DirtyKey,
   type Failure,
   type KeyReader,
@@ -97,13 +98,13 @@ export class MemorySource implements Source {
 
 /** A target over memory. */
 export class MemoryTarget implements Target {
-  readonly dialect = {
+  readonly dialect: Dialect = {
     product: 'memory',
     rendering: 'typed',
     replay: false,
     replayRefusals: ['memory runs no commands'],
     facts: {},
-  } as const
+  }
   protected readonly store: MemoryStore
   private lane: Promise<unknown> = Promise.resolve()
 

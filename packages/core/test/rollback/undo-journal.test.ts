@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { SnapshotRecord, Value } from '@ferrite-migrate/contracts'
 import { afterAll, expect, it } from 'vitest'
-import { type Undo, UndoJournal } from '../dist/rollback/undo-journal.js'
+import { type Undo, UndoJournal } from '../../dist/rollback/undo-journal.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'fm-undo-'))
 afterAll(() => rmSync(directory, { recursive: true }))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { KeyStatistics } from '../dist/analysis/key-statistics.js'
+import { KeyStatistics } from '../../dist/analysis/key-statistics.js'
 import {
   chart,
   htmlAnalysis,
@@ -13,8 +13,8 @@ import {
   type StoredMigration,
   timeTicks,
   treemap,
-} from '../dist/index.js'
-import { aroundDifference } from '../dist/records/encoded-bytes.js'
+} from '../../dist/index.js'
+import { aroundDifference } from '../../dist/records/encoded-bytes.js'
 
 /** A page needs nothing else, is closed where it is opened, and every link of it leads somewhere. */
 function expectSound(page: string): void {

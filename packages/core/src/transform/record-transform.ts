@@ -1,18 +1,17 @@
 import {
-  type DecodedRecord,
-  type DecodedValue,
   type DirtyKey,
   MigrateError,
   PackedRecord,
   type SnapshotRecord,
   type Transform,
 } from '@ferrite-migrate/contracts'
-import { decodeValue, keyTypeOf } from '@ferrite-migrate/protocol'
 import { printableKey } from '../records/printable-key.js'
+import { isSliced } from '../records/sliced-record.js'
 import type { KeyRule } from './key-rule.js'
 import { NameBlock } from './name-block.js'
-import { type ValueRule, withParts } from './value-rule.js'
-import { wholeValue } from './whole-value.js'
+import { recordType, ValueBatch } from './value-batch.js'
+import type { ValueRule } from './value-rule.js'
+import { wholeRecord } from './whole-value.js'
 
 /** What becomes of a key whose value cannot be transformed: end the run, leave the key out, or carry it as it is. */
 export type ErrorPolicy = 'fail' | 'skip' | 'pass'
@@ -180,97 +179,20 @@ export class RecordTransform {
    * @throws MigrateError FM_TRANSFORM_VALUE under the policy `fail`
    */
   async values(records: readonly (SnapshotRecord | null)[]): Promise<(SnapshotRecord | null)[]> {
-    const out: (SnapshotRecord | null)[] = [...records]
-    if (!this.changesValues) return out
-    for (const [i, record] of out.entries())
-      if (
-        record !== null &&
-        !(record instanceof PackedRecord) &&
-        record.value.form === 'sliced' &&
-        this.takesValue(record)
-      )
-        out[i] = { ...record, value: await wholeValue(record.value) }
+    if (!this.changesValues) return [...records]
     const { valueRules, script } = this.options
-    const decoded = new Map<number, DecodedValue>()
-    const changed = new Set<number>()
-    const failed = new Map<number, Error>()
-    const take = (i: number): DecodedValue | null => {
-      const known = decoded.get(i)
-      if (known !== undefined) return known
-      try {
-        const value = decodedValue(out[i]!)
-        if (value !== null) decoded.set(i, value)
-        return value
-      } catch (error) {
-        failed.set(i, error as Error)
-        return null
-      }
-    }
-    for (const rule of valueRules) {
-      const items: Buffer[] = []
-      const uses: { i: number; from: number; parts: ReturnType<ValueRule['parts']> }[] = []
-      for (const [i, record] of out.entries()) {
-        if (record === null || failed.has(i)) continue
-        const type = typeOf(record)
-        if (type === undefined || !rule.takes(record.db, record.key, type)) continue
-        const value = take(i)
-        if (value === null) continue
-        const parts = rule.parts(value)
-        uses.push({ i, from: items.length, parts })
-        for (const { entry, at } of parts)
-          items.push(value.form === 'stream' ? value.entries[entry].fields[at] : value.items[at])
-      }
-      if (items.length === 0) continue
-      const answers = await rule.apply(items)
-      for (const { i, from, parts } of uses) {
-        const strings = answers.slice(from, from + parts.length)
-        const fault = strings.find((one) => one instanceof Error)
-        if (fault !== undefined) {
-          failed.set(i, fault as Error)
-          continue
-        }
-        const value = decoded.get(i)!
-        try {
-          const next = withParts(value, parts, strings as Buffer[])
-          if (next === value) continue
-          decoded.set(i, next)
-          changed.add(i)
-        } catch (error) {
-          failed.set(i, error as Error)
-        }
-      }
-    }
-    if (script?.values !== undefined) {
-      const asked: number[] = []
-      const questions: DecodedRecord[] = []
-      for (const [i, record] of out.entries()) {
-        if (record === null || failed.has(i) || typeOf(record) === 'module') continue
-        const value = take(i)
-        if (value === null) continue
-        asked.push(i)
-        questions.push({ db: record.db, key: record.key, value, expireAt: record.expireAt })
-      }
-      const answers = questions.length === 0 ? [] : await script.values(questions)
-      for (const [n, i] of asked.entries()) {
-        const answer = answers[n]
-        if (answer instanceof Error) failed.set(i, answer)
-        else if (answer === null) out[i] = null
-        else if (answer !== decoded.get(i)) {
-          decoded.set(i, answer)
-          changed.add(i)
-        }
-      }
-    }
-    for (const [i, error] of failed) {
-      out[i] = this.judge(out[i]!, error)
-      changed.delete(i)
-    }
-    for (const i of changed) {
-      const record = out[i]
-      if (record !== null)
-        out[i] = { db: record.db, key: record.key, expireAt: record.expireAt, value: decoded.get(i)! }
-    }
-    return this.withEnds(out)
+    const batch = new ValueBatch(await this.held(records))
+    for (const rule of valueRules) await batch.apply(rule)
+    if (script?.values !== undefined) await batch.ask(script.values.bind(script))
+    return this.withEnds(batch.result((record, error) => this.judge(record, error)))
+  }
+
+  /** What a rule or the script looks at is held whole. */
+  private async held(records: readonly (SnapshotRecord | null)[]): Promise<readonly (SnapshotRecord | null)[]> {
+    const out = [...records]
+    for (const [i, record] of out.entries())
+      if (record !== null && isSliced(record) && this.takesValue(record)) out[i] = await wholeRecord(record)
+    return out
   }
 
   private withEnds(records: (SnapshotRecord | null)[]): (SnapshotRecord | null)[] {
@@ -288,7 +210,7 @@ export class RecordTransform {
 
   /** True when a rule or the script looks at this value. */
   private takesValue(record: SnapshotRecord): boolean {
-    const type = typeOf(record)
+    const type = recordType(record)
     if (type === undefined || type === 'module') return false
     const { valueRules, script } = this.options
     return script?.values !== undefined || valueRules.some((rule) => rule.takes(record.db, record.key, type))
@@ -330,21 +252,6 @@ function keyFault(key: Buffer, error: Error): MigrateError {
         'Correct the script; ferrite-migrate transform test shows what it does without writing anything.',
         { cause: error },
       )
-}
-
-function typeOf(record: SnapshotRecord): string | undefined {
-  if (record instanceof PackedRecord) return keyTypeOf(record.type, record.rdbVersion)
-  const { value } = record
-  return value.form === 'rdb' ? keyTypeOf(value.type, value.rdbVersion) : value.type
-}
-
-/** The value to work on; null = only a module could read it. */
-function decodedValue({ value }: SnapshotRecord): DecodedValue | null {
-  if (value.form === 'sliced') return null
-  if (value.form !== 'rdb') return value
-  return keyTypeOf(value.type, value.rdbVersion) === 'module'
-    ? null
-    : decodeValue(value.type, value.body, value.rdbVersion)
 }
 
 /** Keys keep their names and values. */

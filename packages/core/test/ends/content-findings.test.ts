@@ -1,4 +1,4 @@
-import type { Contents, Dialect } from '@ferrite-migrate/contracts'
+import type { Contents, Dialect, TargetHolds } from '@ferrite-migrate/contracts'
 import { describe, expect, it } from 'vitest'
 import { contentFindings } from '../../dist/ends/content-findings.js'
 import { resolveConfig } from '../../dist/index.js'
@@ -8,8 +8,9 @@ const contents = (given: Partial<Contents>): Contents => ({
   ...{ hyperLogLogs: 0, streams: 0, functions: 0, modules: new Map() },
   ...given,
 })
-const dialect = (facts: Record<string, string> = {}, rendering: Dialect['rendering'] = 'typed'): Dialect => ({
-  ...{ product: 'x', rendering, replay: false, replayRefusals: [], facts },
+const dialect = (lacks: Partial<TargetHolds> = {}, rendering: Dialect['rendering'] = 'typed'): Dialect => ({
+  ...{ product: 'x', rendering, replay: false, replayRefusals: [], facts: {} },
+  holds: { fieldExpiry: true, hyperLogLog: true, databases: true, ...lacks },
 })
 const config = (given = {}) => resolveConfig({ source: 'a://', target: 'b://', ...given })
 const found = (of: Partial<Contents>, to = dialect(), given = {}): string[] =>
@@ -22,7 +23,7 @@ describe('what a target cannot hold', () => {
 
   it('is carried without, left out or refused, as was asked', () => {
     const of = { hashesWithFieldExpiry: 1 }
-    const to = dialect({ fieldExpiry: 'no' })
+    const to = dialect({ fieldExpiry: false })
     expect(found(of, to)).toEqual([
       'warn content-field-ttl: 1 hash has fields that expire, which the target does not know: they are carried without it and counted',
     ])
@@ -31,7 +32,7 @@ describe('what a target cannot hold', () => {
   })
 
   it('is said of the whole file, of which a filter may take a part', () => {
-    expect(found({ hyperLogLogs: 2 }, dialect({ hyperLogLog: 'no' }), { filter: { include: ['a'] } })[0]).toMatch(
+    expect(found({ hyperLogLogs: 2 }, dialect({ hyperLogLog: false }), { filter: { include: ['a'] } })[0]).toMatch(
       /^warn content-hyperloglog: 2 HyperLogLogs, .*\(of the whole file: the filter may leave them out\)$/,
     )
   })
@@ -55,9 +56,9 @@ describe('what a target cannot hold', () => {
         [5, 1],
       ]),
     }
-    expect(found(of, dialect({ databases: 'no' }))).toEqual([
+    expect(found(of, dialect({ databases: false }))).toEqual([
       'fail content-databases: there are keys in database 5, and the target has database 0 only: map it with --db-map 5:0',
     ])
-    expect(found(of, dialect({ databases: 'no' }), { dbMap: { 5: 0, 0: 0 } })).toEqual([])
+    expect(found(of, dialect({ databases: false }), { dbMap: { 5: 0, 0: 0 } })).toEqual([])
   })
 })

@@ -13,12 +13,12 @@ class Planting extends MemoryTarget {
 }
 
 class Seeing extends MemorySource {
-  override readonly description: { product: string; role: string }
+  override readonly capabilities: MemorySource['capabilities'] & { follower: boolean }
   readonly sees: (db: number, key: Buffer) => Promise<boolean>
 
-  constructor(store: MemoryStore, role: string, looksUntilSeen = 1) {
+  constructor(store: MemoryStore, follower: boolean, looksUntilSeen = 1) {
     super(store)
-    this.description = { product: 'memory', role }
+    this.capabilities = { changes: 'lossy', resume: 'none', follower }
     let looks = 0
     this.sees = async (db, key) => ++looks >= looksUntilSeen && store.get(db, key) !== null
   }
@@ -27,21 +27,21 @@ class Seeing extends MemorySource {
 describe('source and target', () => {
   it('that are one server are found out, and nothing is left behind', async () => {
     const store = new MemoryStore()
-    expect(await sameServer(new Seeing(store, 'master'), new Planting(store))).toMatchObject({ code: 'FM_SAME_SERVER' })
+    expect(await sameServer(new Seeing(store, false), new Planting(store))).toMatchObject({ code: 'FM_SAME_SERVER' })
     expect(store.records.size).toBe(0)
-    expect(await sameServer(new Seeing(new MemoryStore(), 'master'), new Planting(store))).toBeNull()
+    expect(await sameServer(new Seeing(new MemoryStore(), false), new Planting(store))).toBeNull()
     expect(store.records.size).toBe(0)
   })
 
   it('of which one follows the other are found out a moment later', async () => {
     const store = new MemoryStore()
-    expect(await sameServer(new Seeing(store, 'slave', 3), new Planting(store))).not.toBeNull()
-    expect(await sameServer(new Seeing(store, 'slave', 4), new Planting(store))).toBeNull()
+    expect(await sameServer(new Seeing(store, true, 3), new Planting(store))).not.toBeNull()
+    expect(await sameServer(new Seeing(store, true, 4), new Planting(store))).toBeNull()
   })
 
   it('that cannot be asked are taken for two', async () => {
     const store = new MemoryStore()
     expect(await sameServer(new MemorySource(store), new Planting(store))).toBeNull()
-    expect(await sameServer(new Seeing(store, 'master'), new MemoryTarget(store))).toBeNull()
+    expect(await sameServer(new Seeing(store, false), new MemoryTarget(store))).toBeNull()
   })
 })

@@ -44,8 +44,8 @@ async function flushed(
     },
     lanes,
     0,
-    's',
-    new SeenKeys(1),
+    { id: 's' },
+    new SeenKeys(['s']),
   )
   const commands = await flushCommands({ target, filter, transform, foreign }, vanished, dbs)
   return commands.map((one) => `${one.db} ${words(one)}`)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type StoppableShard, StreamStop, type StreamStopNeeds } from '../../../dist/engine/changes/stream-stop.js'
 
 describe('a stop of the stream', () => {
-  const options: StreamStopNeeds = { apply: 'replay', transform: { names: async () => [] } }
+  const options: StreamStopNeeds = { transform: { names: async () => [] } }
   const lanes = { drain: async () => undefined }
   const reader = new MemoryStore().reader()
   const BATCH = 10

@@ -64,7 +64,7 @@ describe('a copy that starts over', () => {
     const lacking = new (class extends MemoryTarget {
       override readonly dialect = {
         ...new MemoryTarget().dialect,
-        facts: { fieldExpiry: 'no' },
+        holds: { fieldExpiry: false, hyperLogLog: true, databases: true },
       }
     })(storeOf(hash(0)))
     expect(await new SnapshotDifference(lacking).of([hash(END)])).toEqual([])

@@ -26,7 +26,7 @@ beforeEach(() => {
   notes = []
 })
 
-function vanished(needs: Partial<VanishedKeysNeeds> = {}, all = new SeenKeys(1), shard = 's'): VanishedKeys {
+function vanished(needs: Partial<VanishedKeysNeeds> = {}, all = new SeenKeys(['s']), shard = 's'): VanishedKeys {
   const filter = new RecordFilter({ exclude: ['other:*'] })
   const transform = needs.transform ?? NO_TRANSFORM
   const target = new MemoryTarget(store)
@@ -42,7 +42,7 @@ function vanished(needs: Partial<VanishedKeysNeeds> = {}, all = new SeenKeys(1),
     onNote: (type, text) => notes.push(`${type}: ${text}`),
     ...needs,
   }
-  return new VanishedKeys(made, lanes, 0, shard, all)
+  return new VanishedKeys(made, lanes, 0, { id: shard }, all)
 }
 
 const fill = (into: MemoryStore, ...keys: string[]): void => {
@@ -111,7 +111,7 @@ describe('vanished keys', () => {
 
   it('of two shards wait for both', async () => {
     fill(store, 'a', 'b', 'extra')
-    const all = new SeenKeys(2)
+    const all = new SeenKeys(['one', 'two'])
     const needs = { config: { deleteExtra: true } }
     const [one, two] = [vanished(needs, all, 'one'), vanished(needs, all, 'two')]
     one.begin()

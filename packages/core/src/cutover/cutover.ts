@@ -61,14 +61,14 @@ export interface CutoverSubject extends Drained {
   readonly lossless: boolean
   status(): HookFacts & ReturnType<Drained['status']>
   settle(): Promise<void>
-  track(): ChangeTrack
-  untrack(): void
+  track(): Promise<ChangeTrack>
+  untrack(): Promise<void>
   /** @throws MigrateError FM_TARGET_KEEPS_NOTHING when what was written last is not there */
   mustKeep(): Promise<void>
   /** From now on nothing is applied: changes that still come are only noted. */
-  freeze(): ChangeTrack
+  freeze(): Promise<ChangeTrack>
   /** Changes are applied again, from where they were frozen. */
-  thaw(): void
+  thaw(): Promise<void>
   /** True once everything up to this position was read, applied or not. */
   seen(shard: string, position: Position): boolean
   /** Calls with a verifier whose connections live as long as the call. */
@@ -122,7 +122,7 @@ export class Cutover {
     const { subject, options } = this
     if (options.dryRun) return this.dryRun()
     this.mustGoOn()
-    const track = subject.track()
+    const track = await subject.track()
     try {
       await this.awaitLag()
       await this.awaitEnds()
@@ -135,7 +135,7 @@ export class Cutover {
       this.mustGoOn()
       // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
       this.moving = true
-      this.frozen = subject.freeze()
+      this.frozen = await subject.freeze()
       await this.runHook()
       const downtimeMs = this.fencedAt === 0 ? null : Date.now() - this.fencedAt
       this.step(
@@ -157,11 +157,11 @@ export class Cutover {
         await this.release('called off')
       } finally {
         // Also where the fence stays up: the migration goes on.
-        subject.thaw()
+        await subject.thaw()
       }
       throw error
     } finally {
-      subject.untrack()
+      await subject.untrack()
     }
   }
 

@@ -17,6 +17,7 @@ import type { ErrorRate } from './lanes/error-rate.js'
 import { LanePool } from './lanes/lane-pool.js'
 import { TargetRecovery } from './lanes/target-recovery.js'
 import type { Route } from './route.js'
+import type { RunningShards } from './running-shards.js'
 import type { ShardNeighbours } from './shard-parts.js'
 import { ShardRun } from './shard-run.js'
 import { SeenKeys } from './snapshot/seen-keys.js'
@@ -33,7 +34,7 @@ export interface EngineNeeds extends Omit<Route, 'config'> {
 }
 
 /** Moves the records and changes of one source to one target until the source ends, the signal aborts or it fails. */
-export class Engine {
+export class Engine implements RunningShards {
   private readonly options: EngineNeeds
   private readonly lanes: LanePool
   private readonly sample = new WrittenSample()
@@ -125,7 +126,7 @@ export class Engine {
   }
 
   /** From now on tells the track which keys change. */
-  track(track: ChangeTrack | null): void {
+  async track(track: ChangeTrack | null): Promise<void> {
     for (const run of this.runs.values()) run.track = track
   }
 
@@ -133,6 +134,9 @@ export class Engine {
   get sweeps(): number {
     return Math.min(...[...this.runs.values()].map(({ sweeps }) => sweeps))
   }
+
+  /** Nothing to do: what is held is known here at every moment. */
+  async beforeComparison(): Promise<void> {}
 
   /** True while the end of this key, as named at the source, is held back at the target. */
   holds(db: number, key: Buffer): boolean {
@@ -146,14 +150,14 @@ export class Engine {
   }
 
   /** From now on changes are only noted, not applied. */
-  freeze(): ChangeTrack {
+  async freeze(): Promise<ChangeTrack> {
     const track = new ChangeTrack()
     for (const run of this.runs.values()) run.freeze(track)
     return track
   }
 
   /** Applies changes again, those first that came meanwhile. */
-  thaw(): void {
+  async thaw(): Promise<void> {
     for (const run of this.runs.values()) run.freeze(null)
   }
 

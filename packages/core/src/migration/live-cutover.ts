@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } from '../cutover/cutover.js'
 import { ChangeTrack } from '../engine/changes/change-track.js'
-import type { Engine } from '../engine/engine.js'
+import type { RunningShards } from '../engine/running-shards.js'
 import type { RequestStep } from '../state/requests.js'
 import type { RunComparison } from './run-comparison.js'
 import type { RunEnds } from './run-ends.js'
@@ -21,7 +21,7 @@ export interface LiveCutoverNeeds {
   readonly pulse: RunPulse
   readonly comparison: RunComparison
   /** What follows the source now; null = nothing does. */
-  engine(): Engine | null
+  engine(): RunningShards | null
   /** Resolves when it follows the source no more. */
   engineOver(): Promise<unknown>
   onStep(step: RequestStep): void
@@ -86,7 +86,7 @@ export class LiveCutover {
   }
 
   private async switchOver(
-    engine: Engine,
+    engine: RunningShards,
     options: CutoverOptions,
     onStep?: (step: RequestStep) => void,
   ): Promise<CutoverResult> {
@@ -114,7 +114,7 @@ export class LiveCutover {
     }
   }
 
-  private make(engine: Engine, options: CutoverOptions, onStep?: (step: RequestStep) => void): Cutover {
+  private make(engine: RunningShards, options: CutoverOptions, onStep?: (step: RequestStep) => void): Cutover {
     const { ends, status, signals, pulse, comparison } = this.needs
     const source = ends.source!
     return new Cutover(
@@ -125,9 +125,9 @@ export class LiveCutover {
         readLag: () => pulse.readLag(),
         applied: (shard) => status.applied.get(shard),
         settle: () => engine.settle(),
-        track: () => {
+        track: async () => {
           const track = new ChangeTrack()
-          engine.track(track)
+          await engine.track(track)
           return track
         },
         untrack: () => engine.track(null),

@@ -1,4 +1,4 @@
-import type { Engine } from '../engine/engine.js'
+import type { RunningShards } from '../engine/running-shards.js'
 import type { CompareProgress } from '../verify/compare-progress.js'
 import { RunVerification } from '../verify/run-verification.js'
 import type { VerifyReport } from '../verify/verify-report.js'
@@ -12,7 +12,7 @@ export interface RunComparisonNeeds {
   readonly status: RunStatus
   readonly signals: RunSignals
   /** What follows the source now; null = nothing does. */
-  engine(): Engine | null
+  engine(): RunningShards | null
   onProgress(progress: CompareProgress): void
 }
 
@@ -43,6 +43,7 @@ export class RunComparison {
     const { status, signals, ends } = this.needs
     const phase = status.phase
     status.enter('VERIFYING')
+    await this.needs.engine()?.beforeComparison()
     this.take(await this.of().run(this.needs.engine(), signal, signals.reading))
     if (!signal.aborted && ends.config.mode !== 'snapshot') status.enter(phase)
   }

@@ -1,6 +1,6 @@
 import type { Target } from '@ferrite-migrate/contracts'
 import { ChangeTrack } from '../engine/changes/change-track.js'
-import type { Engine } from '../engine/engine.js'
+import type { RunningShards } from '../engine/running-shards.js'
 import type { Verifier } from './verifier.js'
 import type { VerifyReport } from './verify-report.js'
 
@@ -15,17 +15,17 @@ const ATTEMPTS = 50
  */
 export async function verifyExactly(
   verifier: Verifier,
-  engine: Engine,
+  engine: RunningShards,
   target: Target,
   signal: AbortSignal,
 ): Promise<VerifyReport> {
   const track = new ChangeTrack()
-  engine.track(track)
+  await engine.track(track)
   let report: VerifyReport
   try {
     report = await verifier.run()
   } finally {
-    engine.track(null)
+    await engine.track(null)
   }
   const moving = report.differences.filter((one) => track.has(one.db, Buffer.from(one.keyBase64, 'base64')))
   if (moving.length === 0 || moving.length > EXACT_KEYS) return report

@@ -1,5 +1,5 @@
 import { MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
-import type { Engine } from '../engine/engine.js'
+import type { RunningShards } from '../engine/running-shards.js'
 import type { RecordFilter } from '../records/key-filter.js'
 import type { RecordTransform } from '../transform/record-transform.js'
 import type { CompareProgress } from './compare-progress.js'
@@ -47,7 +47,7 @@ export class RunVerification {
    * @param reading aborted when the source is followed no more
    * @throws MigrateError FM_VERIFY_UNSUPPORTED
    */
-  async run(engine: Engine | null, signal: AbortSignal, reading: AbortSignal): Promise<VerifyReport> {
+  async run(engine: RunningShards | null, signal: AbortSignal, reading: AbortSignal): Promise<VerifyReport> {
     const { source, target } = this.of
     if (source.reader === undefined && engine === null) return this.whole(signal)
     const report = await this.withVerifier(ROUNDS, signal, (verifier) =>

@@ -77,12 +77,12 @@ class Subject implements CutoverSubject {
     return Promise.resolve()
   }
 
-  track(): ChangeTrack {
+  async track(): Promise<ChangeTrack> {
     this.isTracked = true
     return this.changes
   }
 
-  untrack(): void {
+  async untrack(): Promise<void> {
     this.isTracked = false
   }
 
@@ -90,12 +90,12 @@ class Subject implements CutoverSubject {
     this.on.get('keep')?.()
   }
 
-  freeze(): ChangeTrack {
+  async freeze(): Promise<ChangeTrack> {
     this.isFrozen = true
     return this.frozen
   }
 
-  thaw(): void {
+  async thaw(): Promise<void> {
     this.isFrozen = false
   }
 

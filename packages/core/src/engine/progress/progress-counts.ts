@@ -1,9 +1,9 @@
-import type { SnapshotCount } from './snapshot-counts.js'
+import type { SnapshotCountsJson } from './snapshot-counts.js'
 
 /** What was counted, as plain JSON: totals since the process that counts has begun. */
 export interface ProgressCounts {
   /** What each shard has read of its snapshot. */
-  readonly shards: Readonly<Record<string, Readonly<Record<SnapshotCount, number | null>>>>
+  readonly shards: Readonly<Record<string, SnapshotCountsJson>>
   readonly passed: number
   readonly passedExamples: readonly string[]
   readonly changesApplied: number

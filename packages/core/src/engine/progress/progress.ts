@@ -1,10 +1,25 @@
-import type { Lag, WriteResult } from '@ferrite-migrate/contracts'
+import type { DirtyKey, Lag, WriteResult } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
 import { printableKey } from '../../records/printable-key.js'
+import type { ProgressCounts } from './progress-counts.js'
 import { type SnapshotCount, SnapshotCounts, sumOf } from './snapshot-counts.js'
 
 const WINDOW_MS = 5000
 const NOT_CARRIED_EXAMPLES = 5
+/** Failures that are kept; all are counted. */
+const FAILURES = 1000
+/** What is only ever added to. */
+const SUMS = [
+  'passed',
+  'changesApplied',
+  'changesFiltered',
+  'changeBytes',
+  'written',
+  'skipped',
+  'deleted',
+  'failed',
+  'sentBytes',
+] as const
 
 /** What a former process had counted; states of older versions lack some. */
 export interface FormerCounts {
@@ -45,6 +60,8 @@ export class Progress {
   private readonly shards = new Map<string, SnapshotCounts>()
   private former: SnapshotCounts | null = null
   private uncarried: FingerprintSet | null = null
+  private tells = false
+  private readonly untold: DirtyKey[] = []
   private samples: { at: number; done: number; lagBytes: number }[] = []
 
   /** The counts of a shard. */
@@ -130,13 +147,14 @@ export class Progress {
     this.sentBytes += result.byteLength
     this.failed += result.failed.length
     for (const failure of result.failed)
-      if (this.failures.length < 1000)
+      if (this.failures.length < FAILURES)
         this.failures.push({ db: failure.db, key: printableKey(failure.key), reason: failure.reason })
     for (const { what, db, key } of result.notCarried) {
       this.leaveOut(what, key)
       if (key === null) continue
       this.uncarried ??= new FingerprintSet()
       this.uncarried.add(db, key)
+      if (this.tells) this.untold.push({ db, key: Buffer.from(key) })
     }
   }
 
@@ -155,6 +173,50 @@ export class Progress {
     entry.count += count
     for (const key of examples) if (entry.examples.length < NOT_CARRIED_EXAMPLES) entry.examples.push(printableKey(key))
     this.notCarried.set(what, entry)
+  }
+
+  /** Everything that was counted, for another process. Keys that were not carried are told once. */
+  counts(): ProgressCounts {
+    const { passed, passedExamples, changesApplied, changesFiltered, changeBytes, written, skipped, deleted } = this
+    return {
+      shards: Object.fromEntries([...this.shards].map(([shard, counts]) => [shard, counts.asJson()])),
+      ...{ passed, passedExamples, changesApplied, changesFiltered, changeBytes, written, skipped, deleted },
+      failed: this.failed,
+      sentBytes: this.sentBytes,
+      notCarried: Object.fromEntries(this.notCarried),
+      uncarried: this.untold.splice(0).map(({ db, key }) => [db, key.toString('base64')]),
+      failures: this.failures,
+    }
+  }
+
+  /**
+   * Adds what another process has counted since it was last asked.
+   * @param former what it had counted then; null = it has just begun
+   */
+  absorb(counts: ProgressCounts, former: ProgressCounts | null): void {
+    for (const [shard, of] of Object.entries(counts.shards)) this.of(shard).take(of)
+    for (const field of SUMS) this[field] += counts[field] - (former?.[field] ?? 0)
+    for (const example of counts.passedExamples.slice(former?.passedExamples.length ?? 0))
+      if (this.passedExamples.length < NOT_CARRIED_EXAMPLES) this.passedExamples.push(example)
+    for (const failure of counts.failures.slice(former?.failures.length ?? 0))
+      if (this.failures.length < FAILURES) this.failures.push(failure)
+    for (const [what, { count, examples }] of Object.entries(counts.notCarried)) {
+      const entry = this.notCarried.get(what) ?? { count: 0, examples: [] }
+      const before = former?.notCarried[what]
+      entry.count += count - (before?.count ?? 0)
+      for (const example of examples.slice(before?.examples.length ?? 0))
+        if (entry.examples.length < NOT_CARRIED_EXAMPLES) entry.examples.push(example)
+      this.notCarried.set(what, entry)
+    }
+    for (const [db, key] of counts.uncarried) {
+      this.uncarried ??= new FingerprintSet()
+      this.uncarried.add(db, Buffer.from(key, 'base64'))
+    }
+  }
+
+  /** Somebody else wants to know which keys were not carried. */
+  tellUncarried(): void {
+    this.tells = true
   }
 
   /** Takes a sample; call about once a second. */

@@ -22,6 +22,27 @@ export class SnapshotCounts {
     this.leftOut = 0
     this.kept = 0
   }
+
+  asJson(): SnapshotCountsJson {
+    const { keysDone, keysTotal, bytesDone, bytesTotal, filtered, leftOut, kept } = this
+    return { keysDone, keysTotal, bytesDone, bytesTotal, filtered, leftOut, kept }
+  }
+
+  /** What another process has counted of the same shard. */
+  take(counts: SnapshotCountsJson): void {
+    Object.assign(this, counts)
+  }
+}
+
+/** The same as plain JSON. */
+export interface SnapshotCountsJson {
+  readonly keysDone: number
+  readonly keysTotal: number | null
+  readonly bytesDone: number
+  readonly bytesTotal: number | null
+  readonly filtered: number
+  readonly leftOut: number
+  readonly kept: number
 }
 
 const FIELDS = ['keysDone', 'keysTotal', 'bytesDone', 'bytesTotal', 'filtered', 'leftOut', 'kept'] as const

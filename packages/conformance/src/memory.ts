@@ -145,7 +145,7 @@ export class MemoryTarget implements Target {
     return undefined
   }
 
-  async forget(): Promise<void> {
+  async forget(_migration: string, _shard: string): Promise<void> {
     // Memory keeps no checkpoints.
   }
 

@@ -75,9 +75,22 @@ export class ControlQueue implements RequestChannel {
       .prepare("UPDATE requests SET state = 'taken' WHERE id = ? AND state = 'open' RETURNING *")
       .get(Number(id))
     if (row === undefined) return undefined
-    const args = this.shown(row.args)
-    this.drop([row])
-    return toRequest(row, args)
+    try {
+      const args = this.shown(row.args)
+      this.drop([row])
+      return toRequest(row, args)
+    } catch (cause) {
+      // Whoever asked is told, and the next one has its turn.
+      this.answer(Number(id), 'failed', {
+        steps: [],
+        error: {
+          code: 'FM_STATE_DIR',
+          message: `what was asked for cannot be read: ${(cause as Error).message}`,
+          hint: 'Ask once more.',
+        },
+      })
+      return this.take(migration)
+    }
   }
 
   answer(id: number, state: ControlRequest['state'], answer: RequestAnswer): void {

@@ -75,7 +75,17 @@ export class RequestServer {
       queue.cancel(served.id)
       hooks.note('cutover-missed', `the cutover of ${new Date(due.at).toISOString()} was missed: schedule it again`)
     } else if (hooks.phase() === 'LIVE_SYNC') {
-      const args = due.args()
+      let args: Readonly<Record<string, unknown>>
+      try {
+        args = due.args()
+      } catch (error) {
+        queue.cancel(served.id)
+        hooks.note(
+          'cutover-missed',
+          `the cutover that was scheduled cannot be read: ${(error as Error).message}; schedule it again`,
+        )
+        return
+      }
       queue.cancel(served.id)
       hooks.note('cutover-due', `the cutover scheduled by ${due.actor} starts`)
       this.cuttingOver = true

@@ -194,7 +194,11 @@ export class Cutover {
 
   /** Takes the fence down; asked for twice, the second waits for the first. */
   release(why = 'done'): Promise<void> {
-    this.releasing ??= this.takeDown(why)
+    // One that failed may be tried again.
+    this.releasing ??= this.takeDown(why).catch((error: unknown) => {
+      this.releasing = null
+      throw error
+    })
     return this.releasing
   }
 

@@ -51,9 +51,11 @@ describe('a queue of requests', () => {
   })
 
   it('does nothing by halves when the file of a secret is gone', () => {
-    queue.ask('m', 'cutover', { hook: 'x' })
+    const lost = queue.ask('m', 'cutover', { hook: 'x' })
     rmSync(join(at, secrets()[0]))
-    expect(() => queue.take('m')).toThrow(/ENOENT/)
+    const next = queue.ask('m', 'pause')
+    expect(queue.take('m')?.id).toBe(next)
+    expect(queue.get(lost)).toMatchObject({ state: 'failed', answer: { error: { code: 'FM_STATE_DIR' } } })
   })
 
   it('lets what nobody took be withdrawn, once', () => {

@@ -43,6 +43,11 @@ export interface AdapterContext {
   readonly firstFaultEnds?: boolean
   /** Name of the migration, where there is one. */
   readonly migration?: string
+  /**
+   * Name of the process, where several share one migration: connections and values under construction of one must not be taken
+   * for those of another, which may have died.
+   */
+  readonly worker?: string
   /** Where changes of a server's settings are written down; absent where nothing is changed. */
   readonly ledger?: ChangeLedger
   /** A directory for temporary files, which the adapter cleans up. */

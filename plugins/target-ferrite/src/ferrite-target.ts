@@ -92,7 +92,7 @@ export class FerriteTarget implements Target {
     const link = await RedisLink.open({ ...endpoint, db: 0 }, null, undefined, context.signal)
     link.hurryAfter(context.signal)
     try {
-      const able = await probeTarget(link, context.migration)
+      const able = await probeTarget(link, writerOf(context))
       const sentAt = Date.now()
       const time = await link.call('TIME').catch(() => null)
       const now = (sentAt + Date.now()) / 2
@@ -137,7 +137,7 @@ export class FerriteTarget implements Target {
     if (lane === undefined) {
       lane = new Lane({
         endpoint: this.endpoint,
-        migration: this.context.migration,
+        migration: writerOf(this.context),
         unsupported: String(this.context.options.unsupported) as UnsupportedPolicy,
         able: this.able,
         logger: this.context.logger,
@@ -166,7 +166,7 @@ export class FerriteTarget implements Target {
     let proof = this.proven.get(db)
     if (proof === undefined) {
       proof = this.controlLink().then((link) =>
-        proveDatabase(link, `${temporaryPrefix(this.context.migration)}db:${randomBytes(6).toString('hex')}`, db),
+        proveDatabase(link, `${temporaryPrefix(writerOf(this.context))}db:${randomBytes(6).toString('hex')}`, db),
       )
       this.proven.set(db, proof)
       proof.then(
@@ -254,7 +254,7 @@ export class FerriteTarget implements Target {
   }
 
   async plant(): Promise<PlantedKey> {
-    const key = Buffer.from(`${temporaryPrefix(this.context.migration)}loop:${randomBytes(8).toString('hex')}`)
+    const key = Buffer.from(`${temporaryPrefix(writerOf(this.context))}loop:${randomBytes(8).toString('hex')}`)
     await this.inFirstDb('SET', key, '1', 'PX', '60000')
     return {
       db: 0,
@@ -267,8 +267,10 @@ export class FerriteTarget implements Target {
 
   async takeOver(migration: string): Promise<void> {
     const link = await this.controlLink()
-    await endConnections(link, clientNameOf(migration))
-    await removeTemporary(link, this.able, temporaryPrefix(migration))
+    const { worker } = this.context
+    const writer = writerOf({ migration, ...(worker === undefined ? {} : { worker }) }) ?? migration
+    await endConnections(link, clientNameOf(writer))
+    await removeTemporary(link, this.able, temporaryPrefix(writer))
   }
 
   async checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {
@@ -319,6 +321,11 @@ export class FerriteTarget implements Target {
       () => undefined,
     )
   }
+}
+
+/** The name under which a process writes: of several that share a migration each has its own below it. */
+function writerOf({ migration, worker }: Pick<AdapterContext, 'migration' | 'worker'>): string | undefined {
+  return migration === undefined || worker === undefined ? migration : `${migration}:${worker}`
 }
 
 /** The bounds of a request, where the server tells them. */

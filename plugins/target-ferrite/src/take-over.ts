@@ -9,7 +9,7 @@ const BLIND_MS = 1000
 const SCAN_COUNT = 10_000
 
 /**
- * Ends the connections of this name. A process that was killed leaves commands in the buffers of the target; were they
+ * Ends the connections of this name, and of names below it. A process that was killed leaves commands in the buffers of the target; were they
  * executed after the checkpoint was read, they would be executed twice.
  */
 export async function endConnections(link: RedisLink, name: string): Promise<void> {
@@ -22,7 +22,7 @@ export async function endConnections(link: RedisLink, name: string): Promise<voi
     }
     const ids = String(list)
       .split('\n')
-      .filter((line) => line.includes(` name=${name} `))
+      .filter((line) => line.includes(` name=${name} `) || line.includes(` name=${name}:`))
       .flatMap((line) => /(?:^| )id=(\d+)/.exec(line)?.[1] ?? [])
     if (ids.length === 0 || Date.now() > deadline) return
     for (const id of ids) await link.call('CLIENT', 'KILL', 'ID', id).catch(() => undefined)

@@ -58,14 +58,17 @@ type OptionValues = Readonly<Record<string, string | number | boolean>>
 
 /** Knows the installed adapters from their manifests alone; imports the one module that a run needs. */
 export class Registry {
+  /** The packages that adapters were found in. */
+  readonly plugins: readonly FoundPlugin[]
   private readonly entries: Entry[] = []
 
   /**
    * @throws MigrateError FM_PLUGIN_MANIFEST, FM_PLUGIN_CONTRACT, FM_PLUGIN_SCHEME (two plugins claim one scheme)
    */
   constructor(plugins: Iterable<FoundPlugin>) {
+    this.plugins = [...plugins]
     const claims = new Map<string, string>()
-    for (const plugin of plugins) {
+    for (const plugin of this.plugins) {
       if (plugin.packageJson.ferriteMigrate === undefined) continue
       const manifest = parseManifest(plugin.packageJson.ferriteMigrate, join(plugin.root, 'package.json'))
       for (const spec of manifest.adapters) {

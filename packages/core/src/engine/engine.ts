@@ -65,6 +65,9 @@ export class Engine implements RunningShards {
     for (const shard of shards) this.add(shard)
   }
 
+  /** Nothing to do: the gate is this process's own. */
+  pausing(): void {}
+
   async run(): Promise<void> {
     for (const run of this.runs.values()) this.start(run)
     const watching = new AbortController()
@@ -150,8 +153,7 @@ export class Engine implements RunningShards {
   }
 
   /** From now on changes are only noted, not applied. */
-  async freeze(): Promise<ChangeTrack> {
-    const track = new ChangeTrack()
+  async freeze(track = new ChangeTrack()): Promise<ChangeTrack> {
     for (const run of this.runs.values()) run.freeze(track)
     return track
   }
@@ -164,6 +166,11 @@ export class Engine implements RunningShards {
   /** True once everything of the shard up to this position was read. */
   seen(shard: string, position: Position): boolean {
     return this.runs.get(shard)?.hasSeen(position) ?? true
+  }
+
+  /** How far each shard was read, applied or not. */
+  *read(): Iterable<readonly [string, Position]> {
+    for (const [shard, { lastSeen }] of this.runs) if (lastSeen !== null) yield [shard, lastSeen]
   }
 
   /** How far each shard is behind its source; null = unknown. */

@@ -4,6 +4,8 @@ import type { BothEnds } from './changes/stream-stop.js'
 
 /** The shards of a run while they run, wherever that is: in this process, or in others. */
 export interface RunningShards {
+  /** A pause began or is over; who runs in this process sees it at the gate. */
+  pausing(paused: boolean): void
   /** Runs every shard to its end. @throws what the first failed with, once no other writes any more */
   run(): Promise<void>
   /** Makes every expiry at the target what it is at the source; none is held from now on. */

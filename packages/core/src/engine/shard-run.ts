@@ -369,6 +369,11 @@ export class ShardRun {
     return this.held.keys.has(db, key)
   }
 
+  /** The last position that was read. */
+  get lastSeen(): Position | null {
+    return this.seen
+  }
+
   hasSeen(position: Position): boolean {
     return this.seen !== null && covers(this.shard, this.seen, position)
   }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
+import { type Logger, MigrateError, type RunClaim } from '@ferrite-migrate/contracts'
 import type { Registry } from '../adapters/registry.js'
 import { type MigrationConfig, type ResolvedConfig, resolveConfig } from '../config/config.js'
 import { silentLogger } from '../config/logger.js'
@@ -126,7 +126,11 @@ export class Migration extends EventEmitter<Events> {
       engineOver: () => this.passes.over,
       onStep: (step) => this.emit('step', step),
     })
-    this.passes = new Passes({ id, ends, status, signals, gate, logger, pulse, comparison, cutover: this.live })
+    this.passes = new Passes({
+      ...{ id, ends, status, signals, gate, logger, pulse, comparison, cutover: this.live },
+      plugins: options.registry.plugins,
+      directory: resolved.stateDir ?? defaultStateDir(),
+    })
   }
 
   /** Completed, once both ends are open, by what their addresses name. */
@@ -174,14 +178,14 @@ export class Migration extends EventEmitter<Events> {
       this.current.record = record
       const plan = await this.ends.open(record)
       refuse(plan)
-      await this.enroll(record, plan)
+      const claim = await this.enroll(record, plan)
       this.enrolled = true
       this.undoable = record.facts.targetWasEmpty === true || record.journal !== null
       const requests = this.serve(directory, record.former === null)
       listening = setInterval(() => requests.listen(), CONTROL_MS)
       this.pulse.start()
       this.ends.watch()
-      await this.passes.run(record, plan)
+      await this.passes.run(record, plan, claim)
       record.lease.check()
       this.finish(this.signals.wantsStop && this.live.result === null ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
@@ -208,6 +212,7 @@ export class Migration extends EventEmitter<Events> {
   pause(): void {
     if (this.gate.paused) return
     this.gate.pause()
+    this.passes.engine?.pausing(true)
     this.current.note('paused', 'paused: the source is still followed, nothing is written to the target')
     this.current.save()
   }
@@ -215,6 +220,7 @@ export class Migration extends EventEmitter<Events> {
   resume(): void {
     if (!this.gate.paused) return
     this.gate.resume()
+    this.passes.engine?.pausing(false)
     this.current.note('resumed', 'going on after the pause')
     this.current.save()
   }
@@ -271,7 +277,7 @@ export class Migration extends EventEmitter<Events> {
   }
 
   /** Writes the row of this run, with what a later one must know. */
-  private async enroll(record: RunRecord, plan: Plan): Promise<void> {
+  private async enroll(record: RunRecord, plan: Plan): Promise<RunClaim> {
     const { current, ends, config } = this
     await record.learnFacts(() => ends.targetIsEmpty())
     record.noteDatabases(config.filter.dbs, config.dbMap)
@@ -280,9 +286,11 @@ export class Migration extends EventEmitter<Events> {
       current.progress.restore(record.former.status)
     }
     const claim = record.enroll(plan, current.startedAt, this.status())
-    await ends.target!.claim?.(this.id, { ...claim, ...ends.copies() })
+    const whole = { ...claim, ...ends.copies() }
+    await ends.target!.claim?.(this.id, whole)
     current.note('started', `${plan.source} -> ${plan.target}, ${config.mode}, ${plan.apply}`)
     current.send('started', `${plan.source} -> ${plan.target}, ${config.mode}`)
+    return whole
   }
 
   /** From now on other processes are answered. */

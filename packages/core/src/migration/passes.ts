@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { counted, type Logger, MigrateError, type Target } from '@ferrite-migrate/contracts'
+import { counted, type Logger, MigrateError, type RunClaim } from '@ferrite-migrate/contracts'
+import type { FoundPlugin } from '../adapters/registry.js'
 import type { Plan } from '../ends/plan.js'
 import type { Resumed } from '../engine/checkpoints.js'
 import { Engine } from '../engine/engine.js'
@@ -7,8 +8,11 @@ import type { ShardEvent, ShardPhase } from '../engine/events/shard-event.js'
 import { ShardPhases } from '../engine/events/shard-phases.js'
 import { ErrorRate } from '../engine/lanes/error-rate.js'
 import type { Gate } from '../engine/lanes/gate.js'
-import { ForeignKeys } from '../engine/target-content/foreign-keys.js'
+import type { RunningShards } from '../engine/running-shards.js'
+import { findForeign } from '../engine/target-content/find-foreign.js'
+import type { ForeignKeys } from '../engine/target-content/foreign-keys.js'
 import { journaled, TargetRecorder } from '../rollback/journaled-target.js'
+import { WorkerShards } from '../workers/worker-shards.js'
 import type { LiveCutover } from './live-cutover.js'
 import { PassSchedule } from './pass-schedule.js'
 import type { RunComparison } from './run-comparison.js'
@@ -33,18 +37,23 @@ export interface PassesNeeds {
   readonly pulse: RunPulse
   readonly comparison: RunComparison
   readonly cutover: LiveCutover
+  /** Where the adapters are, for other processes. */
+  readonly plugins: readonly FoundPlugin[]
+  /** Where the state is. */
+  readonly directory: string
 }
 
 /** The passes of a run over its source: one, or in incremental mode one after the other. */
 export class Passes {
   /** What follows the source now; null = nothing does. */
-  engine: Engine | null = null
+  engine: RunningShards | null = null
   /** Resolves when it follows the source no more. */
   over: Promise<unknown> = Promise.resolve()
   private readonly needs: PassesNeeds
   private readonly schedule: PassSchedule
   private readonly errorRate: ErrorRate | null
   private recorder: TargetRecorder | null = null
+  private claim: RunClaim = { epoch: 0, owner: '' }
   /** How the source answered at last. */
   private sync: 'full' | 'partial' = 'full'
 
@@ -56,12 +65,14 @@ export class Passes {
   }
 
   /** Runs to the end; a source whose stream holds a value of an unknown type is read key by key instead, where it offers that. */
-  async run(record: RunRecord, plan: Plan): Promise<void> {
+  async run(record: RunRecord, plan: Plan, claim: RunClaim): Promise<void> {
+    this.claim = claim
     const { ends, status, signals, id } = this.needs
     const { former } = record
     const inSnapshot = ends.config.mode === 'snapshot'
     const held = former !== null && record.facts.held ? { from: former.createdAt, to: Date.now() } : null
-    if (record.journal !== null) this.recorder = new TargetRecorder(ends.target!, record.journal, ends.targetKeys)
+    if (record.journal !== null && ends.config.workers === 0)
+      this.recorder = new TargetRecorder(ends.target!, record.journal, ends.targetKeys)
     if (former !== null) await ends.target!.takeOver?.(id)
     try {
       await this.runAll(record, plan, former === null ? null : { positions: record.positions(), held, inSnapshot })
@@ -123,9 +134,20 @@ export class Passes {
 
   private async runPass(record: RunRecord, plan: Plan, resumed: Resumed | null): Promise<void> {
     const { ends, signals, status, comparison } = this.needs
-    const foreign = await this.findForeign(record, ends.target!, resumed !== null)
+    const { workers } = ends.config
+    // Workers find out for themselves, each before it writes.
+    const foreign =
+      workers > 0
+        ? null
+        : await findForeign({
+            ...{ config: ends.config, target: ends.target!, targetKeys: ends.targetKeys, journal: record.journal },
+            targetWasEmpty: record.facts.targetWasEmpty !== false,
+            resumed: resumed !== null,
+            onNote: (type, text) => status.note(type, text),
+          })
     signals.beginPass()
-    const engine = this.makeEngine(record, plan, resumed, foreign)
+    const engine =
+      workers > 0 ? this.makeWorkers(record, plan, resumed) : this.makeEngine(record, plan, resumed, foreign)
     this.engine = engine
     status.enter('INITIAL_SYNC')
     const done = new AbortController()
@@ -145,6 +167,34 @@ export class Passes {
     }
     if (mode === 'snapshot' && verify && !signals.wantsStop) await comparison.run(signals.reading)
     if (!signals.wantsStop) record.addFacts({ held: false })
+  }
+
+  private makeWorkers(record: RunRecord, plan: Plan, resumed: Resumed | null): WorkerShards {
+    const { ends, signals, status, gate, logger, id, plugins, directory } = this.needs
+    const { source, config, onlyDb } = ends
+    const { shards } = source!
+    const count = Math.min(config.workers, shards.length)
+    const phases = new ShardPhases(shards.map(({ id: shard }) => shard))
+    return new WorkerShards({
+      task: {
+        version: 1,
+        ...{ migration: id, plugins, directory, onlyDb, claim: this.claim, apply: plan.apply },
+        shards: shards.map(({ id: shard }) => shard),
+        // What all may write together is shared out.
+        config: { ...config, maxRate: Math.ceil(config.maxRate / count) },
+        lanes: Math.ceil(plan.lanes / count),
+        byKeys: record.facts.byKeys ?? false,
+        journal: record.journal !== null,
+        targetWasEmpty: record.facts.targetWasEmpty ?? false,
+        resumed: resumed && { ...resumed, positions: Object.fromEntries(resumed.positions) },
+      },
+      ...{ workers: count, shards, applied: status.applied, progress: status.progress, logger },
+      startedAt: status.startedAt,
+      isPaused: () => gate.paused,
+      signal: signals.reading,
+      stopping: signals.stopping,
+      tell: (event) => this.hear(event, record, phases),
+    })
   }
 
   private makeEngine(record: RunRecord, plan: Plan, resumed: Resumed | null, foreign: ForeignKeys | null): Engine {
@@ -213,32 +263,8 @@ export class Passes {
     if (phase !== null && (phase !== 'LIVE_SYNC' || ends.config.mode !== 'snapshot')) status.enter(phase)
   }
 
-  /** What the target had before, where that matters: for a copy that replaces, nothing builds upon what was there. */
-  private async findForeign(record: RunRecord, target: Target, resumed: boolean): Promise<ForeignKeys | null> {
-    const { config, targetKeys } = this.needs.ends
-    const { onConflict, mode } = config
-    if (record.facts.targetWasEmpty !== false || (mode === 'snapshot' && (onConflict === 'replace' || !resumed)))
-      return null
-    if (resumed && record.journal === null) {
-      this.needs.status.note(
-        'foreign',
-        'without the undo journal nobody can tell which keys of the target are not of this migration',
-      )
-      return null
-    }
-    return ForeignKeys.find({
-      target,
-      targetKeys,
-      policy: onConflict,
-      // What is only looked at because it might be replaced has an entry as well.
-      wrote: (db, key) =>
-        resumed &&
-        ((onConflict === 'replace' ? record.journal?.has(db, key) : record.journal?.created(db, key)) ?? false),
-    })
-  }
-
   /** Live mode that ends by itself: waits for the lag to go, verifies while the stream goes on, then stops reading. */
-  private async endWhenCaughtUp(engine: Engine, over: AbortSignal): Promise<void> {
+  private async endWhenCaughtUp(engine: RunningShards, over: AbortSignal): Promise<void> {
     const { ends, status, signals, comparison } = this.needs
     const { config } = ends
     const isOver = (): boolean => over.aborted || signals.wantsStop
@@ -253,7 +279,7 @@ export class Passes {
   }
 
   /** Resolves when little enough is behind; false = it is over before. */
-  private async catchUp(engine: Engine, isOver: () => boolean): Promise<boolean> {
+  private async catchUp(engine: RunningShards, isOver: () => boolean): Promise<boolean> {
     const { ends, status, pulse } = this.needs
     const untilLag = ends.config.untilLag ?? 0
     let goal = Number.POSITIVE_INFINITY

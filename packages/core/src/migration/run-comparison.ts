@@ -44,6 +44,8 @@ export class RunComparison {
     const phase = status.phase
     status.enter('VERIFYING')
     await this.needs.engine()?.beforeComparison()
+    // Workers have kept entries of their own.
+    if (ends.config.workers > 0) status.record?.journal?.refresh()
     this.take(await this.of().run(this.needs.engine(), signal, signals.reading))
     if (!signal.aborted && ends.config.mode !== 'snapshot') status.enter(phase)
   }

@@ -19,6 +19,8 @@ import { chooseDatabases, type DatabaseChoice } from '../ends/databases.js'
 import { openEnds } from '../ends/open-ends.js'
 import { makePlan, type Plan } from '../ends/plan.js'
 import { sameServer } from '../ends/same-server.js'
+import { SourceGuard } from '../ends/source-guard.js'
+import { workerFindings } from '../ends/worker-findings.js'
 import { RecordFilter } from '../records/key-filter.js'
 import { FaultFile } from '../transform/fault-file.js'
 import { databases, openTransform } from '../transform/open-transform.js'
@@ -26,7 +28,6 @@ import { NO_TRANSFORM, type RecordTransform } from '../transform/record-transfor
 import { TargetKeys } from '../transform/target-keys.js'
 import type { RunRecord } from './run-record.js'
 import type { RunStatus } from './run-status.js'
-import { SourceGuard } from './source-guard.js'
 
 /** How long a target may take to note that this process writes no more. */
 const SIGN_OFF_MS = 5000
@@ -94,6 +95,7 @@ export class RunEnds {
       ...(same === null ? [] : [same]),
       ...checks.flatMap((list) => list ?? []),
       ...choice.findings,
+      ...workerFindings(this.config.workers, source, this.transform),
       ...(contents === null ? [] : contentFindings(contents, target.dialect, this.config)),
     ]
     const again = (record?.former ?? null) !== null

@@ -5,6 +5,7 @@ import { deserialize, serialize } from 'node:v8'
 import { type DirtyKey, MigrateError, type SnapshotRecord, type Value } from '@ferrite-migrate/contracts'
 import { privatePlace } from '@ferrite-migrate/files'
 import { FingerprintMap } from '@ferrite-migrate/protocol'
+import { bufferOf, revived } from '../records/revived.js'
 
 /** What a key was before this migration touched it; `before` is null where there was no such key. */
 export interface Undo extends DirtyKey {
@@ -78,6 +79,11 @@ export class UndoJournal {
     // What a rollback that was only tried has left.
     this.db.exec('DROP INDEX IF EXISTS undo_key')
     return this.entries
+  }
+
+  /** Other processes have kept entries as well: looks at all once more, when it is asked next. */
+  refresh(): void {
+    this.entries = null
   }
 
   static exists(directory: string, migration: string): boolean {
@@ -183,7 +189,7 @@ export class UndoJournal {
           const body = bufferOf(row.value as Uint8Array)
           const value: Value =
             row.type === SERIALIZED
-              ? revive(body)
+              ? revived<Value>(deserialize(body))
               : { form: 'rdb', type: Number(row.type), rdbVersion: Number(row.version), body }
           return { db, key, before: { db, key, value, expireAt: Number(row.expire_at) } }
         })
@@ -209,19 +215,4 @@ export class UndoJournal {
 function serialized(value: Value): Buffer {
   if (value.form === 'sliced') throw new Error('a sliced value in the undo journal')
   return serialize(value)
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-function revive(bytes: Uint8Array): Value {
-  const asBuffers = (part: unknown): unknown => {
-    if (part instanceof Uint8Array) return bufferOf(part)
-    if (Array.isArray(part)) return part.map(asBuffers)
-    if (typeof part === 'object' && part !== null)
-      return Object.fromEntries(Object.entries(part).map(([name, value]) => [name, asBuffers(value)]))
-    return part
-  }
-  return asBuffers(deserialize(bytes)) as Value
 }

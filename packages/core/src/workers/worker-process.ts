@@ -1,0 +1,115 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { type DirtyKey, type ErrorCode, MigrateError } from '@ferrite-migrate/contracts'
+import { revived } from '../records/revived.js'
+import type { ShardTask } from './shard-task.js'
+import type { FromWorker, ToWorker, WorkerAnswers, WorkerFault, WorkerQuestion } from './worker-message.js'
+
+const MAIN = fileURLToPath(new URL('./worker-main.js', import.meta.url))
+/** Bytes kept of what a process says when it dies. */
+const SAID_BYTES = 2000
+
+type Told = Exclude<FromWorker, { kind: 'answer' | 'refusal' | 'over' }>
+
+/** Whom a worker tells. */
+export interface WorkerListener {
+  told(message: Told): void
+  /** It has ended; null = all its shards came to their end. FM_WORKER_LOST = it died. */
+  over(error: MigrateError | null): void
+}
+
+/** A process of this machine that runs shards of a migration. */
+export class WorkerProcess {
+  private readonly child: ChildProcess
+  private readonly waiting = new Map<number, PromiseWithResolvers<unknown>>()
+  private next = 0
+  private ended = false
+  private readonly gone: Promise<void>
+
+  constructor(task: ShardTask, listener: WorkerListener) {
+    const child = fork(MAIN, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    this.child = child
+    let said = ''
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      if (said.length < SAID_BYTES) said += text.slice(0, SAID_BYTES)
+    })
+    const end = (error: MigrateError | null): void => {
+      if (this.ended) return
+      this.ended = true
+      for (const { reject } of this.waiting.values()) reject(error ?? lost('it is over'))
+      this.waiting.clear()
+      listener.over(error)
+    }
+    child.on('message', (message: FromWorker) => {
+      if (message.kind === 'answer') this.settle(message.id, ({ resolve }) => resolve(message.answer))
+      else if (message.kind === 'refusal') this.settle(message.id, ({ reject }) => reject(errorOf(message.fault)))
+      else if (message.kind === 'over') end(message.fault && errorOf(message.fault))
+      else if (!this.ended) listener.told(message)
+    })
+    const why = Promise.withResolvers<void>()
+    this.gone = why.promise
+    child.on('error', (error) => {
+      end(lost(`it could not be started: ${error.message}`))
+      why.resolve()
+    })
+    child.on('exit', (code, signal) => {
+      const last = said.match(/^\w*Error.*$/m)?.[0]
+      end(lost(`it ended (${signal ?? code})${last === undefined ? '' : `: ${last}`}`))
+      why.resolve()
+    })
+    this.tell({ kind: 'run', task })
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid
+  }
+
+  tell(message: ToWorker): void {
+    // That it is gone is told by its end.
+    if (this.child.connected) this.child.send(message, () => undefined)
+  }
+
+  /** @throws MigrateError what the worker failed with, FM_WORKER_LOST when it is gone */
+  async ask<Q extends WorkerQuestion>(what: Q, keys: readonly DirtyKey[] = []): Promise<WorkerAnswers[Q]> {
+    if (this.ended) throw lost('it is gone')
+    const id = this.next++
+    const waiting = Promise.withResolvers<unknown>()
+    this.waiting.set(id, waiting)
+    this.tell({ kind: 'ask', id, what, keys })
+    return revived<WorkerAnswers[Q]>(await waiting.promise)
+  }
+
+  /** Ends it, whatever it does, and waits until it is gone. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL')
+    await this.gone
+  }
+
+  /** Waits until it is gone. */
+  async exited(): Promise<void> {
+    await this.gone
+  }
+
+  private settle(id: number, how: (waiting: PromiseWithResolvers<unknown>) => void): void {
+    const waiting = this.waiting.get(id)
+    this.waiting.delete(id)
+    if (waiting !== undefined) how(waiting)
+  }
+}
+
+function lost(why: string): MigrateError {
+  return new MigrateError(
+    'FM_WORKER_LOST',
+    `a worker process was lost: ${why}`,
+    'Its shards are given to a new one. Where it happens again and again, look for what ends processes here (memory), or leave --workers out.',
+    { retryable: true },
+  )
+}
+
+function errorOf({ code, message, hint, retryable }: WorkerFault): MigrateError {
+  return new MigrateError(isCode(code) ? code : 'FM_INTERNAL', message, hint, { retryable })
+}
+
+function isCode(code: string): code is ErrorCode {
+  return code.startsWith('FM_')
+}

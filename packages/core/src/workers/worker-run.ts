@@ -1,0 +1,176 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
+import { Registry } from '../adapters/registry.js'
+import { openEnds } from '../ends/open-ends.js'
+import { SourceGuard } from '../ends/source-guard.js'
+import { Engine } from '../engine/engine.js'
+import type { ShardEvent } from '../engine/events/shard-event.js'
+import { ErrorRate } from '../engine/lanes/error-rate.js'
+import { Gate } from '../engine/lanes/gate.js'
+import { Progress } from '../engine/progress/progress.js'
+import { findForeign } from '../engine/target-content/find-foreign.js'
+import { RecordFilter } from '../records/key-filter.js'
+import { journaled, TargetRecorder } from '../rollback/journaled-target.js'
+import { UndoJournal } from '../rollback/undo-journal.js'
+import { RunLease } from '../state/run-lease.js'
+import { SettingsLedger } from '../state/settings-ledger.js'
+import { StateStore } from '../state/state-store.js'
+import { FaultFile } from '../transform/fault-file.js'
+import { databases, openTransform } from '../transform/open-transform.js'
+import { NO_TRANSFORM, type RecordTransform } from '../transform/record-transform.js'
+import { TargetKeys } from '../transform/target-keys.js'
+import type { ShardTask } from './shard-task.js'
+
+/** Whom a worker tells, and when it ends. */
+export interface WorkerRunNeeds {
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  readonly stopping: AbortSignal
+  tell(event: ShardEvent): void
+}
+
+/** The shards of one task: both ends opened for them, run, and closed. */
+export class WorkerRun {
+  readonly progress = new Progress()
+  readonly gate: Gate
+  private readonly task: ShardTask
+  private readonly needs: WorkerRunNeeds
+  private readonly store: StateStore
+  private readonly filter: RecordFilter
+  private readonly faults: FaultFile
+  private readonly tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
+  private transform: RecordTransform = NO_TRANSFORM
+  private source: Source | null = null
+  private target: Target | null = null
+  private journal: UndoJournal | null = null
+  private recorder: TargetRecorder | null = null
+  private guard: SourceGuard | null = null
+
+  /** @throws MigrateError FM_STATE_DIR */
+  constructor(task: ShardTask, needs: WorkerRunNeeds) {
+    this.task = task
+    this.needs = needs
+    this.store = new StateStore(task.directory)
+    this.gate = new Gate(task.config.maxRate)
+    this.filter = new RecordFilter(task.config.filter)
+    this.faults = new FaultFile(task.config.errorsFile, task.migration)
+    this.progress.tellUncarried()
+    if (task.paused) this.gate.pause()
+  }
+
+  /** The reader of the target. */
+  reader(): ReturnType<Target['reader']> {
+    return this.target!.reader()
+  }
+
+  /** @throws MigrateError when an end cannot be opened, or another process runs the migration by now */
+  async open(): Promise<Engine> {
+    const { task } = this
+    const { migration, claim, config } = task
+    const lease = new RunLease(migration, claim.owner, this.store)
+    lease.check()
+    const [source, target] = await this.connect()
+    await target.claim?.(migration, claim)
+    if (task.resumed !== null) await target.takeOver?.(migration)
+    const targetKeys = new TargetKeys(this.filter, this.transform)
+    this.journal = task.journal ? new UndoJournal(task.directory, migration, config.undoLimit) : null
+    const { journal } = this
+    if (journal !== null) this.recorder = new TargetRecorder(target, journal, targetKeys)
+    const foreign = await findForeign({
+      ...{ config, target, targetKeys, journal },
+      targetWasEmpty: task.targetWasEmpty,
+      resumed: task.resumed !== null,
+      onNote: (type, text) => this.needs.tell({ kind: 'note', shard: task.shards[0], type, text }),
+    })
+    const { signal, stopping, logger, tell } = this.needs
+    const { apply, lanes, onlyDb, targetWasEmpty, resumed } = task
+    return new Engine({
+      ...{ id: migration, config, apply, lanes, onlyDb, targetWasEmpty, foreign, targetKeys, signal, stopping, logger },
+      ...{ filter: this.filter, transform: this.transform, progress: this.progress, gate: this.gate, tell },
+      source,
+      target: this.recorder === null ? target : journaled(target, this.recorder),
+      resumed: resumed === null ? null : { ...resumed, positions: new Map(Object.entries(resumed.positions)) },
+      errorRate: config.autoRollback ? new ErrorRate(config.rollbackOnErrorRate ?? 1) : null,
+      wrote: (db, key) => journal?.has(db, key) ?? false,
+      admit: () => lease.check(),
+      pace: () => this.watch(source),
+    })
+  }
+
+  /** How long to rest before more of the snapshot is read, ms: a busy source is spared. */
+  private watch(source: Source): number {
+    if (this.guard === null) {
+      const { maxSourceCpu, maxSourceLatencyMs } = this.task.config
+      this.guard = new SourceGuard(source, maxSourceCpu / 100, maxSourceLatencyMs, (text) =>
+        this.needs.tell({ kind: 'note', shard: this.task.shards[0], type: 'guard', text }),
+      )
+      this.guard.start()
+    }
+    return this.guard.pace()
+  }
+
+  async close(): Promise<void> {
+    this.guard?.stop()
+    await this.recorder?.close()
+    this.journal?.close()
+    this.faults.close()
+    await this.transform.close()
+    await this.source?.[Symbol.asyncDispose]()
+    await this.target?.[Symbol.asyncDispose]()
+    this.store.close()
+    rmSync(this.tempDir, { recursive: true, force: true })
+  }
+
+  private async connect(): Promise<readonly [Source, Target]> {
+    const { migration, worker, claim, config, plugins, byKeys, shards } = this.task
+    const registry = new Registry(plugins)
+    const context = {
+      logger: this.needs.logger,
+      signal: this.needs.stopping,
+      tempDir: this.tempDir,
+      ...{ migration, worker },
+      ledger: new SettingsLedger(this.store, migration, claim.owner, config.source),
+    }
+    const transform = await openTransform(config, registry, context, (fault) => {
+      if (config.onTransformError === 'pass') this.progress.passOver(fault.key)
+      else this.progress.leaveOut('value that could not be transformed', fault.key)
+      this.faults.add(fault)
+    })
+    this.transform = transform.withDatabases(databases(config.dbMap))
+    const ends = await openEnds(config, registry, context)
+    if (!(ends.source instanceof Error)) this.source = ends.source
+    if (!(ends.target instanceof Error)) this.target = ends.target
+    if (ends.source instanceof Error) throw ends.source
+    if (ends.target instanceof Error) throw ends.target
+    if (byKeys && ends.source.byKeys !== undefined) {
+      this.source = await ends.source.byKeys()
+      await ends.source[Symbol.asyncDispose]()
+    }
+    return [withShards(this.source ?? ends.source, shards), ends.target]
+  }
+}
+
+/** A source of which only some shards are read. @throws MigrateError FM_SHARD_UNKNOWN when it has one of them no more */
+function withShards(source: Source, names: readonly string[]): Source {
+  const shards = names.map((name) => {
+    const shard = source.shards.find(({ id }) => id === name)
+    if (shard === undefined)
+      throw new MigrateError(
+        'FM_SHARD_UNKNOWN',
+        `the source has no shard ${name} any more`,
+        'Its topology has changed: go on with --resume.',
+      )
+    return shard
+  })
+  return new Proxy(source, {
+    get(of, name) {
+      if (name === 'shards') return shards
+      // Shards that come are the migration's to hand out.
+      if (name === 'watch') return undefined
+      const value: unknown = Reflect.get(of, name, of)
+      return typeof value === 'function' ? value.bind(of) : value
+    },
+  })
+}

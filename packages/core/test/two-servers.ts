@@ -1,0 +1,100 @@
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
+import { TestServer, until } from '@ferrite-migrate/servers'
+import { type FoundPlugin, Migration, type MigrationConfig, Registry } from '../dist/index.js'
+
+const plugins = resolve(import.meta.dirname, '..', '..', '..', 'plugins')
+function plugin(name: string): FoundPlugin {
+  const root = join(plugins, name)
+  return { name, root, packageJson: JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) }
+}
+
+/** Two Redis servers as one source, with the options of one. */
+function twoRedis(): FoundPlugin {
+  const { ferriteMigrate } = plugin('source-redis').packageJson as {
+    ferriteMigrate: { contract: number; adapters: { kind: string; options: unknown[] }[] }
+  }
+  const [spec] = ferriteMigrate.adapters
+  const adapter = { ...spec, name: 'two-redis', schemes: ['two'], module: './index.js' }
+  return {
+    name: 'two-redis',
+    root: join(import.meta.dirname, 'two-redis'),
+    packageJson: { ferriteMigrate: { ...ferriteMigrate, adapters: [adapter] } },
+  }
+}
+const registry = new Registry([plugin('source-redis'), plugin('target-ferrite'), twoRedis()])
+
+/** Two servers that are one source with two shards, a target, and the migrations between them. */
+export class TwoServers {
+  readonly a: TestServer
+  readonly b: TestServer
+  readonly target: TestServer
+  private readonly links = new Map<TestServer, RedisLink>()
+  private readonly running: Migration[] = []
+
+  private constructor(a: TestServer, b: TestServer, target: TestServer) {
+    this.a = a
+    this.b = b
+    this.target = target
+  }
+
+  static async start(): Promise<TwoServers> {
+    const args = ['--repl-backlog-size', '16mb', '--repl-diskless-sync-delay', '0']
+    const started = [TestServer.start({ args }), TestServer.start({ args }), TestServer.start({ persistent: true })]
+    const [a, b, target] = await Promise.all(started)
+    return new TwoServers(a, b, target)
+  }
+
+  /** Both as one source. */
+  get url(): string {
+    return `two://${[this.a, this.b].map(({ url }) => url.replace('redis://', '')).join(',')}`
+  }
+
+  async stop(): Promise<void> {
+    for (const one of this.running.splice(0)) one.stop()
+    for (const link of this.links.values()) link.close()
+    await Promise.all([this.a.stop(), this.b.stop(), this.target.stop()])
+  }
+
+  async at(server: TestServer, ...words: (string | number)[]): Promise<unknown> {
+    let link = this.links.get(server)
+    if (link === undefined) {
+      link = await RedisLink.open(parseEndpoint(server.url))
+      this.links.set(server, link)
+      void link.closed.then(() => this.links.delete(server))
+    }
+    return link.call(...words)
+  }
+
+  async fill(server: TestServer, tag: string, count: number): Promise<void> {
+    for (let from = 0; from < count; from += 500)
+      await this.at(server, 'MSET', ...Array.from({ length: 500 }, (_, i) => [`${tag}:${from + i}`, 'v']).flat())
+  }
+
+  /** Keys of a tag at the target. */
+  async count(tag: string): Promise<number> {
+    const names = await this.at(this.target, 'KEYS', `${tag}:*`)
+    return Array.isArray(names) ? names.length : 0
+  }
+
+  migration(config: Partial<MigrationConfig> = {}): Migration {
+    const made = new Migration(
+      {
+        source: `${this.url},owned`,
+        target: this.target.url,
+        stateDir: mkdtempSync(join(tmpdir(), 'fm-shards-')),
+        id: 'm',
+        ...config,
+      },
+      { registry },
+    )
+    this.running.push(made)
+    return made
+  }
+
+  isLive(run: Migration): Promise<void> {
+    return until(async () => run.status().phase === 'LIVE_SYNC', 'both shards to be live')
+  }
+}

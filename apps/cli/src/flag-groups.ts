@@ -65,7 +65,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     'auto-rollback',
     'rollback-on-error-rate',
   ],
-  SPEED: ['parallel', 'batch-size', 'max-rate', 'max-source-cpu', 'max-source-latency'],
+  SPEED: ['parallel', 'workers', 'batch-size', 'max-rate', 'max-source-cpu', 'max-source-latency'],
 }
 
 /** Puts flags into their groups, which is set on the flags themselves. */

@@ -19,6 +19,12 @@ export const migrateFlags = grouped({
     description: 'Parallel workers [default: 4; 1 into a Ferrite on two cores]',
     helpValue: '<N>',
   }),
+  workers: Flags.integer({
+    description: 'Processes that run the shards of the source [default: 0, this one does]',
+    helpValue: '<N>',
+    min: 0,
+    max: 64,
+  }),
   'batch-size': Flags.integer({ char: 'b', description: 'Keys per batch [default: 1000]', helpValue: '<SIZE>' }),
   filter: Flags.string({
     char: 'f',

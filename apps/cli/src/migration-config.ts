@@ -31,6 +31,7 @@ function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
     dbMap: parseDbMap(flags['db-map']),
     unsupported: flags.unsupported as 'fail' | undefined,
     parallel: flags.parallel,
+    workers: flags.workers,
     batchSize: flags['batch-size'],
     onConflict: flags['on-conflict'] as 'replace' | undefined,
     deleteExtra: flags['delete-extra'] || undefined,

@@ -108,6 +108,7 @@ function toConfig(file: MigrationFile, switchedOff: ReadonlyMap<string, string>)
       id: file.id,
       mode: file.mode,
       parallel: options.parallel_workers,
+      workers: options.worker_processes,
       batchSize: options.batch_size,
       syncTimeoutMs: milliseconds(options.sync_timeout, 'options.sync_timeout'),
       cutoverMaxLag: options.cutover_max_lag,

@@ -52,6 +52,7 @@ export const fileSchema = v.strictObject({
   options: optional(
     v.strictObject({
       parallel_workers: optional(whole(1, 64)),
+      worker_processes: optional(whole(0, 64)),
       batch_size: optional(whole(1, 100_000)),
       sync_timeout: optional(duration),
       cutover_max_lag: optional(whole(0, 2 ** 40)),

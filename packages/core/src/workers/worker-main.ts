@@ -1,6 +1,9 @@
 import { type Logger, type LogLevel, MigrateError } from '@ferrite-migrate/contracts'
+import * as v from 'valibot'
+import { resolveConfig } from '../config/config.js'
 import type { Engine } from '../engine/engine.js'
 import type { ShardEvent } from '../engine/events/shard-event.js'
+import { shardTaskSchema } from './shard-schema.js'
 import type { ShardTask } from './shard-task.js'
 import type { FromWorker, ToWorker, WorkerAnswers, WorkerFault } from './worker-message.js'
 import { WorkerRun } from './worker-run.js'
@@ -43,10 +46,12 @@ class Worker {
     }
   }
 
-  private async work(task: ShardTask): Promise<void> {
+  private async work(given: ShardTask): Promise<void> {
     const counting = setInterval(() => this.count(), TELL_MS)
     let fault: WorkerFault | null = null
     try {
+      // Secrets of the task are known as such from here on.
+      const task: ShardTask = { ...v.parse(shardTaskSchema, given), config: resolveConfig(given.config) }
       this.run = new WorkerRun(task, {
         logger: this.logger(),
         signal: this.reading.signal,

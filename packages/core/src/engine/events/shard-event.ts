@@ -1,4 +1,4 @@
-import type { Lag, Position } from '@ferrite-migrate/contracts'
+import type { Position } from '@ferrite-migrate/contracts'
 import type { ProgressCounts } from '../progress/progress-counts.js'
 
 /** The two phases that a shard passes. */
@@ -25,5 +25,3 @@ export type ShardEvent =
   | { readonly kind: 'note'; readonly shard: string; readonly type: string; readonly text: string }
   /** What a process has counted so far, of all its shards; told now and then by one that runs elsewhere. */
   | { readonly kind: 'counted'; readonly counts: ProgressCounts }
-  /** How far the shard is behind its source. */
-  | { readonly kind: 'lag'; readonly shard: string; readonly lag: Lag | null }

@@ -1,0 +1,99 @@
+import {
+  type ChangeBatch,
+  type ChangeRecord,
+  type Checkpoint,
+  changeOf,
+  MigrateError,
+  type PlantedKey,
+  type SnapshotBatch,
+  type Source,
+  stringRecord,
+  type WriteResult,
+} from '@ferrite-migrate/contracts'
+import {
+  MemorySource,
+  MemoryStore,
+  MemoryTarget,
+  type SourceSubject,
+  sampleRecords,
+  type TargetSubject,
+} from '../dist/index.js'
+
+/** How long a broken source is waited for, ms. */
+const PATIENCE_MS = 1000
+
+const set = ([key, value]: readonly [string, string]): ChangeRecord => changeOf(0, ['SET', key, value])
+
+/** A source that can be asked for a key, as a server can. */
+export class SeeingSource extends MemorySource {
+  async sees(db: number, key: Buffer): Promise<boolean> {
+    return this.store.get(db, key) !== null
+  }
+}
+
+/** A target that can lose what it has, and be planted in, as a server can. */
+export class ServerTarget extends MemoryTarget {
+  protected lost = false
+
+  /** Loses everything, as a server without a file does that is started again. */
+  lose(): void {
+    this.store.records.clear()
+    this.kept.clear()
+    this.lost = true
+  }
+
+  async reconnect(): Promise<void> {
+    this.lost = false
+  }
+
+  override async write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint): Promise<WriteResult> {
+    if (this.lost)
+      throw new MigrateError('FM_TARGET_LOST', 'memory was emptied', 'The migration goes on from its checkpoint.', {
+        retryable: true,
+      })
+    return super.write(batch, checkpoint)
+  }
+
+  async plant(): Promise<PlantedKey> {
+    const [db, key] = [0, Buffer.from('planted')]
+    this.store.set(stringRecord(key, '1', { db }))
+    return { db, key, remove: async () => void this.store.delete(db, key) }
+  }
+}
+
+/** A source over memory that can do whatever the kit asks for. */
+export function sourceSubject(
+  make: (store: MemoryStore) => MemorySource = (store) => new SeeingSource(store, { batchSize: 4, sliceLimit: 3 }),
+): SourceSubject {
+  const store = new MemoryStore()
+  const expected = sampleRecords()
+  for (const record of expected) store.set(record)
+  const source = make(store)
+  return {
+    source,
+    expected,
+    patienceMs: PATIENCE_MS,
+    change: async (key, value) => source.changed(stringRecord(key, value)),
+    transaction: async (entries) => source.run(...entries.map(set)),
+    flush: async () => source.run(changeOf(0, ['FLUSHALL'])),
+    startOver: async () => source.startOver(),
+    broken: async () => brokenSource(),
+  }
+}
+
+/** A source that cannot be read. */
+export function brokenSource(
+  error: Error = new MigrateError('FM_FILE_UNREADABLE', 'it cannot be read', 'Give another one.'),
+): Source {
+  return new (class extends MemorySource {
+    // biome-ignore lint/correctness/useYield: that nothing comes is what it is for
+    override async *read(): AsyncGenerator<never> {
+      throw error
+    }
+  })(new MemoryStore())
+}
+
+/** A target over memory that can do whatever the kit asks for. */
+export function targetSubject(target: ServerTarget = new ServerTarget()): TargetSubject {
+  return { target, lose: async () => target.lose() }
+}

@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest'
+import {
+  attempt,
+  sourceChecks,
+  targetChecks,
+  testSource,
+  testTarget,
+  testTransform,
+  transformChecks,
+} from '../dist/index.js'
+import { sourceSubject, targetSubject } from './memory-subjects.js'
+import { transformSubject } from './upper-case.js'
+
+testSource({ describe, it }, 'memory', async () => sourceSubject())
+testTarget({ describe, it }, 'memory', async () => targetSubject())
+testTransform({ describe, it }, 'upper case', async () => transformSubject())
+
+describe('every rule applies to the adapters over memory', () => {
+  it('of sources', async () => {
+    for (const check of sourceChecks) expect(await attempt(check, sourceSubject()), check.name).toBeNull()
+  })
+
+  it('of targets, but one: memory holds all types', async () => {
+    for (const check of targetChecks)
+      expect(await attempt(check, targetSubject()), check.name).toBe(
+        check.name === 'tells of what it cannot hold' ? 'the target holds all types' : null,
+      )
+  })
+
+  it('of transforms', async () => {
+    for (const check of transformChecks) expect(await attempt(check, transformSubject()), check.name).toBeNull()
+  })
+})

@@ -67,6 +67,8 @@ export async function runExport(options: ExportOptions): Promise<ExportReport> {
     await using source = await registry.source(config.source, OFFERED, config.sourceOptions, context)
     const run = new ExportRun(options, transform, new RecordFilter(sourceFilter(config.filter, source)))
     try {
+      // Its snapshot is what was there before the first of the commands.
+      if ((source.commands?.size ?? 0) > 0) throw noValues()
       for (const shard of source.shards)
         for await (const event of shard.read({ signal: context.signal, changes: false })) await run.take(event)
       if (context.signal.aborted) run.drop()
@@ -116,11 +118,7 @@ class ExportRun {
         break
       case 'changes':
         event.release?.()
-        throw new MigrateError(
-          'FM_EXPORT_VALUE',
-          'a file of commands has no values to export',
-          'Rebuild its state: --source-option rebuild=true.',
-        )
+        throw noValues()
       case 'aside':
         if (event.what !== 'function' || !this.writer.library(event.payload)) this.leaveOut(event.what, 1)
         break
@@ -169,4 +167,12 @@ class ExportRun {
       if (this.sink.full) await this.sink.flush()
     }
   }
+}
+
+function noValues(): MigrateError {
+  return new MigrateError(
+    'FM_EXPORT_VALUE',
+    'a file of commands has no values to export',
+    'Rebuild its state: --source-option rebuild=true.',
+  )
 }

@@ -54,7 +54,7 @@ export class AofShard implements Shard {
     return { bytes: Math.max(0, total - before - offset) }
   }
 
-  async *read({ from, signal }: ReadRequest): AsyncGenerator<SourceEvent> {
+  async *read({ from, signal, changes }: ReadRequest): AsyncGenerator<SourceEvent> {
     const { files, before, rdbKeys } = this.options
     const start = from === undefined ? null : parsePlace(from)
     if (start !== null) {
@@ -71,12 +71,15 @@ export class AofShard implements Shard {
       const mark = await fileMark(file.path, false)
       try {
         if (part.startsWithRdb) yield* this.base(part.window, signal)
+        // Whoever stops in the middle of an RDB does not stand where commands begin.
+        if (signal.aborted) return
         if (!live)
           yield {
             kind: 'snapshot-end',
             position: formatPlace({ file: index, offset: part.window.offset(), db: 0, mark }),
           }
         live = true
+        if (!changes) return
         const reader = new AofReader(part.window, {
           offset: (resumed ? start.offset : 0) + part.window.offset(),
           db: resumed ? start.db : 0,

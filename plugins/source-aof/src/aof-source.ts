@@ -40,7 +40,7 @@ export class AofSource implements Source {
     if (state !== null) this.reader = () => state.reader()
     this.capabilities =
       state === null
-        ? { kind: 'file', changes: 'lossless', changesBy: 'file', resume: 'both', uniqueKeys: true }
+        ? { kind: 'file', changes: 'lossless', changesBy: 'file', resume: 'changes', uniqueKeys: true }
         : { kind: 'file', changes: 'none', resume: 'none', uniqueKeys: false }
     this.description = {
       product: 'append-only file',

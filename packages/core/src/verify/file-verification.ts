@@ -7,7 +7,7 @@ import type { Difference, VerifyOptions, VerifyReport } from './verify-report.js
 
 /** A source that is read from its start to its end, and what it is compared with. */
 export interface VerifiedFile {
-  readonly source: Pick<Source, 'capabilities'> & { readonly shards: readonly Pick<Shard, 'read'>[] }
+  readonly source: Pick<Source, 'capabilities' | 'commands'> & { readonly shards: readonly Pick<Shard, 'read'>[] }
   readonly targetReader: ComparedReader
   readonly filter: RecordFilter
 }
@@ -27,18 +27,15 @@ export async function verifyFile(
       'standard input comes only once, so it cannot be verified',
       'Keep it in a file.',
     )
+  // Its snapshot is what was there before the first of the commands.
+  if ((source.commands?.size ?? 0) > 0) throw noValues()
   const verifier = new Verifier(targetReader, targetReader, settings)
   const seen = new FingerprintSet()
   const found: Difference[] = []
   let compared = 0
   for (const shard of source.shards) {
     for await (const event of shard.read({ signal: settings.signal, changes: false })) {
-      if (event.kind === 'changes')
-        throw new MigrateError(
-          'FM_VERIFY_UNSUPPORTED',
-          'a file of commands has no values to compare',
-          'Rebuild its state: --source-option rebuild=true.',
-        )
+      if (event.kind === 'changes') throw noValues()
       if (event.kind !== 'snapshot') continue
       const records: SnapshotRecord[] = []
       for (const record of event.records)
@@ -52,4 +49,12 @@ export async function verifyFile(
   }
   const surplus = await verifier.surplus(seen)
   return verifier.report(compared + surplus.length, [...found, ...surplus], 0)
+}
+
+function noValues(): MigrateError {
+  return new MigrateError(
+    'FM_VERIFY_UNSUPPORTED',
+    'a file of commands has no values to compare',
+    'Rebuild its state: --source-option rebuild=true.',
+  )
 }

@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { sampleRecords, testSource } from '@ferrite-migrate/conformance'
+import { sampleRecords, testContext, testSource } from '@ferrite-migrate/conformance'
 import { createSource } from '@ferrite-migrate/source-jsoncsv'
 import { describe, it } from 'vitest'
 import type { ByteSink } from '../../export/dist/byte-sink.js'
@@ -14,7 +14,7 @@ testSource({ describe, it }, 'export of every type, as NDJSON', async () => {
   for (const record of expected) writer.record(record)
   const file = join(mkdtempSync(join(tmpdir(), 'fm-kit-')), 'data.ndjson')
   writeFileSync(file, lines.join(''))
-  return { source: await open(`ndjson://${file}`, {}), expected }
+  return { source: await open(`ndjson://${file}`, {}), expected, broken: () => open(`ndjson://${brokenFile()}`, {}) }
 })
 
 testSource({ describe, it }, 'CSV', async () => {
@@ -30,13 +30,24 @@ testSource({ describe, it }, 'CSV', async () => {
     },
     expireAt: 0,
   })
-  return { source: await open(`csv://${file}`, { key: 'k:{id}' }), expected: [hash('1', 'a, "b"'), hash('2', 'é')] }
+  return {
+    source: await open(`csv://${file}`, { key: 'k:{id}' }),
+    expected: [hash('1', 'a, "b"'), hash('2', 'é')],
+    types: ['hash'],
+    broken: () => open(`csv://${brokenFile()}`, { key: 'k:{id}' }),
+  }
 })
 
+/** A file whose last row breaks off. */
+function brokenFile(): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'fm-kit-')), 'broken')
+  writeFileSync(file, 'id,text\n1,"a')
+  return file
+}
+
 function open(url: string, options: Record<string, string>): ReturnType<typeof createSource> {
-  return createSource({
-    url,
-    options: {
+  return createSource(
+    testContext(url, {
       nested: 'flatten',
       'into-db': 0,
       'on-error': 'fail',
@@ -46,9 +57,6 @@ function open(url: string, options: Record<string, string>): ReturnType<typeof c
       encoding: 'utf-8',
       'batch-size': 2,
       ...options,
-    },
-    logger: { log: () => undefined, enabled: () => false },
-    signal: new AbortController().signal,
-    tempDir: tmpdir(),
-  })
+    }),
+  )
 }

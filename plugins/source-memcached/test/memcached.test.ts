@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deflateSync, gzipSync } from 'node:zlib'
-import { testSource } from '@ferrite-migrate/conformance'
-import type { SnapshotRecord } from '@ferrite-migrate/contracts'
+import { testContext, testSource } from '@ferrite-migrate/conformance'
+import { type Source, stringRecord } from '@ferrite-migrate/contracts'
 import { isOwnKey, parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { memcachedMissing, TestMemcached, TestServer, until } from '@ferrite-migrate/servers'
+import { freePort, memcachedMissing, TestMemcached, TestServer, until } from '@ferrite-migrate/servers'
 import { createSource } from '@ferrite-migrate/source-memcached'
 import { defaultRegistry, Migration, type MigrationConfig, type MigrationReport } from 'ferrite-migrate'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -69,36 +69,28 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     // The server's clock is up to two seconds behind, never ahead.
     const endsAt = Date.now() + 1_000_000
     await server.set('ends', 'x', 0, 1000)
-    const record = (key: string, value: Buffer, expireAt = 0): SnapshotRecord => ({
-      db: 0,
-      key: Buffer.from(key),
-      value: { form: 'items', type: 'string', items: [value] },
-      expireAt,
-    })
-    const tempDir = mkdtempSync(join(tmpdir(), 'fm-mc-'))
-    const source = await createSource({
-      url: server.url,
-      options: {
-        flags: 'drop',
-        protocol: 'auto',
-        'batch-size': 2,
-        'max-rate': 0,
-        'poll-interval': 200,
-        'sync-timeout': 1000,
-        'connect-timeout': 1000,
-      },
-      logger: { log: () => undefined, enabled: () => false },
-      signal: new AbortController().signal,
-      tempDir,
-    })
+    const open = (url: string): Promise<Source> =>
+      createSource(
+        testContext(url, {
+          flags: 'drop',
+          protocol: 'auto',
+          'batch-size': 2,
+          'max-rate': 0,
+          'poll-interval': 200,
+          'sync-timeout': 1000,
+          'connect-timeout': 1000,
+        }),
+      )
     return {
-      source,
+      source: await open(server.url),
       expected: [
-        record('a', Buffer.from('text')),
-        record('binary', Buffer.from([0, 13, 10, 255])),
-        record('ends', Buffer.from('x'), endsAt),
+        stringRecord('a', 'text'),
+        stringRecord('binary', Buffer.from([0, 13, 10, 255])),
+        stringRecord('ends', 'x', { expireAt: endsAt }),
       ],
+      types: ['string'],
       change: (key, value) => server.set(key, value),
+      broken: async () => open(`memcached://127.0.0.1:${await freePort()}`),
     }
   })
 

@@ -2,8 +2,10 @@ import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type SourceSubject, sampleRecords, testSource } from '@ferrite-migrate/conformance'
+import { type Source, stringRecord } from '@ferrite-migrate/contracts'
 import { type FoundPlugin, Registry, silentLogger } from '@ferrite-migrate/core'
-import { findServer, type ServerVersion, TestServer } from '@ferrite-migrate/servers'
+import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
+import { findServer, freePort, type ServerVersion, TestServer } from '@ferrite-migrate/servers'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 
 function plugin(folder: string): FoundPlugin {
@@ -43,28 +45,31 @@ describe.each(['6.2', '7.0', '8.2', 'valkey-9.1'] as ServerVersion[])('over %s',
         await target.write({ kind: 'snapshot', lane: 0, records: [], deletes: page, onConflict: 'replace' })
       await reader.close()
       await target.write({ kind: 'snapshot', lane: 0, records: expected, onConflict: 'replace' })
-      const source = await registry.source(server.url, { capture }, {}, context())
+      const open = (url: string): Promise<Source> => registry.source(url, { capture, 'batch-size': 4 }, {}, context())
       return {
-        source,
+        source: await open(server.url),
         expected,
         change: async (key, value) => {
-          await target.write({
-            kind: 'snapshot',
-            lane: 0,
-            onConflict: 'replace',
-            records: [
-              {
-                db: 0,
-                key: Buffer.from(key),
-                value: { form: 'items', type: 'string', items: [Buffer.from(value)] },
-                expireAt: 0,
-              },
-            ],
-          })
+          await target.write({ kind: 'snapshot', lane: 0, onConflict: 'replace', records: [stringRecord(key, value)] })
         },
+        transaction: (entries) => call(['MULTI'], ...entries.map(([key, value]) => ['SET', key, value]), ['EXEC']),
+        flush: () => call(['FLUSHALL']),
+        reopen: () => open(server.url),
+        broken: async () => open(`redis://127.0.0.1:${await freePort()}`),
+        ...(capture === 'psync'
+          ? { startOver: () => call(['DEBUG', 'CHANGE-REPL-ID'], ['CLIENT', 'KILL', 'TYPE', 'replica']) }
+          : {}),
       }
     }
-    // `changed` came as MSET or SET: its first argument is the key in both.
     testSource({ describe, it }, `redis by ${capture}`, make)
+  }
+
+  async function call(...commands: readonly (readonly string[])[]): Promise<void> {
+    const link = await RedisLink.open(parseEndpoint(server.url))
+    try {
+      for (const command of commands) await link.call(...command)
+    } finally {
+      link.close()
+    }
   }
 })

@@ -485,6 +485,11 @@ describe('append-only files', () => {
     const run = await cli(['import-aof', single, '--target', target.url, ...state()])
     expect([run.code, run.output]).toEqual([0, expect.stringContaining('COMPLETED')])
     expect(await differences(server.url, target.url)).toEqual([])
+    // The snapshot in front of the commands is not what the file holds.
+    const verified = await cli(['verify', '-s', `aof://${directory}`, '-t', target.url])
+    expect([verified.code, verified.output]).toEqual([1, expect.stringContaining('FM_VERIFY_UNSUPPORTED')])
+    const exported = await cli(['export', '-s', `aof://${directory}`, '-o', join(folder(), 'x.ndjson')])
+    expect([exported.code, exported.output]).toEqual([1, expect.stringContaining('no values to export')])
     const analysis = await cli(['analyze-aof', directory])
     expect([analysis.code, analysis.output]).toEqual([0, expect.stringMatching(/Time marks: 20\d\d-[\s\S]*RDB first/)])
   })

@@ -153,6 +153,12 @@ export interface SourceCapabilities {
   /** It follows another server: what is written there arrives here a moment later. */
   readonly follower?: boolean
   readonly changes: 'none' | 'lossy' | 'lossless'
+  /**
+   * What a position is good for: `snapshot` = a snapshot read without changes goes on behind the position of one of its events;
+   * `changes` = changes go on behind the position of a changes event or of snapshot-end. Either way nothing is lost, the reading
+   * begins with sync `partial`, and what came before the position does not come again; a source that cannot any more begins
+   * anew with sync `full`.
+   */
   readonly resume: 'none' | 'snapshot' | 'changes' | 'both'
   /** No key comes twice in one snapshot (a replication snapshot or a file; not a scan). */
   readonly uniqueKeys?: boolean

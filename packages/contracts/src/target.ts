@@ -101,7 +101,8 @@ export interface Target extends AsyncDisposable {
   readonly dialect: Dialect
   /**
    * Writes one batch and resolves when the target has answered for every key of it. Batches of one lane are
-   * applied in call order. With a checkpoint, position and batch become durable in one step or not at all.
+   * applied in call order. With a checkpoint, which only batches of changes bring, position and batch become durable in one
+   * step or not at all.
    * Records stay valid until this settles.
    * @throws MigrateError when the batch as a whole could not be written; single keys are in `failed`.
    */

@@ -8,6 +8,14 @@ import { hideSecrets } from './process-title.js'
 import { errorText } from './usage-error.js'
 import { capYoungGeneration } from './young-generation.js'
 
+/** How long what a command has left open may still take. */
+const LEAVES_WITHIN_MS = 1000
+
+/** Ends the process although a plugin has timers or connections that it never closes. */
+function leave(): void {
+  setTimeout(() => process.exit(), LEAVES_WITHIN_MS).unref()
+}
+
 /** Runs the CLI. Without a command name, flags mean `migrate`, as on the product page. */
 export async function run(argv: readonly string[], from: string): Promise<void> {
   hideSecrets(argv)
@@ -30,5 +38,7 @@ export async function run(argv: readonly string[], from: string): Promise<void> 
       )
     else process.stderr.write(`${errorText(error)}\n`)
     process.exitCode = ExitCode.usage
+  } finally {
+    leave()
   }
 }

@@ -1,7 +1,7 @@
 import type { MigrationConfig, MigrationReport, Plan } from '@ferrite-migrate/core'
 import { BaseCommand } from './base-command.js'
 import { confirmed } from './confirm.js'
-import { afterRun } from './render/next-steps.js'
+import { afterRun, type NamedAgain } from './render/next-steps.js'
 import { runMigration } from './run-migration.js'
 
 /** What all commands that run a migration need of their flags. */
@@ -18,7 +18,7 @@ export interface RunFlags {
 /** A command that runs a migration: one that fails tells what it did and what can be done. */
 export abstract class MigrationCommand extends BaseCommand {
   private failedReport: MigrationReport | null = null
-  private givenStateDir: string | undefined
+  private given: NamedAgain = {}
 
   /** @param told findings that were shown already */
   protected async migrate(
@@ -26,7 +26,7 @@ export abstract class MigrationCommand extends BaseCommand {
     flags: RunFlags,
     told: readonly string[] = [],
   ): Promise<MigrationReport | Plan> {
-    this.givenStateDir = flags['state-dir']
+    this.given = { stateDir: flags['state-dir'], plugins: flags.plugin }
     if (config.deleteExtra && !config.resume && !flags['dry-run'])
       await confirmed(
         'Keys that only the target has will be deleted (--delete-extra). Go on?',
@@ -40,7 +40,7 @@ export abstract class MigrationCommand extends BaseCommand {
       json: this.jsonEnabled(),
       logger: (warn) => this.logger(flags, warn),
       log: (text) => this.log(text),
-      stateDir: flags['state-dir'],
+      given: this.given,
       told,
       failed: (report) => {
         this.failedReport = report
@@ -53,6 +53,6 @@ export abstract class MigrationCommand extends BaseCommand {
   }
 
   protected override belowError(): readonly string[] {
-    return this.failedReport === null ? [] : afterRun(this.failedReport, this.givenStateDir)
+    return this.failedReport === null ? [] : afterRun(this.failedReport, this.given)
   }
 }

@@ -2,7 +2,7 @@ import { counted, type Logger } from '@ferrite-migrate/contracts'
 import { Migration, type MigrationConfig, type MigrationReport, type Plan, type Registry } from '@ferrite-migrate/core'
 import { ExitCode } from './base-command.js'
 import { LiveDisplay } from './render/live-display.js'
-import { afterRun } from './render/next-steps.js'
+import { afterRun, type NamedAgain } from './render/next-steps.js'
 import { planLines } from './render/plan-view.js'
 import { reportLines } from './render/report-view.js'
 import { onSignals } from './signals.js'
@@ -14,8 +14,8 @@ export interface RunOptions {
   readonly json: boolean
   logger(warn: (text: string) => void): Promise<Logger>
   log(text: string): void
-  /** The state directory as it was given; undefined = the default. */
-  readonly stateDir?: string | undefined
+  /** What a later command line has to name again. */
+  readonly given: NamedAgain
   /** Findings that were shown already. */
   readonly told?: readonly string[]
   /** A run that had begun failed: its report, before the error is thrown. */
@@ -59,7 +59,7 @@ function endedByItself(config: MigrationConfig, say: (text: string) => void): Mi
 export async function runMigration(options: RunOptions): Promise<MigrationReport | Plan> {
   const { registry, dryRun, json, log } = options
   const config = endedByItself(options.config, (text) => json || log(text))
-  const display = new LiveDisplay(process.stderr, options.stateDir)
+  const display = new LiveDisplay(process.stderr, options.given)
   const told = new Set(options.told)
   const logger = withoutTold(await options.logger((text) => json || dryRun || display.line(text)), told)
   const migration = new Migration(config, { registry, logger })
@@ -76,7 +76,7 @@ export async function runMigration(options: RunOptions): Promise<MigrationReport
     display.end()
     log(reportLines(report).join('\n'))
     process.exitCode = exitCodeOfReport(report)
-    log(['', ...endLines(report, options.stateDir)].join('\n'))
+    log(['', ...endLines(report, options.given)].join('\n'))
     return report
   } catch (error) {
     display.end()
@@ -100,9 +100,9 @@ function withoutTold(logger: Logger, told: ReadonlySet<string>): Logger {
 }
 
 /** Where it stands when it is over, and what can be done. */
-function endLines(report: MigrationReport, stateDir: string | undefined): string[] {
+function endLines(report: MigrationReport, given: NamedAgain): string[] {
   const { state, keysDone, keysTotal, changesApplied } = report.status
-  if (state !== 'INTERRUPTED') return afterRun(report, stateDir)
+  if (state !== 'INTERRUPTED') return afterRun(report, given)
   const inCopy = keysTotal !== null && keysDone < keysTotal && changesApplied === 0
   const away = report.notes.some(({ type }) => type === 'stopped')
   return [
@@ -111,6 +111,6 @@ function endLines(report: MigrationReport, stateDir: string | undefined): string
       : inCopy
         ? `Stopped at ${keysDone.toLocaleString('en-US')} of ${counted(keysTotal, 'key')}. Everything read is written, and the position is saved.`
         : 'Stopped. Everything read is written, and the position is saved.',
-    ...afterRun(report, stateDir),
+    ...afterRun(report, given),
   ]
 }

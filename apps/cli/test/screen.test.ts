@@ -79,15 +79,13 @@ describe('words on the screen', () => {
   })
 
   it('say what can be done next', () => {
-    expect(nextStep(status, undefined)).toEqual([
-      'Ctrl-C stops and saves.  Switch over: ferrite-migrate cutover --id m1',
-    ])
-    expect(nextStep({ ...status, phase: 'INITIAL_SYNC' }, '/s')).toEqual([
+    expect(nextStep(status, {})).toEqual(['Ctrl-C stops and saves.  Switch over: ferrite-migrate cutover --id m1'])
+    expect(nextStep({ ...status, phase: 'INITIAL_SYNC' }, { stateDir: '/s' })).toEqual([
       'Ctrl-C stops and saves.  Go on later: ferrite-migrate migrate --resume m1 --state-dir /s',
     ])
-    expect(nextStep({ ...status, paused: true }, undefined)[0]).toContain('resume --id m1')
-    expect(nextStep({ ...status, phase: 'STOPPING' }, undefined)[0]).toContain('Stopping')
-    expect(nextStep({ ...status, cutoverAt: 0 }, undefined)[0]).toContain('--cancel')
+    expect(nextStep({ ...status, paused: true }, {})[0]).toContain('resume --id m1')
+    expect(nextStep({ ...status, phase: 'STOPPING' }, {})[0]).toContain('Stopping')
+    expect(nextStep({ ...status, cutoverAt: 0 }, {})[0]).toContain('--cancel')
   })
 })
 

@@ -262,5 +262,8 @@ export interface Source extends AsyncDisposable {
   load?(): Promise<{ readonly cpu: number | null; readonly latencyMs: number }>
 }
 
+/** A source as a plugin gives it: one that has nothing to release needs no `[Symbol.asyncDispose]`. */
+export type OpenedSource = Omit<Source, keyof AsyncDisposable> & Partial<AsyncDisposable>
+
 /** The module that a manifest names for a source exports this as `createSource`. */
-export type CreateSource = (context: AdapterContext) => Promise<Source>
+export type CreateSource = (context: AdapterContext) => Promise<OpenedSource>

@@ -157,5 +157,8 @@ export interface Target extends AsyncDisposable {
   reader(): KeyReader
 }
 
+/** A target as a plugin gives it: one that has nothing to release needs no `[Symbol.asyncDispose]`. */
+export type OpenedTarget = Omit<Target, keyof AsyncDisposable> & Partial<AsyncDisposable>
+
 /** The module that a manifest names for a target exports this as `createTarget`. */
-export type CreateTarget = (context: AdapterContext) => Promise<Target>
+export type CreateTarget = (context: AdapterContext) => Promise<OpenedTarget>

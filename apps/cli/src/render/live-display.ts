@@ -2,7 +2,7 @@ import { printable, withoutSecrets } from '@ferrite-migrate/contracts'
 import type { Migration, MigrationStatus } from '@ferrite-migrate/core'
 import { coloured } from './colour.js'
 import { columnsOf, fit } from './layout.js'
-import { nextStep } from './next-steps.js'
+import { type NamedAgain, nextStep } from './next-steps.js'
 import { statusLine, statusLines } from './status-view.js'
 
 const PLAIN_EVERY_MS = 5000
@@ -15,14 +15,14 @@ export class LiveDisplay {
   private last: MigrationStatus | null = null
   private lastLineAt = 0
   private lastPhase = ''
-  private readonly stateDir: string | undefined
+  private readonly given: NamedAgain
   /** The plain line about what can be done was written. */
   private told = false
 
-  /** @param stateDir as it was given, for the commands that are named */
-  constructor(out: NodeJS.WriteStream = process.stderr, stateDir?: string) {
+  /** @param given for the commands that are named */
+  constructor(out: NodeJS.WriteStream = process.stderr, given: NamedAgain = {}) {
     this.out = out
-    this.stateDir = stateDir
+    this.given = given
     this.terminal = out.isTTY === true && process.env.TERM !== 'dumb'
   }
 
@@ -54,14 +54,14 @@ export class LiveDisplay {
     this.out.write(`${printable(statusLine(status))}\n`)
     if (this.told || status.phase !== 'LIVE_SYNC') return
     this.told = true
-    for (const text of nextStep(status, this.stateDir)) this.out.write(`${text}\n`)
+    for (const text of nextStep(status, this.given)) this.out.write(`${text}\n`)
   }
 
   private draw(status: MigrationStatus): void {
     this.last = status
     const columns = columnsOf(this.out)
     // What ended it is told once, behind the display.
-    const lines = [...statusLines({ ...status, error: null }), '', ...nextStep(status, this.stateDir)].map(printable)
+    const lines = [...statusLines({ ...status, error: null }), '', ...nextStep(status, this.given)].map(printable)
     // More than the screen has could not be taken back again.
     const shown = fit(lines, columns).slice(-Math.max(1, (this.out.rows ?? 50) - 1))
     this.out.write(`${coloured(shown, this.out).join('\n')}\n`)

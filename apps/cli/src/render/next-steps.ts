@@ -3,37 +3,52 @@ import { readsFile } from './phase-text.js'
 
 const TOOL = 'ferrite-migrate'
 
-/** A command line for this migration; a directory of one's own must be named again. */
-function command(words: string, stateDir: string | undefined): string {
-  return `${TOOL} ${words}${stateDir === undefined ? '' : ` --state-dir ${stateDir}`}`
+/** What was named on the command line, and must be named again: nothing finds it by itself. */
+export interface NamedAgain {
+  /** Undefined = the default. */
+  readonly stateDir?: string | undefined
+  /** Packages or folders of --plugin. */
+  readonly plugins?: readonly string[] | undefined
 }
 
-/** What can be done while it runs. @param stateDir as given; undefined = the default */
-export function nextStep(status: MigrationStatus, stateDir: string | undefined): string[] {
+function command(words: string, { stateDir }: NamedAgain): string {
+  return `${TOOL} ${words}${stateDir === undefined ? '' : ` --state-dir ${word(stateDir)}`}`
+}
+
+/** A command line that opens both ends once more. */
+function opening(words: string, given: NamedAgain): string {
+  return command([words, ...(given.plugins ?? []).map((name) => `--plugin ${word(name)}`)].join(' '), given)
+}
+
+/** As a shell takes it for one word. */
+function word(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+}
+
+/** What can be done while it runs. */
+export function nextStep(status: MigrationStatus, given: NamedAgain): string[] {
   const { id } = status
-  if (status.paused) return [`Paused.  Go on: ${command(`resume --id ${id}`, stateDir)}`]
+  if (status.paused) return [`Paused.  Go on: ${command(`resume --id ${id}`, given)}`]
   if (status.phase === 'STOPPING') return ['Stopping: what was read is being written. Ctrl-C again stops at once.']
   if (typeof status.cutoverAt === 'number')
     return [
-      `Cutover at ${new Date(status.cutoverAt).toISOString()}.  Take it back: ${command(`cutover --id ${id} --cancel`, stateDir)}`,
+      `Cutover at ${new Date(status.cutoverAt).toISOString()}.  Take it back: ${command(`cutover --id ${id} --cancel`, given)}`,
     ]
   if (status.phase === 'LIVE_SYNC' && !readsFile(status) && status.mode === 'live')
-    return [`Ctrl-C stops and saves.  Switch over: ${command(`cutover --id ${id}`, stateDir)}`]
+    return [`Ctrl-C stops and saves.  Switch over: ${command(`cutover --id ${id}`, given)}`]
   if (status.phase === 'INITIAL_SYNC' || status.phase === 'LIVE_SYNC' || status.phase === 'WAITING')
-    return [`Ctrl-C stops and saves.  Go on later: ${command(`migrate --resume ${id}`, stateDir)}`]
+    return [`Ctrl-C stops and saves.  Go on later: ${opening(`migrate --resume ${id}`, given)}`]
   return []
 }
 
 /** What can be done when it is over. */
-export function afterRun({ status, undoable }: MigrationReport, stateDir: string | undefined): string[] {
+export function afterRun({ status, undoable }: MigrationReport, given: NamedAgain): string[] {
   const { id, state } = status
-  if (state === 'COMPLETED') return [`Report:    ${command(`report --id ${id}`, stateDir)}`]
+  if (state === 'COMPLETED') return [`Report:    ${command(`report --id ${id}`, given)}`]
   if (state === 'ROLLED_BACK') return []
   return [
-    `Go on:     ${command(`migrate --resume ${id}`, stateDir)}`,
+    `Go on:     ${opening(`migrate --resume ${id}`, given)}`,
     // A file cannot be asked what others have written since.
-    ...(undoable
-      ? [`Take back: ${command(`rollback --id ${id}${readsFile(status) ? ' --force' : ''}`, stateDir)}`]
-      : []),
+    ...(undoable ? [`Take back: ${opening(`rollback --id ${id}${readsFile(status) ? ' --force' : ''}`, given)}`] : []),
   ]
 }

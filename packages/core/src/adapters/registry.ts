@@ -17,6 +17,8 @@ import {
   type Target,
   type Transform,
 } from '@ferrite-migrate/contracts'
+import { pluginFault } from './plugin-fault.js'
+import { wholeSource, wholeTarget } from './whole-adapter.js'
 
 /** A plugin package as found: where it is, and its package.json. */
 export interface FoundPlugin {
@@ -79,7 +81,7 @@ export class Registry {
             throw new MigrateError(
               'FM_PLUGIN_SCHEME',
               `both ${other} and ${plugin.name} claim ${scheme}:// as a ${spec.kind}`,
-              'Uninstall one of the two.',
+              `Leave one of the two out, or, if one is your own, change \`schemes\` in its package.json: ${scheme}:// is taken.`,
             )
           claims.set(claim, plugin.name)
         }
@@ -160,9 +162,26 @@ export class Registry {
     return values
   }
 
+  private async import({ plugin, spec }: Entry, file: string): Promise<Record<string, unknown>> {
+    try {
+      return (await import(pathToFileURL(file).href)) as Record<string, unknown>
+    } catch (error) {
+      throw error instanceof MigrateError ? error : pluginFault(spec.kind, plugin.name, 'cannot be loaded', error)
+    }
+  }
+
+  /** Opens an adapter; what it throws and is no error of this tool is its own fault. */
+  private async open<T>({ plugin, spec }: Entry, opening: () => Promise<T>): Promise<T> {
+    try {
+      return await opening()
+    } catch (error) {
+      throw error instanceof MigrateError ? error : pluginFault(spec.kind, plugin.name, 'cannot be opened', error)
+    }
+  }
+
   private async load<T>(entry: Entry, name: string): Promise<T> {
     const file = join(entry.plugin.root, entry.spec.module)
-    const module = (await import(pathToFileURL(file).href)) as Record<string, unknown>
+    const module = await this.import(entry, file)
     if (typeof module[name] !== 'function')
       throw new MigrateError(
         'FM_PLUGIN_MANIFEST',
@@ -172,6 +191,17 @@ export class Registry {
     return module[name] as T
   }
 
+  /** The package that takes this address. @throws MigrateError FM_PLUGIN_MISSING, FM_URL_INVALID */
+  pluginOf(kind: 'source' | 'target', url: string): string {
+    return this.find(kind, url).plugin.name
+  }
+
+  /** Whether the adapter of this address has an option of that name. @throws MigrateError FM_PLUGIN_MISSING, FM_URL_INVALID */
+  takesOption(kind: 'source' | 'target', url: string, name: string): boolean {
+    return this.find(kind, url).spec.options.some((option) => option.name === name)
+  }
+
+  /** @throws MigrateError FM_PLUGIN_*, FM_OPTION_*, FM_URL_INVALID; what the adapter throws */
   async source(
     url: string,
     offered: OptionValues,
@@ -180,7 +210,8 @@ export class Registry {
   ): Promise<Source> {
     const entry = this.find('source', url)
     const options = this.options(entry, url, offered, given)
-    return (await this.load<CreateSource>(entry, 'createSource'))({ ...context, url, options })
+    const create = await this.load<CreateSource>(entry, 'createSource')
+    return wholeSource(await this.open(entry, () => create({ ...context, url, options })), entry.plugin.name)
   }
 
   async target(
@@ -191,7 +222,8 @@ export class Registry {
   ): Promise<Target> {
     const entry = this.find('target', url)
     const options = this.options(entry, url, offered, given)
-    return (await this.load<CreateTarget>(entry, 'createTarget'))({ ...context, url, options })
+    const create = await this.load<CreateTarget>(entry, 'createTarget')
+    return wholeTarget(await this.open(entry, () => create({ ...context, url, options })), entry.plugin.name)
   }
 
   /** @throws MigrateError FM_PLUGIN_MISSING, FM_OPTION_* */
@@ -213,6 +245,7 @@ export class Registry {
         }. Others are npm packages: install one and name it with --plugin.`,
       )
     const options = this.options(entry, '', {}, given)
-    return (await this.load<CreateTransform>(entry, 'createTransform'))({ ...context, url, options })
+    const create = await this.load<CreateTransform>(entry, 'createTransform')
+    return this.open(entry, () => create({ ...context, url, options }))
   }
 }

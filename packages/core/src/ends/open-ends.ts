@@ -1,4 +1,4 @@
-import type { AdapterContext, Source, Target } from '@ferrite-migrate/contracts'
+import { type AdapterContext, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import type { Registry } from '../adapters/registry.js'
 import type { ResolvedConfig } from '../config/config.js'
 import { hasSecret, passwordVariable } from '../config/secrets.js'
@@ -29,6 +29,7 @@ export async function openEnds(
   context: Context,
 ): Promise<{ source: Source | Error; target: Target | Error }> {
   const failed = (error: unknown): Error => error as Error
+  refuseUnknownCapture(config, registry)
   const [source, target] = await Promise.all([
     Promise.resolve()
       .then(() => registry.source(config.source, offers(config, 'source'), config.sourceOptions, context))
@@ -38,4 +39,14 @@ export async function openEnds(
       .catch(failed),
   ])
   return { source, target }
+}
+
+/** A way to follow a source that it does not know would be left out without a word. */
+function refuseUnknownCapture({ capture, source }: ResolvedConfig, registry: Registry): void {
+  if (capture === 'auto' || registry.takesOption('source', source, 'capture')) return
+  throw new MigrateError(
+    'FM_OPTION_UNKNOWN',
+    `this source has one way to tell its changes, and knows no --capture ${capture}`,
+    'Leave --capture out.',
+  )
 }

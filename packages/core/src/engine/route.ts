@@ -28,6 +28,8 @@ type Needs = KeyValuesNeeds &
 export interface Route extends Omit<Needs, Voices | 'config'> {
   readonly config: Pick<ResolvedConfig, 'mode' | 'onConflict' | 'deleteExtra' | 'syncTimeoutMs'>
   readonly apply: 'replay' | 'state'
+  /** The package that the source is from. */
+  readonly plugin: string
   /** The one database of the source whose keys may be written; null = any. */
   readonly onlyDb: number | null
   /** The target's keys that may be this migration's. */

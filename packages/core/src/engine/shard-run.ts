@@ -17,6 +17,7 @@ import { FrozenChanges } from './changes/frozen-changes.js'
 import type { KeyValues } from './changes/key-values.js'
 import type { BothEnds } from './changes/stream-stop.js'
 import type { Checkpoints } from './checkpoints.js'
+import { SourceReading } from './events/source-reading.js'
 import type { HeldExpiries } from './expiry/held-expiries.js'
 import type { ShardLanes } from './lanes/lane-pool.js'
 import type { PendingKeys } from './lanes/pending-keys.js'
@@ -65,6 +66,7 @@ export class ShardRun {
   private over = false
   private stoppingSince: number | null = null
   private readonly names: RememberedNames
+  private readonly reading: SourceReading
 
   constructor(route: Route, lanes: ShardLanes, shard: Shard, lane: number, others: ShardNeighbours) {
     const parts = shardParts(route, lanes, shard, lane, others)
@@ -83,6 +85,7 @@ export class ShardRun {
     this.frozen = new FrozenChanges(route.filter)
     this.kept = new KeptChanges(route, parts.checkpoints)
     this.names = new RememberedNames(others.collisions, parts.values, route.signal)
+    this.reading = new SourceReading(shard, route.plugin)
   }
 
   get id(): string {
@@ -133,16 +136,23 @@ export class ShardRun {
   /** False = the source must be read again from the start. */
   private async readFrom(from: Position | undefined): Promise<boolean> {
     this.from = from
-    for await (const event of this.shard.read({
-      signal: this.route.signal,
-      changes: this.route.config.mode !== 'snapshot',
-      pace: () => this.route.pace(),
-      wants: (db, key) => this.route.filter.takesKey(db, key),
-      ...(from === undefined ? {} : { from }),
-    })) {
-      if (!(await this.take(event))) return false
-      if (this.mayStop(event)) break
-    }
+    const { signal, config, filter, onNote } = this.route
+    let again = false
+    await this.reading.run(
+      {
+        signal,
+        changes: config.mode !== 'snapshot',
+        pace: () => this.route.pace(),
+        wants: (db, key) => filter.takesKey(db, key),
+        ...(from === undefined ? {} : { from }),
+      },
+      async (event) => {
+        again = !(await this.take(event))
+        return !again && !this.mayStop(event)
+      },
+      (text) => onNote('stuck', text),
+    )
+    if (again) return false
     await this.lanes.drain()
     return true
   }

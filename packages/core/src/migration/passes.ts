@@ -207,6 +207,7 @@ export class Passes {
       onlyDb,
       apply: plan.apply,
       lanes: plan.lanes,
+      plugin: ends.plugin,
       source: source!,
       target: this.recorder === null ? target! : journaled(target!, this.recorder),
       filter,
@@ -258,7 +259,9 @@ export class Passes {
   }
 
   private enter(phase: ShardPhase | null): void {
-    const { status, ends } = this.needs
+    const { status, ends, pulse } = this.needs
+    // Nobody is to read for a second that it is unknown.
+    if (phase === 'LIVE_SYNC') void pulse.readLag()
     // Nothing follows a copy that ends with its snapshot.
     if (phase !== null && (phase !== 'LIVE_SYNC' || ends.config.mode !== 'snapshot')) status.enter(phase)
   }

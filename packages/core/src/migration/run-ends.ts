@@ -14,6 +14,7 @@ import {
 import type { Registry } from '../adapters/registry.js'
 import type { ResolvedConfig } from '../config/config.js'
 import { redactUrl } from '../config/secrets.js'
+import { closeAdapter } from '../ends/close-adapter.js'
 import { contentFindings } from '../ends/content-findings.js'
 import { chooseDatabases, type DatabaseChoice } from '../ends/databases.js'
 import { openEnds } from '../ends/open-ends.js'
@@ -130,6 +131,11 @@ export class RunEnds {
     return this.guard?.pace() ?? 0
   }
 
+  /** The package that the source is from. */
+  get plugin(): string {
+    return this.needs.registry.pluginOf('source', this.config.source)
+  }
+
   planFor(source: Source, findings: readonly Finding[], keys: number | null): Plan {
     const plan = makePlan(this.config, source, this.target!, findings, this.filter.needsValue, this.transform, keys)
     this.needs.status.plan = plan
@@ -168,8 +174,9 @@ export class RunEnds {
   async close(): Promise<void> {
     this.faults.close()
     await this.transform.close()
-    await this.source?.[Symbol.asyncDispose]()
-    await this.target?.[Symbol.asyncDispose]()
+    const { logger } = this.needs
+    await closeAdapter('source', this.source, logger)
+    await closeAdapter('target', this.target, logger)
     rmSync(this.tempDir, { recursive: true, force: true })
   }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { Registry } from '../adapters/registry.js'
+import { closeAdapter } from '../ends/close-adapter.js'
 import { openEnds } from '../ends/open-ends.js'
 import { SourceGuard } from '../ends/source-guard.js'
 import { Engine } from '../engine/engine.js'
@@ -47,6 +48,8 @@ export class WorkerRun {
   private journal: UndoJournal | null = null
   private recorder: TargetRecorder | null = null
   private guard: SourceGuard | null = null
+  /** The package that the source is from. */
+  private plugin = ''
 
   /** @throws MigrateError FM_STATE_DIR */
   constructor(task: ShardTask, needs: WorkerRunNeeds) {
@@ -89,6 +92,7 @@ export class WorkerRun {
     return new Engine({
       ...{ id: migration, config, apply, lanes, onlyDb, targetWasEmpty, foreign, targetKeys, signal, stopping, logger },
       ...{ filter: this.filter, transform: this.transform, progress: this.progress, gate: this.gate, tell },
+      plugin: this.plugin,
       source,
       target: this.recorder === null ? target : journaled(target, this.recorder),
       resumed: resumed === null ? null : { ...resumed, positions: new Map(Object.entries(resumed.positions)) },
@@ -117,8 +121,8 @@ export class WorkerRun {
     this.journal?.close()
     this.faults.close()
     await this.transform.close()
-    await this.source?.[Symbol.asyncDispose]()
-    await this.target?.[Symbol.asyncDispose]()
+    await closeAdapter('source', this.source, this.needs.logger)
+    await closeAdapter('target', this.target, this.needs.logger)
     this.store.close()
     rmSync(this.tempDir, { recursive: true, force: true })
   }
@@ -133,6 +137,7 @@ export class WorkerRun {
       ...{ migration, worker },
       ledger: new SettingsLedger(this.store, migration, claim.owner, config.source),
     }
+    this.plugin = registry.pluginOf('source', config.source)
     const transform = await openTransform(config, registry, context, (fault) => {
       if (config.onTransformError === 'pass') this.progress.passOver(fault.key)
       else this.progress.leaveOut('value that could not be transformed', fault.key)

@@ -25,7 +25,7 @@ function installed(name: string, adapter: Partial<AdapterSpec>, source?: string)
   writeFileSync(
     join(root, 'i.js'),
     source ??
-      'module.exports = { createSource: async (context) => ({ description: { url: context.url, ...context.options } }) }',
+      'module.exports = { createSource: async (context) => ({ capabilities: {}, shards: [{ id: "one", read() {} }], description: { url: context.url, ...context.options } }) }',
   )
   return one
 }

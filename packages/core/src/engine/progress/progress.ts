@@ -33,6 +33,7 @@ export interface FormerCounts {
   readonly bytesTotal: number | null
   readonly changesApplied: number
   readonly changesFiltered?: number
+  readonly changeBytes?: number
   readonly keysWritten: number
   readonly keysSkipped: number
   readonly keysDeleted: number
@@ -78,6 +79,8 @@ export class Progress {
   restartSnapshot(shard: string): void {
     this.of(shard).restart()
     this.former = null
+    // What was done before is done once more, and is no step back.
+    this.samples = []
   }
 
   private sum(field: SnapshotCount): number | null {
@@ -134,6 +137,7 @@ export class Progress {
     this.changesApplied = former.changesApplied
     this.passed = former.valuesPassed ?? 0
     this.changesFiltered = former.changesFiltered ?? 0
+    this.changeBytes = former.changeBytes ?? 0
     this.written = former.keysWritten
     this.skipped = former.keysSkipped
     this.deleted = former.keysDeleted

@@ -1,6 +1,7 @@
+import type { AdapterContext } from './context.js'
 import type { ChangeRecord, SnapshotRecord } from './record.js'
-import type { CreateSource } from './source.js'
-import type { CreateTarget } from './target.js'
+import type { CreateSource, OpenedSource } from './source.js'
+import type { CreateTarget, OpenedTarget } from './target.js'
 import type { CreateTransform } from './transform.js'
 
 /**
@@ -30,14 +31,21 @@ export function stringRecord(
   }
 }
 
-/** Gives the function back: editors then know the types of a source that is written in plain JavaScript. */
-export function defineSource(create: CreateSource): CreateSource {
-  return create
+/** Gives an adapter that has nothing to release the method by which that is done. */
+function disposable<T extends object & Partial<AsyncDisposable>>(adapter: T): T & AsyncDisposable {
+  return adapter[Symbol.asyncDispose] === undefined
+    ? Object.assign(adapter, { [Symbol.asyncDispose]: async () => {} })
+    : Object.assign(adapter)
+}
+
+/** By it editors know the types of a source that is written in plain JavaScript, and it need not be one that is released. */
+export function defineSource(create: (context: AdapterContext) => Promise<OpenedSource>): CreateSource {
+  return async (context) => disposable(await create(context))
 }
 
 /** The same for a target. */
-export function defineTarget(create: CreateTarget): CreateTarget {
-  return create
+export function defineTarget(create: (context: AdapterContext) => Promise<OpenedTarget>): CreateTarget {
+  return async (context) => disposable(await create(context))
 }
 
 /** The same for a transform. */

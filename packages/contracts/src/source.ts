@@ -266,4 +266,4 @@ export interface Source extends AsyncDisposable {
 export type OpenedSource = Omit<Source, keyof AsyncDisposable> & Partial<AsyncDisposable>
 
 /** The module that a manifest names for a source exports this as `createSource`. */
-export type CreateSource = (context: AdapterContext) => Promise<OpenedSource>
+export type CreateSource = (context: AdapterContext) => Promise<Source>

@@ -161,4 +161,4 @@ export interface Target extends AsyncDisposable {
 export type OpenedTarget = Omit<Target, keyof AsyncDisposable> & Partial<AsyncDisposable>
 
 /** The module that a manifest names for a target exports this as `createTarget`. */
-export type CreateTarget = (context: AdapterContext) => Promise<OpenedTarget>
+export type CreateTarget = (context: AdapterContext) => Promise<Target>

@@ -63,6 +63,8 @@ export class ShardRun {
   track: ChangeTrack | null = null
   /** The last position that was read. */
   private seen: Position | null = null
+  /** Where and since when an end is lost again and again. */
+  private lost: { readonly seen: Position | null; readonly since: number } | null = null
   private over = false
   private stoppingSince: number | null = null
   private readonly names: RememberedNames
@@ -100,9 +102,8 @@ export class ShardRun {
           if (await this.readFrom(from)) break
           from = undefined
         } catch (error) {
-          if (!(error instanceof MigrateError) || error.code !== 'FM_TARGET_LOST' || this.route.signal.aborted)
-            throw error
-          from = await this.afterTargetLoss(error)
+          if (this.route.signal.aborted || !this.isLoss(error)) throw error
+          from = await this.afterLoss(error)
         }
       }
       await this.lanes.drain()
@@ -167,8 +168,23 @@ export class ShardRun {
     return event.kind === 'snapshot' || performance.now() - this.stoppingSince > STOPS_WITHIN_MS
   }
 
+  /**
+   * Whether an end was lost so that going on from the checkpoint mends it: the target with what it had, or either of them while it
+   * was asked for keys. What a lane or the source's stream gave up has been tried for long enough.
+   */
+  private isLoss(error: unknown): error is MigrateError {
+    if (!(error instanceof MigrateError)) return false
+    if (error.code === 'FM_TARGET_LOST') return true
+    if (!error.retryable || !/^FM_(CONNECT_|SERVER_LOADING)/.test(error.code)) return false
+    if (this.lanes.hasFailed || !this.reading.failedInTaking) return false
+    const { seen } = this
+    const lost = this.lost?.seen === seen ? this.lost : { seen, since: Date.now() }
+    this.lost = lost
+    return Date.now() - lost.since <= this.route.config.syncTimeoutMs
+  }
+
   /** The target came back, perhaps without what was written last: goes on from its own checkpoint, or from the start. */
-  private async afterTargetLoss(error: MigrateError): Promise<Position | undefined> {
+  private async afterLoss(error: MigrateError): Promise<Position | undefined> {
     const { onNote, config, signal } = this.route
     const { recovery } = this.others
     await this.lanes.recover()

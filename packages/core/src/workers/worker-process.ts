@@ -9,6 +9,9 @@ const MAIN = fileURLToPath(new URL('./worker-main.js', import.meta.url))
 /** Bytes kept of what a process says when it dies. */
 const SAID_BYTES = 2000
 
+/** How long a process may take to leave once its work is over. */
+const EXITS_WITHIN_MS = 5000
+
 type Told = Exclude<FromWorker, { kind: 'answer' | 'refusal' | 'over' }>
 
 /** Whom a worker tells. */
@@ -79,15 +82,11 @@ export class WorkerProcess {
     return revived<WorkerAnswers[Q]>(await waiting.promise)
   }
 
-  /** Ends it, whatever it does, and waits until it is gone. */
-  async kill(): Promise<void> {
-    this.child.kill('SIGKILL')
+  /** Waits until it is gone, and ends it where that takes too long: nothing of it is left that could still write. */
+  async end(): Promise<void> {
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), EXITS_WITHIN_MS)
     await this.gone
-  }
-
-  /** Waits until it is gone. */
-  async exited(): Promise<void> {
-    await this.gone
+    clearTimeout(timer)
   }
 
   private settle(id: number, how: (waiting: PromiseWithResolvers<unknown>) => void): void {

@@ -205,7 +205,10 @@ export class WorkerShards implements RunningShards {
       place.counts = null
       const process = new WorkerProcess(
         { ...task, worker: place.name, shards: place.shards, resumed, paused: this.needs.isPaused() },
-        { told: (message) => this.hear(place, message), over: resolve },
+        {
+          told: (message) => this.hear(place, message),
+          over: (error) => void process.end().then(() => resolve(error)),
+        },
       )
       place.process = process
       if (this.changes !== null) process.tell({ kind: 'track', on: true })

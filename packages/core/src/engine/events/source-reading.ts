@@ -15,6 +15,8 @@ export class SourceReading {
   /** Nothing is asked of the source while what it gave is taken. */
   private waiting = false
   private events = 0
+  /** What was thrown last came from taking an event, and not from the source. */
+  failedInTaking = false
   /** It did not end: what still comes is nobody's. */
   private left = false
 
@@ -62,6 +64,7 @@ export class SourceReading {
         if (!goesOn) return
       }
     } catch (error) {
+      this.failedInTaking = !this.waiting
       if (!this.waiting || error instanceof MigrateError) throw error
       throw pluginFault('source', this.plugin, 'failed while it was read', error)
     } finally {

@@ -116,6 +116,11 @@ export class ShardLanes {
     this.check()
   }
 
+  /** A batch could not be written: nothing follows until `recover`. */
+  get hasFailed(): boolean {
+    return this.failure !== undefined
+  }
+
   /** Waits for what is under way, whatever comes of it, and starts afresh after a failure. */
   async recover(): Promise<void> {
     while (this.own.size > 0) await Promise.race(this.own)

@@ -37,6 +37,8 @@ describe('shards in worker processes', () => {
     const report = await run.start()
     expect(report.status).toMatchObject({ state: 'COMPLETED', keysDone: 5000, keysTotal: 5000, keysDeleted: 2 })
     expect([await servers.count('a'), await servers.count('b')]).toEqual([3000, 2000])
+    const read = run.metrics().filter(({ metric }) => metric.name === 'ferrite_migrate_snapshot_keys_read')
+    expect(read.map(({ value }) => value).sort()).toEqual([2000, 3000])
     expect(workers()).toEqual([])
   })
 

@@ -10,6 +10,8 @@ import { RequestServer } from '../control/request-server.js'
 import type { CutoverOptions, CutoverResult } from '../cutover/cutover.js'
 import type { Plan } from '../ends/plan.js'
 import { Gate } from '../engine/lanes/gate.js'
+import type { MetricSample } from '../metrics/metric.js'
+import { measure } from '../metrics/metrics-table.js'
 import { Notifier } from '../report/notifier.js'
 import type { RollbackReport } from '../rollback/rollback.js'
 import { rollBackFailed } from '../rollback/rollback-failed.js'
@@ -140,6 +142,13 @@ export class Migration extends EventEmitter<Events> {
 
   status(): MigrationStatus {
     return this.current.now()
+  }
+
+  /** The values of all metrics (METRICS) now; cheap enough to be asked every second. */
+  metrics(): MetricSample[] {
+    const { progress, tally } = this.current
+    const { comparison, live } = this
+    return measure({ status: this.status(), progress, tally, verification: comparison.result, cutover: live.result })
   }
 
   /** True once it has a row of its own, so that there is something to report, to go on with and to take back. */

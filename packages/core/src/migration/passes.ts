@@ -146,6 +146,7 @@ export class Passes {
             onNote: (type, text) => status.note(type, text),
           })
     signals.beginPass()
+    status.tally.begin(ends.source!.shards.map(({ id: shard }) => shard))
     const engine =
       workers > 0 ? this.makeWorkers(record, plan, resumed) : this.makeEngine(record, plan, resumed, foreign)
     this.engine = engine
@@ -232,6 +233,7 @@ export class Passes {
   /** What the shards tell. */
   private hear(event: ShardEvent, record: RunRecord, phases: ShardPhases): void {
     const { status } = this.needs
+    status.tally.hear(event)
     switch (event.kind) {
       case 'synced':
         this.sync = event.mode

@@ -4,6 +4,7 @@ import { redactUrl } from '../config/secrets.js'
 import type { Plan } from '../ends/plan.js'
 import type { Gate } from '../engine/lanes/gate.js'
 import { Progress } from '../engine/progress/progress.js'
+import { ShardTally } from '../metrics/shard-tally.js'
 import type { Notifier } from '../report/notifier.js'
 import type { MigrationStatus, Phase, RunState } from '../state/status.js'
 import type { RunRecord } from './run-record.js'
@@ -36,6 +37,8 @@ const IN_SYNC_MS = 1000
 /** Where a run stands, what was said of it, and how far it got; written into its row. */
 export class RunStatus {
   readonly progress = new Progress()
+  /** What the shards have told, counted. */
+  readonly tally = new ShardTally()
   /** The last durable position of each shard. */
   readonly applied = new Map<string, Position>()
   readonly notes: RunNote[] = []

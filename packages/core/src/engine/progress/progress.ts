@@ -75,6 +75,11 @@ export class Progress {
     return counts
   }
 
+  /** What each shard has read of its snapshot. */
+  shardCounts(): Iterable<readonly [string, SnapshotCounts]> {
+    return this.shards
+  }
+
   /** A shard begins its snapshot once more. */
   restartSnapshot(shard: string): void {
     this.of(shard).restart()

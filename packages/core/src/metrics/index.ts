@@ -1,0 +1,3 @@
+export * from './metric.js'
+export * from './metrics-table.js'
+export * from './shard-tally.js'

@@ -1,0 +1,387 @@
+import type { CutoverResult } from '../cutover/cutover.js'
+import type { Progress } from '../engine/progress/progress.js'
+import type { SnapshotCount } from '../engine/progress/snapshot-counts.js'
+import type { MigrationStatus, Phase } from '../state/status.js'
+import type { VerifyReport } from '../verify/verify-report.js'
+import type { Metric, MetricSample } from './metric.js'
+import type { ShardCounts, ShardTally } from './shard-tally.js'
+
+/** What is measured. */
+export interface MeasuredRun {
+  readonly status: MigrationStatus
+  readonly progress: Progress
+  readonly tally: ShardTally
+  /** The last comparison; null = there was none. */
+  readonly verification: VerifyReport | null
+  readonly cutover: CutoverResult | null
+}
+
+/** A value, or several by their label; null = not known. */
+type Reading = number | null | Iterable<readonly [label: string, value: number | null]>
+
+interface Row extends Metric {
+  read(run: MeasuredRun): Reading
+}
+
+const PHASES: readonly Phase[] = [
+  ...(['PREFLIGHT', 'INITIAL_SYNC', 'LIVE_SYNC', 'VERIFYING', 'CUTOVER', 'WAITING', 'STOPPING'] as const),
+  ...(['ROLLING_BACK', 'COMPLETED', 'FAILED', 'INTERRUPTED', 'ROLLED_BACK'] as const),
+]
+
+function seconds(ms: number | null): number | null {
+  return ms === null ? null : ms / 1000
+}
+
+function bit(yes: boolean): number {
+  return yes ? 1 : 0
+}
+
+/** Of each shard what it has read of its snapshot. */
+function ofSnapshot(field: SnapshotCount): Row['read'] {
+  return ({ progress }) => [...progress.shardCounts()].map(([shard, counts]) => [shard, counts[field]])
+}
+
+/** Of each shard what it has told. */
+function ofShard(value: (counts: ShardCounts) => number | null): Row['read'] {
+  return ({ tally }) => [...tally.shards].map(([shard, counts]) => [shard, value(counts)])
+}
+
+function differencesOf({ mismatched, missingSource, missingTarget }: VerifyReport): [string, number][] {
+  return [
+    ['value', mismatched],
+    ['missing-source', missingSource],
+    ['missing-target', missingTarget],
+  ]
+}
+
+const ROWS: readonly Row[] = [
+  {
+    name: 'ferrite_migrate_phase',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: ['phase'],
+    help: 'The phase that the run is in: 1 for that one, 0 for all others.',
+    read: ({ status }) => PHASES.map((phase) => [phase, bit(phase === status.phase)]),
+  },
+  {
+    name: 'ferrite_migrate_start_time_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    labels: [],
+    help: 'When the migration began, since 1970.',
+    read: ({ status }) => seconds(status.startedAt),
+  },
+  {
+    name: 'ferrite_migrate_paused',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: [],
+    help: 'Somebody paused it.',
+    read: ({ status }) => bit(status.paused),
+  },
+  {
+    name: 'ferrite_migrate_in_sync',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: [],
+    help: 'So little is behind that nobody waits for it.',
+    read: ({ status }) => bit(status.inSync),
+  },
+  {
+    name: 'ferrite_migrate_diverging',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: [],
+    help: 'The source writes faster than the target takes.',
+    read: ({ status }) => bit(status.diverging),
+  },
+  {
+    name: 'ferrite_migrate_shards',
+    kind: 'gauge',
+    unit: 'shards',
+    labels: [],
+    help: 'Streams of the source that are read.',
+    read: ({ tally }) => tally.shards.size,
+  },
+  {
+    name: 'ferrite_migrate_shard_live',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: ['shard'],
+    help: 'The snapshot of the shard is done, and its changes are followed.',
+    read: ofShard(({ phase }) => bit(phase === 'LIVE_SYNC')),
+  },
+  {
+    name: 'ferrite_migrate_shard_full_syncs_total',
+    kind: 'counter',
+    unit: 'times',
+    labels: ['shard'],
+    help: 'Snapshots of the shard that were begun.',
+    read: ofShard(({ fullSyncs }) => fullSyncs),
+  },
+  {
+    name: 'ferrite_migrate_shard_partial_syncs_total',
+    kind: 'counter',
+    unit: 'times',
+    labels: ['shard'],
+    help: 'Times that the shard went on from where it was.',
+    read: ofShard(({ partialSyncs }) => partialSyncs),
+  },
+  {
+    name: 'ferrite_migrate_shard_sweeps_total',
+    kind: 'counter',
+    unit: 'times',
+    labels: ['shard'],
+    help: 'Times that everything of the shard was compared once more while changes were followed.',
+    read: ofShard(({ sweeps }) => sweeps),
+  },
+  {
+    name: 'ferrite_migrate_checkpoints_total',
+    kind: 'counter',
+    unit: 'times',
+    labels: ['shard'],
+    help: 'Positions of the shard that became durable.',
+    read: ofShard(({ checkpoints }) => checkpoints),
+  },
+  {
+    name: 'ferrite_migrate_last_checkpoint_time_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    labels: ['shard'],
+    help: 'When a position of the shard became durable last, since 1970.',
+    read: ofShard(({ checkpointAt }) => seconds(checkpointAt)),
+  },
+  {
+    name: 'ferrite_migrate_snapshot_keys_read',
+    kind: 'gauge',
+    unit: 'keys',
+    labels: ['shard'],
+    help: 'Keys of the snapshot that were read; begins anew with a full resync.',
+    read: ofSnapshot('keysDone'),
+  },
+  {
+    name: 'ferrite_migrate_snapshot_keys',
+    kind: 'gauge',
+    unit: 'keys',
+    labels: ['shard'],
+    help: 'Keys that the snapshot is expected to have, where the source tells.',
+    read: ofSnapshot('keysTotal'),
+  },
+  {
+    name: 'ferrite_migrate_snapshot_bytes_read',
+    kind: 'gauge',
+    unit: 'bytes',
+    labels: ['shard'],
+    help: 'Bytes of the snapshot that were read, in the form of the source.',
+    read: ofSnapshot('bytesDone'),
+  },
+  {
+    name: 'ferrite_migrate_snapshot_bytes',
+    kind: 'gauge',
+    unit: 'bytes',
+    labels: ['shard'],
+    help: 'Bytes that the snapshot is expected to have, where the source tells.',
+    read: ofSnapshot('bytesTotal'),
+  },
+  {
+    name: 'ferrite_migrate_snapshot_keys_filtered',
+    kind: 'gauge',
+    unit: 'keys',
+    labels: ['shard'],
+    help: 'Keys that were read, and not taken by the filter.',
+    read: ofSnapshot('filtered'),
+  },
+  {
+    name: 'ferrite_migrate_snapshot_keys_left_out',
+    kind: 'gauge',
+    unit: 'keys',
+    labels: ['shard'],
+    help: 'Keys that were read, and kept out by a rule, a script or what their value is.',
+    read: ofSnapshot('leftOut'),
+  },
+  {
+    name: 'ferrite_migrate_snapshot_keys_kept',
+    kind: 'gauge',
+    unit: 'keys',
+    labels: ['shard'],
+    help: 'Keys that were read, and right at the target already.',
+    read: ofSnapshot('kept'),
+  },
+  {
+    name: 'ferrite_migrate_keys_written_total',
+    kind: 'counter',
+    unit: 'keys',
+    labels: [],
+    help: 'Keys that were written to the target.',
+    read: ({ progress }) => progress.written,
+  },
+  {
+    name: 'ferrite_migrate_keys_skipped_total',
+    kind: 'counter',
+    unit: 'keys',
+    labels: [],
+    help: 'Keys that were left as the target had them.',
+    read: ({ progress }) => progress.skipped,
+  },
+  {
+    name: 'ferrite_migrate_keys_deleted_total',
+    kind: 'counter',
+    unit: 'keys',
+    labels: [],
+    help: 'Keys that were deleted at the target.',
+    read: ({ progress }) => progress.deleted,
+  },
+  {
+    name: 'ferrite_migrate_keys_failed_total',
+    kind: 'counter',
+    unit: 'keys',
+    labels: [],
+    help: 'Keys that the target refused.',
+    read: ({ progress }) => progress.failed,
+  },
+  {
+    name: 'ferrite_migrate_values_passed_total',
+    kind: 'counter',
+    unit: 'values',
+    labels: [],
+    help: 'Values that went on as they were, because a rule could not change them.',
+    read: ({ progress }) => progress.passed,
+  },
+  {
+    name: 'ferrite_migrate_changes_applied_total',
+    kind: 'counter',
+    unit: 'changes',
+    labels: [],
+    help: 'Changes that were applied to the target.',
+    read: ({ progress }) => progress.changesApplied,
+  },
+  {
+    name: 'ferrite_migrate_changes_filtered_total',
+    kind: 'counter',
+    unit: 'changes',
+    labels: [],
+    help: 'Changes that the filter did not take.',
+    read: ({ progress }) => progress.changesFiltered,
+  },
+  {
+    name: 'ferrite_migrate_change_bytes_total',
+    kind: 'counter',
+    unit: 'bytes',
+    labels: [],
+    help: 'Bytes of the change stream that were applied.',
+    read: ({ progress }) => progress.changeBytes,
+  },
+  {
+    name: 'ferrite_migrate_sent_bytes_total',
+    kind: 'counter',
+    unit: 'bytes',
+    labels: [],
+    help: 'Bytes that were sent to the target.',
+    read: ({ progress }) => progress.sentBytes,
+  },
+  {
+    name: 'ferrite_migrate_not_carried_total',
+    kind: 'counter',
+    unit: 'keys',
+    labels: ['what'],
+    help: 'Keys of which something could not be carried, by what it is.',
+    read: ({ progress }) => [...progress.notCarried].map(([what, { count }]) => [what, count]),
+  },
+  {
+    name: 'ferrite_migrate_lag_changes',
+    kind: 'gauge',
+    unit: 'changes',
+    labels: [],
+    help: 'Changes that the target is behind.',
+    read: ({ status }) => status.lagKeys,
+  },
+  {
+    name: 'ferrite_migrate_lag_bytes',
+    kind: 'gauge',
+    unit: 'bytes',
+    labels: [],
+    help: 'Bytes of the change stream that the target is behind.',
+    read: ({ status }) => status.lagBytes,
+  },
+  {
+    name: 'ferrite_migrate_lag_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    labels: [],
+    help: 'Time that the target is behind, of the shard that is furthest behind.',
+    read: ({ status }) => seconds(status.lagMs),
+  },
+  {
+    name: 'ferrite_migrate_spool_bytes',
+    kind: 'gauge',
+    unit: 'bytes',
+    labels: [],
+    help: 'Bytes that were received and are not taken yet, in memory or on disk.',
+    read: ({ status }) => status.spoolBytes,
+  },
+  {
+    name: 'ferrite_migrate_eta_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    labels: [],
+    help: 'Time until the snapshot is done or the lag is gone.',
+    read: ({ status }) => seconds(status.etaMs),
+  },
+  {
+    name: 'ferrite_migrate_shard_notes_total',
+    kind: 'counter',
+    unit: 'times',
+    labels: ['type'],
+    help: 'Things that happened to shards and were told, by their type.',
+    read: ({ tally }) => tally.notes,
+  },
+  {
+    name: 'ferrite_migrate_verify_keys',
+    kind: 'gauge',
+    unit: 'keys',
+    labels: [],
+    help: 'Keys that the last comparison looked at.',
+    read: ({ verification }) => verification?.compared ?? null,
+  },
+  {
+    name: 'ferrite_migrate_verify_differences',
+    kind: 'gauge',
+    unit: 'keys',
+    labels: ['kind'],
+    help: 'Keys that differed at the last comparison.',
+    read: ({ verification }) => (verification === null ? null : differencesOf(verification)),
+  },
+  {
+    name: 'ferrite_migrate_verify_equal',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: [],
+    help: 'The last comparison looked at everything, and all was the same.',
+    read: ({ verification }) => verification && bit(verification.equal),
+  },
+  {
+    name: 'ferrite_migrate_cutover_downtime_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    labels: [],
+    help: 'How long the cutover kept writers out.',
+    read: ({ cutover }) => seconds(cutover?.downtimeMs ?? null),
+  },
+]
+
+/** All that is measured of a run, in the order of docs/metrics.md, which is made from it. */
+export const METRICS: readonly Metric[] = ROWS
+
+/** The values of all metrics now; what is not known is not among them. */
+export function measure(run: MeasuredRun): MetricSample[] {
+  const samples: MetricSample[] = []
+  for (const metric of ROWS) {
+    const reading = metric.read(run)
+    if (reading === null) continue
+    if (typeof reading === 'number') samples.push({ metric, labels: {}, value: reading })
+    else
+      for (const [label, value] of reading)
+        if (value !== null) samples.push({ metric, labels: { [metric.labels[0]]: label }, value })
+  }
+  return samples
+}

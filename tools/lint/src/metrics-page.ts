@@ -1,0 +1,33 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { METRICS, type Metric } from '@ferrite-migrate/core'
+
+/** docs/metrics.md, made from the table of metrics: `node tools/lint/dist/metrics-page.js` checks it, `--write` makes it. */
+const FILE = resolve(import.meta.dirname, '..', '..', '..', 'docs', 'metrics.md')
+const COLUMNS = ['metric', 'kind', 'unit', 'labels', 'what it is']
+
+const INTRODUCTION = `# Metrics
+
+What is measured of a migration while it runs. \`Migration.metrics()\` gives the values now (docs of \`@ferrite-migrate/core\`); the table itself is its \`METRICS\`. This page is made from that table (\`npm run schema\`).
+
+A \`counter\` is only ever added to while one process runs; \`--resume\` goes on from what the former process had counted where that was stored, and begins at 0 otherwise. A \`gauge\` is what is so now. "yes or no" is 1 or 0. What is not known has no value: a source that does not tell how far it is behind has no \`ferrite_migrate_lag_bytes\`. \`shard\` is the name of a stream of the source as \`status\` shows it; of keys and values nothing is ever in a label.
+`
+
+function cells({ name, kind, unit, labels, help }: Metric): string[] {
+  return [`\`${name}\``, kind, unit, labels.join(', '), help]
+}
+
+/** A table whose columns are as wide as their widest cell. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, at) => Math.max(...rows.map((row) => row[at].length)))
+  const line = (row: readonly string[]): string => `| ${row.map((cell, at) => cell.padEnd(widths[at])).join(' | ')} |`
+  const [head, ...body] = rows.map(line)
+  return [head, `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...body].join('\n')
+}
+
+const text = `${INTRODUCTION}\n${table([COLUMNS, ...METRICS.map(cells)])}\n`
+if (process.argv.includes('--write')) writeFileSync(FILE, text)
+else if (readFileSync(FILE, 'utf8') !== text) {
+  console.error('docs/metrics.md is not what the table of metrics says: npm run schema')
+  process.exitCode = 1
+}

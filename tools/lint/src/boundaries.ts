@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { circles, roomsOf } from './circles.js'
+import { circles, type ImportGraph, roomsOf } from './circles.js'
+import { importedModules, importGraph } from './import-graph.js'
 
 /** Which layers a layer may use; a package's layer is the `layer:` tag in its package.json's nx block. */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
@@ -49,7 +50,7 @@ function check(user: Package, used: string, where: string): void {
 }
 
 /** The imports that close a circle of folders. */
-function doors(files: ReadonlyMap<string, ReadonlySet<string>>, rooms: readonly string[]): string {
+function doors(files: ImportGraph, rooms: readonly string[]): string {
   const steps = rooms
     .slice(1)
     .flatMap((to, i) =>
@@ -65,21 +66,16 @@ function doors(files: ReadonlyMap<string, ReadonlySet<string>>, rooms: readonly 
 for (const one of packages) {
   if (!(one.layer in MAY_USE)) problems.push(`${one.folder}/package.json: no known layer: tag`)
   for (const dependency of one.dependencies) check(one, dependency, `${one.folder}/package.json`)
-  const files = new Map<string, Set<string>>()
-  for (const file of globSync(`${one.folder}/src/**/*.ts`, { cwd: root })) {
-    const used = new Set<string>()
-    files.set(file, used)
-    const text = readFileSync(join(root, file), 'utf8')
-    for (const match of text.matchAll(/(?:from|import\()\s*'([^']+)'/g)) {
-      const name = match[1].startsWith('@') ? match[1].split('/').slice(0, 2).join('/') : match[1].split('/')[0]
+  const files = importGraph(root, `${one.folder}/src`)
+  for (const file of files.keys())
+    for (const module of importedModules(readFileSync(join(root, file), 'utf8'))) {
+      const name = module.startsWith('@') ? module.split('/').slice(0, 2).join('/') : module.split('/')[0]
       check(one, name, relative('.', file))
       if (byName.has(name) && name !== one.name && !one.dependencies.includes(name))
         problems.push(`${file}: uses ${name}, which is no dependency of its package`)
-      if (match[1].startsWith('..') && !resolve(root, dirname(file), match[1]).startsWith(resolve(root, one.folder)))
-        problems.push(`${file}: reaches into another package (${match[1]})`)
-      if (match[1].startsWith('.')) used.add(join(dirname(file), match[1]).replace(/\.js$/, '.ts'))
+      if (module.startsWith('..') && !resolve(root, dirname(file), module).startsWith(resolve(root, one.folder)))
+        problems.push(`${file}: reaches into another package (${module})`)
     }
-  }
   for (const path of circles(files)) problems.push(`a circle of files: ${path.join(' -> ')}`)
   for (const path of circles(roomsOf(files)))
     problems.push(`a circle of folders, so one of them imports upwards: ${path.join(' -> ')}\n${doors(files, path)}`)

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { changeOf, defineSource, splitCommand, stringRecord } from '../dist/index.js'
+import { type AdapterContext, changeOf, defineSource, splitCommand, stringRecord } from '../dist/index.js'
+
+const CONTEXT: AdapterContext = {
+  url: 'x://',
+  options: {},
+  logger: { log: () => undefined, enabled: () => false },
+  signal: new AbortController().signal,
+  tempDir: '/',
+}
 
 describe('what an adapter is made of', () => {
   it('a change has the bytes of its arguments and its name in upper case', () => {
@@ -19,10 +27,10 @@ describe('what an adapter is made of', () => {
     expect(stringRecord(Buffer.from([255]), '', { db: 2, expireAt: 7 })).toMatchObject({ db: 2, expireAt: 7 })
   })
 
-  it('a source is given back as it is', () => {
-    const create = async () => {
-      throw new Error('not asked')
-    }
-    expect(defineSource(create)).toBe(create)
+  it('a source is what its function gives, and may have nothing to release', async () => {
+    const opened = { capabilities: { changes: 'none', resume: 'none' }, shards: [], description: {} } as const
+    const source = await defineSource(async () => ({ ...opened }))(CONTEXT)
+    expect(source).toMatchObject(opened)
+    await expect(source[Symbol.asyncDispose]()).resolves.toBeUndefined()
   })
 })

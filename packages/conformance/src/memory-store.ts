@@ -1,4 +1,10 @@
-import type { KeyDescription, KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
+import {
+  type KeyDescription,
+  type KeyReader,
+  type RawPages,
+  SLICED_SHAPE,
+  type SnapshotRecord,
+} from '@ferrite-migrate/contracts'
 import { decodedOf, digestOf } from './samples.js'
 import { elementsOf, slicedRecord } from './sliced-record.js'
 
@@ -44,12 +50,30 @@ export class MemoryStore {
       digest: async (db, keys) => each<Buffer | null>(db, keys, (record) => Buffer.from(digestOf(record), 'hex'), null),
       expiries: async (db, keys) => each(db, keys, ({ expireAt }) => expireAt, -1),
       describe: async (db, keys) => each<KeyDescription | null>(db, keys, describe, null),
-      readSliced: async (db, key) => {
-        const record = this.get(db, key)
-        return record === null ? null : slicedRecord(record, SLICE_ELEMENTS)
-      },
       exist: async (db, keys) => each(db, keys, () => true, false),
       close: async () => undefined,
+    }
+  }
+
+  /** The ability `raw` of a reader: with pages of its own form. */
+  pages(): RawPages {
+    const record = (db: number, key: Buffer): SnapshotRecord | null => this.get(db, key)
+    return {
+      form: 'memory',
+      shapes: async (db, keys, limit) =>
+        Uint8Array.from(keys, (key) => {
+          const found = record(db, key)
+          return found !== null && bytesOf(found) > limit ? SLICED_SHAPE : 0
+        }),
+      page: async (db, keys) => {
+        const records = keys.map((key) => record(db, key))
+        const parts = records.map((one) => (one === null ? 'none' : `${digestOf(one)} ${one.expireAt}`))
+        return { bytes: Buffer.from(parts.join('\n')), records: () => records }
+      },
+      sliced: async (db, key) => {
+        const found = record(db, key)
+        return found === null ? null : slicedRecord(found, SLICE_ELEMENTS)
+      },
     }
   }
 }
@@ -62,4 +86,10 @@ function describe(record: SnapshotRecord): KeyDescription {
     elements: elementsOf(record),
     expireAt: record.expireAt,
   }
+}
+
+function bytesOf(record: SnapshotRecord): number {
+  const value = decodedOf(record)
+  const items = value.form === 'stream' ? value.entries.flatMap(({ fields }) => fields) : value.items
+  return items.reduce((sum, item) => sum + item.length, 0)
 }

@@ -1,4 +1,10 @@
-import type { KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
+import {
+  type KeyReader,
+  type RawPage,
+  type ReaderAbilities,
+  SLICED_SHAPE,
+  type SnapshotRecord,
+} from '@ferrite-migrate/contracts'
 import { copiedRecord } from './copied-event.js'
 import { type Check, ensure, skip } from './harness.js'
 import { decodedOf, digestOf, nameOf } from './samples.js'
@@ -12,6 +18,20 @@ export interface ReaderSubject {
 }
 
 const MISSING = Buffer.from('no such key')
+/** Bytes that no sample takes. */
+const NO_LIMIT = 1 << 30
+
+/** Why nothing can be said of an ability. */
+const WITHOUT: Readonly<Record<keyof ReaderAbilities, string>> = {
+  digest: 'the reader has no `digest`: they are made of what it reads',
+  describe: 'the reader has no `describe`',
+  byBytes: 'the reader has no `byBytes`',
+  raw: 'the reader has no `raw`',
+}
+const lacks =
+  (ability: keyof ReaderAbilities) =>
+  ({ reader }: ReaderSubject): string | null =>
+    reader[ability] === undefined ? WITHOUT[ability] : null
 
 /** All keys of database 0 with one behind them that is not there. */
 const asked = ({ expected }: ReaderSubject): Buffer[] => [...expected.map(({ key }) => key), MISSING]
@@ -80,10 +100,11 @@ export const readerRules: readonly Check<ReaderSubject>[] = [
   },
   {
     rule: 'R5',
-    name: 'gives digests that are those of the values',
+    name: 'gives digests that are those of the values, where it does',
+    skips: lacks('digest'),
     run: async (subject) => {
       const keys = asked(subject)
-      const digests = await subject.reader.digest(0, keys)
+      const digests = (await subject.reader.digest?.(0, keys)) ?? []
       oneEach('digest()', digests, keys)
       ensure(digests.at(-1) === null, 'digest() of a key that is not there is not null')
       for (const [i, want] of subject.expected.entries())
@@ -105,10 +126,10 @@ export const readerRules: readonly Check<ReaderSubject>[] = [
   {
     rule: 'R7',
     name: 'describes keys by type and end, where it does',
+    skips: lacks('describe'),
     run: async (subject) => {
       const keys = asked(subject)
-      const told = await subject.reader.describe?.(0, keys)
-      if (told === undefined) skip('the reader has no `describe`')
+      const told = (await subject.reader.describe?.(0, keys)) ?? []
       oneEach('describe()', told, keys)
       ensure(told.at(-1) === null, 'describe() tells of a key that is not there')
       for (const [i, want] of subject.expected.entries()) {
@@ -120,17 +141,70 @@ export const readerRules: readonly Check<ReaderSubject>[] = [
   {
     rule: 'R8',
     name: 'reads a key in slices that add up, where it does',
-    run: async ({ reader, expected }) => {
-      if (reader.readSliced === undefined) skip('the reader has no `readSliced`')
+    skips: lacks('raw'),
+    run: async ({ reader: { raw }, expected }) => {
       for (const want of expected) {
-        const sliced = await reader.readSliced(0, want.key)
-        ensure(sliced !== null, `readSliced() does not find ${nameOf(want.key)}`)
+        const sliced = (await raw?.sliced(0, want.key)) ?? null
+        ensure(sliced !== null, `raw.sliced() does not find ${nameOf(want.key)}`)
         ensure(
           digestOf(await copiedRecord(sliced)) === digestOf(want),
           `the slices of ${nameOf(want.key)} do not add up`,
         )
       }
-      ensure((await reader.readSliced(0, MISSING)) === null, 'readSliced() finds a key that is not there')
+      ensure((await raw?.sliced(0, MISSING)) === null, 'raw.sliced() finds a key that is not there')
+    },
+  },
+  {
+    rule: 'R9',
+    name: 'reads raw pages: the same keys in the same bytes, others in others, where it does',
+    skips: lacks('raw'),
+    run: async ({ reader: { raw }, expected }) => {
+      if (raw === undefined) skip(WITHOUT.raw)
+      ensure(raw.form !== '', 'the form of its raw pages has no name')
+      const pageOf = async (...keys: Buffer[]): Promise<RawPage> => {
+        const shapes = await raw.shapes(0, keys, NO_LIMIT)
+        ensure(shapes.length === keys.length, `raw.shapes() gives ${shapes.length} answers to ${keys.length} keys`)
+        ensure(!shapes.includes(SLICED_SHAPE), 'raw.shapes() wants slices of a value that is below the limit')
+        return (await raw.page(0, keys, shapes)) ?? skip('the server gives no raw pages')
+      }
+      const keys = [...expected.map(({ key }) => key), MISSING]
+      const page = await pageOf(...keys)
+      const records = page.records()
+      oneEach('the records of a raw page', records, keys)
+      ensure(records.at(-1) === null, 'a raw page gives a record for a key that is not there')
+      for (const [i, want] of expected.entries()) {
+        const got = records[i]
+        ensure(
+          got?.key.equals(want.key) === true && digestOf(got) === digestOf(want),
+          `a raw page gives another value for ${nameOf(want.key)}`,
+        )
+      }
+      ensure(page.bytes.equals((await pageOf(...keys)).bytes), 'the same keys come in other bytes')
+      const single = await Promise.all(expected.map(({ key }) => pageOf(key)))
+      for (const [i, want] of expected.entries())
+        for (const [j, other] of expected.slice(0, i).entries())
+          ensure(
+            digestOf(want) === digestOf(other) || !single[i].bytes.equals(single[j].bytes),
+            `${nameOf(want.key)} and ${nameOf(other.key)} come in the same bytes`,
+          )
+    },
+  },
+  {
+    rule: 'R10',
+    name: 'groups keys by what their values take, each once, where it does',
+    skips: lacks('byBytes'),
+    run: async (subject) => {
+      const keys = asked(subject)
+      for (const most of [1, NO_LIMIT]) {
+        const groups = (await subject.reader.byBytes?.(0, keys, most)) ?? []
+        ensure(
+          groups.every((group) => group.length > 0),
+          'byBytes() gives a group of no key',
+        )
+        const names = groups.flatMap((group) => group.map((key) => key.toString('latin1'))).sort()
+        const wanted = keys.map((key) => key.toString('latin1')).sort()
+        ensure(names.join('\n') === wanted.join('\n'), 'byBytes() does not give each key once')
+      }
     },
   },
 ]

@@ -1,4 +1,4 @@
-import type { KeyReader } from '@ferrite-migrate/contracts'
+import { type KeyReader, type RawPage, type RawPages, SLICED_SHAPE } from '@ferrite-migrate/contracts'
 import { sampleRecords } from '../dist/index.js'
 
 /** A reader that is broken on purpose. */
@@ -6,6 +6,21 @@ export interface BrokenReader {
   readonly breaks: string
   readonly by: string
   change(reader: KeyReader): Partial<KeyReader>
+}
+
+/** A reader whose raw pages are broken. */
+const pages =
+  (change: (raw: RawPages) => Partial<RawPages>) =>
+  ({ raw }: KeyReader): Partial<KeyReader> =>
+    raw === undefined ? {} : { raw: { ...raw, ...change(raw) } }
+
+async function changedPage(
+  raw: RawPages,
+  asked: Parameters<RawPages['page']>,
+  change: (page: RawPage) => Partial<RawPage>,
+): Promise<RawPage | null> {
+  const page = await raw.page(...asked)
+  return page && { ...page, ...change(page) }
 }
 
 /** One for each rule of readers. */
@@ -51,11 +66,11 @@ export const BROKEN_READERS: readonly BrokenReader[] = [
     }),
   },
   {
-    breaks: 'gives digests that are those of the values',
+    breaks: 'gives digests that are those of the values, where it does',
     by: 'a constant',
     change: (reader) => ({
       digest: async (db, keys) =>
-        (await reader.digest(db, keys)).map((digest) => (digest === null ? null : Buffer.alloc(16))),
+        ((await reader.digest?.(db, keys)) ?? []).map((digest) => (digest === null ? null : Buffer.alloc(16))),
     }),
   },
   {
@@ -74,9 +89,9 @@ export const BROKEN_READERS: readonly BrokenReader[] = [
   {
     breaks: 'reads a key in slices that add up, where it does',
     by: 'the first slice is missing',
-    change: (reader) => ({
-      readSliced: async (db, key) => {
-        const record = (await reader.readSliced?.(db, key)) ?? null
+    change: pages((raw) => ({
+      sliced: async (db, key) => {
+        const record = await raw.sliced(db, key)
         if (record?.value.form !== 'sliced') return record
         const { slices } = record.value
         const rest = async function* () {
@@ -88,6 +103,38 @@ export const BROKEN_READERS: readonly BrokenReader[] = [
         }
         return { ...record, value: { ...record.value, slices: rest() } }
       },
+    })),
+  },
+  {
+    breaks: 'reads raw pages: the same keys in the same bytes, others in others, where it does',
+    by: 'all pages are the same bytes',
+    change: pages((raw) => ({ page: (...asked) => changedPage(raw, asked, () => ({ bytes: Buffer.from('page') })) })),
+  },
+  {
+    breaks: 'reads raw pages: the same keys in the same bytes, others in others, where it does',
+    by: 'a page is never the same again',
+    change: pages((raw) => {
+      let made = 0
+      return { page: (...asked) => changedPage(raw, asked, () => ({ bytes: Buffer.from(`page ${made++}`) })) }
+    }),
+  },
+  {
+    breaks: 'reads raw pages: the same keys in the same bytes, others in others, where it does',
+    by: 'its records are in another order',
+    change: pages((raw) => ({
+      page: (...asked) => changedPage(raw, asked, ({ records }) => ({ records: () => records().toReversed() })),
+    })),
+  },
+  {
+    breaks: 'reads raw pages: the same keys in the same bytes, others in others, where it does',
+    by: 'each key is to come in slices',
+    change: pages(() => ({ shapes: async (_, keys) => new Uint8Array(keys.length).fill(SLICED_SHAPE) })),
+  },
+  {
+    breaks: 'groups keys by what their values take, each once, where it does',
+    by: 'the last group is missing',
+    change: (reader) => ({
+      byBytes: async (db, keys, most) => ((await reader.byBytes?.(db, keys, most)) ?? []).slice(0, -1),
     }),
   },
 ]

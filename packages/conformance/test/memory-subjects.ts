@@ -3,6 +3,7 @@ import {
   type ChangeRecord,
   type Checkpoint,
   changeOf,
+  type KeyReader,
   MigrateError,
   type PlantedKey,
   type SnapshotBatch,
@@ -24,8 +25,17 @@ const PATIENCE_MS = 1000
 
 const set = ([key, value]: readonly [string, string]): ChangeRecord => changeOf(0, ['SET', key, value])
 
+/** What a reader over memory does, and all that a reader may be able to do besides. */
+function ableReader(store: MemoryStore): KeyReader {
+  return { ...store.reader(), raw: store.pages(), byBytes: async (_, keys) => keys.map((key) => [key]) }
+}
+
 /** A source that can be asked for a key, as a server can. */
 export class SeeingSource extends MemorySource {
+  override reader(): KeyReader {
+    return ableReader(this.store)
+  }
+
   async sees(db: number, key: Buffer): Promise<boolean> {
     return this.store.get(db, key) !== null
   }
@@ -34,6 +44,10 @@ export class SeeingSource extends MemorySource {
 /** A target that can lose what it has, and be planted in, as a server can. */
 export class ServerTarget extends MemoryTarget {
   protected lost = false
+
+  override reader(): KeyReader {
+    return ableReader(this.store)
+  }
 
   /** Loses everything, as a server without a file does that is started again. */
   lose(): void {

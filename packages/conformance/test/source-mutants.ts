@@ -472,7 +472,7 @@ const readerMutants: readonly Mutant<SourceSubject>[] = BROKEN_READERS.map(({ br
   make: () =>
     another(
       (store) =>
-        new (class extends MemorySource {
+        new (class extends SeeingSource {
           override reader(): KeyReader {
             const reader = super.reader()
             return { ...reader, ...change(reader) }

@@ -28,8 +28,42 @@ export interface RawPage {
   records(): readonly (SnapshotRecord | null)[]
 }
 
+/** Values for a comparison of two readers, at the least that they cost their servers. */
+export interface RawPages {
+  /** What shapes and pages are made of: readers that say the same understand each other's. */
+  readonly form: string
+  /**
+   * How each key is best read, by numbers of this form.
+   * @param limit bytes; a value that takes more gets SLICED_SHAPE, where the server tells
+   */
+  shapes(db: number, keys: readonly Buffer[], limit: number): Promise<Uint8Array>
+  /**
+   * The cheapest form of `read`; null when a key is not what its shape says, or the server knows no such form. Several may be
+   * under way at once.
+   * @param shapes of either side, so that both read the same way; none is SLICED_SHAPE
+   */
+  page(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null>
+  /** One key in slices, whatever its size, null where it does not exist; the slices are read before the next call. */
+  sliced(db: number, key: Buffer): Promise<SnapshotRecord | null>
+}
+
+/** What only some readers can do, or can do better than it is done by `read`: whoever wants it asks for it by its name. */
+export interface ReaderAbilities {
+  /** What the server says of the keys, null where a key does not exist; an analysis needs it. */
+  describe(db: number, keys: readonly Buffer[]): Promise<readonly (KeyDescription | null)[]>
+  /**
+   * Digests that are equal iff the values are logically equal, whatever their encoding or order (digestValue of protocol), null
+   * where a key does not exist. Otherwise they are made of what `read` gives.
+   */
+  digest(db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]>
+  /** The keys in groups whose values take about `most` bytes at most, by what the server says of its memory. Otherwise they are one. */
+  byBytes(db: number, keys: readonly Buffer[], most: number): Promise<readonly (readonly Buffer[])[]>
+  /** Otherwise a comparison reads values whole, however large they are. */
+  readonly raw: RawPages
+}
+
 /** Reads keys of a store, without order or snapshot. Never yields a migration's own checkpoint keys. */
-export interface KeyReader {
+export interface KeyReader extends Partial<ReaderAbilities> {
   /** All keys, in batches of one db each; a key may come twice. */
   keys(filter?: KeyFilter): AsyncIterable<readonly DirtyKey[]>
   /** How many keys there are, per db. */
@@ -39,23 +73,8 @@ export interface KeyReader {
    * their end in order before the next call; with `whole` they are held in memory like any other.
    */
   read(db: number, keys: readonly Buffer[], whole?: boolean): Promise<readonly (SnapshotRecord | null)[]>
-  /** Digests that are equal iff the values are logically equal, whatever their encoding or order. */
-  digest(db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]>
   /** When the keys end: absolute ms, 0 = never, -1 = there is no such key. */
   expiries(db: number, keys: readonly Buffer[]): Promise<readonly number[]>
-  /** What the server says of the keys, null where a key does not exist. */
-  describe?(db: number, keys: readonly Buffer[]): Promise<readonly (KeyDescription | null)[]>
-  /** How each key is best read for a comparison: by numbers that only `raw` of the same kind of reader understands; 255 = in slices. */
-  shapes?(db: number, keys: readonly Buffer[], limit: number): Promise<Uint8Array>
-  /**
-   * The cheapest form of `read`; null when a key is not what its shape says. Several may be under way at once.
-   * @param shapes of the other side, so that both read the same way
-   */
-  raw?(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null>
-  /** One key in slices, whatever its size; the slices are read before the next call. */
-  readSliced?(db: number, key: Buffer): Promise<SnapshotRecord | null>
-  /** The keys in groups whose values take about `most` bytes at most, by what the server says of its memory. */
-  byBytes?(db: number, keys: readonly Buffer[], most: number): Promise<readonly (readonly Buffer[])[]>
   /** Which of the keys exist. */
   exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]>
   close(): Promise<void>

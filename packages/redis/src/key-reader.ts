@@ -4,6 +4,7 @@ import type {
   KeyFilter,
   KeyReader,
   RawPage,
+  RawPages,
   SnapshotRecord,
 } from '@ferrite-migrate/contracts'
 import { type DigestOptions, SLICE_LIMIT } from '@ferrite-migrate/protocol'
@@ -12,7 +13,7 @@ import { KeyFacts } from './key-facts.js'
 import { KeyScan, type ScannedKeys, type ScanPlace } from './key-scan.js'
 import type { WireTrace } from './link.js'
 import { MemoryUse } from './memory-use.js'
-import { RawPages } from './raw-pages.js'
+import { RawPageReader } from './raw-page-reader.js'
 import { RawReader } from './raw-reader.js'
 import { ReaderLinks } from './reader-links.js'
 import { digestRecord } from './record-digest.js'
@@ -38,7 +39,13 @@ export class RedisKeyReader implements KeyReader {
   private readonly facts: KeyFacts
   private readonly memory: MemoryUse
   private readonly records: RecordReader
-  private rawPages: RawPages | null = null
+  private pages: RawPageReader | null = null
+  readonly raw: RawPages = {
+    form: 'redis',
+    shapes: (db, keys, limit) => this.pageReader().shapes(db, keys, limit),
+    page: (db, keys, shapes) => this.page(db, keys, shapes),
+    sliced: (db, key) => this.sliced(db, key),
+  }
 
   constructor(endpoint: Endpoint, options: RedisKeyReaderOptions = {}) {
     const { ferrite = false, digest, sliceLimit = SLICE_LIMIT, trace = null, signal } = options
@@ -56,10 +63,10 @@ export class RedisKeyReader implements KeyReader {
   }
 
   /** Only whoever compares reads raw pages. */
-  private pages(): RawPages {
+  private pageReader(): RawPageReader {
     const { trace = null, signal } = this.options
-    this.rawPages ??= new RawPages(new RawReader(this.endpoint, trace, signal))
-    return this.rawPages
+    this.pages ??= new RawPageReader(new RawReader(this.endpoint, trace, signal))
+    return this.pages
   }
 
   size(): Promise<ReadonlyMap<number, number>> {
@@ -90,21 +97,17 @@ export class RedisKeyReader implements KeyReader {
     return this.facts.exist(db, keys)
   }
 
-  shapes(db: number, keys: readonly Buffer[], limit: number): Promise<Uint8Array> {
-    return this.pages().shapes(db, keys, limit)
-  }
-
-  async raw(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null> {
+  private async page(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null> {
     if (this.options.ferrite || keys.length === 0) return null
     if ((await this.links.expiry(db, keys[0])) !== 'PEXPIRETIME') return null
-    return this.pages().read(db, keys, shapes)
+    return this.pageReader().read(db, keys, shapes)
   }
 
   read(db: number, keys: readonly Buffer[], whole = false): Promise<readonly (SnapshotRecord | null)[]> {
     return this.records.read(db, keys, whole)
   }
 
-  async readSliced(db: number, key: Buffer): Promise<SnapshotRecord | null> {
+  private async sliced(db: number, key: Buffer): Promise<SnapshotRecord | null> {
     const type = await this.links.typeOf(db, key)
     const [expireAt] = await this.facts.expiries(db, [key])
     const value = expireAt === -1 ? null : await this.records.sliced(db, key, type)
@@ -122,7 +125,7 @@ export class RedisKeyReader implements KeyReader {
   }
 
   async close(): Promise<void> {
-    await this.rawPages?.close()
+    await this.pages?.close()
     await this.links.close()
   }
 }

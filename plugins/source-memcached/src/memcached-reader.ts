@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import type { DirtyKey, KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
-import { digestValue } from '@ferrite-migrate/protocol'
 import { type FlagForm, SIDECAR } from './flag-form.js'
 import { KeyDump } from './key-dump.js'
 import type { Item, MemcachedLink } from './memcached-link.js'
@@ -125,12 +124,6 @@ export class MemcachedReader implements KeyReader {
         expireAt: expiryOf(item.ttl, item.serverTime),
       }
     })
-  }
-
-  async digest(db: number, keys: readonly Buffer[]): Promise<(Buffer | null)[]> {
-    return (await this.read(db, keys)).map((record) =>
-      record === null || record.value.form !== 'items' ? null : digestValue(record.value),
-    )
   }
 
   async expiries(db: number, keys: readonly Buffer[]): Promise<number[]> {

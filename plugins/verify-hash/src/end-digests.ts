@@ -1,4 +1,5 @@
 import type { DirtyKey, KeyReader } from '@ferrite-migrate/contracts'
+import { digestRecord } from '@ferrite-migrate/redis'
 import type { ServerDigest } from './server-digest.js'
 
 export type HashAlgorithm = 'auto' | 'server' | 'murmur128'
@@ -53,7 +54,7 @@ export class EndDigests {
 
   private async byClient(db: number, keys: readonly Buffer[]): Promise<DigestPair> {
     const { source, target } = this.options
-    const [a, b] = await Promise.all([source.digest(db, keys), target.digest(db, keys)])
+    const [a, b] = await Promise.all([digestsOf(source, db, keys), digestsOf(target, db, keys)])
     return [hex(a), hex(b)]
   }
 
@@ -67,6 +68,13 @@ export class EndDigests {
     const agree = keys.every((_, i) => (a[i] === b[i]) === (ours[i] === theirs[i]))
     return agree && keys.some((_, i) => a[i] !== null) ? servers : null
   }
+}
+
+/** A reader's own, or made of what it reads. */
+async function digestsOf(reader: KeyReader, db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]> {
+  if (reader.digest !== undefined) return reader.digest(db, keys)
+  const records = await reader.read(db, keys, true)
+  return records.map((record) => (record === null ? null : digestRecord(record)))
 }
 
 /** Null when one of them does not tell. */

@@ -1,4 +1,10 @@
-import { type DirtyKey, type KeyReader, SLICED_SHAPE, type SnapshotRecord } from '@ferrite-migrate/contracts'
+import {
+  type DirtyKey,
+  type KeyReader,
+  type RawPages,
+  SLICED_SHAPE,
+  type SnapshotRecord,
+} from '@ferrite-migrate/contracts'
 import type { FingerprintSet } from '@ferrite-migrate/protocol'
 import { isSliced, readPast } from '../records/sliced-record.js'
 import type { RecordTransform } from '../transform/record-transform.js'
@@ -13,7 +19,13 @@ const BIG_BYTES = 128 << 10
 const BIG_AT_ONCE = 8
 
 /** What values are read from. */
-export type PageReader = Pick<KeyReader, 'read' | 'shapes' | 'raw' | 'readSliced'>
+export type PageReader = Pick<KeyReader, 'read' | 'raw'>
+
+/** Both sides, where each understands the other's pages. */
+interface RawEnds {
+  readonly source: RawPages
+  readonly target: RawPages
+}
 
 export interface PageComparisonOptions extends JudgeOptions, Pick<VerifyOptions, 'leftOut'> {
   readonly transform: Pick<RecordTransform, 'renames' | 'changesValues' | 'names' | 'values'>
@@ -25,6 +37,7 @@ export class PageComparison {
   leftOut = 0
   private readonly source: PageReader
   private readonly target: PageReader
+  private readonly raw: RawEnds | null
   private readonly options: PageComparisonOptions
   private readonly judge: KeyJudge
   private again = false
@@ -32,6 +45,7 @@ export class PageComparison {
   constructor(source: PageReader, target: PageReader, options: PageComparisonOptions) {
     this.source = source
     this.target = target
+    this.raw = rawEnds(source, target)
     this.options = options
     this.judge = new KeyJudge(options)
   }
@@ -117,21 +131,18 @@ export class PageComparison {
   }
 
   private async compareNamed(page: readonly DirtyKey[], names: readonly DirtyKey[]): Promise<(Difference | null)[]> {
-    const { source, target } = this
+    const { raw } = this
     const { transform, filter } = this.options
-    const same = source.shapes !== undefined && source.raw !== undefined && target.raw !== undefined
-    if (!same || transform.changesValues || filter.needsValue) return this.compareRead(page, names)
-    const shapes = await this.shapes(page, BIG_BYTES)
-    return shapes.includes(SLICED_SHAPE) ? this.compareMixed(page, names, shapes) : this.compareRaw(page, names, shapes)
-  }
-
-  private shapes(page: readonly DirtyKey[], limit: number): Promise<Uint8Array> {
-    const keys = page.map(({ key }) => key)
-    return this.source.shapes!(page[0].db, keys, limit)
+    if (raw === null || transform.changesValues || filter.needsValue) return this.compareRead(page, names)
+    const shapes = await shapesOf(raw.source, page, BIG_BYTES)
+    return shapes.includes(SLICED_SHAPE)
+      ? this.compareMixed(raw, page, names, shapes)
+      : this.compareRaw(raw, page, names, shapes)
   }
 
   /** A page with values that are not small: of these only a few are held at once, and what is large comes in slices. */
   private async compareMixed(
+    raw: RawEnds,
     page: readonly DirtyKey[],
     names: readonly DirtyKey[],
     shapes: Uint8Array,
@@ -140,6 +151,7 @@ export class PageComparison {
     const compareWhole = async (places: readonly number[], of: Uint8Array): Promise<void> => {
       const whole = places.filter((_, n) => of[n] !== SLICED_SHAPE)
       const found = await this.compareRaw(
+        raw,
         whole.map((i) => page[i]),
         whole.map((i) => names[i]),
         of.filter((shape) => shape !== SLICED_SHAPE),
@@ -151,19 +163,21 @@ export class PageComparison {
     const big = places.filter((i) => shapes[i] === SLICED_SHAPE)
     for (let from = 0; from < big.length; from += BIG_AT_ONCE) {
       const few = big.slice(from, from + BIG_AT_ONCE)
-      const exact = await this.shapes(
+      const exact = await shapesOf(
+        raw.source,
         few.map((i) => page[i]),
         LARGE_BYTES,
       )
       await compareWhole(few, exact)
       for (const [n, i] of few.entries())
-        if (exact[n] === SLICED_SHAPE) results[i] = await this.compareLarge(page[i], names[i])
+        if (exact[n] === SLICED_SHAPE) results[i] = await this.compareLarge(raw, page[i], names[i])
     }
     return results
   }
 
   /** By the bytes that both sides sent: only pages that differ in them are taken apart. */
   private async compareRaw(
+    { source, target }: RawEnds,
     page: readonly DirtyKey[],
     names: readonly DirtyKey[],
     shapes: Uint8Array,
@@ -172,8 +186,8 @@ export class PageComparison {
     const keys = page.map(({ key }) => key)
     const there = names === page ? keys : names.map(({ key }) => key)
     const [left, right] = await Promise.all([
-      this.source.raw!(page[0].db, keys, shapes),
-      this.target.raw!(names[0].db, there, shapes),
+      source.page(page[0].db, keys, shapes),
+      target.page(names[0].db, there, shapes),
     ])
     if (left === null || right === null) return this.compareRead(page, names)
     if (left.bytes.equals(right.bytes)) return keys.map(() => null)
@@ -200,17 +214,26 @@ export class PageComparison {
     return true
   }
 
-  private async compareLarge(key: DirtyKey, there: DirtyKey): Promise<Difference | null> {
+  private async compareLarge({ source, target }: RawEnds, key: DirtyKey, there: DirtyKey): Promise<Difference | null> {
     try {
-      const [a, b] = await Promise.all([
-        this.source.readSliced!(key.db, key.key),
-        this.target.readSliced!(there.db, there.key),
-      ])
+      const [a, b] = await Promise.all([source.sliced(key.db, key.key), target.sliced(there.db, there.key)])
       return await this.judge.verdictSliced(key, a, b)
     } catch (error) {
       return differenceOf('unreadable', key, (error as Error).message)
     }
   }
+}
+
+function rawEnds({ raw: source }: PageReader, { raw: target }: PageReader): RawEnds | null {
+  return source === undefined || source.form !== target?.form ? null : { source, target }
+}
+
+function shapesOf(pages: RawPages, page: readonly DirtyKey[], limit: number): Promise<Uint8Array> {
+  return pages.shapes(
+    page[0].db,
+    page.map(({ key }) => key),
+    limit,
+  )
 }
 
 /** A key that cannot be read does not hide the others of its page. */

@@ -289,7 +289,7 @@ describe('a comparison of some keys', () => {
 
 describe('servers of one kind', () => {
   /** A reader that gives values in their raw form; a value of so many bytes comes in slices. */
-  function server(store: MemoryStore, asked: string[]): KeyReader {
+  function server(store: MemoryStore, asked: string[], form = 'test'): KeyReader {
     const reader = store.reader()
     const sizeOf = (db: number, key: Buffer): number => {
       const value = store.get(db, key)?.value
@@ -300,34 +300,37 @@ describe('servers of one kind', () => {
       keys: async function* () {
         yield [...store.records.values()].map(({ db, key }) => ({ db, key }))
       },
-      shapes: async (db, keys, limit) => Uint8Array.from(keys, (key) => (sizeOf(db, key) > limit ? SLICED_SHAPE : 1)),
-      raw: async (db, keys): Promise<RawPage> => {
-        asked.push(`raw ${keys.length}`)
-        const records = await reader.read(db, keys)
-        return {
-          bytes: Buffer.from(JSON.stringify(records.map((one) => one && [one.value, one.expireAt]))),
-          records: () => records,
-        }
-      },
       read: async (db, keys, whole) => {
         asked.push(`read ${keys.length}`)
         return reader.read(db, keys, whole)
       },
-      readSliced: async (db, key): Promise<SnapshotRecord | null> => {
-        asked.push('slices')
-        const one = store.get(db, key)
-        if (one === null || one.value.form !== 'items' || one.value.type !== 'list') return one
-        const { items } = one.value
-        return {
-          ...one,
-          value: {
-            form: 'sliced',
-            type: 'list',
-            slices: (async function* () {
-              for (let from = 0; from < items.length; from += 2) yield { items: items.slice(from, from + 2) }
-            })(),
-          },
-        }
+      raw: {
+        form,
+        shapes: async (db, keys, limit) => Uint8Array.from(keys, (key) => (sizeOf(db, key) > limit ? SLICED_SHAPE : 1)),
+        page: async (db, keys): Promise<RawPage> => {
+          asked.push(`raw ${keys.length}`)
+          const records = await reader.read(db, keys)
+          return {
+            bytes: Buffer.from(JSON.stringify(records.map((one) => one && [one.value, one.expireAt]))),
+            records: () => records,
+          }
+        },
+        sliced: async (db, key): Promise<SnapshotRecord | null> => {
+          asked.push('slices')
+          const one = store.get(db, key)
+          if (one === null || one.value.form !== 'items' || one.value.type !== 'list') return one
+          const { items } = one.value
+          return {
+            ...one,
+            value: {
+              form: 'sliced',
+              type: 'list',
+              slices: (async function* () {
+                for (let from = 0; from < items.length; from += 2) yield { items: items.slice(from, from + 2) }
+              })(),
+            },
+          }
+        },
       },
     }
   }
@@ -364,6 +367,13 @@ describe('servers of one kind', () => {
     ])
     expect([report.compared, asked.filter((one) => one.startsWith('read'))]).toEqual([7, []])
     expect(asked).toContain('slices')
+  })
+
+  it('are read plainly where one does not understand the raw form of the other', async () => {
+    both(record('a'))
+    const asked: string[] = []
+    const report = await verify({}, server(source, asked, 'one'), server(target, asked, 'another')).run()
+    expect([report.equal, asked]).toEqual([true, ['read 1', 'read 1']])
   })
 
   it('are read plainly where a rule or a filter looks at values', async () => {

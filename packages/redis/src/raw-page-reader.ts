@@ -6,7 +6,7 @@ import { type RawReader, splitReplies } from './raw-reader.js'
 const PACKED = new Set(['int', 'embstr', 'listpack', 'ziplist', 'intset', 'listpackex'])
 
 /** Reads pages of keys as bytes, of which nothing is made before somebody asks. */
-export class RawPages {
+export class RawPageReader {
   private readonly reader: RawReader
 
   constructor(reader: RawReader) {

@@ -1,7 +1,7 @@
 import type { ChangeRecord, ChangesEvent, DirtyEvent, SourceEvent } from '@ferrite-migrate/contracts'
 import { ensure } from './harness.js'
 import type { Reading } from './reading.js'
-import type { SourceSubject } from './source-subject.js'
+import { keyOf, type SourceSubject } from './source-subject.js'
 
 /** A change that was made, and the event that brought it. */
 export interface ChangeStep {
@@ -23,8 +23,9 @@ export function mentions(event: SourceEvent, key: string): number {
 }
 
 /** The keys and values that are changed: those that the source holds already, or ones that the kit makes up. */
-export function plannedChanges({ recorded }: SourceSubject, count: number): (readonly [key: string, value: string])[] {
-  return recorded?.slice(0, count) ?? Array.from({ length: count }, (_, i) => [`kit:${i}`, `value ${i}`] as const)
+export function plannedChanges(subject: SourceSubject, count: number): (readonly [key: string, value: string])[] {
+  const made = (i: number) => [keyOf(subject, `kit:${i}`), `value ${i}`] as const
+  return subject.recorded?.slice(0, count) ?? Array.from({ length: count }, (_, i) => made(i))
 }
 
 /** Makes one change, or awaits one that the source holds already; resolves once the reading has seen it. */

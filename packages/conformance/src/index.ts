@@ -6,6 +6,7 @@ import type { TargetSubject } from './target-subject.js'
 import { type TransformSubject, transformChecks } from './transform-kit.js'
 
 export * from './harness.js'
+export * from './memory-cluster.js'
 export { runCommand } from './memory-commands.js'
 export * from './memory-source.js'
 export * from './memory-store.js'

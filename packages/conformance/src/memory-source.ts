@@ -54,6 +54,8 @@ function parsePlace(position: Position): Place {
 }
 
 export interface MemorySourceOptions {
+  /** What its shard is called; default 0. */
+  readonly id?: string
   /** Records of an event; default 4. */
   readonly batchSize?: number
   /** Values of more elements come in slices; default none. */
@@ -65,29 +67,38 @@ export class MemorySource implements Source {
   readonly capabilities: SourceCapabilities = { changes: 'lossless', resume: 'both', uniqueKeys: true }
   readonly description = { product: 'memory' }
   readonly shards: readonly Shard[]
+  protected readonly id: string
   protected readonly store: MemoryStore
   protected readonly batchSize: number
   protected readonly sliceLimit: number
   private log: Happening[] = []
   private epoch = 0
+  private gone = false
   /** Lengths of the log at which an event must end, since values were read there. */
   private readonly marks = new Set<number>()
   private readonly sleepers = new Set<() => void>()
 
-  constructor(store: MemoryStore, { batchSize = 4, sliceLimit = Number.POSITIVE_INFINITY }: MemorySourceOptions = {}) {
+  constructor(
+    store: MemoryStore,
+    { id = '0', batchSize = 4, sliceLimit = Number.POSITIVE_INFINITY }: MemorySourceOptions = {},
+  ) {
     this.store = store
+    this.id = id
     this.batchSize = batchSize
     this.sliceLimit = sliceLimit
-    this.shards = [
-      {
-        id: '0',
-        read: (request) => this.read(request),
-        acknowledge: (position) => this.acknowledge(position),
-        readAt: (keys) => this.readAt(keys),
-        covers: (position, mark) => this.covers(position, mark),
-        lag: (applied) => this.lag(applied),
-      },
-    ]
+    this.shards = [this.shard()]
+  }
+
+  protected shard(): Shard {
+    return {
+      id: this.id,
+      read: (request) => this.read(request),
+      acknowledge: (position) => this.acknowledge(position),
+      readAt: (keys) => this.readAt(keys),
+      covers: (position, mark) => this.covers(position, mark),
+      lag: (applied) => this.lag(applied),
+      owns: (db, key) => this.owns(db, key),
+    }
   }
 
   /** Writes a key: a string by its command, anything else as a key that is to be read again. */
@@ -117,13 +128,19 @@ export class MemorySource implements Source {
     this.wake()
   }
 
+  /** Nothing more comes of it: each reading ends by itself. */
+  end(): void {
+    this.gone = true
+    this.wake()
+  }
+
   reader(): KeyReader {
     return this.store.reader()
   }
 
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
     let from = request.from === undefined ? null : parsePlace(request.from)
-    while (!request.signal.aborted) {
+    while (!request.signal.aborted && !this.gone) {
       // What happened before the source started over is not known any more.
       if (from?.epoch !== this.epoch) from = null
       const { epoch } = this
@@ -140,9 +157,10 @@ export class MemorySource implements Source {
   protected async *snapshot(start: Place, { signal, wants }: ReadRequest): AsyncGenerator<SourceEvent> {
     const names = [...this.store.records.keys()].sort().filter((name) => name > (start.last ?? ''))
     for (let at = 0; at < names.length; at += this.batchSize) {
-      if (signal.aborted || this.epoch !== start.epoch) return
+      if (signal.aborted || this.gone || this.epoch !== start.epoch) return
       const page = names.slice(at, at + this.batchSize)
-      const there = page.flatMap((name) => this.store.records.get(name) ?? [])
+      const all = page.flatMap((name) => this.store.records.get(name) ?? [])
+      const there = all.filter(({ db, key }) => this.owns(db, key))
       const records = there.filter(({ db, key }) => wants?.(db, key) ?? true)
       const position = formatPlace({ ...start, last: page.at(-1) ?? null })
       // A value in slices is alone in its event; the position belongs to what comes last of the page.
@@ -152,13 +170,13 @@ export class MemorySource implements Source {
       const small = records.filter((record) => !large.includes(record))
       yield { kind: 'snapshot', records: small, byteLength: 0, passed: there.length - records.length, position }
     }
-    if (!signal.aborted && this.epoch === start.epoch)
+    if (!signal.aborted && !this.gone && this.epoch === start.epoch)
       yield { kind: 'snapshot-end', position: formatPlace({ ...start, last: null }) }
   }
 
   protected async *follow(start: Place, signal: AbortSignal): AsyncGenerator<SourceEvent> {
     let { log } = start
-    while (!signal.aborted && this.epoch === start.epoch) {
+    while (!signal.aborted && !this.gone && this.epoch === start.epoch) {
       const [first] = this.log.slice(log, log + 1)
       if (first === undefined) {
         await this.sleep(signal)
@@ -181,6 +199,11 @@ export class MemorySource implements Source {
       this.marks.delete(log)
       yield { kind: 'changes', records, byteLength: 0, position: formatPlace({ ...start, log, last: null }) }
     }
+  }
+
+  /** A shard that is alone owns every key. */
+  protected owns(_db: number, _key: Buffer): boolean {
+    return true
   }
 
   /** Memory keeps its log: there is nothing that it could throw away now. */
@@ -212,7 +235,7 @@ export class MemorySource implements Source {
     this.wake()
   }
 
-  private wake(): void {
+  protected wake(): void {
     for (const wake of this.sleepers) wake()
     this.sleepers.clear()
   }

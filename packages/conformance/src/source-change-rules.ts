@@ -5,7 +5,7 @@ import { runCommand } from './memory-commands.js'
 import { MemoryStore } from './memory-store.js'
 import { type Reading, reading, STOP_MS } from './reading.js'
 import { decodedOf, nameOf } from './samples.js'
-import { type SourceSubject, withoutChanges } from './source-subject.js'
+import { keyOf, type SourceSubject, withoutChanges } from './source-subject.js'
 
 const following = { changes: true } as const
 /** Without an event for so long a source is idle. */
@@ -160,7 +160,7 @@ export const sourceChangeRules: readonly Check<SourceSubject>[] = [
     skips: (subject) =>
       withoutChanges(subject) ?? (subject.transaction === undefined ? 'the subject has no `transaction`' : null),
     run: async (subject) => {
-      const entries = Array.from({ length: 20 }, (_, i) => [`together:${i}`, `value ${i}`] as const)
+      const entries = Array.from({ length: 20 }, (_, i) => [keyOf(subject, `together:${i}`), `value ${i}`] as const)
       const keys = entries.map(([key]) => key)
       await reading(subject, following, async (one) => {
         await one.until(snapshotEnd, 'the end of the snapshot')

@@ -3,6 +3,7 @@ import { readerRulesOf } from './reader-rules.js'
 import { sourceChangeRules } from './source-change-rules.js'
 import { sourceMemoryRules } from './source-memory-rules.js'
 import { sourcePositionRules } from './source-position-rules.js'
+import { sourceShardRules } from './source-shard-rules.js'
 import { sourceSnapshotRules } from './source-snapshot-rules.js'
 import type { SourceSubject } from './source-subject.js'
 
@@ -14,6 +15,7 @@ export const sourceChecks: readonly Check<SourceSubject>[] = [
   ...sourceMemoryRules,
   ...sourceChangeRules,
   ...sourcePositionRules,
+  ...sourceShardRules,
   ...readerRulesOf<SourceSubject>(async ({ source, expected }) => {
     const reader = source.reader?.()
     if (reader === undefined) return 'the source has no `reader`'

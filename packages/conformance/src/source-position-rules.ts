@@ -5,7 +5,7 @@ import { type Check, ensure, skip } from './harness.js'
 import { type Reading, reading, snapshotOf } from './reading.js'
 import { nameOf } from './samples.js'
 import { applied, textOf } from './source-change-rules.js'
-import { patienceOf, type SourceSubject, withoutChanges } from './source-subject.js'
+import { keyOf, ownRecords, patienceOf, type SourceSubject, withoutChanges } from './source-subject.js'
 
 /** How long a resumed reading is watched for what must not come. */
 const WATCH_MS = 300
@@ -131,6 +131,7 @@ export const sourcePositionRules: readonly Check<SourceSubject>[] = [
     name: 'goes on with a snapshot behind a position: nothing lost',
     skips: (subject) => claims(subject, 'snapshot'),
     run: async (subject) => {
+      const wanted = ownRecords(subject)
       const before = await firstPart(subject)
       await later(subject, (after) =>
         reading(after, { changes: false, from: before.position }, async (one) => {
@@ -139,7 +140,7 @@ export const sourcePositionRules: readonly Check<SourceSubject>[] = [
           if (!one.events.some(({ kind }) => kind === 'snapshot-end'))
             await one.until((event) => event.kind === 'snapshot-end', 'the end of the snapshot')
           const names = [...before.records, ...one.records].map(({ db, key }) => `${db}:${key.toString('latin1')}`)
-          for (const { db, key } of subject.expected)
+          for (const { db, key } of wanted)
             ensure(names.includes(`${db}:${key.toString('latin1')}`), `${nameOf(key)} came neither before nor after`)
         }),
       )
@@ -176,7 +177,9 @@ export const sourcePositionRules: readonly Check<SourceSubject>[] = [
       ensure(from !== undefined, 'the source claims to resume changes, and a change has no position')
       const together = steps.filter(({ event }) => event === first.event).map(({ key }) => key)
       const behind = steps.map(({ key }) => key).filter((key) => !together.includes(key))
-      const missed = subject.change === undefined ? [] : ['kit:missed', 'kit:missed too']
+      const missed = (subject.change === undefined ? [] : ['kit:missed', 'kit:missed too']).map((name) =>
+        keyOf(subject, name),
+      )
       for (const key of missed) await subject.change?.(key, 'while nobody read')
       const all = subject.recorded?.map(([key]) => key) ?? []
       const others = all.filter((key) => !together.includes(key) && !behind.includes(key))
@@ -239,11 +242,12 @@ export const sourcePositionRules: readonly Check<SourceSubject>[] = [
           : null),
     run: async (subject) => {
       const [shard] = subject.source.shards
-      const key = Buffer.from('kit:at')
+      const [name, last] = ['kit:at', 'kit:last'].map((one) => keyOf(subject, one))
+      const key = Buffer.from(name)
       await reading(subject, { changes: true }, async (one) => {
         await one.until((event) => event.kind === 'snapshot-end', 'the end of the snapshot')
-        await changeStep(subject, one, ['kit:at', 'first'])
-        await subject.change?.('kit:at', 'second')
+        await changeStep(subject, one, [name, 'first'])
+        await subject.change?.(name, 'second')
         const found = await shard.readAt?.([
           { db: 0, key },
           { db: 0, key: Buffer.from('no such key') },
@@ -252,8 +256,8 @@ export const sourcePositionRules: readonly Check<SourceSubject>[] = [
         ensure(found.position !== '', '`readAt` gives no position')
         ensure(found.records[1] === null, '`readAt` gives a record for a key that is not there')
         const read = textOf(found.records[0])
-        await subject.change?.('kit:at', 'third')
-        await changeStep(subject, one, ['kit:last', 'x'])
+        await subject.change?.(name, 'third')
+        await changeStep(subject, one, [last, 'x'])
         mustBelong(one, found.position, key, read, (a, b) => shard.covers?.(a, b) ?? a === b)
       })
     },

@@ -12,6 +12,7 @@ import {
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import {
+  MemoryCluster,
   MemorySource,
   MemoryStore,
   MemoryTarget,
@@ -30,8 +31,16 @@ function ableReader(store: MemoryStore): KeyReader {
   return { ...store.reader(), raw: store.pages(), byBytes: async (_, keys) => keys.map((key) => [key]) }
 }
 
-/** A source that can be asked for a key, as a server can. */
-export class SeeingSource extends MemorySource {
+/** A source that can be asked for a key, and whose shards come and go, as those of servers can. */
+export class ServerSource extends MemoryCluster {
+  /** How many shards came or went so far. */
+  protected told = 0
+
+  override join(id: string): void {
+    this.told++
+    super.join(id)
+  }
+
   override reader(): KeyReader {
     return ableReader(this.store)
   }
@@ -75,9 +84,9 @@ export class ServerTarget extends MemoryTarget {
   }
 }
 
-/** A source over memory that can do whatever the kit asks for. */
+/** A source over memory of one shard, or another one that is made. */
 export function sourceSubject(
-  make: (store: MemoryStore) => MemorySource = (store) => new SeeingSource(store, { batchSize: 4, sliceLimit: 3 }),
+  make: (store: MemoryStore) => MemorySource = (store) => new MemorySource(store, { batchSize: 4, sliceLimit: 3 }),
 ): SourceSubject {
   const store = new MemoryStore()
   const expected = sampleRecords()
@@ -92,6 +101,27 @@ export function sourceSubject(
     flush: async () => source.run(changeOf(0, ['FLUSHALL'])),
     startOver: async () => source.startOver(),
     broken: async () => brokenSource(),
+  }
+}
+
+/** A source over memory that can do whatever the kit asks for; its keys are in two shards. */
+export function serverSubject(
+  make: (store: MemoryStore) => ServerSource = (store) => new ServerSource(store, { batchSize: 2, sliceLimit: 3 }),
+): SourceSubject {
+  const made: ServerSource[] = []
+  const subject = sourceSubject((store) => {
+    const source = make(store)
+    made.push(source)
+    return source
+  })
+  const [source] = made
+  return {
+    ...subject,
+    addShard: async () => {
+      source.join('2')
+      return subject.expected.filter(({ key }) => source.ownerOf(key) === '2')
+    },
+    removeShard: async (id) => source.leave(id),
   }
 }
 

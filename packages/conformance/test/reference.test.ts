@@ -8,16 +8,17 @@ import {
   testTransform,
   transformChecks,
 } from '../dist/index.js'
-import { sourceSubject, targetSubject } from './memory-subjects.js'
+import { serverSubject, sourceSubject, targetSubject } from './memory-subjects.js'
 import { transformSubject } from './upper-case.js'
 
 testSource({ describe, it }, 'memory', async () => sourceSubject())
+testSource({ describe, it }, 'memory in two shards', async () => serverSubject())
 testTarget({ describe, it }, 'memory', async () => targetSubject())
 testTransform({ describe, it }, 'upper case', async () => transformSubject())
 
 describe('every rule applies to the adapters over memory', () => {
   it('of sources', async () => {
-    for (const check of sourceChecks) expect(await attempt(check, sourceSubject()), check.name).toBeNull()
+    for (const check of sourceChecks) expect(await attempt(check, serverSubject()), check.name).toBeNull()
   })
 
   it('of targets, but one: memory holds all types', async () => {

@@ -7,13 +7,14 @@ import {
   type ReadAt,
   type ReadRequest,
   type Shard,
+  type ShardChange,
   type SnapshotRecord,
   type SourceEvent,
   stringRecord,
 } from '@ferrite-migrate/contracts'
-import { decodedOf, MemorySource, type MemoryStore, SAMPLE_TYPES, type SourceSubject } from '../dist/index.js'
+import { decodedOf, MemorySource, MemoryStore, SAMPLE_TYPES, type SourceSubject } from '../dist/index.js'
 import { BROKEN_READERS } from './broken-readers.js'
-import { brokenSource, SeeingSource, sourceSubject } from './memory-subjects.js'
+import { brokenSource, ServerSource, serverSubject, sourceSubject } from './memory-subjects.js'
 import type { Mutant } from './mutant.js'
 
 /** What is left of an event after it was broken: nothing, another one, or several. */
@@ -330,9 +331,9 @@ const otherMutants: readonly Mutant<SourceSubject>[] = [
     breaks: 'sees a key that is there, and no other one',
     by: 'it sees everything',
     make: () =>
-      another(
+      serverSubject(
         (store) =>
-          new (class extends SeeingSource {
+          new (class extends ServerSource {
             override async sees(): Promise<boolean> {
               return true
             }
@@ -466,13 +467,157 @@ function readsAt(change: (answer: ReadAt) => ReadAt): SourceSubject {
   )
 }
 
+/** A source in shards that tells something else of those that come and go. */
+const watches = (change: (change: ShardChange) => ShardChange | null): SourceSubject =>
+  serverSubject(
+    (store) =>
+      new (class extends ServerSource {
+        override async *watch(signal: AbortSignal): AsyncGenerator<ShardChange> {
+          for await (const one of super.watch(signal)) {
+            const changed = change(one)
+            if (changed !== null) yield changed
+          }
+        }
+      })(store),
+  )
+
+/** A source in shards that are other ones than they should be, whoever owns a key. */
+const shardsOf = (change: (shard: Shard, i: number) => Shard): SourceSubject =>
+  serverSubject(
+    (store) =>
+      new (class extends ServerSource {
+        override readonly shards = new ServerSource(store).shards.map(change)
+      })(store),
+  )
+
+const shardMutants: readonly Mutant<SourceSubject>[] = [
+  {
+    breaks: 'ends the watching of its shards when it is aborted',
+    by: 'it never wakes',
+    make: () =>
+      serverSubject(
+        (store) =>
+          new (class extends ServerSource {
+            protected override async sleep(): Promise<void> {
+              await new Promise(() => undefined)
+            }
+          })(store),
+      ),
+  },
+  {
+    breaks: 'ends the watching of its shards when it is aborted',
+    by: 'it ends at once',
+    make: () =>
+      serverSubject(
+        (store) =>
+          new (class extends ServerSource {
+            override async *watch(): AsyncGenerator<ShardChange> {}
+          })(store),
+      ),
+  },
+  {
+    breaks: 'ends the watching of its shards when it is aborted',
+    by: 'it throws',
+    make: () =>
+      serverSubject(
+        (store) =>
+          new (class extends ServerSource {
+            override async *watch(signal: AbortSignal): AsyncGenerator<ShardChange> {
+              yield* super.watch(signal)
+              signal.throwIfAborted()
+            }
+          })(store),
+      ),
+  },
+  {
+    breaks: 'gives a shard that came since it was opened, which can be read',
+    by: 'what came before it was watched is not told',
+    make: () =>
+      serverSubject(
+        (store) =>
+          new (class extends ServerSource {
+            override async *watch(signal: AbortSignal): AsyncGenerator<ShardChange> {
+              let former = this.told
+              for await (const change of super.watch(signal)) if (former-- <= 0) yield change
+            }
+          })(store),
+      ),
+  },
+  {
+    breaks: 'gives a shard that came since it was opened, which can be read',
+    by: 'it is called like another one',
+    make: () =>
+      watches((change) => (change.kind === 'added' ? { ...change, shard: { ...change.shard, id: '0' } } : change)),
+  },
+  {
+    breaks: 'gives a shard that came since it was opened, which can be read',
+    by: 'it is empty',
+    make: () =>
+      watches((change) =>
+        change.kind === 'added'
+          ? { ...change, shard: { ...new MemorySource(new MemoryStore()).shards[0], id: change.shard.id } }
+          : change,
+      ),
+  },
+  {
+    breaks: 'ends the reading of a shard that went, and says that it did',
+    by: 'the reading goes on',
+    make: () =>
+      watches((change) =>
+        change.kind === 'added'
+          ? { ...change, shard: { ...new MemorySource(new MemoryStore()).shards[0], id: change.shard.id } }
+          : change,
+      ),
+  },
+  {
+    breaks: 'ends the reading of a shard that went, and says that it did',
+    by: 'nothing is said',
+    make: () => watches((change) => (change.kind === 'removed' ? null : change)),
+  },
+  {
+    breaks: 'ends the reading of a shard that went, and says that it did',
+    by: 'another one is said to have gone',
+    make: () => watches((change) => (change.kind === 'removed' ? { ...change, shard: '1' } : change)),
+  },
+  {
+    breaks: 'has exactly one shard that owns a key, of those that say so',
+    by: 'each owns all',
+    make: () => shardsOf((shard) => ({ ...shard, owns: () => true })),
+  },
+  {
+    breaks: 'has exactly one shard that owns a key, of those that say so',
+    by: 'a key is nobody’s',
+    make: () =>
+      shardsOf((shard) => ({
+        ...shard,
+        owns: (db, key) => String(key) !== 'list' && (shard.owns?.(db, key) ?? false),
+      })),
+  },
+  {
+    breaks: 'brings no key in a snapshot whose shard does not own it',
+    by: 'each says what the other owns',
+    make: () => shardsOf((shard) => ({ ...shard, owns: (db, key) => !(shard.owns?.(db, key) ?? false) })),
+  },
+  {
+    breaks: 'brings no key in a snapshot whose shard does not own it',
+    by: 'each brings the keys of all',
+    make: () => shardsOf((shard) => ({ ...shard, read: (request) => everything(request) })),
+  },
+]
+
+/** What a source of one shard gives. */
+function everything(request: ReadRequest): AsyncIterable<SourceEvent> {
+  const [shard] = sourceSubject().source.shards
+  return shard.read(request)
+}
+
 const readerMutants: readonly Mutant<SourceSubject>[] = BROKEN_READERS.map(({ breaks, by, change }) => ({
   breaks,
   by,
   make: () =>
-    another(
+    serverSubject(
       (store) =>
-        new (class extends SeeingSource {
+        new (class extends ServerSource {
           override reader(): KeyReader {
             const reader = super.reader()
             return { ...reader, ...change(reader) }
@@ -482,4 +627,9 @@ const readerMutants: readonly Mutant<SourceSubject>[] = BROKEN_READERS.map(({ br
 }))
 
 /** Sources that are broken on purpose. */
-export const SOURCE_MUTANTS: readonly Mutant<SourceSubject>[] = [...authorMutants, ...otherMutants, ...readerMutants]
+export const SOURCE_MUTANTS: readonly Mutant<SourceSubject>[] = [
+  ...authorMutants,
+  ...otherMutants,
+  ...shardMutants,
+  ...readerMutants,
+]

@@ -3,14 +3,18 @@ import {
   type ChangeRecord,
   type Checkpoint,
   changeOf,
+  type Dialect,
   type KeyReader,
   MigrateError,
+  type NotCarried,
   type PlantedKey,
   type SnapshotBatch,
+  type SnapshotRecord,
   type Source,
   stringRecord,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
+import { keySlot } from '@ferrite-migrate/protocol'
 import {
   MemoryCluster,
   MemorySource,
@@ -77,10 +81,42 @@ export class ServerTarget extends MemoryTarget {
     return super.write(batch, checkpoint)
   }
 
+  laneOf(_db: number, key: Buffer, lanes: number): number {
+    return keySlot(key) % lanes
+  }
+
   async plant(): Promise<PlantedKey> {
     const [db, key] = [0, Buffer.from('planted')]
     this.store.set(stringRecord(key, '1', { db }))
     return { db, key, remove: async () => void this.store.delete(db, key) }
+  }
+}
+
+/** A target that can hold less, and says so. */
+export class ModestTarget extends ServerTarget {
+  override readonly dialect: Dialect = {
+    ...new MemoryTarget().dialect,
+    holds: { fieldExpiry: false, hyperLogLog: false, databases: false },
+  }
+
+  async refusesDatabase(db: number): Promise<string | null> {
+    return db === 0 ? null : 'there is database 0 only'
+  }
+
+  protected override async apply(batch: SnapshotBatch): Promise<WriteResult> {
+    const notCarried: NotCarried[] = []
+    const leftOut = (what: string, { db, key }: SnapshotRecord): void => void notCarried.push({ what, db, key })
+    const records = batch.records.map((record): SnapshotRecord => {
+      const { value } = record
+      if (value.form !== 'items') return record
+      const { fieldExpireAt, ...bare } = value
+      if (value.type === 'string' && value.items[0].toString('latin1').startsWith('HYLL'))
+        leftOut('hyperloglog', record)
+      if (fieldExpireAt === undefined) return record
+      leftOut('hash-field-ttl', record)
+      return { ...record, value: bare }
+    })
+    return { ...(await super.apply({ ...batch, records })), notCarried }
   }
 }
 

@@ -8,12 +8,13 @@ import {
   testTransform,
   transformChecks,
 } from '../dist/index.js'
-import { serverSubject, sourceSubject, targetSubject } from './memory-subjects.js'
+import { ModestTarget, serverSubject, sourceSubject, targetSubject } from './memory-subjects.js'
 import { transformSubject } from './upper-case.js'
 
 testSource({ describe, it }, 'memory', async () => sourceSubject())
 testSource({ describe, it }, 'memory in two shards', async () => serverSubject())
 testTarget({ describe, it }, 'memory', async () => targetSubject())
+testTarget({ describe, it }, 'memory that can hold less', async () => targetSubject(new ModestTarget()))
 testTransform({ describe, it }, 'upper case', async () => transformSubject())
 
 describe('every rule applies to the adapters over memory', () => {

@@ -1,17 +1,19 @@
 import {
   type ChangeBatch,
   type Checkpoint,
+  type Dialect,
   type KeyReader,
   MigrateError,
   type PlantedKey,
   type SnapshotBatch,
   type SnapshotRecord,
   stringRecord,
+  type TargetHolds,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { decodedOf, SAMPLE_TYPES, type TargetSubject } from '../dist/index.js'
 import { BROKEN_READERS } from './broken-readers.js'
-import { ServerTarget, targetSubject } from './memory-subjects.js'
+import { ModestTarget, ServerTarget, targetSubject } from './memory-subjects.js'
 import type { Mutant } from './mutant.js'
 
 const NOTHING: WriteResult = { written: 0, skipped: 0, deleted: 0, byteLength: 0, failed: [], notCarried: [] }
@@ -341,6 +343,126 @@ const ownMutants: readonly Mutant<TargetSubject>[] = [
   },
 ]
 
+/** A target that names other lanes. */
+const lanes = (laneOf: (key: Buffer, lanes: number) => number): TargetSubject =>
+  targetSubject(
+    new (class extends ServerTarget {
+      override laneOf(_db: number, key: Buffer, lanes: number): number {
+        return laneOf(key, lanes)
+      }
+    })(),
+  )
+
+/** A target that says something else of what it can hold than it does. */
+const claims = (holds: TargetHolds, make = (dialect: Dialect): ServerTarget => new Claiming(dialect)): TargetSubject =>
+  targetSubject(make({ ...new ServerTarget().dialect, holds }))
+
+/** Holds everything, whatever it says. */
+class Claiming extends ServerTarget {
+  override readonly dialect: Dialect
+
+  constructor(dialect: Dialect) {
+    super()
+    this.dialect = dialect
+  }
+}
+
+/** Holds less than it says. */
+class Boastful extends ModestTarget {
+  override readonly dialect: Dialect
+
+  constructor(dialect: Dialect) {
+    super()
+    this.dialect = dialect
+  }
+}
+
+/** Holds less, and does not tell. */
+class Silent extends ModestTarget {
+  protected override async apply(batch: SnapshotBatch): Promise<WriteResult> {
+    return { ...(await super.apply(batch)), notCarried: [] }
+  }
+}
+
+const ALL: TargetHolds = { fieldExpiry: true, hyperLogLog: true, databases: true }
+const boastful = (): TargetSubject => claims(ALL, (dialect) => new Boastful(dialect))
+
+const choiceMutants: readonly Mutant<TargetSubject>[] = [
+  {
+    breaks: 'names a lane that there is, for one key always the same',
+    by: 'lanes are counted from 1',
+    make: () => lanes((key, count) => (key.length % count) + 1),
+  },
+  {
+    breaks: 'names a lane that there is, for one key always the same',
+    by: 'they are dealt out',
+    make: () => {
+      let next = 0
+      return lanes((_, count) => next++ % count)
+    },
+  },
+  {
+    breaks: 'names a lane that there is, for one key always the same',
+    by: 'the first key that is asked for decides',
+    make: () => {
+      const known: string[] = []
+      return lanes((key, count) => {
+        const name = key.toString('latin1')
+        if (known.at(-1) !== name) known.push(name)
+        return known.length % count
+      })
+    },
+  },
+  {
+    breaks: 'writes what goes through the lane that it names',
+    by: 'only the first lane is connected',
+    make: () => batches((batch) => (batch.lane === 0 ? batch : { ...batch, records: [] })),
+  },
+  {
+    breaks: 'holds the ends of hash fields, or says that it cannot',
+    by: 'it says that it can',
+    make: boastful,
+  },
+  {
+    breaks: 'holds the ends of hash fields, or says that it cannot',
+    by: 'it says that it cannot, and does',
+    make: () => claims({ ...ALL, fieldExpiry: false }),
+  },
+  {
+    breaks: 'holds the ends of hash fields, or says that it cannot',
+    by: 'they are gone without a word',
+    make: () => targetSubject(new Silent()),
+  },
+  {
+    breaks: 'holds a HyperLogLog as it is, or says that it cannot',
+    by: 'it says that it can',
+    make: boastful,
+  },
+  {
+    breaks: 'holds a HyperLogLog as it is, or says that it cannot',
+    by: 'another one is there',
+    make: () =>
+      records((record) =>
+        String(record.key) === 'hyperloglog' ? stringRecord(record.key, Buffer.from('HYLL')) : record,
+      ),
+  },
+  {
+    breaks: 'holds a HyperLogLog as it is, or says that it cannot',
+    by: 'nothing tells of one',
+    make: () => targetSubject(new Silent()),
+  },
+  {
+    breaks: 'holds several databases, or says that it cannot',
+    by: 'it says that it can',
+    make: boastful,
+  },
+  {
+    breaks: 'holds several databases, or says that it cannot',
+    by: 'it says that it cannot, and nothing says why',
+    make: () => claims({ ...ALL, databases: false }),
+  },
+]
+
 const readerMutants: readonly Mutant<TargetSubject>[] = BROKEN_READERS.map(({ breaks, by, change }) => ({
   breaks,
   by,
@@ -356,4 +478,4 @@ const readerMutants: readonly Mutant<TargetSubject>[] = BROKEN_READERS.map(({ br
 }))
 
 /** Targets that are broken on purpose. */
-export const TARGET_MUTANTS: readonly Mutant<TargetSubject>[] = [...ownMutants, ...readerMutants]
+export const TARGET_MUTANTS: readonly Mutant<TargetSubject>[] = [...ownMutants, ...choiceMutants, ...readerMutants]

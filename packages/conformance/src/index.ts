@@ -1,3 +1,4 @@
+import { type AddressSubject, addressChecks } from './address-kit.js'
 import { type Framework, registerChecks } from './harness.js'
 import { sourceChecks } from './source-kit.js'
 import type { SourceSubject } from './source-subject.js'
@@ -5,6 +6,7 @@ import { targetChecks } from './target-kit.js'
 import type { TargetSubject } from './target-subject.js'
 import { type TransformSubject, transformChecks } from './transform-kit.js'
 
+export * from './address-kit.js'
 export * from './harness.js'
 export * from './memory-cluster.js'
 export { runCommand } from './memory-commands.js'
@@ -36,6 +38,11 @@ export function testTarget(
   done: (subject: TargetSubject) => Promise<void> = async ({ target }) => target[Symbol.asyncDispose](),
 ): void {
   registerChecks(framework, `target ${name}`, targetChecks, make, done)
+}
+
+/** Runs every check of how an adapter finds its servers. */
+export function testAddress(framework: Framework, name: string, make: () => Promise<AddressSubject>): void {
+  registerChecks(framework, `address ${name}`, addressChecks, make, async () => undefined)
 }
 
 /** Runs every check of a transform; `make` gives one that has been set up. */

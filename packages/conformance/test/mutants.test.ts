@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { attempt, type Check, sourceChecks, targetChecks, transformChecks } from '../dist/index.js'
+import { addressChecks, attempt, type Check, sourceChecks, targetChecks, transformChecks } from '../dist/index.js'
+import { ADDRESS_MUTANTS } from './address-mutants.js'
 import type { Mutant } from './mutant.js'
 import { SOURCE_MUTANTS } from './source-mutants.js'
 import { TARGET_MUTANTS } from './target-mutants.js'
@@ -24,3 +25,4 @@ function finds<T>(title: string, checks: readonly Check<T>[], mutants: readonly 
 finds('sources', sourceChecks, SOURCE_MUTANTS)
 finds('targets', targetChecks, TARGET_MUTANTS)
 finds('transforms', transformChecks, TRANSFORM_MUTANTS)
+finds('addresses', addressChecks, ADDRESS_MUTANTS)

@@ -1,14 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import {
+  addressChecks,
   attempt,
   sourceChecks,
   targetChecks,
+  testAddress,
   testSource,
   testTarget,
   testTransform,
   transformChecks,
 } from '../dist/index.js'
 import { ModestTarget, serverSubject, sourceSubject, targetSubject } from './memory-subjects.js'
+import { addressSubject } from './place-address.js'
 import { transformSubject } from './upper-case.js'
 
 testSource({ describe, it }, 'memory', async () => sourceSubject())
@@ -16,6 +19,7 @@ testSource({ describe, it }, 'memory in two shards', async () => serverSubject()
 testTarget({ describe, it }, 'memory', async () => targetSubject())
 testTarget({ describe, it }, 'memory that can hold less', async () => targetSubject(new ModestTarget()))
 testTransform({ describe, it }, 'upper case', async () => transformSubject())
+testAddress({ describe, it }, 'of a place', async () => addressSubject())
 
 describe('every rule applies to the adapters over memory', () => {
   it('of sources', async () => {
@@ -27,6 +31,10 @@ describe('every rule applies to the adapters over memory', () => {
       expect(await attempt(check, targetSubject()), check.name).toBe(
         check.name === 'tells of what it cannot hold' ? 'the target holds all types' : null,
       )
+  })
+
+  it('of addresses', async () => {
+    for (const check of addressChecks) expect(await attempt(check, addressSubject()), check.name).toBeNull()
   })
 
   it('of transforms', async () => {

@@ -68,7 +68,7 @@ type Place = Pick<EndpointUrl, 'label' | 'host' | 'port' | 'path' | 'db' | 'name
 
 function socketPlace(parsed: URL): Place {
   const path = decodePart(parsed.pathname, 'socket path')
-  if (path === '/') throw invalid('the connection string names no socket')
+  if (path === '' || path === '/') throw invalid('the connection string names no socket')
   const db = databaseNumber(parsed.searchParams.get('db') ?? '0')
   return { label: `redis+unix://${path}`, ...address(parsed), path, db, namesDb: parsed.searchParams.has('db') }
 }
@@ -76,6 +76,7 @@ function socketPlace(parsed: URL): Place {
 function hostPlace(parsed: URL, written: string): Place {
   if (parsed.hostname === '') throw invalid('the connection string names no host')
   const { host, port } = address(parsed)
+  if (port === 0) throw invalid('the connection string names port 0, where nothing listens')
   const named = parsed.pathname.replace(/^\//, '')
   const text = named || '0'
   const db = databaseNumber(text)

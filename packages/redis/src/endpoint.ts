@@ -42,7 +42,7 @@ export function parseEndpoint(url: string, options: EndpointOptions = {}): Endpo
     label,
     host,
     port,
-    locate: async () => ({ host, port }),
+    locate: async () => ({ host: host.toLowerCase(), port }),
     ...(path === undefined ? {} : { path }),
     db,
     namesDb,

@@ -41,11 +41,12 @@ function request(opcode: number, key: string, value: string): Buffer {
 }
 
 /** Sends one request; gives the status of the answer. */
-function ask(
-  { host, port, connectTimeoutMs }: Pick<MemcachedEndpoint, 'host' | 'port' | 'connectTimeoutMs'>,
+async function ask(
+  { host, port, locate, connectTimeoutMs }: Pick<MemcachedEndpoint, 'host' | 'port' | 'locate' | 'connectTimeoutMs'>,
   message: Buffer,
 ): Promise<number> {
   const name = `memcached://${host}:${port}`
+  const address = await locate()
   const strange = (): MigrateError =>
     new MigrateError(
       'FM_SERVER_REFUSED',
@@ -53,7 +54,7 @@ function ask(
       'Leave --source-option protocol=binary out.',
     )
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true }, () => socket.write(message))
+    const socket = connect({ ...address, noDelay: true }, () => socket.write(message))
     const timer = setTimeout(() => {
       reject(new MigrateError('FM_CONNECT_TIMEOUT', `${name} did not answer in time`, 'Check host, port and firewall.'))
       socket.destroy()

@@ -1,9 +1,18 @@
-import { type AdapterContext, ENCODE_HINT, keepSecret, MigrateError, splitConnection } from '@ferrite-migrate/contracts'
+import {
+  type AdapterContext,
+  ENCODE_HINT,
+  keepSecret,
+  type Locate,
+  MigrateError,
+  splitConnection,
+} from '@ferrite-migrate/contracts'
 import { silenceLimit } from '@ferrite-migrate/protocol'
 
 export interface MemcachedEndpoint {
   readonly host: string
   readonly port: number
+  /** Where it is now; asked before each connection. `host` and `port` are what the connection string says. */
+  readonly locate: Locate
   readonly username: string | undefined
   readonly password: string | undefined
   readonly connectTimeoutMs: number
@@ -47,9 +56,11 @@ export function parseEndpoints({ url, options }: AdapterContext): MemcachedEndpo
     const port = Number(at?.[2] ?? 11211)
     if (at === null || port < 1 || port > 65535)
       throw new MigrateError('FM_URL_INVALID', `"${place.slice(0, 80)}" is no host and port`, FORM)
+    const host = at[1].replace(/^\[|\]$/g, '')
     return {
-      host: at[1].replace(/^\[|\]$/g, ''),
+      host,
       port,
+      locate: async () => ({ host: host.toLowerCase(), port }),
       username: user ?? (options.username as string | undefined),
       password,
       connectTimeoutMs: Number(options['connect-timeout']),

@@ -72,9 +72,9 @@ export class MemcachedLink {
 
   /** @throws MigrateError FM_CONNECT_*, FM_AUTH_* */
   static async open(endpoint: MemcachedEndpoint): Promise<MemcachedLink> {
-    const { host, port, username, password, connectTimeoutMs } = endpoint
-    const name = `memcached://${host}:${port}`
-    const socket = connect({ host, port, noDelay: true })
+    const { username, password, connectTimeoutMs } = endpoint
+    const name = `memcached://${endpoint.host}:${endpoint.port}`
+    const socket = connect({ ...(await endpoint.locate()), noDelay: true })
     const opened = Promise.withResolvers<void>()
     const timer = setTimeout(
       () =>

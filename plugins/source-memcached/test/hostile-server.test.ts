@@ -30,9 +30,11 @@ async function link(...answer: string[]): Promise<MemcachedLink> {
   })
   servers.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
   return MemcachedLink.open({
     host: '127.0.0.1',
-    port: (server.address() as { port: number }).port,
+    port,
+    locate: async () => ({ host: '127.0.0.1', port }),
     username: undefined,
     password: undefined,
     connectTimeoutMs: 2000,

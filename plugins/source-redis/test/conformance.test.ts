@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type SourceSubject, sampleRecords, testSource } from '@ferrite-migrate/conformance'
+import { type SourceSubject, sampleRecords, testAddress, testSource } from '@ferrite-migrate/conformance'
 import { type Source, stringRecord } from '@ferrite-migrate/contracts'
 import { type FoundPlugin, Registry, silentLogger } from '@ferrite-migrate/core'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
@@ -22,6 +22,38 @@ const context = () => ({
   signal: new AbortController().signal,
   tempDir: mkdtempSync(join(tmpdir(), 'fm-kit-')),
 })
+
+testAddress({ describe, it }, 'of a Redis', async () => ({
+  locate: (url) => parseEndpoint(url).locate,
+  places: [
+    [
+      ...[
+        'redis://host',
+        'redis://host:6379',
+        'redis://HOST:6379/3',
+        'rediss://host',
+        'valkey://host',
+        'ferrite://host',
+      ],
+      ...['redis://user:s3cret@host:6379', 'redis://:s3cret@host?timeout=1'],
+    ],
+    ['redis://host:6380', 'valkeys://user@host:6380'],
+    ['redis://[::1]', 'redis://[0:0:0:0:0:0:0:1]:6379'],
+  ],
+  wrong: [
+    ...[
+      'redis://',
+      'redis://host:port',
+      'redis://host:70000',
+      'redis://host:0',
+      'redis://host/x',
+      'host:6379',
+      'unix://',
+    ],
+    ...['redis://user:s3cret@', 'redis://user:s3cret@/x@host', 'redis://:s3cret%zz@host', 'redis://:s3cret@host:x'],
+  ],
+  password: 's3cret',
+}))
 
 describe.each(['6.2', '7.0', '8.2', 'valkey-9.1'] as ServerVersion[])('over %s', async (version) => {
   const found = await findServer(version)

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { CONTRACT_MAJOR } from '@ferrite-migrate/contracts'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { findServer, freePort, onPath, TestServer } from '@ferrite-migrate/servers'
 import { defaultRegistry, findPlugin, Migration, Registry } from 'ferrite-migrate'
@@ -240,7 +241,7 @@ describe('a third party', () => {
         name: 'ferrite-migrate-source-fixed',
         type: 'module',
         ferriteMigrate: {
-          contract: 1,
+          contract: CONTRACT_MAJOR,
           adapters: [
             {
               kind: 'source',

@@ -1,7 +1,9 @@
 import { MigrateError } from './error.js'
 
-/** Raised by one whenever an adapter written for the former number would break. */
-export const CONTRACT_MAJOR = 1
+/** Raised by one whenever an adapter written for the former number would break: see docs/contract-2.md. */
+export const CONTRACT_MAJOR = 2
+/** Of which transforms still are what they were. */
+const OLDEST_FOR_TRANSFORMS = 1
 /** The npm keyword of every plugin package. */
 export const PLUGIN_KEYWORD = 'ferrite-migrate-plugin'
 
@@ -37,9 +39,10 @@ export interface PluginManifest {
 /**
  * Checks the `ferriteMigrate` block of a package.json.
  * @param file the file's path, for the error text
- * @throws MigrateError FM_PLUGIN_MANIFEST naming file and field, FM_PLUGIN_CONTRACT on another contract major
+ * @param plugin what the package is called, for the error text
+ * @throws MigrateError FM_PLUGIN_MANIFEST naming file and field, FM_PLUGIN_CONTRACT naming a plugin of another contract
  */
-export function parseManifest(block: unknown, file: string): PluginManifest {
+export function parseManifest(block: unknown, file: string, plugin: string): PluginManifest {
   const fail = (field: string, want: string): never => {
     throw new MigrateError(
       'FM_PLUGIN_MANIFEST',
@@ -58,14 +61,16 @@ export function parseManifest(block: unknown, file: string): PluginManifest {
   const list = (value: unknown, field: string): unknown[] => (Array.isArray(value) ? value : fail(field, 'an array'))
 
   const root = object(block, '')
-  if (!Number.isInteger(root.contract)) fail('contract', 'a whole number')
-  if (root.contract !== CONTRACT_MAJOR) {
+  const contract = number(root.contract, 'contract')
+  if (!Number.isInteger(contract)) fail('contract', 'a whole number')
+  if (contract > CONTRACT_MAJOR || contract < oldestFor(root.adapters))
     throw new MigrateError(
       'FM_PLUGIN_CONTRACT',
-      `${file} is written for contract ${root.contract}, this core speaks contract ${CONTRACT_MAJOR}`,
-      'Install a version of the plugin (or of ferrite-migrate) with the same contract number.',
+      `the plugin ${plugin} is written for contract ${contract}, and this version takes contract ${CONTRACT_MAJOR} (${file})`,
+      contract > CONTRACT_MAJOR
+        ? 'Install a newer ferrite-migrate, or an older version of the plugin.'
+        : 'Install a newer version of the plugin. Its author finds in docs/contract-2.md what to change.',
     )
-  }
   const adapters = list(root.adapters, 'adapters').map((entry, at): AdapterSpec => {
     const field = `adapters[${at}]`
     const adapter = object(entry, field)
@@ -100,7 +105,15 @@ export function parseManifest(block: unknown, file: string): PluginManifest {
     })
     return { kind: kind as AdapterSpec['kind'], name: text(adapter.name, `${field}.name`), schemes, module, options }
   })
-  return { contract: CONTRACT_MAJOR, adapters }
+  return { contract, adapters }
+}
+
+/** The oldest contract of which adapters of these kinds work untouched. */
+function oldestFor(adapters: unknown): number {
+  const isTransform = (one: unknown): boolean =>
+    typeof one === 'object' && one !== null && 'kind' in one && one.kind === 'transform'
+  const alone = Array.isArray(adapters) && adapters.length > 0 && adapters.every(isTransform)
+  return alone ? OLDEST_FOR_TRANSFORMS : CONTRACT_MAJOR
 }
 
 /** What no option may pass when its spec says nothing: timers count to 2^31 ms, and no disk holds a pebibyte. */

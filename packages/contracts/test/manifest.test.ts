@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { MigrateError, parseManifest, parseOption } from '../dist/index.js'
+import { CONTRACT_MAJOR, MigrateError, parseManifest, parseOption } from '../dist/index.js'
 
 const good = {
-  contract: 1,
+  contract: CONTRACT_MAJOR,
   adapters: [
     {
       kind: 'source',
@@ -16,7 +16,7 @@ const good = {
 
 describe('parseManifest', () => {
   it('takes a right one', () =>
-    expect(parseManifest(good, 'p').adapters[0]).toMatchObject({ kind: 'source', schemes: ['x'] }))
+    expect(parseManifest(good, 'p', 'x').adapters[0]).toMatchObject({ kind: 'source', schemes: ['x'] }))
   it.each([
     [{ ...good, contract: 'one' }, 'ferriteMigrate.contract must be'],
     [{ ...good, adapters: {} }, 'ferriteMigrate.adapters must be'],
@@ -29,17 +29,34 @@ describe('parseManifest', () => {
       'ferriteMigrate.adapters[0].options[0].type',
     ],
   ])('names file and field of %#', (block, text) => {
-    expect(() => parseManifest(block, '/a/package.json')).toThrow(
+    expect(() => parseManifest(block, '/a/package.json', 'x')).toThrow(
       expect.objectContaining({
         code: 'FM_PLUGIN_MANIFEST',
         message: expect.stringContaining(`/a/package.json: ${text}`),
       }),
     )
   })
-  it('refuses another contract by name', () =>
-    expect(() => parseManifest({ ...good, contract: 2 }, 'p')).toThrow(
-      expect.objectContaining({ code: 'FM_PLUGIN_CONTRACT' }),
-    ))
+  it.each([
+    [1, 'docs/contract-2.md'],
+    [0, 'docs/contract-2.md'],
+    [3, 'a newer ferrite-migrate'],
+  ])('refuses contract %i, naming the plugin and what to do', (contract, hint) =>
+    expect(() => parseManifest({ ...good, contract }, '/a/package.json', 'ferrite-migrate-source-x')).toThrow(
+      expect.objectContaining({
+        code: 'FM_PLUGIN_CONTRACT',
+        message: expect.stringMatching(`ferrite-migrate-source-x is written for contract ${contract}.*/a/package.json`),
+        hint: expect.stringContaining(hint),
+      }),
+    ),
+  )
+  it('takes transforms of contract 1, alone', () => {
+    const transform = { kind: 'transform', name: 'x', module: './x.js' }
+    expect(parseManifest({ contract: 1, adapters: [transform] }, 'p', 'x').adapters).toHaveLength(1)
+    for (const adapters of [[transform, good.adapters[0]], [], [null]])
+      expect(() => parseManifest({ contract: 1, adapters }, 'p', 'x')).toThrow(
+        expect.objectContaining({ code: 'FM_PLUGIN_CONTRACT' }),
+      )
+  })
 })
 
 describe('parseOption', () => {

@@ -72,7 +72,8 @@ export class Registry {
     const claims = new Map<string, string>()
     for (const plugin of this.plugins) {
       if (plugin.packageJson.ferriteMigrate === undefined) continue
-      const manifest = parseManifest(plugin.packageJson.ferriteMigrate, join(plugin.root, 'package.json'))
+      const { name, root, packageJson } = plugin
+      const manifest = parseManifest(packageJson.ferriteMigrate, join(root, 'package.json'), name)
       for (const spec of manifest.adapters) {
         for (const scheme of spec.schemes) {
           const claim = `${spec.kind} ${scheme}`

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { AdapterSpec } from '@ferrite-migrate/contracts'
+import { type AdapterSpec, CONTRACT_MAJOR } from '@ferrite-migrate/contracts'
 import { describe, expect, it } from 'vitest'
 import { type FoundPlugin, findPlugin, Registry, silentLogger } from '../../dist/index.js'
 import { directory } from '../doubles.js'
@@ -9,9 +9,9 @@ import { directory } from '../doubles.js'
 const place = directory()
 const context = { logger: silentLogger, signal: new AbortController().signal, tempDir: place }
 
-function plugin(name: string, adapter: Partial<AdapterSpec>, root = '/x'): FoundPlugin {
+function plugin(name: string, adapter: Partial<AdapterSpec>, root = '/x', contract = CONTRACT_MAJOR): FoundPlugin {
   const spec = { kind: 'source', name, schemes: ['s'], module: './i.js', ...adapter }
-  return { name, root, packageJson: { name, ferriteMigrate: { contract: 1, adapters: [spec] } } }
+  return { name, root, packageJson: { name, ferriteMigrate: { contract, adapters: [spec] } } }
 }
 const coded = (code: string, message = /./) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) })
@@ -48,6 +48,11 @@ describe('registry', () => {
     expect(() => new Registry([plugin('a', { module: '../outside.js' })])).toThrow(
       coded('FM_PLUGIN_MANIFEST', /module/),
     )
+  })
+
+  it('refuses a plugin of another contract, naming it', () => {
+    const former = () => new Registry([plugin('a', {}), plugin('former', { schemes: ['f'] }, '/x', CONTRACT_MAJOR - 1)])
+    expect(former).toThrow(coded('FM_PLUGIN_CONTRACT', /the plugin former is written for contract 1/))
   })
 
   it('knows what takes an address, and says what there is', async () => {

@@ -1,5 +1,7 @@
 export * from './command-server.js'
 export * from './memcached.js'
+export * from './ports.js'
 export * from './server.js'
+export { answersPing } from './server-process.js'
 export * from './until.js'
 export * from './versions.js'

@@ -4,8 +4,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from './ports.js'
 import { Saslauthd } from './saslauthd.js'
-import { freePort } from './server.js'
 
 const PROGRAM = process.env.MEMCACHED_BIN ?? 'memcached'
 

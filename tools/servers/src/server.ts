@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from './ports.js'
+import { ServerProcess } from './server-process.js'
 import { anyServer, findServer, type ServerVersion } from './versions.js'
 
 export interface ServerOptions {
@@ -16,51 +15,18 @@ export interface ServerOptions {
   readonly persistent?: boolean
 }
 
-/** A free TCP port on loopback. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port'))))
-    })
-  })
-}
-
-/** Asks PING until somebody answers PONG or an error that shows life. */
-export async function answersPing(port: number, timeoutMs: number): Promise<boolean> {
-  const deadline = Date.now() + timeoutMs
-  while (Date.now() < deadline) {
-    const alive = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => socket.write('*1\r\n$4\r\nPING\r\n'))
-      socket.setTimeout(500, () => socket.destroy())
-      socket.once('data', (data) => {
-        resolve(/^(\+PONG|-NOAUTH|-NOPERM)/.test(data.toString('latin1')))
-        socket.destroy()
-      })
-      socket.once('error', () => resolve(false))
-      socket.once('close', () => resolve(false))
-    })
-    if (alive) return true
-    await sleep(25)
-  }
-  return false
-}
-
 /** A real server on loopback in a directory of its own. Stop it: nothing else ends it. */
 export class TestServer {
   readonly port: number
   readonly directory: string
   readonly version: ServerVersion
-  private readonly program: string
   private readonly args: readonly string[]
-  private child: ChildProcess | null = null
+  private readonly process: ServerProcess
 
   private constructor(version: ServerVersion, program: string, port: number, options: ServerOptions) {
     this.version = version
-    this.program = program
     this.port = port
+    this.process = new ServerProcess(program, port)
     this.directory = mkdtempSync(join(tmpdir(), 'fm-server-'))
     this.args = [
       ...(options.persistent ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no']),
@@ -90,44 +56,31 @@ export class TestServer {
   }
 
   get pid(): number {
-    return this.child?.pid ?? 0
+    return this.process.pid
   }
 
   /** Starts the process (again), with the same port, directory and arguments. */
   async launch(): Promise<void> {
-    const lines: string[] = []
-    const child =
-      this.version === 'ferrite'
-        ? spawn(this.program, this.ferriteArgs(), { cwd: this.directory, stdio: ['ignore', 'pipe', 'pipe'] })
-        : spawn(
-            this.program,
-            [
-              '--port',
-              String(this.port),
-              '--bind',
-              '127.0.0.1',
-              '--dir',
-              this.directory,
-              '--save',
-              '',
-              '--repl-diskless-sync-delay',
-              '0',
-              '--enable-debug-command',
-              'local',
-              ...this.args,
-            ].filter((word, i, all) => this.knows(word) && (i === 0 || this.knows(all[i - 1]))),
-            { stdio: ['ignore', 'pipe', 'pipe'] },
-          )
-    this.child = child
-    const keep = (data: Buffer): void => {
-      lines.push(data.toString('latin1'))
-      if (lines.length > 50) lines.shift()
-    }
-    child.stdout?.on('data', keep)
-    child.stderr?.on('data', keep)
-    const gone = new Promise<false>((resolve) => child.once('exit', () => resolve(false)))
-    if (!(await Promise.race([answersPing(this.port, 20_000), gone])))
-      throw new Error(`${this.program} did not start: ${lines.join('').slice(-800)}`)
+    if (this.version === 'ferrite') await this.process.launch(this.ferriteArgs(), this.directory)
+    else await this.process.launch(this.redisArgs())
+  }
+
+  private redisArgs(): string[] {
+    return [
+      '--port',
+      String(this.port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      this.directory,
+      '--save',
+      '',
+      '--repl-diskless-sync-delay',
+      '0',
+      '--enable-debug-command',
+      'local',
+      ...this.args,
+    ].filter((word, i, all) => this.knows(word) && (i === 0 || this.knows(all[i - 1])))
   }
 
   /** Options that this version does not have are left out. */
@@ -143,28 +96,16 @@ export class TestServer {
 
   /** kill -9, as a power loss would. */
   async kill(): Promise<void> {
-    await this.end('SIGKILL')
+    await this.process.end('SIGKILL')
   }
 
   /** Stops or continues the process, or ends it without waiting. */
   signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
-    this.child?.kill(signal)
+    this.process.signal(signal)
   }
 
   async stop(): Promise<void> {
-    await this.end('SIGTERM')
+    await this.process.end('SIGTERM')
     rmSync(this.directory, { recursive: true, force: true })
-  }
-
-  private async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    const { child } = this
-    this.child = null
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-    child.kill('SIGCONT')
-    child.kill(signal)
-    const timer = setTimeout(() => child.kill('SIGKILL'), 5000)
-    await gone
-    clearTimeout(timer)
   }
 }

@@ -1,5 +1,6 @@
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
-import type { CutoverOptions, CutoverResult } from '../cutover/cutover.js'
+import type { CutoverResult } from '../cutover/cutover.js'
+import type { CutoverOptions } from '../cutover/cutover-options.js'
 import type { ControlRequest, RequestStep } from '../state/requests.js'
 import type { VerifyReport } from '../verify/verify-report.js'
 import { askedText } from './asked-text.js'

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { CUTOVER_DEFAULTS, Cutover, type CutoverOptions, type CutoverResult } from '../cutover/cutover.js'
+import { Cutover, type CutoverResult } from '../cutover/cutover.js'
+import { CUTOVER_DEFAULTS, type CutoverOptions } from '../cutover/cutover-options.js'
 import { ChangeTrack } from '../engine/changes/change-track.js'
 import type { RunningShards } from '../engine/running-shards.js'
 import type { RequestStep } from '../state/requests.js'

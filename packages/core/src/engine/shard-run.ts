@@ -9,7 +9,6 @@ import {
   type Position,
   type Shard,
   type SourceEvent,
-  type SyncEvent,
 } from '@ferrite-migrate/contracts'
 import type { ChangeApplier } from './changes/change-applier.js'
 import type { ChangeTrack } from './changes/change-track.js'
@@ -22,25 +21,26 @@ import type { HeldExpiries } from './expiry/held-expiries.js'
 import type { ShardLanes } from './lanes/lane-pool.js'
 import type { PendingKeys } from './lanes/pending-keys.js'
 import { covers } from './lanes/position-queue.js'
+import { LostEnd } from './lost-end.js'
 import { RememberedNames } from './remembered-names.js'
 import type { Route, ShardRoute } from './route.js'
 import { type ShardNeighbours, shardParts } from './shard-parts.js'
+import { ShardSync } from './shard-sync.js'
 import type { SnapshotWriter } from './snapshot/snapshot-writer.js'
 import type { VanishedKeys } from './snapshot/vanished-keys.js'
 import { KeptChanges } from './target-content/kept-changes.js'
 
 /** How long changes that were received are still applied after a stop. */
 const STOPS_WITHIN_MS = 2000
-const RETRY_MS = 500
 
 /** One shard's way to the target: snapshot, then changes, with everything that keeps them exact. */
 export class ShardRun {
+  /** Who wants to know which keys change. */
+  track: ChangeTrack | null = null
   private readonly route: ShardRoute
   private readonly lanes: ShardLanes
   private readonly shard: Shard
   private readonly others: ShardNeighbours
-  /** Of the target, since this shard writes to it. */
-  private generation: number
   /** Keys whose commands are not replayed, or that are to be read again. */
   private readonly dirty: PendingKeys
   private readonly values: KeyValues
@@ -51,24 +51,16 @@ export class ShardRun {
   private readonly applier: ChangeApplier
   private readonly frozen: FrozenChanges
   private readonly kept: KeptChanges
-  private syncs = 0
-  private syncedAt = 0
-  /** Where reading was asked to go on. */
-  private from: Position | undefined
-  /** Everything comes once more while changes are followed. */
-  private sweeping = false
-  /** Comparisons of everything that came to their end. */
-  sweeps = 0
-  /** Who wants to know which keys change. */
-  track: ChangeTrack | null = null
-  /** The last position that was read. */
-  private seen: Position | null = null
-  /** Where and since when an end is lost again and again. */
-  private lost: { readonly seen: Position | null; readonly since: number } | null = null
-  private over = false
-  private stoppingSince: number | null = null
   private readonly names: RememberedNames
   private readonly reading: SourceReading
+  private readonly sync: ShardSync
+  private readonly lost: LostEnd
+  /** Where reading was asked to go on. */
+  private from: Position | undefined
+  /** The last position that was read. */
+  private seen: Position | null = null
+  private over = false
+  private stoppingSince: number | null = null
 
   constructor(route: Route, lanes: ShardLanes, shard: Shard, lane: number, others: ShardNeighbours) {
     const parts = shardParts(route, lanes, shard, lane, others)
@@ -83,15 +75,18 @@ export class ShardRun {
     this.lanes = lanes
     this.shard = shard
     this.others = others
-    this.generation = others.recovery.generation
     this.frozen = new FrozenChanges(route.filter)
     this.kept = new KeptChanges(route, parts.checkpoints)
     this.names = new RememberedNames(others.collisions, parts.values, route.signal)
     this.reading = new SourceReading(shard, route.plugin)
+    this.sync = new ShardSync(shard.id, parts.route, { ...parts, lanes, names: this.names }, others)
+    const { reading } = this
+    this.lost = new LostEnd(parts.route, { ...parts, lanes, reading, recovery: others.recovery })
   }
 
-  get id(): string {
-    return this.shard.id
+  /** Comparisons of everything that came to their end. */
+  get sweeps(): number {
+    return this.sync.sweeps
   }
 
   async run(): Promise<void> {
@@ -102,8 +97,8 @@ export class ShardRun {
           if (await this.readFrom(from)) break
           from = undefined
         } catch (error) {
-          if (this.route.signal.aborted || !this.isLoss(error)) throw error
-          from = await this.afterLoss(error)
+          if (!this.lost.isMendable(error, this.seen)) throw error
+          from = await this.lost.goOn(error)
         }
       }
       await this.lanes.drain()
@@ -168,44 +163,6 @@ export class ShardRun {
     return event.kind === 'snapshot' || performance.now() - this.stoppingSince > STOPS_WITHIN_MS
   }
 
-  /**
-   * Whether an end was lost so that going on from the checkpoint mends it: the target with what it had, or either of them while it
-   * was asked for keys. What a lane or the source's stream gave up has been tried for long enough.
-   */
-  private isLoss(error: unknown): error is MigrateError {
-    if (!(error instanceof MigrateError)) return false
-    if (error.code === 'FM_TARGET_LOST') return true
-    if (!error.retryable || !/^FM_(CONNECT_|SERVER_LOADING)/.test(error.code)) return false
-    if (this.lanes.hasFailed || !this.reading.failedInTaking) return false
-    const { seen } = this
-    const lost = this.lost?.seen === seen ? this.lost : { seen, since: Date.now() }
-    this.lost = lost
-    return Date.now() - lost.since <= this.route.config.syncTimeoutMs
-  }
-
-  /** The target came back, perhaps without what was written last: goes on from its own checkpoint, or from the start. */
-  private async afterLoss(error: MigrateError): Promise<Position | undefined> {
-    const { onNote, config, signal } = this.route
-    const { recovery } = this.others
-    await this.lanes.recover()
-    const deadline = Date.now() + config.syncTimeoutMs
-    for (;;) {
-      try {
-        await recovery.recover(this.generation)
-        this.generation = recovery.generation
-        const position = await this.checkpoints.afterLoss()
-        const how = position === undefined ? 'copying again' : 'going on from the checkpoint at the target'
-        onNote('target-lost', `${error.message}: ${how}`)
-        if (position !== undefined) this.applier.late()
-        return position
-      } catch (failure) {
-        if (!(failure instanceof MigrateError) || !failure.retryable || Date.now() > deadline || signal.aborted)
-          throw failure
-        await sleep(RETRY_MS)
-      }
-    }
-  }
-
   /** False = the source must be read again from the start. */
   private async take(event: SourceEvent): Promise<boolean> {
     this.names.check()
@@ -218,14 +175,14 @@ export class ShardRun {
     }
     switch (event.kind) {
       case 'sync':
-        await this.sync(event)
+        await this.sync.begin(event, this.from)
         return true
       case 'snapshot':
         await this.admit(event.records)
-        await this.writer.write(event, this.route.targetWasEmpty || this.syncs > 1 || this.sweeping, this.sweeping)
+        await this.writer.write(event, this.sync.overwrites, this.sync.isSweep)
         return true
       case 'snapshot-end':
-        await this.endSnapshot(event.position)
+        await this.sync.end(event.position)
         return true
       case 'changes':
         return this.changes(event)
@@ -253,92 +210,6 @@ export class ShardRun {
         `Start anew and say where each goes (--db-map), or take only database ${onlyDb} (--db ${onlyDb}).`,
       )
     await gate.pass(records.length)
-  }
-
-  private async sync(event: SyncEvent): Promise<void> {
-    if (event.mode === 'sweep') return this.beginSweep()
-    this.syncs++
-    this.syncedAt = Date.now()
-    this.sweeping = false
-    this.route.tell({ kind: 'synced', shard: this.id, mode: event.mode })
-    await (event.mode === 'partial' ? this.continueStream() : this.beginSnapshot(event))
-  }
-
-  private async beginSweep(): Promise<void> {
-    await this.lanes.drain()
-    await this.writer.compare()
-    this.others.collisions?.restart(this.others.seen.count === 1)
-    this.vanished.begin()
-    this.sweeping = true
-  }
-
-  /** The source goes on where it was asked to. */
-  private async continueStream(): Promise<void> {
-    if (this.from !== undefined) this.checkpoints.durable(this.from)
-    if (this.syncs > 1) return
-    if (this.route.resumed !== null) this.names.begin()
-    if (this.route.config.mode === 'snapshot') return this.enter('INITIAL_SYNC')
-    await this.held.find()
-    this.applier.late()
-    this.enter('LIVE_SYNC')
-  }
-
-  private async beginSnapshot({ keys, bytes }: SyncEvent): Promise<void> {
-    const { config, source, progress, resumed, onNote } = this.route
-    const { collisions, seen } = this.others
-    this.checkpoints.queue.clear()
-    collisions?.restart(seen.count === 1)
-    await this.checkpoints.forget()
-    // Of several shards each has to know what was its own, for when it begins anew and the others do not.
-    if (config.deleteExtra || source.capabilities.changes === 'lossy' || seen.count > 1) this.vanished.begin()
-    if (this.syncs > 1 || resumed !== null) {
-      await this.lanes.drain()
-      if (this.syncs > 1 || this.checkpoints.position !== null)
-        onNote(
-          'resync',
-          'the source could not continue where it was: full resync, of which only what differs is written',
-        )
-      await this.writer.compare()
-      progress.restartSnapshot(this.id)
-      this.vanished.begin()
-      this.dirty.clear()
-      this.held.keys.clear()
-    }
-    const counts = progress.of(this.id)
-    if (keys !== undefined) collisions?.expect(keys)
-    if (keys !== undefined) counts.keysTotal = keys
-    if (bytes !== undefined) counts.bytesTotal = bytes
-    this.enter('INITIAL_SYNC')
-  }
-
-  private async endSnapshot(position: Position | undefined): Promise<void> {
-    await this.lanes.drain()
-    await this.vanished.endSnapshot(this.syncs === 1 && this.route.resumed === null && !this.sweeping)
-    await this.writer.report(this.sweeping)
-    if (this.sweeping) {
-      this.sweeping = false
-      this.sweeps++
-      this.route.tell({ kind: 'swept', shard: this.id })
-      return
-    }
-    await this.lookAtSample()
-    if (position !== undefined) await this.checkpoints.write(position)
-    this.applier.fresh(this.held.cover(Date.now() - this.syncedAt))
-    this.enter('LIVE_SYNC')
-  }
-
-  private enter(phase: 'INITIAL_SYNC' | 'LIVE_SYNC'): void {
-    this.route.tell({ kind: 'phase', shard: this.id, phase })
-  }
-
-  /** Says when keys that were written are not at the target. @throws MigrateError FM_TARGET_KEEPS_NOTHING */
-  private async lookAtSample(): Promise<void> {
-    const { looked, missing } = await this.others.sample.check(this.route.target)
-    if (missing > 0)
-      this.route.onNote(
-        'missing',
-        `${missing} of ${looked} keys that were looked for after the copy are not at the target: something removes keys there`,
-      )
   }
 
   private async changes(event: ChangesEvent): Promise<boolean> {

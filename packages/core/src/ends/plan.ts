@@ -1,4 +1,4 @@
-import type { Finding, Source, Target } from '@ferrite-migrate/contracts'
+import { type Finding, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { commandSpecOf } from '@ferrite-migrate/protocol'
 import type { ResolvedConfig } from '../config/config.js'
 import { redactUrl } from '../config/secrets.js'
@@ -91,6 +91,17 @@ export function makePlan(
     findings: all,
     keys,
   }
+}
+
+/** @throws MigrateError FM_PREFLIGHT_REFUSED when a check refuses the run */
+export function refuseUnfit({ findings }: Plan): void {
+  const refusals = findings.filter(({ level }) => level === 'fail')
+  if (refusals.length === 0) return
+  throw new MigrateError(
+    'FM_PREFLIGHT_REFUSED',
+    refusals.map(({ text }) => text).join('; '),
+    `Codes: ${refusals.map(({ code }) => code).join(', ')}; see docs/errors.md.`,
+  )
 }
 
 /** Commands of a file that change keys and that the target does not know. */

@@ -9,28 +9,28 @@ import type { RequestChannel } from '../control/request-channel.js'
 import { RequestServer } from '../control/request-server.js'
 import type { CutoverResult } from '../cutover/cutover.js'
 import type { CutoverOptions } from '../cutover/cutover-options.js'
-import type { Plan } from '../ends/plan.js'
-import { Gate } from '../engine/lanes/gate.js'
+import { type Plan, refuseUnfit } from '../ends/plan.js'
+import type { Gate } from '../engine/lanes/gate.js'
 import type { MetricSample } from '../metrics/metric.js'
 import { measure } from '../metrics/metrics-table.js'
-import { Notifier } from '../report/notifier.js'
-import type { RollbackReport } from '../rollback/rollback.js'
-import { rollBackFailed } from '../rollback/rollback-failed.js'
+import type { Notifier } from '../report/notifier.js'
 import type { RequestStep } from '../state/requests.js'
 import type { RunStore } from '../state/run-store.js'
 import { defaultStateDir, StateStore } from '../state/state-store.js'
 import type { MigrationStatus, Phase, RunState } from '../state/status.js'
 import type { CompareProgress } from '../verify/compare-progress.js'
 import type { VerifyReport } from '../verify/verify-report.js'
-import { LiveCutover } from './live-cutover.js'
-import type { MigrationReport } from './migration-report.js'
-import { Passes } from './passes.js'
-import { RunComparison } from './run-comparison.js'
-import { RunEnds } from './run-ends.js'
-import { RunPulse } from './run-pulse.js'
+import type { LiveCutover } from './live-cutover.js'
+import { type MigrationReport, migrationReport } from './migration-report.js'
+import type { Passes } from './passes.js'
+import type { RunComparison } from './run-comparison.js'
+import type { RunEnds } from './run-ends.js'
+import type { RunFailure } from './run-failure.js'
+import { runParts } from './run-parts.js'
+import type { RunPulse } from './run-pulse.js'
 import { RunRecord } from './run-record.js'
-import { RunSignals } from './run-signals.js'
-import { RunStatus } from './run-status.js'
+import type { RunSignals } from './run-signals.js'
+import type { RunStatus } from './run-status.js'
 import { storedReport } from './stored-report.js'
 
 export interface MigrationOptions {
@@ -44,11 +44,6 @@ export interface MigrationOptions {
 }
 
 const CONTROL_MS = 200
-
-/** A server that is away comes back some time. */
-function passes({ code, retryable }: MigrateError): boolean {
-  return retryable || code === 'FM_TARGET_LOST' || code === 'FM_CONNECT_SILENT'
-}
 
 interface Events {
   progress: [MigrationStatus]
@@ -69,71 +64,49 @@ export class Migration extends EventEmitter<Events> {
   private readonly options: Required<Pick<MigrationOptions, 'store' | 'channel'>>
   private readonly gate: Gate
   private readonly notifier: Notifier
-  private readonly signals = new RunSignals()
+  private readonly signals: RunSignals
   private readonly current: RunStatus
   private readonly ends: RunEnds
   private readonly pulse: RunPulse
   private readonly comparison: RunComparison
   private readonly live: LiveCutover
   private readonly passes: Passes
+  private readonly failure: RunFailure
   private requests: RequestServer | null = null
   private enrolled = false
   private undoable = false
-  private rollbackReport: RollbackReport | null = null
 
   /** @throws MigrateError FM_CONFIG_INVALID */
   constructor(config: MigrationConfig, options: MigrationOptions) {
     super()
     const resolved = resolveConfig(config)
-    const id = resolved.id ?? `mig_${randomBytes(4).toString('hex')}`
-    const logger = options.logger ?? silentLogger
-    const { signals } = this
-    const listener = {
-      progress: (status: MigrationStatus) => this.emit('progress', status),
-      phase: (phase: Phase) => this.emit('phase', phase),
-      note: (note: { type: string; text: string }) => this.emit('note', note),
-    }
-    this.id = id
-    this.logger = logger
+    this.id = resolved.id ?? `mig_${randomBytes(4).toString('hex')}`
+    this.logger = options.logger ?? silentLogger
     this.options = {
       store: options.store ?? ((directory) => new StateStore(directory)),
       channel: options.channel ?? ((directory) => new ControlQueue(directory)),
     }
-    this.gate = new Gate(resolved.maxRate)
-    this.notifier = new Notifier(resolved.notifications, logger)
-    const { gate, notifier } = this
-    const status = new RunStatus({ id, config: resolved, gate, notifier, logger, listener })
-    const ends = new RunEnds({
-      ...{ id, logger, status, config: resolved },
-      registry: options.registry,
-      signal: signals.stopping,
-    })
-    const engine = (): Passes['engine'] => this.passes.engine
-    this.current = status
-    this.ends = ends
-    this.pulse = new RunPulse({
-      ...{ config: resolved, status, signals, logger, listener },
-      target: () => ends.target,
-      lags: (applied) =>
-        engine()?.lags() ??
-        ends.source!.shards.map(async (shard) => (await shard.lag?.(applied.get(shard.id))) ?? null),
+    const parts = runParts({
+      ...{ id: this.id, config: resolved, registry: options.registry, logger: this.logger },
+      listener: {
+        progress: (status) => this.emit('progress', status),
+        phase: (phase) => this.emit('phase', phase),
+        note: (note) => this.emit('note', note),
+        verify: (progress) => this.emit('verify', progress),
+        step: (step) => this.emit('step', step),
+      },
       keepReport: () => this.keepReport(),
     })
-    this.comparison = new RunComparison({
-      ...{ ends, status, signals, engine },
-      onProgress: (progress) => this.emit('verify', progress),
-    })
-    const { pulse, comparison } = this
-    this.live = new LiveCutover({
-      ...{ ends, status, signals, pulse, comparison, engine },
-      engineOver: () => this.passes.over,
-      onStep: (step) => this.emit('step', step),
-    })
-    this.passes = new Passes({
-      ...{ id, ends, status, signals, gate, logger, pulse, comparison, cutover: this.live },
-      plugins: options.registry.plugins,
-      directory: resolved.stateDir ?? defaultStateDir(),
-    })
+    this.gate = parts.gate
+    this.notifier = parts.notifier
+    this.signals = parts.signals
+    this.current = parts.current
+    this.ends = parts.ends
+    this.pulse = parts.pulse
+    this.comparison = parts.comparison
+    this.live = parts.live
+    this.passes = parts.passes
+    this.failure = parts.failure
   }
 
   /** Completed, once both ends are open, by what their addresses name. */
@@ -187,7 +160,7 @@ export class Migration extends EventEmitter<Events> {
       const record = new RunRecord(this.id, this.config, directory, this.options.store(directory), this.logger)
       this.current.record = record
       const plan = await this.ends.open(record)
-      refuse(plan)
+      refuseUnfit(plan)
       const claim = await this.enroll(record, plan)
       this.enrolled = true
       this.undoable = record.facts.targetWasEmpty === true || record.journal !== null
@@ -199,7 +172,9 @@ export class Migration extends EventEmitter<Events> {
       record.lease.check()
       this.finish(this.signals.wantsStop && this.live.result === null ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
-      await this.fail(error)
+      const { state, error: thrown } = await this.failure.outcome(error, this.enrolled)
+      this.finish(state)
+      if (thrown !== null) throw thrown
     } finally {
       clearInterval(listening)
       this.pulse.stop()
@@ -269,21 +244,8 @@ export class Migration extends EventEmitter<Events> {
   }
 
   report(): MigrationReport {
-    const { progress, plan, notes } = this.current
-    return {
-      status: this.status(),
-      plan: plan!,
-      passed: { count: progress.passed, examples: progress.passedExamples },
-      errorsFile: this.ends.faults.opened ? this.config.errorsFile : null,
-      undoable: this.undoable,
-      notCarried: [...progress.notCarried].map(([what, entry]) => ({ what, ...entry })),
-      failures: progress.failures,
-      verification: this.comparison.result,
-      changesSinceVerification: this.comparison.changesSince,
-      cutover: this.live.result,
-      rollback: this.rollbackReport,
-      notes,
-    }
+    const { current: status, ends, comparison, live, failure, undoable } = this
+    return migrationReport({ status, ends, comparison, live, failure }, undoable)
   }
 
   /** Writes the row of this run, with what a later one must know. */
@@ -313,60 +275,6 @@ export class Migration extends EventEmitter<Events> {
     this.requests = requests
     this.current.cutoverAt = () => requests.cutoverAt
     return requests
-  }
-
-  /** Ends a run that threw; returns where that was only the way in which it stopped. */
-  private async fail(error: unknown): Promise<void> {
-    const known = error instanceof MigrateError ? error : null
-    if (this.signals.wantsStop && known?.code === 'FM_INTERRUPTED') {
-      this.finish('INTERRUPTED')
-      throw known
-    }
-    if (this.signals.wantsStop && known !== null && passes(known)) {
-      // Nobody waits any longer for a server that is away: what it has not taken comes again from the saved position.
-      if (this.enrolled) this.current.note('stopped', `stopped while a server was away: ${known.message}`)
-      this.finish('INTERRUPTED')
-      if (this.enrolled) return
-      throw new MigrateError('FM_INTERRUPTED', 'stopped before anything was written', 'Start it again.', {
-        cause: known,
-      })
-    }
-    const failure =
-      known ??
-      new MigrateError(
-        'FM_INTERNAL',
-        (error as Error).message,
-        'This is a fault of ferrite-migrate: please report it with -v.',
-        { cause: error },
-      )
-    this.current.error = failure
-    await this.rollBackAfter(failure)
-    this.finish(this.rollbackReport === null ? 'FAILED' : 'ROLLED_BACK')
-    throw failure
-  }
-
-  /** After a failure with --auto-rollback: the target becomes what it was. */
-  private async rollBackAfter(error: MigrateError): Promise<void> {
-    const { current, ends } = this
-    const { record } = current
-    if (!this.config.autoRollback || this.signals.wantsStop || this.requests === null || record?.lease.isLost) return
-    if (record === null || ends.target === null) return
-    current.note('rollback', `rolling back after ${error.code} ${error.message}`)
-    current.enter('ROLLING_BACK')
-    this.rollbackReport = await rollBackFailed({
-      id: this.id,
-      source: ends.source,
-      target: ends.target,
-      journal: record.journal,
-      targetWasEmpty: record.facts.targetWasEmpty ?? false,
-      keys: ends.targetKeys,
-      transform: ends.transform,
-      onNote: (type, text) => current.note(type, text),
-    })
-    if (this.rollbackReport === null) return
-    record.forgetPositions()
-    current.applied.clear()
-    if (this.rollbackReport.kept === 0) record.removeJournal()
   }
 
   /** For `report`, also of a run that is killed. */
@@ -400,15 +308,4 @@ export class Migration extends EventEmitter<Events> {
     this.requests?.close()
     this.requests = null
   }
-}
-
-/** @throws MigrateError FM_PREFLIGHT_REFUSED when a check refuses the run */
-function refuse({ findings }: Plan): void {
-  const refusals = findings.filter(({ level }) => level === 'fail')
-  if (refusals.length === 0) return
-  throw new MigrateError(
-    'FM_PREFLIGHT_REFUSED',
-    refusals.map(({ text }) => text).join('; '),
-    `Codes: ${refusals.map(({ code }) => code).join(', ')}; see docs/errors.md.`,
-  )
 }

@@ -1,6 +1,7 @@
 import { type ChangeRecord, type DirtyKey, PackedChange } from '@ferrite-migrate/contracts'
 import {
   absoluteExpiry,
+  type CommandSpec,
   commandRecord,
   commandSpecOf,
   databaseNumber,
@@ -12,23 +13,7 @@ import {
 import type { DirtySet } from '../../records/dirty-set.js'
 import type { RecordFilter } from '../../records/key-filter.js'
 import type { LaterEnds } from '../expiry/later-end.js'
-
-export interface Routed {
-  /** To be replayed, in order. */
-  readonly forward: readonly ChangeRecord[]
-  /** To be read again. */
-  readonly dirty: readonly DirtyKey[]
-  /** Databases to empty (under the filter) before anything of `forward`; null = none, [] = all. */
-  readonly flush: readonly number[] | null
-  /** Databases whose contents were exchanged in a way that cannot be replayed. */
-  readonly swapped: readonly [number, number] | null
-  /** Commands left out because nothing can carry them, by name. */
-  readonly ignored: readonly string[]
-  /** Commands that are not known here: what they write to has to be asked. */
-  readonly unknown: readonly ChangeRecord[]
-  /** Commands that touch nothing the filter takes. */
-  readonly filtered: number
-}
+import { type Routed, RoutedChanges } from './routed-changes.js'
 
 export interface RouterOptions {
   readonly apply: 'replay' | 'state'
@@ -101,8 +86,7 @@ export class ChangeRouter {
   }
 
   /** A record that goes to the target as it is, without a look at its arguments. */
-  private plain(record: ChangeRecord): boolean {
-    const route = this.routeOf(record.name)
+  private isPlain(record: ChangeRecord, route: Route): boolean {
     return (
       route === 'forward' ||
       (route === 'expiry' && record.name === 'SET' && record instanceof PackedChange && isThreeArguments(record))
@@ -160,108 +144,132 @@ export class ChangeRouter {
 
   route(records: readonly ChangeRecord[]): Routed {
     const free = this.pending.size === 0
-    if (free && this.held.size === 0 && records.every((record) => this.plain(record)))
+    if (free && this.held.size === 0 && records.every((record) => this.isPlain(record, this.routeOf(record.name))))
       return { forward: records, dirty: [], flush: null, swapped: null, ignored: [], unknown: [], filtered: 0 }
-
-    const forward: ChangeRecord[] = []
-    const dirty: DirtyKey[] = []
-    const ignored: string[] = []
-    const unknown: ChangeRecord[] = []
-    let flush: number[] | null = null
-    let swapped: [number, number] | null = null
-    let filtered = 0
-    const { apply, filter } = this.options
+    const routed = new RoutedChanges()
     for (const record of records) {
       const route = this.routeOf(record.name)
       if (route === 'drop') continue
-      if (free && this.pending.size === 0 && this.plain(record)) {
-        if (this.held.size > 0) this.follow(record)
-        forward.push(record)
-        continue
-      }
-      if (
-        free &&
-        this.pending.size === 0 &&
-        route === 'expiry' &&
-        !this.options.relativeExpiry &&
-        record instanceof PackedChange &&
-        this.holdInPlace(record)
-      ) {
-        forward.push(record)
-        continue
-      }
-      const spec = commandSpecOf(record.name)
-      if (spec.kind === 'write') {
-        const argv = record.argv
-        const touched = touchedKeys(spec, argv, record.db)
-        const taken = filter.open ? touched : touched.filter(({ db, key }) => filter.takesKey(db, key))
-        if (taken.length === 0) {
-          filtered++
-          continue
-        }
-        const replay =
-          apply === 'replay' &&
-          this.carries(record.name) &&
-          this.options.knows(record.name) &&
-          !taken.some(({ db, key }) => this.pending.has(db, key))
-        if (replay && taken.length === touched.length) {
-          if (this.held.size > 0) this.follow(record)
-          const rewritten = this.options.relativeExpiry ? absoluteExpiry(record.name, argv, record.receivedAt) : null
-          const commands = rewritten?.map((command) => commandRecord(record.db, command, record.receivedAt)) ?? [record]
-          const later = commands.map((command) => this.hold(command, command.argv))
-          if (later.every((command) => command !== null)) forward.push(...later)
-          else for (const { db, key } of taken) this.mark(dirty, db, key)
-        } else if (replay && (record.name === 'DEL' || record.name === 'UNLINK'))
-          forward.push(commandRecord(record.db, [argv[0], ...taken.map(({ key }) => key)], record.receivedAt))
-        else if (replay && record.name === 'MSET') {
-          const positions = keyPositions(spec, argv).filter((at) => filter.takesKey(record.db, argv[at]))
-          forward.push(
-            commandRecord(
-              record.db,
-              [argv[0], ...positions.flatMap((at) => [argv[at], argv[at + 1]])],
-              record.receivedAt,
-            ),
-          )
-        } else for (const { db, key } of taken) this.mark(dirty, db, key)
-      } else if (spec.kind === 'flush') {
-        const dbs = record.name === 'FLUSHALL' ? [] : [record.db]
-        if (dbs.length > 0 && !filter.takesDb(dbs[0])) {
-          filtered++
-          continue
-        }
-        if (apply === 'replay' && filter.open && !this.options.renames && this.options.flushesAll) {
-          forward.push(record)
-          continue
-        }
-        const hit = (db: number): boolean => dbs.length === 0 || dbs.includes(db)
-        // What this event wrote before the flush is flushed too; what the target holds, the engine deletes.
-        for (const earlier of forward.splice(0)) {
-          if (!hit(earlier.db)) forward.push(earlier)
-          else
-            for (const { db, key } of touchedKeys(commandSpecOf(earlier.name), earlier.argv, earlier.db))
-              forward.push(commandRecord(db, [Buffer.from('DEL'), key], 0))
-        }
-        flush = flush === null ? dbs : dbs.length === 0 || flush.length === 0 ? [] : [...flush, ...dbs]
-      } else if (spec.kind === 'swapdb') {
-        const [a, b] = [1, 2].map((i) => databaseNumber(record.argv[i], 'SWAPDB'))
-        if (apply === 'replay' && filter.open && !this.options.renames) forward.push(record)
-        else if (filter.takesDb(a) || filter.takesDb(b)) swapped = [a, b]
-      } else if (spec.kind === 'publish') {
-        // Sentinels announce themselves over the stream; forwarded, they would adopt the target.
-        const channel = record.argv[1]?.toString('latin1') ?? ''
-        if (apply === 'replay' && !channel.startsWith('__sentinel__') && this.options.knows(record.name))
-          forward.push(record)
-      } else if (
-        apply === 'replay' &&
-        spec.kind === 'keyless' &&
-        record.name !== 'CONFIG' &&
-        record.name !== 'ACL' &&
-        this.options.knows(record.name)
-      )
-        forward.push(record)
-      else if (spec.kind === 'unknown') unknown.push(record)
-      else ignored.push(record.name)
+      if (free && this.pending.size === 0 && this.passes(record, route)) routed.forward.push(record)
+      else this.inspect(record, routed)
     }
-    return { forward, dirty, flush, swapped, ignored, unknown, filtered }
+    return routed
+  }
+
+  /** With no key to be read: a record that goes on in the bytes in which it came, perhaps with a later end in them. */
+  private passes(record: ChangeRecord, route: Route): boolean {
+    if (this.isPlain(record, route)) {
+      if (this.held.size > 0) this.follow(record)
+      return true
+    }
+    if (route !== 'expiry' || this.options.relativeExpiry) return false
+    return record instanceof PackedChange && this.holdInPlace(record)
+  }
+
+  private inspect(record: ChangeRecord, routed: RoutedChanges): void {
+    const spec = commandSpecOf(record.name)
+    switch (spec.kind) {
+      case 'write':
+        this.routeWrite(record, spec, routed)
+        break
+      case 'flush':
+        this.routeFlush(record, routed)
+        break
+      case 'swapdb':
+        this.routeSwap(record, routed)
+        break
+      case 'publish':
+        this.routePublish(record, routed)
+        break
+      case 'unknown':
+        routed.unknown.push(record)
+        break
+      default:
+        if (this.replaysKeyless(record, spec)) routed.forward.push(record)
+        else routed.ignored.push(record.name)
+    }
+  }
+
+  private routeWrite(record: ChangeRecord, spec: CommandSpec, routed: RoutedChanges): void {
+    const { apply, filter, knows } = this.options
+    const argv = record.argv
+    const touched = touchedKeys(spec, argv, record.db)
+    const taken = filter.open ? touched : touched.filter(({ db, key }) => filter.takesKey(db, key))
+    if (taken.length === 0) {
+      routed.filtered++
+      return
+    }
+    const replays =
+      apply === 'replay' &&
+      this.carries(record.name) &&
+      knows(record.name) &&
+      !taken.some(({ db, key }) => this.pending.has(db, key))
+    const commands = replays ? this.cutDown(record, spec, argv, taken, touched.length) : null
+    if (commands !== null) routed.forward.push(...commands)
+    else for (const { db, key } of taken) this.mark(routed.dirty, db, key)
+  }
+
+  /** The command with only those of its keys that the filter takes; null = they must be read. */
+  private cutDown(
+    record: ChangeRecord,
+    spec: CommandSpec,
+    argv: readonly Buffer[],
+    taken: readonly DirtyKey[],
+    touched: number,
+  ): readonly ChangeRecord[] | null {
+    if (taken.length === touched) return this.whole(record, argv)
+    const { db, name, receivedAt } = record
+    if (name === 'DEL' || name === 'UNLINK')
+      return [commandRecord(db, [argv[0], ...taken.map(({ key }) => key)], receivedAt)]
+    if (name !== 'MSET') return null
+    const { filter } = this.options
+    const positions = keyPositions(spec, argv).filter((at) => filter.takesKey(db, argv[at]))
+    return [commandRecord(db, [argv[0], ...positions.flatMap((at) => [argv[at], argv[at + 1]])], receivedAt)]
+  }
+
+  /** A command with all its keys, its expiry counted from nowhere and later where it is near; null = they must be read. */
+  private whole(record: ChangeRecord, argv: readonly Buffer[]): readonly ChangeRecord[] | null {
+    if (this.held.size > 0) this.follow(record)
+    const { db, name, receivedAt } = record
+    const rewritten = this.options.relativeExpiry ? absoluteExpiry(name, argv, receivedAt) : null
+    if (rewritten === null) {
+      const later = this.hold(record, argv)
+      return later === null ? null : [later]
+    }
+    const commands: ChangeRecord[] = []
+    for (const words of rewritten) {
+      const later = this.hold(commandRecord(db, words, receivedAt), words)
+      if (later === null) return null
+      commands.push(later)
+    }
+    return commands
+  }
+
+  private routeFlush(record: ChangeRecord, routed: RoutedChanges): void {
+    const { apply, filter, renames, flushesAll } = this.options
+    const all = record.name === 'FLUSHALL'
+    if (!all && !filter.takesDb(record.db)) routed.filtered++
+    else if (apply === 'replay' && filter.open && !renames && flushesAll) routed.forward.push(record)
+    else routed.empty(all ? [] : [record.db])
+  }
+
+  private routeSwap(record: ChangeRecord, routed: RoutedChanges): void {
+    const { apply, filter, renames } = this.options
+    const [a, b] = [1, 2].map((i) => databaseNumber(record.argv[i], 'SWAPDB'))
+    if (apply === 'replay' && filter.open && !renames) routed.forward.push(record)
+    else if (filter.takesDb(a) || filter.takesDb(b)) routed.swapped = [a, b]
+  }
+
+  /** Sentinels announce themselves over the stream; forwarded, they would adopt the target. */
+  private routePublish(record: ChangeRecord, routed: RoutedChanges): void {
+    const channel = record.argv[1]?.toString('latin1') ?? ''
+    if (this.options.apply === 'replay' && !channel.startsWith('__sentinel__') && this.options.knows(record.name))
+      routed.forward.push(record)
+  }
+
+  /** What the target takes although it has no key; its own configuration and users are its own. */
+  private replaysKeyless({ name }: ChangeRecord, { kind }: CommandSpec): boolean {
+    const { apply, knows } = this.options
+    return apply === 'replay' && kind === 'keyless' && name !== 'CONFIG' && name !== 'ACL' && knows(name)
   }
 }

@@ -8,23 +8,16 @@ import {
   type Shard,
   type SourceEvent,
 } from '@ferrite-migrate/contracts'
-import { PackedValues } from '@ferrite-migrate/protocol'
-import { type FlagForm, SIDECAR } from './flag-form.js'
+import { DumpedItems, type DumpedItemsOptions } from './dumped-items.js'
+import { SIDECAR } from './flag-form.js'
 import { ItemTable } from './item-table.js'
-import { type DumpedKey, KeyDump } from './key-dump.js'
-import type { Item, MemcachedLink } from './memcached-link.js'
-import { expiryOf } from './memcached-reader.js'
+import { KeyDump } from './key-dump.js'
 import { WatchFeed } from './watch-feed.js'
 
 /** How long the last comparison after a stop may take. */
 const LAST_LOOK_MS = 10_000
 
-export interface MemcachedShardOptions {
-  open(): Promise<MemcachedLink>
-  readonly form: FlagForm
-  readonly batchSize: number
-  /** Items read per second at most, 0 = no limit. */
-  readonly maxRate: number
+export interface MemcachedShardOptions extends DumpedItemsOptions {
   readonly pollIntervalMs: number
   readonly retryMs: number
   readonly tempDir: string
@@ -33,7 +26,6 @@ export interface MemcachedShardOptions {
 
 const WATCH_MS = 50
 const RETRY_MS = 500
-const EXAMPLES = 5
 
 /** One server: dumped by its crawler, followed by `watch` and by comparing dumps. */
 export class MemcachedShard implements Shard {
@@ -141,79 +133,18 @@ export class MemcachedShard implements Shard {
   }
 
   /** The items of a dump that are not known yet. */
-  private async *items(dump: KeyDump, { signal, pace }: ReadRequest): AsyncGenerator<SourceEvent> {
-    const { form, batchSize, maxRate } = this.options
-    const gone: Buffer[] = []
-    const objects: Buffer[] = []
-    const counts = { expired: 0, gone: 0, objects: 0 }
-    const note = (list: Buffer[], key: Buffer): number => (list.length < EXAMPLES ? list.push(Buffer.from(key)) : 0)
-    const packed = new PackedValues()
+  private async *items(dump: KeyDump, request: ReadRequest): AsyncGenerator<SourceEvent> {
+    const { signal } = request
+    const items = new DumpedItems(this.options, request, (attempt) => this.retrying(attempt, signal))
     const number = this.dumps
-    const startedAt = Date.now()
-    let read = 0
-    let link: MemcachedLink | null = null
-    const ask = async (keys: readonly DumpedKey[]): Promise<(Item | null)[]> =>
-      this.retrying(async () => {
-        link ??= await this.options.open()
-        try {
-          return await link.items(keys.map(({ key }) => key))
-        } catch (error) {
-          link.close()
-          link = null
-          throw error
-        }
-      }, signal)
     try {
       for await (const page of dump.pages()) {
-        const now = Date.now() / 1000
-        const alive = page.filter(({ key, stamp, expireAt }) => {
-          if (!this.table.note(key, stamp, number)) return false
-          if (expireAt === -1 || expireAt > now) return true
-          counts.expired++
-          return false
-        })
-        for (let from = 0; from < alive.length; from += batchSize) {
-          if (signal.aborted) return
-          const rest = Math.max(pace?.() ?? 0, maxRate > 0 ? (read / maxRate) * 1000 - (Date.now() - startedAt) : 0)
-          if (rest > 0) await sleep(rest, undefined, { signal }).catch(() => undefined)
-          const part = alive.slice(from, from + batchSize)
-          const items = await ask(part)
-          read += part.length
-          for (const [i, item] of items.entries()) {
-            const { key } = part[i]
-            if (item === null) {
-              counts.gone++
-              note(gone, key)
-              continue
-            }
-            const carried = form.carry(item)
-            // The dump tells the end itself; an item that was stored anew since comes once more.
-            const end = part[i].expireAt
-            const expireAt = item.ttl < 0 ? 0 : end > 0 ? end * 1000 : expiryOf(item.ttl, Math.floor(Date.now() / 1000))
-            packed.add(0, key, carried.value, expireAt, carried.prefix)
-            if (carried.sidecar !== null) packed.add(0, Buffer.concat([key, SIDECAR]), carried.sidecar, expireAt)
-            if (!carried.opaque) continue
-            counts.objects++
-            note(objects, key)
-          }
-          if (packed.size === 0) continue
-          const { byteLength } = packed
-          yield { kind: 'snapshot', records: packed.take(), byteLength }
-        }
+        yield* items.of(page.filter(({ key, stamp }) => this.table.note(key, stamp, number)))
+        if (signal.aborted) return
       }
-      if (counts.gone > 0)
-        yield { kind: 'left-out', what: 'item that was gone before it was read', count: counts.gone, examples: gone }
-      if (counts.expired > 0)
-        yield { kind: 'left-out', what: 'item that had expired', count: counts.expired, examples: [] }
-      if (counts.objects > 0)
-        yield {
-          kind: 'left-out',
-          what: 'object of a client (carried as it is)',
-          count: counts.objects,
-          examples: objects,
-        }
+      yield* items.leftOut()
     } finally {
-      ;(link as MemcachedLink | null)?.close()
+      items.close()
     }
   }
 }

@@ -1,6 +1,6 @@
 import { type AdapterContext, type Finding, MigrateError, type Source } from '@ferrite-migrate/contracts'
 import { FileFeed, filePathOf } from '@ferrite-migrate/files'
-import { type Format, JsonCsvShard } from './jsoncsv-shard.js'
+import { type Format, JsonCsvShard, type JsonCsvShardOptions } from './jsoncsv-shard.js'
 import { RowMapper, type RowType } from './row-mapper.js'
 import type { Encoding } from './text-feed.js'
 
@@ -17,36 +17,72 @@ export function schemeOf(path: string): Format | null {
 export async function createSource({ url, options }: AdapterContext): Promise<Source> {
   const path = filePathOf(url)
   const format = /^([a-z]+):/i.exec(url)![1].toLowerCase() as Format
-  const text = (name: string): string | undefined => options[name] as string | undefined
-  const key = text('key')
-  const type = (text('type') ?? 'hash') as RowType
-  if (key === undefined && (format === 'csv' || format === 'tsv'))
-    throw new MigrateError(
-      'FM_CONFIG_INVALID',
-      '--key is missing',
-      "Say what a row's key is called, for instance --key 'user:{id}'.",
-    )
-  const mapper =
-    key === undefined
-      ? null
-      : new RowMapper({
-          key,
-          type,
-          value: text('value'),
-          member: text('member'),
-          score: text('score'),
-          id: text('id'),
-          ttlMs: Number(options.ttl ?? 0),
-          ttlField: text('ttl-field'),
-          nested: text('nested') as 'flatten' | 'json',
-        })
+  const mapper = mapperOf(options, format)
   if (path !== '-') {
     // A wrong path is told before anything is written.
     const feed = await FileFeed.open(path)
     await feed.close()
   }
+  const grouped = mapper?.grouped ?? false
+  return {
+    capabilities: {
+      kind: 'file',
+      changes: 'none',
+      resume: 'none',
+      uniqueKeys: grouped || options['on-duplicate'] !== 'last',
+      readOnce: path === '-',
+    },
+    shards: [new JsonCsvShard(shardOptions(path, format, mapper, options))],
+    description: {
+      product: `${format.toUpperCase()} file`,
+      file: path === '-' ? 'standard input' : path,
+      rows: mapper === null ? 'keys of an export' : `${mapper.type}s called ${options.key}`,
+      capture: 'file',
+    },
+    preflight: async () => (grouped ? [GATHERED] : []),
+    [Symbol.asyncDispose]: async () => undefined,
+  }
+}
+
+const GATHERED: Finding = {
+  level: 'info',
+  code: 'source-grouped',
+  text: 'rows are gathered by key on disk first: nothing is written until the whole file was read',
+}
+
+type Options = AdapterContext['options']
+
+const textOf = (options: Options, name: string): string | undefined => options[name] as string | undefined
+
+/** What rows become; null = they are those of an export, which say it themselves. */
+function mapperOf(options: Options, format: Format): RowMapper | null {
+  const text = (name: string): string | undefined => textOf(options, name)
+  const key = text('key')
+  if (key !== undefined)
+    return new RowMapper({
+      key,
+      type: (text('type') ?? 'hash') as RowType,
+      value: text('value'),
+      member: text('member'),
+      score: text('score'),
+      id: text('id'),
+      ttlMs: Number(options.ttl ?? 0),
+      ttlField: text('ttl-field'),
+      nested: text('nested') as 'flatten' | 'json',
+    })
+  if (format === 'csv' || format === 'tsv')
+    throw new MigrateError(
+      'FM_CONFIG_INVALID',
+      '--key is missing',
+      "Say what a row's key is called, for instance --key 'user:{id}'.",
+    )
+  return null
+}
+
+function shardOptions(path: string, format: Format, mapper: RowMapper | null, options: Options): JsonCsvShardOptions {
+  const text = (name: string): string | undefined => textOf(options, name)
   const delimiter = text('delimiter')?.replace(/^\\t$/, '\t')
-  const shard = new JsonCsvShard({
+  return {
     path,
     format,
     csv: {
@@ -64,33 +100,5 @@ export async function createSource({ url, options }: AdapterContext): Promise<So
     onError: text('on-error') as 'fail',
     rejects: text('rejects')!,
     batchSize: Number(options['batch-size']),
-  })
-  const grouped = mapper !== null && !['string', 'hash', 'json'].includes(type)
-  return {
-    capabilities: {
-      kind: 'file',
-      changes: 'none',
-      resume: 'none',
-      uniqueKeys: grouped || text('on-duplicate') !== 'last',
-      readOnce: path === '-',
-    },
-    shards: [shard],
-    description: {
-      product: `${format.toUpperCase()} file`,
-      file: path === '-' ? 'standard input' : path,
-      rows: key === undefined ? 'keys of an export' : `${type}s called ${key}`,
-      capture: 'file',
-    },
-    preflight: async (): Promise<readonly Finding[]> =>
-      grouped
-        ? [
-            {
-              level: 'info',
-              code: 'source-grouped',
-              text: 'rows are gathered by key on disk first: nothing is written until the whole file was read',
-            },
-          ]
-        : [],
-    [Symbol.asyncDispose]: async () => undefined,
   }
 }

@@ -31,8 +31,7 @@ export class JsonCsvShard implements Shard {
     const { path, mapper, batchSize } = this.options
     const feed = await FileFeed.open(path)
     const faults = new RowFaults(this.options)
-    const grouped = mapper !== null && !['string', 'hash', 'json'].includes(mapper.type)
-    const groups = grouped ? new GroupStore(mapper, this.options.db) : null
+    const groups = mapper?.grouped ? new GroupStore(mapper, this.options.db) : null
     let taken = 0
     try {
       yield {

@@ -48,6 +48,11 @@ export class RowMapper {
     if (options.type === 'zset') needs('score', options.score)
   }
 
+  /** The rows of one key are parts of one value. */
+  get grouped(): boolean {
+    return !['string', 'hash', 'json'].includes(this.type)
+  }
+
   /**
    * A field that no row can have is a mistake in the call, not of each row.
    * @throws MigrateError FM_CONFIG_INVALID

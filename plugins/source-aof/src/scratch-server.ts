@@ -25,6 +25,8 @@ wait $server
 code=$?
 kill $watcher 2>/dev/null
 exit $code`
+/** Pieces of its output that are kept. */
+const SAID = 20
 /** Commands that are no data: a file from elsewhere must not run them with our rights, nor a script in it. */
 const NO_DATA =
   'MODULE MIGRATE REPLICAOF SLAVEOF CONFIG DEBUG SHUTDOWN SAVE BGSAVE BGREWRITEAOF CLUSTER FAILOVER SYNC PSYNC ACL MONITOR'.split(
@@ -49,6 +51,26 @@ function stuck(): MigrateError {
 /** What the server loads: while it does, it ends no key, as the one that wrote the file did not. */
 export const SCRATCH_FILE = 'scratch.aof'
 
+/** It listens on its socket alone, loads its file and never writes that anew, and knows no command that reaches out of it. */
+function settings(socket: string, directory: string): string[] {
+  const named: Readonly<Record<string, string>> = {
+    port: '0',
+    unixsocket: socket,
+    dir: directory,
+    appendfilename: SCRATCH_FILE,
+    save: '',
+    appendonly: 'yes',
+    appendfsync: 'no',
+    'auto-aof-rewrite-percentage': '0',
+    databases: '256',
+    'protected-mode': 'yes',
+  }
+  return [
+    ...Object.entries(named).flatMap(([name, value]) => [`--${name}`, value]),
+    ...NO_DATA.flatMap((name) => ['--rename-command', name, '']),
+  ]
+}
+
 /**
  * A server of our own, on a socket in a directory of our own, in which a state is rebuilt by those whose commands they
  * are. It holds the whole data set in memory and ends with `stop`.
@@ -56,12 +78,18 @@ export const SCRATCH_FILE = 'scratch.aof'
 export class ScratchServer {
   readonly endpoint: Endpoint
   private readonly child: ChildProcess
-  private readonly output: () => string
+  /** The last of what it said. */
+  private readonly said: string[] = []
+  /** When it first told of a script that runs for long, ms. */
+  private slowAt: number | null = null
 
-  private constructor(endpoint: Endpoint, child: ChildProcess, output: () => string) {
-    this.endpoint = endpoint
+  private constructor(socket: string, child: ChildProcess) {
+    this.endpoint = parseEndpoint(`redis+unix://${socket}`, { 'connect-timeout': STUCK_MS })
     this.child = child
-    this.output = output
+    child.on('error', () => undefined)
+    child.stdin?.on('error', () => undefined)
+    child.stdout?.on('data', (data: Buffer) => this.keep(data))
+    child.stderr?.on('data', (data: Buffer) => this.keep(data))
   }
 
   /**
@@ -80,81 +108,67 @@ export class ScratchServer {
 
   private static async launch(program: string, directory: string, signal: AbortSignal): Promise<ScratchServer> {
     const socket = join(directory, 'scratch.sock')
-    const lines: string[] = []
-    const child = spawn(
-      '/bin/sh',
-      [
-        '-c',
-        ENDS_WITH_US,
-        'sh',
-        program,
-        '--port',
-        '0',
-        '--unixsocket',
-        socket,
-        '--dir',
-        directory,
-        '--appendfilename',
-        SCRATCH_FILE,
-        '--save',
-        '',
-        '--appendonly',
-        'yes',
-        '--appendfsync',
-        'no',
-        '--auto-aof-rewrite-percentage',
-        '0',
-        '--databases',
-        '256',
-        '--protected-mode',
-        'yes',
-        ...NO_DATA.flatMap((name) => ['--rename-command', name, '']),
-      ],
+    const child = spawn('/bin/sh', ['-c', ENDS_WITH_US, 'sh', program, ...settings(socket, directory)], {
+      stdio: ['pipe', 'pipe', 'pipe'],
       // Nothing of ours: no password, no setting that another program would read.
-      { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env.PATH ?? '', LANG: 'C' }, cwd: directory },
-    )
-    child.on('error', () => undefined)
-    child.stdin.on('error', () => undefined)
-    let slowAt: number | null = null
-    const keep = (data: Buffer): void => {
-      if (/Slow script detected/.test(data.toString('latin1'))) slowAt ??= performance.now()
-      lines.push(data.toString('latin1'))
-      if (lines.length > 20) lines.shift()
-    }
-    child.stdout.on('data', keep)
-    child.stderr.on('data', keep)
-    const endpoint = parseEndpoint(`redis+unix://${socket}`, { 'connect-timeout': STUCK_MS })
-    const server = new ScratchServer(endpoint, child, () => lines.join(''))
-    const gone = new AbortController()
-    child.once('exit', () => gone.abort())
+      env: { PATH: process.env.PATH ?? '', LANG: 'C' },
+      cwd: directory,
+    })
+    const server = new ScratchServer(socket, child)
     try {
-      const link = await retrying(
-        () =>
-          RedisLink.open(endpoint).catch((error: unknown) => {
-            // While it loads it answers all the same; one that does not is busy with a script or command without end.
-            const slow = slowAt !== null && performance.now() - slowAt > STUCK_MS - SLOW_MS
-            throw slow || (error instanceof MigrateError && error.code === 'FM_CONNECT_TIMEOUT') ? stuck() : error
-          }),
-        { timeoutMs: STARTS_WITHIN_MS, signal: AbortSignal.any([gone.signal, signal]) },
-      )
-      try {
-        await server.refuseErrors(link)
-      } finally {
-        link.close()
-      }
+      await server.load(signal)
       return server
     } catch (cause) {
       await server.stop()
-      if (signal.aborted)
-        throw new MigrateError('FM_INTERRUPTED', 'stopped while the state was rebuilt', 'Start again.')
-      if (cause instanceof MigrateError && cause.code === 'FM_AOF_SCRATCH') throw cause
-      throw new MigrateError(
-        'FM_AOF_SCRATCH',
-        `the server to rebuild the state in did not start: ${server.output().trim().split('\n').slice(-2).join(' ').slice(-300)}`,
-        'Give one that is as new as the server that wrote the files: --source-option scratch=/path/redis-server.',
-        { cause },
-      )
+      throw server.notStarted(cause, signal)
     }
+  }
+
+  private keep(data: Buffer): void {
+    const text = data.toString('latin1')
+    if (/Slow script detected/.test(text)) this.slowAt ??= performance.now()
+    this.said.push(text)
+    if (this.said.length > SAID) this.said.shift()
+  }
+
+  private get output(): string {
+    return this.said.join('')
+  }
+
+  /** Resolves when it has loaded its file without an error. */
+  private async load(signal: AbortSignal): Promise<void> {
+    const gone = new AbortController()
+    this.child.once('exit', () => gone.abort())
+    const link = await retrying(() => this.connect(), {
+      timeoutMs: STARTS_WITHIN_MS,
+      signal: AbortSignal.any([gone.signal, signal]),
+    })
+    try {
+      await this.refuseErrors(link)
+    } finally {
+      link.close()
+    }
+  }
+
+  /** While it loads it answers all the same; one that does not is busy with a script or command without end. */
+  private async connect(): Promise<RedisLink> {
+    try {
+      return await RedisLink.open(this.endpoint)
+    } catch (error) {
+      const slow = this.slowAt !== null && performance.now() - this.slowAt > STUCK_MS - SLOW_MS
+      throw slow || (error instanceof MigrateError && error.code === 'FM_CONNECT_TIMEOUT') ? stuck() : error
+    }
+  }
+
+  private notStarted(cause: unknown, signal: AbortSignal): MigrateError {
+    if (signal.aborted) return new MigrateError('FM_INTERRUPTED', 'stopped while the state was rebuilt', 'Start again.')
+    if (cause instanceof MigrateError && cause.code === 'FM_AOF_SCRATCH') return cause
+    return new MigrateError(
+      'FM_AOF_SCRATCH',
+      `the server to rebuild the state in did not start: ${this.output.trim().split('\n').slice(-2).join(' ').slice(-300)}`,
+      'Give one that is as new as the server that wrote the files: --source-option scratch=/path/redis-server.',
+      { cause },
+    )
   }
 
   /** A command that fails while it is loaded does not keep a server from starting. */
@@ -167,7 +181,7 @@ export class ScratchServer {
       )
     const errors = [...(await readInfo(link, 'errorstats'))].filter(([name]) => name !== 'errorstat_LOADING')
     if (errors.length === 0) return
-    const told = /CRITICAL[^\n]*/.exec(this.output())?.[0] ?? errors.map(([name]) => name).join(', ')
+    const told = /CRITICAL[^\n]*/.exec(this.output)?.[0] ?? errors.map(([name]) => name).join(', ')
     throw new MigrateError(
       'FM_AOF_SCRATCH',
       `the server that rebuilds the state refused a command: ${told.slice(0, 200)}`,

@@ -9,7 +9,7 @@ import { type DatasetName, fill } from './dataset.js'
 import { benchFerrite } from './ferrite-bench.js'
 import { benchFiles } from './files-bench.js'
 import { benchCutover, benchResume, benchStall } from './lifecycle-bench.js'
-import { benchWrites, type Follower, type LiveRow } from './live-bench.js'
+import { benchWrites, type Follower, type LiveRow, type Load } from './live-bench.js'
 import { processUse } from './measure.js'
 import { peers } from './peers.js'
 import { benchMemcached, benchRows } from './rows-bench.js'
@@ -38,6 +38,12 @@ const say = (line: string): void => {
 }
 const number = (n: number | null, digits = 1): string =>
   n === null ? '-' : n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+
+const LIVE_LOADS: Readonly<Record<string, Load>> = {
+  'L1 10,000/s': { writes: 200_000, perSecond: 10_000, transactions: false },
+  'L2 unpaced': { writes: 1_000_000, perSecond: 0, transactions: false },
+  'L3 MULTI unpaced': { writes: 500_000, perSecond: 0, transactions: true },
+}
 
 function showRows(rows: readonly Row[]): void {
   const base = rows.find((row) => row.tool === 'native REPLICAOF')
@@ -110,9 +116,8 @@ async function live(): Promise<void> {
           `| ${row.job} | ${row.tool} | ${number(row.appliedPerSecond, 0)} | ${number(row.lagP50)} | ${number(row.lagP99)} | ${number(row.cpuS, 2)} | ${number(row.rssMb, 0)} | ${row.halfTransactions ?? '-'} | ${row.differences ?? '-'} |`,
         )
       try {
-        show(await benchWrites('L1 10,000/s', follower, source, target, 200_000, 10_000, false))
-        show(await benchWrites('L2 unpaced', follower, source, target, 1_000_000, 0, false))
-        show(await benchWrites('L3 MULTI unpaced', follower, source, target, 500_000, 0, true))
+        for (const [job, load] of Object.entries(LIVE_LOADS))
+          show(await benchWrites(job, follower, source, target, load))
       } finally {
         await follower.stop()
       }

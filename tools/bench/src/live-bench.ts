@@ -35,61 +35,59 @@ async function until(target: RedisLink, key: string, value: string): Promise<voi
   throw new Error('the target never caught up')
 }
 
-/** Mixed writes at a rate (0 = as fast as the source takes them); pre-encoded, so that the writer is not the bottleneck. */
-export async function benchWrites(
-  job: string,
-  follower: Follower,
-  source: TestServer,
-  target: TestServer,
-  writes: number,
-  perSecond: number,
-  transactions: boolean,
-): Promise<LiveRow> {
+/** What is written to the source of a live bench. */
+export interface Load {
+  readonly writes: number
+  /** 0 = as fast as the source takes them. */
+  readonly perSecond: number
+  /** Each write is a transaction over three keys. */
+  readonly transactions: boolean
+}
+
+/** A part of a load, ready to be sent. */
+interface LoadPart {
+  readonly data: Buffer
+  readonly commands: number
+  readonly writes: number
+}
+
+const PAIR_COMMANDS = 5
+/** Parts under way at once. */
+const UNDER_WAY = 8
+
+/** Encoded before, so that the writer is not the bottleneck. */
+function encoded({ writes, perSecond, transactions }: Load): LoadPart[] {
   const random = new Random(99)
-  const parts: { data: Buffer; commands: number; writes: number }[] = []
   const out = new RespWriter(1 << 20)
   const step = perSecond === 0 ? 500 : Math.max(1, Math.round(perSecond / 500))
+  const parts: LoadPart[] = []
   for (let from = 0; from < writes; from += step) {
-    let commands = 0
     const count = Math.min(step, writes - from)
-    for (let i = 0; i < count; i++) {
-      if (transactions) {
-        const id = from + i
-        out.call('MULTI')
-        out.call('SET', 'pair:a', id)
-        out.call('SET', 'pair:b', id)
-        out.call('INCR', `pair:n:${id % 100}`)
-        out.call('EXEC')
-        commands += 5
-      } else {
-        mixedWrite(random, out, from + i)
-        commands++
-      }
-    }
-    parts.push({ data: Buffer.from(out.take()), commands, writes: count })
+    for (let i = from; i < from + count; i++)
+      if (transactions) writePair(out, i)
+      else mixedWrite(random, out, i)
+    parts.push({ data: Buffer.from(out.take()), commands: count * (transactions ? PAIR_COMMANDS : 1), writes: count })
   }
-  const writer = await RedisLink.open(parseEndpoint(source.url))
-  const reader = await RedisLink.open(parseEndpoint(target.url))
-  const cpuBefore = follower.use().cpuMs
-  const heartbeat = Heartbeat.start(source.url, target.url)
-  let half = 0
-  let watching = transactions
-  const watch = (async () => {
-    if (!transactions) return
-    const link = await RedisLink.open(parseEndpoint(target.url))
-    while (watching) {
-      const [a, b] = (await link.call('MGET', 'pair:a', 'pair:b')) as Buffer[]
-      if (String(a) !== String(b)) half++
-      await sleep(2)
-    }
-    link.close()
-  })()
+  return parts
+}
+
+/** Two keys that are never different, but in a transaction that was applied by half. */
+function writePair(out: RespWriter, id: number): void {
+  out.call('MULTI')
+  out.call('SET', 'pair:a', id)
+  out.call('SET', 'pair:b', id)
+  out.call('INCR', `pair:n:${id % 100}`)
+  out.call('EXEC')
+}
+
+/** Resolves when the source has taken everything. */
+async function send(writer: RedisLink, parts: readonly LoadPart[], perSecond: number): Promise<void> {
   const startedAt = performance.now()
   let written = 0
   let underWay = 0
   for (const part of parts) {
     while (perSecond > 0 && written > ((performance.now() - startedAt) / 1000) * perSecond) await sleep(1)
-    while (underWay > 8) await sleep(0)
+    while (underWay > UNDER_WAY) await sleep(0)
     underWay++
     void writer
       .pipeline((to) => {
@@ -100,12 +98,57 @@ export async function benchWrites(
     written += part.writes
   }
   while (underWay > 0) await sleep(1)
+}
+
+/** Looks at the target whether the two keys of a transaction differ. */
+class HalfTransactions {
+  private count = 0
+  private watching = true
+  private readonly work: Promise<void>
+
+  constructor(target: TestServer) {
+    this.work = this.watch(target)
+  }
+
+  private async watch(target: TestServer): Promise<void> {
+    const link = await RedisLink.open(parseEndpoint(target.url))
+    while (this.watching) {
+      const [a, b] = (await link.call('MGET', 'pair:a', 'pair:b')) as Buffer[]
+      if (String(a) !== String(b)) this.count++
+      await sleep(2)
+    }
+    link.close()
+  }
+
+  /** How often they did. */
+  async stop(): Promise<number> {
+    this.watching = false
+    await this.work
+    return this.count
+  }
+}
+
+/** Writes to the source until the target has everything, and measures what follows it. */
+export async function benchWrites(
+  job: string,
+  follower: Follower,
+  source: TestServer,
+  target: TestServer,
+  load: Load,
+): Promise<LiveRow> {
+  const parts = encoded(load)
+  const writer = await RedisLink.open(parseEndpoint(source.url))
+  const reader = await RedisLink.open(parseEndpoint(target.url))
+  const cpuBefore = follower.use().cpuMs
+  const heartbeat = Heartbeat.start(source.url, target.url)
+  const half = load.transactions ? new HalfTransactions(target) : null
+  const startedAt = performance.now()
+  await send(writer, parts, load.perSecond)
   await writer.call('SET', 'end-mark', job)
   await until(reader, 'end-mark', job)
   const seconds = (performance.now() - startedAt) / 1000
   const lags = await heartbeat.stop()
-  watching = false
-  await watch
+  const halfTransactions = (await half?.stop()) ?? null
   const use = follower.use()
   writer.close()
   reader.close()
@@ -113,12 +156,12 @@ export async function benchWrites(
   return {
     job,
     tool: follower.name,
-    appliedPerSecond: writes / seconds,
+    appliedPerSecond: load.writes / seconds,
     lagP50: percentile(lags, 0.5),
     lagP99: percentile(lags, 0.99),
     cpuS: use.cpuMs > 0 ? (use.cpuMs - cpuBefore) / 1000 : null,
     rssMb: use.rssMb > 0 ? use.rssMb : null,
-    halfTransactions: transactions ? half : null,
+    halfTransactions,
     differences: await countDifferences(source.url, target.url),
   }
 }

@@ -107,7 +107,7 @@ export abstract class BaseCommand extends Command {
       (plugin): FoundPlugin => ({
         name: plugin.name,
         root: plugin.root,
-        packageJson: plugin.pjson as unknown as Record<string, unknown>,
+        packageJson: { ...plugin.pjson },
       }),
     )
     return new Registry([...loaded, ...extra.map((name) => findPlugin(name, process.cwd()))])

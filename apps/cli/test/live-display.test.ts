@@ -35,7 +35,7 @@ it('draws over itself from the start of a line, wherever the cursor was left, an
   vi.stubEnv('TERM', 'xterm')
   const migration = Object.assign(new EventEmitter(), { began: true })
   const terminal = new Terminal()
-  const display = new LiveDisplay(terminal as unknown as NodeJS.WriteStream)
+  const display = new LiveDisplay(terminal)
   display.attach(migration as Migration)
   migration.emit('progress', status)
   const drawn = terminal.sent.split('\n').length - 1

@@ -14,7 +14,8 @@ interface Made {
   readonly exports?: Record<string, unknown>
 }
 
-interface WasmNamespace {
+/** As much of it as is touched here; only the types of a browser have it. */
+declare const WebAssembly: {
   instantiate(code: unknown, imports?: Imports): Promise<Made>
   instantiateStreaming?: unknown
   Instance: new (module: unknown, imports?: Imports) => Made
@@ -40,21 +41,20 @@ export class ImportGate {
 
   constructor(passes: Passes) {
     this.passes = passes
-    const { WebAssembly: wasm } = globalThis as unknown as { WebAssembly: WasmNamespace }
-    const { instantiate, Instance } = wasm
+    const { instantiate, Instance } = WebAssembly
     const guardAll = (imports: Imports | undefined): void => this.guardAll(imports)
     const see = (made: Made): void => {
       const memory = (made.instance ?? made).exports?.memory
       if (isMemory(memory)) this.found ??= memory
     }
-    wasm.instantiate = async (code, imports) => {
+    WebAssembly.instantiate = async (code, imports) => {
       guardAll(imports)
-      const made = await instantiate.call(wasm, code, imports)
+      const made = await instantiate.call(WebAssembly, code, imports)
       see(made)
       return made
     }
-    wasm.instantiateStreaming = undefined
-    wasm.Instance = class extends Instance {
+    WebAssembly.instantiateStreaming = undefined
+    WebAssembly.Instance = class extends Instance {
       constructor(module: unknown, imports?: Imports) {
         guardAll(imports)
         super(module, imports)

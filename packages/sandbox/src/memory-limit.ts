@@ -9,7 +9,8 @@ interface Descriptor {
   readonly initial: number
 }
 
-interface WasmMemory {
+/** As much of it as is touched here; only the types of a browser have it. */
+declare const WebAssembly: {
   Memory: { new (descriptor: Descriptor): Memory; readonly prototype: Memory }
 }
 
@@ -18,8 +19,7 @@ interface WasmMemory {
  * allocators inside report as being out of memory. Call before the engine is loaded.
  */
 export function limitMemory(bytes: number): void {
-  const { WebAssembly: wasm } = globalThis as unknown as { WebAssembly: WasmMemory }
-  const { Memory } = wasm
+  const { Memory } = WebAssembly
   const { grow } = Memory.prototype
   let used = 0
   const take = (pages: number): void => {
@@ -34,7 +34,7 @@ export function limitMemory(bytes: number): void {
     take(pages)
     return grow.call(this, pages)
   }
-  wasm.Memory = class extends Memory {
+  WebAssembly.Memory = class extends Memory {
     constructor(descriptor: Descriptor) {
       take(descriptor.initial)
       super(descriptor)

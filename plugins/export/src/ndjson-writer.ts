@@ -59,9 +59,9 @@ function streamJson(stream: StreamValue): Record<string, unknown> {
 
 /** One JSON object a key, which `import` reads back byte for byte. */
 export class NdjsonWriter implements ExportWriter {
-  private readonly sink: ByteSink
+  private readonly sink: Pick<ByteSink, 'write'>
 
-  constructor(sink: ByteSink) {
+  constructor(sink: Pick<ByteSink, 'write'>) {
     this.sink = sink
   }
 

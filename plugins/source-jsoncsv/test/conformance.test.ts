@@ -4,13 +4,12 @@ import { join } from 'node:path'
 import { sampleRecords, testContext, testSource } from '@ferrite-migrate/conformance'
 import { createSource } from '@ferrite-migrate/source-jsoncsv'
 import { describe, it } from 'vitest'
-import type { ByteSink } from '../../export/dist/byte-sink.js'
 import { NdjsonWriter } from '../../export/dist/ndjson-writer.js'
 
 testSource({ describe, it }, 'export of every type, as NDJSON', async () => {
   const expected = sampleRecords()
   const lines: string[] = []
-  const writer = new NdjsonWriter({ write: (text: string) => void lines.push(text) } as unknown as ByteSink)
+  const writer = new NdjsonWriter({ write: (bytes) => void lines.push(bytes.toString()) })
   for (const record of expected) writer.record(record)
   const file = join(mkdtempSync(join(tmpdir(), 'fm-kit-')), 'data.ndjson')
   writeFileSync(file, lines.join(''))

@@ -4,10 +4,8 @@
  */
 export function interruptBuffer(shared: Uint8Array): Uint8Array {
   const { exchange } = Atomics
-  return {
-    get 0(): number {
-      return exchange(shared, 0, 0)
-    },
-    set 0(_: number) {},
-  } as unknown as Uint8Array
+  // A proxy would be looked through at every look of Python, which is several thousand a second.
+  return Object.create(Uint8Array.prototype, {
+    0: { get: () => exchange(shared, 0, 0), set: () => undefined },
+  })
 }

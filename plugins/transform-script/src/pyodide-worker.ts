@@ -13,7 +13,7 @@ import {
 import { loadPyodide } from 'pyodide'
 import { interruptBuffer } from './interrupt-buffer.js'
 import { answerTransfer, fromJson, toJson } from './json-form.js'
-import { OutOfMemory, PythonCalls, type PythonModule } from './python-calls.js'
+import { OutOfMemory, PythonCalls, pythonModule } from './python-calls.js'
 import { PYTHON_PRELUDE } from './python-prelude.js'
 import type { ScriptFacts, ScriptRequest } from './script-request.js'
 
@@ -83,7 +83,7 @@ await serve<ScriptRequest>(async () => {
     `_machine = _Machine(${JSON.stringify(file)})\n_load, _keys, _values = (_machine.asked(m) for m in (_machine.load, _machine.keys, _machine.values))\n_close()`,
   )
   python.setInterruptBuffer(interruptBuffer(interrupt))
-  const calls = new PythonCalls((python as unknown as { _module: PythonModule })._module)
+  const calls = new PythonCalls(pythonModule(python))
   const functions = { load: calls.find('_load'), keys: calls.find('_keys'), values: calls.find('_values') }
   seal()
   gate.close()

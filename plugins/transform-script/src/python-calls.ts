@@ -13,6 +13,16 @@ export interface PythonModule {
   _Py_DecRef(object: number): void
 }
 
+/** The module of an engine, of which Pyodide's types do not tell. @throws Error when it is not as it is known here */
+export function pythonModule(python: object): PythonModule {
+  if ('_module' in python && isPythonModule(python._module)) return python._module
+  throw new Error('this Pyodide has no C interface of Python')
+}
+
+function isPythonModule(value: unknown): value is PythonModule {
+  return typeof value === 'object' && value !== null && '_PyObject_CallOneArg' in value && 'HEAPU8' in value
+}
+
 /** The engine has no memory left for what was asked. */
 export class OutOfMemory extends Error {}
 

@@ -149,7 +149,8 @@ function place(error: unknown): string {
 /** Types are erased; lines stay where they are. */
 function plainCode(): string {
   if (!file.endsWith('.ts')) return source
-  const { stripTypeScriptTypes } = nodeModule as unknown as { stripTypeScriptTypes?: (code: string) => string }
+  // An older Node has no such function.
+  const { stripTypeScriptTypes }: Partial<typeof nodeModule> = nodeModule
   if (stripTypeScriptTypes === undefined) throw new Error('this Node cannot read TypeScript: use Node 22.13 or newer')
   return stripTypeScriptTypes(source)
 }

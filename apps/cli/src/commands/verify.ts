@@ -1,3 +1,4 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
 import { type VerifyReport, verifyEnds } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
@@ -38,7 +39,12 @@ export default class Verify extends BaseCommand {
 
   private async ask(id: string, stateDir: string | undefined): Promise<VerifyReport> {
     const { result } = await askRunning(this.stateDir(stateDir), id, 'verify')
-    return result as unknown as VerifyReport
+    if (isReport(result)) return result
+    throw new MigrateError(
+      'FM_INTERNAL',
+      `the migration ${id} answered without a report`,
+      'Is it run by this version of ferrite-migrate? If so, please report it.',
+    )
   }
 
   private async compare(flags: Record<string, unknown>): Promise<VerifyReport> {
@@ -69,4 +75,9 @@ export default class Verify extends BaseCommand {
     ).finally(progress.end)
     return report
   }
+}
+
+/** An answer comes from another process. */
+function isReport(answer: object | undefined): answer is VerifyReport {
+  return answer !== undefined && 'equal' in answer && 'differences' in answer && Array.isArray(answer.differences)
 }

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import type { Screen } from './layout.js'
 
 type Format = Parameters<typeof styleText>[0]
 
@@ -15,7 +16,7 @@ const STYLES: readonly (readonly [RegExp, Format])[] = [
  * Colours lines where the stream is a terminal that has them; NO_COLOR, FORCE_COLOR and TERM=dumb are honoured. The words
  * say everything: colour only helps to find it.
  */
-export function coloured(lines: readonly string[], stream: NodeJS.WriteStream): string[] {
+export function coloured(lines: readonly string[], stream: Screen): string[] {
   if (stream.isTTY !== true && process.env.FORCE_COLOR === undefined) return [...lines]
   return lines.map((line) => {
     const style = line === '' ? undefined : STYLES.find(([pattern]) => pattern.test(line))

@@ -1,10 +1,17 @@
+/** A terminal, or what its lines are led into. */
+export interface Screen extends NodeJS.WritableStream {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  readonly rows?: number
+}
+
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' })
 const WIDE =
   /^(?:\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6])|\ufe0f/u
 const NARROWEST = 20
 
 /** Columns of a stream; a pipe has no end, for what reads it looks for whole lines. */
-export function columnsOf(out: { readonly isTTY?: boolean; readonly columns?: number }): number {
+export function columnsOf(out: Pick<Screen, 'isTTY' | 'columns'>): number {
   return out.isTTY === true ? Math.max(NARROWEST, out.columns ?? 80) : Number.POSITIVE_INFINITY
 }
 

@@ -1,7 +1,7 @@
 import { printable, withoutSecrets } from '@ferrite-migrate/contracts'
 import type { Migration, MigrationStatus } from '@ferrite-migrate/core'
 import { coloured } from './colour.js'
-import { columnsOf, fit } from './layout.js'
+import { columnsOf, fit, type Screen } from './layout.js'
 import { type NamedAgain, nextStep } from './next-steps.js'
 import { statusLine, statusLines } from './status-view.js'
 
@@ -9,7 +9,7 @@ const PLAIN_EVERY_MS = 5000
 
 /** Shows a running migration: redrawn in place on a terminal, a line every few seconds elsewhere. */
 export class LiveDisplay {
-  private readonly out: NodeJS.WriteStream
+  private readonly out: Screen
   private readonly terminal: boolean
   private drawn = 0
   private last: MigrationStatus | null = null
@@ -20,7 +20,7 @@ export class LiveDisplay {
   private told = false
 
   /** @param given for the commands that are named */
-  constructor(out: NodeJS.WriteStream = process.stderr, given: NamedAgain = {}) {
+  constructor(out: Screen = process.stderr, given: NamedAgain = {}) {
     this.out = out
     this.given = given
     this.terminal = out.isTTY === true && process.env.TERM !== 'dumb'

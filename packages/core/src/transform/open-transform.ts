@@ -32,7 +32,7 @@ type Context = Omit<AdapterContext, 'url' | 'options'>
  */
 export async function openTransform(
   config: TransformConfig,
-  registry: Registry,
+  registry: Pick<Registry, 'transform'>,
   context: Context,
   onFault?: (fault: TransformFault) => void,
 ): Promise<RecordTransform> {

@@ -1,9 +1,10 @@
-import type { AdapterContext, DecodedValue, SnapshotRecord } from '@ferrite-migrate/contracts'
+import type { AdapterContext, DecodedValue, KeyReader, SnapshotRecord, Source } from '@ferrite-migrate/contracts'
 import { decodeValue, keyTypeOf } from '@ferrite-migrate/protocol'
 import type { Registry } from '../adapters/registry.js'
 import type { ResolvedConfig } from '../config/config.js'
 import { RecordFilter } from '../records/key-filter.js'
 import { openTransform } from './open-transform.js'
+import type { RecordTransform } from './record-transform.js'
 import { wholeValue } from './whole-value.js'
 
 /** One key before and after. */
@@ -19,85 +20,121 @@ export interface PreviewedKey {
   readonly error: string | null
 }
 
+/** What is shown of a source. */
+export interface Preview {
+  readonly keys: readonly PreviewedKey[]
+  /** Keys of the source that were looked at for them. */
+  readonly looked: number
+  /** The source may have others behind those that were looked at. */
+  readonly more: boolean
+}
+
 const PAGE = 100
+/** Keys that are looked at for some to show. */
+const MOST_LOOKED = 1_000_000
 
 /**
  * Shows what the rules and the script make of some keys of a source. Writes nothing anywhere.
  * @param limit keys at most
+ * @param most keys of the source that are looked at; after so many it shows what it has found
  */
 export async function previewTransform(
   config: ResolvedConfig,
-  registry: Registry,
+  registry: Pick<Registry, 'source' | 'transform'>,
   context: Omit<AdapterContext, 'url' | 'options'>,
   limit: number,
-): Promise<PreviewedKey[]> {
+  most = MOST_LOOKED,
+): Promise<Preview> {
   const faults = new Map<string, string>()
-  const nameOf = (db: number, key: Buffer): string => `${db}:${key.toString('latin1')}`
   const transform = await openTransform({ ...config, onTransformError: 'skip' }, registry, context, (fault) =>
-    faults.set(nameOf(fault.db, fault.key), fault.reason),
+    faults.set(nameOf(fault), fault.reason),
   )
-  const found: PreviewedKey[] = []
-  const look = async (records: readonly SnapshotRecord[]): Promise<void> => {
-    const held = await Promise.all(records.map(whole))
-    const valued = await transform.values(held)
-    const names = await transform.names(held)
-    for (const [i, record] of held.entries()) {
-      const { db, key } = record
-      const value = valued[i]
-      const name = names[i]
-      found.push({
-        db,
-        key: Buffer.from(key),
-        type: typeOf(record),
-        before: decoded(record),
-        after:
-          value === null || name === null ? null : { db: name.db, key: Buffer.from(name.key), value: decoded(value) },
-        error: faults.get(nameOf(db, key)) ?? null,
-      })
-    }
-  }
+  const keys: PreviewedKey[] = []
   try {
     const filter = new RecordFilter(config.filter)
     const source = await registry.source(config.source, { inspect: 'false' }, config.sourceOptions, context)
     try {
-      for await (const page of pages(source, context.signal)) {
-        const taken = page.filter((record) => filter.takes(record)).slice(0, limit - found.length)
-        if (taken.length > 0) await look(taken)
-        if (found.length >= limit) break
+      let looked = 0
+      for await (const page of pages(source, filter, context.signal)) {
+        looked += page.looked
+        const taken = page.records.filter((record) => filter.takes(record)).slice(0, limit - keys.length)
+        if (taken.length > 0) keys.push(...(await previewed(taken, transform, faults)))
+        if (keys.length >= limit || looked >= most) return { keys, looked, more: true }
+        await passBy(page.records.filter((record) => !taken.includes(record)))
       }
+      return { keys, looked, more: false }
     } finally {
       await source[Symbol.asyncDispose]()
     }
-    return found
   } finally {
     await transform.close()
   }
 }
 
-async function* pages(
-  source: Awaited<ReturnType<Registry['source']>>,
-  signal: AbortSignal,
-): AsyncGenerator<readonly SnapshotRecord[]> {
+const nameOf = ({ db, key }: { readonly db: number; readonly key: Buffer }): string => `${db}:${key.toString('latin1')}`
+
+async function previewed(
+  records: readonly SnapshotRecord[],
+  transform: RecordTransform,
+  faults: ReadonlyMap<string, string>,
+): Promise<PreviewedKey[]> {
+  const held = await Promise.all(records.map(whole))
+  const valued = await transform.values(held)
+  const names = await transform.names(held)
+  return held.map((record, i) => {
+    const { db, key } = record
+    const [value, name] = [valued[i], names[i]]
+    return {
+      db,
+      key: Buffer.from(key),
+      type: typeOf(record),
+      before: decoded(record),
+      after:
+        value === null || name === null ? null : { db: name.db, key: Buffer.from(name.key), value: decoded(value) },
+      error: faults.get(nameOf(record)) ?? null,
+    }
+  })
+}
+
+/** The slices of a value come out of the stream itself: nothing behind them can be read before they are. */
+async function passBy(records: readonly SnapshotRecord[]): Promise<void> {
+  for (const { value } of records) if (value.form === 'sliced') for await (const _ of value.slices);
+}
+
+/** Records of a source, and how many keys were looked at for them. */
+interface Page {
+  readonly records: readonly SnapshotRecord[]
+  readonly looked: number
+}
+
+function pages(source: Source, filter: RecordFilter, signal: AbortSignal): AsyncGenerator<Page> {
   const reader = source.reader?.()
-  if (reader === undefined) {
-    for (const shard of source.shards)
-      for await (const event of shard.read({ signal, changes: false })) {
-        if (event.kind !== 'snapshot') continue
-        yield event.records
+  return reader === undefined ? snapshotPages(source, filter, signal) : readPages(reader, filter)
+}
+
+async function* snapshotPages(source: Source, filter: RecordFilter, signal: AbortSignal): AsyncGenerator<Page> {
+  const wants = (db: number, key: Buffer): boolean => filter.takesKey(db, key)
+  for (const shard of source.shards)
+    for await (const event of shard.read({ signal, changes: false, wants })) {
+      if (event.kind !== 'snapshot') continue
+      try {
+        yield { records: event.records, looked: event.records.length + (event.passed ?? 0) }
+      } finally {
         event.release?.()
       }
-    return
-  }
+    }
+}
+
+/** Of keys whose name is not taken no value is read. */
+async function* readPages(reader: KeyReader, filter: RecordFilter): AsyncGenerator<Page> {
   try {
     for await (const keys of reader.keys())
       for (let from = 0; from < keys.length; from += PAGE) {
         const page = keys.slice(from, from + PAGE)
-        const read = await reader.read(
-          page[0].db,
-          page.map(({ key }) => key),
-          true,
-        )
-        yield read.filter((record) => record !== null)
+        const { db } = page[0]
+        const wanted = page.filter(({ key }) => filter.takesKey(db, key)).map(({ key }) => key)
+        const read = wanted.length === 0 ? [] : await reader.read(db, wanted, true)
+        yield { records: read.filter((record) => record !== null), looked: page.length }
       }
   } finally {
     await reader.close()

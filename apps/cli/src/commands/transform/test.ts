@@ -1,4 +1,4 @@
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { counted, MigrateError } from '@ferrite-migrate/contracts'
 import { previewTransform } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { BaseCommand, ExitCode } from '../../base-command.js'
@@ -41,18 +41,18 @@ export default class TransformTest extends BaseCommand {
       ...(include.length > 0 ? { filter: include } : {}),
     })
     const logger = await this.logger(flags, (text) => this.jsonEnabled() || process.stderr.write(`${text}\n`))
-    const found = await withContext(
+    const { keys, looked, more } = await withContext(
       { ...logger, log: (level, text, fields) => this.print(logger, level, text, fields) },
       (context) => previewTransform(config, this.registry(flags.plugin), context, limit),
     )
-    const failed = found.filter(({ error }) => error !== null).length
-    if (found.length === 0) this.log('No key matches.')
-    else this.log(previewLines(found, process.stdout.columns ?? 100).join('\n'))
+    const failed = keys.filter(({ error }) => error !== null).length
+    if (keys.length > 0) this.log(previewLines(keys, process.stdout.columns ?? 100).join('\n'))
+    else this.log(more ? `None of the first ${counted(looked, 'key')} matches.` : 'No key matches.')
     if (failed > 0) {
-      this.log(`${failed} of ${found.length} values cannot be transformed.`)
+      this.log(`${failed} of ${keys.length} values cannot be transformed.`)
       process.exitCode = ExitCode.failed
     }
-    return { keys: found.map(previewJson), failed }
+    return { keys: keys.map(previewJson), failed }
   }
 
   /** What a script prints is what its author wants to see here. */

@@ -136,7 +136,8 @@ export class ShardRun {
     let again = false
     await this.reading.run(
       {
-        signal,
+        // A source that is quiet gives nothing with which the loss of what it gave before would be found.
+        signal: AbortSignal.any([signal, this.lanes.failed]),
         changes: config.mode !== 'snapshot',
         pace: () => this.route.pace(),
         wants: (db, key) => filter.takesKey(db, key),

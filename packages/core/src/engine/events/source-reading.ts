@@ -17,8 +17,8 @@ export class SourceReading {
   private events = 0
   /** What was thrown last came from taking an event, and not from the source. */
   failedInTaking = false
-  /** It did not end: what still comes is nobody's. */
-  private left = false
+  /** Which reading it is: of one that did not end nobody takes what still comes. */
+  private reading = 0
 
   private readonly endsWithinMs: number
 
@@ -52,11 +52,12 @@ export class SourceReading {
 
   private async readAll(request: ReadRequest, take: (event: SourceEvent) => Promise<boolean>): Promise<void> {
     this.check.begin()
+    const own = ++this.reading
     try {
       this.waiting = true
       for await (const event of this.shard.read(request)) {
+        if (this.reading !== own) return
         this.waiting = false
-        if (this.left) return
         this.events++
         this.check.look(event)
         const goesOn = await take(event)
@@ -68,7 +69,7 @@ export class SourceReading {
       if (!this.waiting || error instanceof MigrateError) throw error
       throw pluginFault('source', this.plugin, 'failed while it was read', error)
     } finally {
-      this.waiting = false
+      if (this.reading === own) this.waiting = false
     }
   }
 
@@ -85,7 +86,7 @@ export class SourceReading {
         since = performance.now()
       } else if (performance.now() - since > this.endsWithinMs) break
     }
-    this.left = true
+    this.reading++
     onStuck(
       `the source plugin ${this.plugin} was asked to end its reading, and has not done so within ${this.endsWithinMs / 1000} s: it is left as it is`,
     )

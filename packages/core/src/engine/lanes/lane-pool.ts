@@ -52,6 +52,7 @@ export class ShardLanes {
   private readonly pool: LanePool
   private readonly own = new Set<Promise<void>>()
   private failure: unknown
+  private failing = new AbortController()
 
   constructor(pool: LanePool) {
     this.pool = pool
@@ -107,6 +108,7 @@ export class ShardLanes {
       await task()
     } catch (error) {
       this.failure ??= error
+      this.failing.abort()
     }
   }
 
@@ -121,10 +123,16 @@ export class ShardLanes {
     return this.failure !== undefined
   }
 
+  /** Aborted when a batch could not be written, so that who waits for the next one to write waits no longer. */
+  get failed(): AbortSignal {
+    return this.failing.signal
+  }
+
   /** Waits for what is under way, whatever comes of it, and starts afresh after a failure. */
   async recover(): Promise<void> {
     while (this.own.size > 0) await Promise.race(this.own)
     this.failure = undefined
+    this.failing = new AbortController()
   }
 
   private check(): void {

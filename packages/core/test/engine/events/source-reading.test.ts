@@ -95,6 +95,33 @@ describe('the reading of a plugin', () => {
     expect(one.taken).toEqual(['sync'])
   })
 
+  it('that was left does not stand in the way of the next one', async () => {
+    const late = Promise.withResolvers<void>()
+    let readings = 0
+    const one = shard(async function* () {
+      const first = ++readings === 1
+      yield SYNC
+      if (first) await late.promise
+      yield END
+    })
+    const taken: string[] = []
+    const of = new SourceReading(one, 'a-plugin', ENDS_WITHIN_MS)
+    const run = (signal: AbortSignal): Promise<void> =>
+      of.run(
+        { signal, changes: true },
+        async ({ kind }) => {
+          taken.push(kind)
+          return true
+        },
+        () => undefined,
+      )
+    await run(AbortSignal.abort())
+    await run(new AbortController().signal)
+    late.resolve()
+    await turn()
+    expect(taken).toEqual(['sync', 'sync', 'snapshot-end'])
+  })
+
   it('is not left while what it gave is still being taken', async () => {
     const written = Promise.withResolvers<boolean>()
     const one = reading(

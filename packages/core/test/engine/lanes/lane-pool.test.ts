@@ -125,6 +125,20 @@ describe('lanes', () => {
     await lanes.drain()
   })
 
+  it('tell at once that a batch failed, though nobody writes any more', async () => {
+    const target = new HeldTarget()
+    const lanes = new LanePool(target, 1, none).forShard()
+    await lanes.write(batch())
+    const { failed } = lanes
+    await turn()
+    expect([failed.aborted, lanes.hasFailed]).toEqual([false, false])
+    target.fail(0, 'broken')
+    await turn()
+    expect([failed.aborted, lanes.hasFailed]).toEqual([true, true])
+    await lanes.recover()
+    expect([lanes.failed.aborted, lanes.hasFailed]).toEqual([false, false])
+  })
+
   it('do not settle what failed, and wait for what is under way before they go on', async () => {
     const target = new HeldTarget()
     const lanes = new LanePool(target, 2, none).forShard()

@@ -29,10 +29,10 @@ class Shards {
   add(id: string): Shard {
     const store = new MemoryStore()
     fill(store, `${id}:1`, `${id}:2`)
-    const source = new MemorySource(store)
+    const source = new MemorySource(store, { id })
     this.stores.set(id, store)
     this.sources.set(id, source)
-    return { ...source.shards[0], id, owns: (_, key) => key[0] === id.charCodeAt(0) }
+    return { ...source.shards[0], owns: (_, key) => key[0] === id.charCodeAt(0) }
   }
 
   run(id: string, ...words: string[]): void {

@@ -9,7 +9,7 @@ import type { RunStatus } from './run-status.js'
 /** What of a run has failed. */
 export interface RunFailureNeeds {
   readonly id: string
-  readonly ends: RunEnds
+  readonly ends: Pick<RunEnds, 'config' | 'source' | 'target' | 'targetKeys' | 'transform'>
   readonly status: RunStatus
   readonly signals: RunSignals
 }

@@ -20,7 +20,7 @@ export interface MigrationDetails {
 const KEPT = 100
 
 /** The report in as much as is kept, as JSON. */
-export function storedReport(report: MigrationReport): string {
+export function storedReport(report: StoredReport): string {
   const { passed, notCarried, failures, verification, changesSinceVerification, cutover, rollback } = report
   // Of values nothing is kept: a state directory holds names, never contents.
   const fewer = (of: VerifyReport): VerifyReport => ({

@@ -1,9 +1,7 @@
-import { join } from 'node:path'
 import { MemoryTarget } from '@ferrite-migrate/conformance'
-import { CONTRACT_MAJOR, type Shard } from '@ferrite-migrate/contracts'
+import type { Shard } from '@ferrite-migrate/contracts'
 import { until } from '@ferrite-migrate/servers'
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { FoundPlugin } from '../../dist/adapters/registry.js'
 import { type MigrationConfig, resolveConfig } from '../../dist/config/config.js'
 import { silentLogger } from '../../dist/config/logger.js'
 import { ChangeTrack } from '../../dist/engine/changes/change-track.js'
@@ -12,13 +10,8 @@ import { Progress } from '../../dist/engine/progress/progress.js'
 import type { ShardTask } from '../../dist/workers/shard-task.js'
 import { WorkerShards } from '../../dist/workers/worker-shards.js'
 import { bytes, directory, names } from '../doubles.js'
+import { memory } from '../memory-plugin/found.js'
 
-const adapter = (kind: 'source' | 'target'): object => ({ kind, name: kind, schemes: ['memory'], module: './index.js' })
-const memory: FoundPlugin = {
-  name: 'memory',
-  root: join(import.meta.dirname, 'memory-plugin'),
-  packageJson: { ferriteMigrate: { contract: CONTRACT_MAJOR, adapters: [adapter('source'), adapter('target')] } },
-}
 const state = directory()
 
 /** What this process knows of the shards that the workers run. */

@@ -1,8 +1,9 @@
-// Two shards of memory as one source, and a memory as its target, for tests of worker processes: each process has its own.
+// Two shards of memory as one source, and a memory as its target: for tests of whole runs, in this process and in workers.
 import { MemorySource, MemoryStore, MemoryTarget } from '@ferrite-migrate/conformance'
 import { changeOf, MigrateError } from '@ferrite-migrate/contracts'
 
 const WRITES_EVERY_MS = 5
+let [lastSource, lastTarget] = [null, null]
 const text = (value) => ({ form: 'items', type: 'string', items: [Buffer.from(value)] })
 
 /** What a shard does beside what it should, by a word of the address. */
@@ -20,14 +21,22 @@ const FAULTS = {
 export async function createSource({ url }) {
   const [count, word] = url.replace('memory://', '').split(',')
   const timers = []
+  // Each shard knows what is its own, and a reader all.
+  const all = new MemoryStore()
+  lastSource = all
   const shards = ['a', 'b'].map((id) => {
     const store = new MemoryStore()
-    for (let i = 0; i < Number(count); i++)
-      store.set({ db: 0, key: Buffer.from(`${id}:${i}`), value: text('v'), expireAt: 0 })
+    const set = (key, value) => {
+      for (const into of [store, all]) into.set({ db: 0, key: Buffer.from(key), value: text(value), expireAt: 0 })
+    }
+    for (let i = 0; i < Number(count); i++) set(`${id}:${i}`, 'v')
     const source = new MemorySource(store, { id })
     let written = 0
-    if (word === 'writes')
-      timers.push(setInterval(() => source.run(changeOf(0, ['SET', `${id}:n`, `${++written}`])), WRITES_EVERY_MS))
+    const write = () => {
+      set(`${id}:n`, `${++written}`)
+      source.run(changeOf(0, ['SET', `${id}:n`, `${written}`]))
+    }
+    if (word === 'writes') timers.push(setInterval(write, WRITES_EVERY_MS))
     const [shard] = source.shards
     return {
       ...shard,
@@ -44,6 +53,8 @@ export async function createSource({ url }) {
     capabilities: { changes: 'lossless', resume: 'both', uniqueKeys: true },
     description: { product: 'memory' },
     shards,
+    reader: () => all.reader(),
+    preflight: async () => (word === 'unfit' ? [{ level: 'fail', code: 'unfit', text: 'this memory is unfit' }] : []),
     async [Symbol.asyncDispose]() {
       for (const timer of timers) clearInterval(timer)
     },
@@ -51,5 +62,9 @@ export async function createSource({ url }) {
 }
 
 export async function createTarget() {
-  return new MemoryTarget()
+  lastTarget = new MemoryStore()
+  return new MemoryTarget(lastTarget)
 }
+
+export const sourceStore = () => lastSource
+export const targetStore = () => lastTarget

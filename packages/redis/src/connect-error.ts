@@ -7,7 +7,7 @@ export function connectError(endpoint: Endpoint, cause: unknown): MigrateError {
   const error = cause as NodeJS.ErrnoException
   const at = endpoint.label
   const meaning =
-    unreachable(at, error.code) ??
+    unreachable(endpoint, error.code) ??
     closedEarly(endpoint, error.code) ??
     (endpoint.tls && isOfTls(error) ? tlsFailure(at, error.message) : lost(at, error.message ?? String(cause)))
   return new MigrateError(meaning.code, meaning.what, meaning.hint, { retryable: meaning.retryable, cause })
@@ -26,6 +26,23 @@ export function silentError(label: string, ms: number): MigrateError {
 /** The error for a connection that is given up because everything ends. */
 export function stoppedError(label: string): MigrateError {
   return new MigrateError('FM_INTERRUPTED', `stopped before ${label} answered`, 'Go on with --resume.')
+}
+
+/** The error for a connection to a server that is the primary no more. @param now where the primary is, in words */
+export function movedError(label: string, now: string): MigrateError {
+  return new MigrateError(
+    'FM_CONNECT_LOST',
+    `${label} is not the primary any more${now}`,
+    'Nothing is to be done: the next connection is made to the new primary.',
+    { retryable: true },
+  )
+}
+
+/** The error with what can be done where the address was told by somebody else. */
+export function withAdvice(error: unknown, advice: string): unknown {
+  if (!(error instanceof MigrateError) || !/^FM_CONNECT_(REFUSED|TIMEOUT|HOST)$/.test(error.code)) return error
+  const { code, message, hint, retryable, cause } = error
+  return new MigrateError(code, message, `${hint} ${advice}`, { retryable, cause })
 }
 
 /** What a refused SELECT means to a person. */
@@ -106,7 +123,7 @@ interface Meaning {
 }
 
 /** Nobody was reached. */
-function unreachable(at: string, code: string | undefined): Meaning | null {
+function unreachable({ label: at, tls }: Endpoint, code: string | undefined): Meaning | null {
   switch (code) {
     case 'ECONNREFUSED':
       return {
@@ -143,7 +160,7 @@ function unreachable(at: string, code: string | undefined): Meaning | null {
       return {
         code: 'FM_CONNECT_TIMEOUT',
         what: `${at} does not answer`,
-        hint: /^(rediss|valkeys|ferrites):/.test(at)
+        hint: tls
           ? 'A server without TLS answers no handshake: try redis:// or ferrite://. Else check the network and the firewall, or raise connect-timeout.'
           : 'Check the network and the firewall, or raise connect-timeout.',
         retryable: true,

@@ -2,15 +2,18 @@ import type { ConnectionOptions } from 'node:tls'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { type EndpointOptions, flagOption, readSecretFile, textOption } from './endpoint-options.js'
 
-/** @throws MigrateError FM_FILE_UNREADABLE, FM_TLS_FILE */
-export function readTls(host: string, options: EndpointOptions): ConnectionOptions {
+/**
+ * What TLS connections are made with; which server name is expected is `serverName`'s part, where no option says it.
+ * @throws MigrateError FM_FILE_UNREADABLE, FM_TLS_FILE
+ */
+export function readTls(options: EndpointOptions): ConnectionOptions {
   const ca = textOption(options, 'tls-ca')
   const cert = textOption(options, 'tls-cert')
   const key = textOption(options, 'tls-key')
+  const servername = textOption(options, 'tls-servername')
   return {
     rejectUnauthorized: flagOption(options, 'tls-verify') !== false,
-    // A bare address is no server name.
-    servername: textOption(options, 'tls-servername') ?? (/^[\d.]+$|:/.test(host) ? '' : host),
+    ...(servername === undefined ? {} : { servername }),
     ...(ca === undefined ? {} : { ca: certificate(ca, 'CA') }),
     ...(cert === undefined ? {} : { cert: certificate(cert, 'client certificate') }),
     ...(key === undefined ? {} : { key: certificate(key, 'client key') }),

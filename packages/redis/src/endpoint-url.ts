@@ -1,7 +1,9 @@
 import { ENCODE_HINT, MigrateError, splitConnection } from '@ferrite-migrate/contracts'
+import { decodePart } from './address/decode-part.js'
+import { printAddress } from './address/host-port.js'
 
 const FORMS =
-  'Write redis://[user:password@]host:port[/db], rediss:// for TLS (valkey:// and valkeys:// are the same), ferrite:// or ferrites:// for Ferrite, or unix:///path/to.sock.'
+  'Write redis://[user:password@]host:port[/db], rediss:// for TLS (valkey:// and valkeys:// are the same), ferrite:// or ferrites:// for Ferrite, redis+sentinel://sentinel:26379,sentinel:26379/primary-name for a primary behind Sentinel, or unix:///path/to.sock.'
 
 /** What else people call the same. */
 const ALIASES: Readonly<Record<string, string>> = {
@@ -33,19 +35,16 @@ function invalid(what: string): MigrateError {
   return new MigrateError('FM_URL_INVALID', what, FORMS)
 }
 
-/** A part of a connection string as it is meant. @throws MigrateError FM_URL_INVALID */
-export function decodePart(text: string, what: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw invalid(`the ${what} in the connection string is not percent-encoded`)
-  }
+/** The scheme in lower case, without `://`. @throws MigrateError FM_URL_INVALID */
+export function schemeOf(url: string): string {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1].toLowerCase()
+  if (scheme === undefined) throw invalid('the connection string has no scheme')
+  return scheme
 }
 
 /** @throws MigrateError FM_URL_INVALID */
 export function readUrl(url: string): EndpointUrl {
-  const written = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1].toLowerCase()
-  if (written === undefined) throw invalid('the connection string has no scheme')
+  const written = schemeOf(url)
   if (splitConnection(url) === null)
     throw new MigrateError('FM_URL_INVALID', `the ${written} connection string cannot be taken apart`, ENCODE_HINT)
   const scheme = ALIASES[written] ?? written
@@ -80,9 +79,8 @@ function hostPlace(parsed: URL, written: string): Place {
   const named = parsed.pathname.replace(/^\//, '')
   const text = named || '0'
   const db = databaseNumber(text)
-  const at = `${host.includes(':') ? `[${host}]` : host}:${port}`
   return {
-    label: `${written}://${at}${text === '0' ? '' : `/${text}`}`,
+    label: `${written}://${printAddress({ host, port })}${text === '0' ? '' : `/${text}`}`,
     host,
     port,
     path: undefined,

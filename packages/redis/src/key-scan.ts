@@ -1,7 +1,9 @@
 import { type DirtyKey, type KeyFilter, MigrateError } from '@ferrite-migrate/contracts'
 import { ReplyError } from '@ferrite-migrate/protocol'
 import { isOwnKey } from './checkpoint-key.js'
+import { movedError } from './connect-error.js'
 import { databaseSizes } from './info.js'
+import type { RedisLink } from './link.js'
 import type { ReaderLinks } from './reader-links.js'
 
 const SCAN_COUNT = 1000
@@ -23,6 +25,8 @@ export interface ScannedKeys {
 interface Page {
   readonly keys: Buffer[]
   readonly cursor: string
+  /** Where the cursor is from. */
+  readonly link: RedisLink
 }
 
 /** Goes through the keys of a server by SCAN. */
@@ -76,20 +80,29 @@ export class KeyScan {
     // The next page is asked for while this one is worked on.
     let page = this.page(db, match, start, SCAN_COUNT)
     for (;;) {
-      const { keys, cursor } = await page
+      const { keys, cursor, link } = await page
       const last = cursor === '0'
       if (!last) {
-        page = this.page(db, match, cursor, SCAN_COUNT)
+        page = this.page(db, match, cursor, SCAN_COUNT, link)
         // Whoever stops reading leaves this one unanswered.
         page.catch(() => undefined)
       }
-      yield { keys, cursor }
+      yield { keys, cursor, link }
       if (last) return
     }
   }
 
-  private async page(db: number, match: Buffer | undefined, cursor: string, count: number): Promise<Page> {
+  private async page(
+    db: number,
+    match: Buffer | undefined,
+    cursor: string,
+    count: number,
+    former?: RedisLink,
+  ): Promise<Page> {
     const link = await this.links.get('scan')
+    // A cursor says nothing to another server: keys would be skipped.
+    if (former !== undefined && link !== former && link.endpoint.moving !== undefined)
+      throw movedError(former.endpoint.label, ', and its keys were not scanned to the end')
     const [reply] = await link.pipeline((out) => {
       if (match === undefined) out.call('SCAN', cursor, 'COUNT', count)
       else out.call('SCAN', cursor, 'MATCH', match, 'COUNT', count)
@@ -97,17 +110,17 @@ export class KeyScan {
     }, db)
     if (reply instanceof ReplyError) throw this.links.refused('SCAN', reply)
     const [next, keys] = reply as [Buffer, Buffer[]]
-    return { keys, cursor: String(next) }
+    return { keys, cursor: String(next), link }
   }
 
   /** Ferrite: only a page that holds every key is complete. Grows until it is, in pieces of 1000 keys. */
   private async *onePage(db: number, size: number): AsyncGenerator<Page> {
     let count = size + 1000
     for (let attempt = 0; attempt < 8; attempt++) {
-      const { keys, cursor } = await this.page(db, undefined, '0', count)
+      const { keys, cursor, link } = await this.page(db, undefined, '0', count)
       if (cursor === '0') {
         for (let from = 0; from < keys.length; from += SCAN_COUNT)
-          yield { keys: keys.slice(from, from + SCAN_COUNT), cursor }
+          yield { keys: keys.slice(from, from + SCAN_COUNT), cursor, link }
         return
       }
       count *= 2

@@ -2,7 +2,18 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { type Address, MigrateError } from '@ferrite-migrate/contracts'
 import { damagedReply, type Reply, ReplyError, RespReader, RespWriter, SilenceWatch } from '@ferrite-migrate/protocol'
-import { connectError, handshakeError, plainError, selectError, silentError, stoppedError } from './connect-error.js'
+import { printAddress } from './address/host-port.js'
+import { serverName } from './address/server-name.js'
+import {
+  connectError,
+  handshakeError,
+  movedError,
+  plainError,
+  selectError,
+  silentError,
+  stoppedError,
+  withAdvice,
+} from './connect-error.js'
 import type { Endpoint } from './endpoint.js'
 import { answersPlainly } from './plain-probe.js'
 
@@ -93,6 +104,21 @@ export class RedisLink {
     }
   }
 
+  /** Ends the connection as soon as another server is the one to speak to. */
+  private follow(address: Address): void {
+    const { moving, label } = this.endpoint
+    if (moving === undefined) return
+    const place = printAddress(address)
+    const leave = moving.moved((now) => {
+      const other = printAddress(now)
+      if (other !== place) this.destroy(movedError(label, `: that is ${other} now`))
+    })
+    void this.closed.then((reason) => {
+      leave()
+      if (reason !== null) moving.doubt()
+    })
+  }
+
   /**
    * Connects, authenticates and selects the endpoint's database.
    * @param readBuffer bytes of one buffer to read into again and again, so that reading makes no garbage: what a consumer
@@ -101,15 +127,22 @@ export class RedisLink {
    * @throws MigrateError FM_CONNECT_*, FM_AUTH_*, FM_SERVER_LOADING, FM_DB_RANGE
    */
   static async open(
-    endpoint: Endpoint,
+    given: Endpoint,
     trace: WireTrace | null = null,
     readBuffer?: number,
     signal?: AbortSignal,
   ): Promise<RedisLink> {
     let link: RedisLink | null = null
-    const address = await endpoint.locate()
-    const socket = await connectSocket(endpoint, address, readBuffer, (chunk) => link?.arrived(chunk, true), signal)
+    const address = await given.locate()
+    const { moving } = given
+    const endpoint = moving === undefined ? given : { ...given, label: `${printAddress(address)} (${given.label})` }
+    const arrived = (chunk: Buffer): void => link?.arrived(chunk, true)
+    const socket = await connectSocket(endpoint, address, readBuffer, arrived, signal).catch((error) => {
+      moving?.doubt()
+      throw moving === undefined ? error : withAdvice(error, moving.advice(address))
+    })
     link = new RedisLink(endpoint, socket)
+    link.follow(address)
     const end = (): void => link?.destroy(stoppedError(endpoint.label))
     signal?.addEventListener('abort', end, { once: true })
     try {
@@ -154,10 +187,20 @@ export class RedisLink {
         if (pong instanceof ReplyError && !pong.message.startsWith('NOPERM'))
           throw handshakeError(this.endpoint, pong.message)
       })
+      if (this.endpoint.moving !== undefined) await this.mustBePrimary()
       await this.select(db)
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** Who named it as the primary may not have heard yet that it is none. */
+  private async mustBePrimary(): Promise<void> {
+    const role = await this.call('ROLE').catch((error: unknown) => {
+      if (!(error instanceof ReplyError)) throw error
+      return null
+    })
+    if (Array.isArray(role) && String(role[0]) !== 'master') throw movedError(this.endpoint.label, '')
   }
 
   /** The selected database. */
@@ -329,7 +372,9 @@ function connectSocket(
             },
           }
     const socket =
-      endpoint.tls === undefined ? connectTcp({ ...where, ...onread }) : connectTls({ ...where, ...endpoint.tls })
+      endpoint.tls === undefined
+        ? connectTcp({ ...where, ...onread })
+        : connectTls({ ...where, servername: serverName(host), ...endpoint.tls })
     const ready = endpoint.tls === undefined ? 'connect' : 'secureConnect'
     const timer = setTimeout(
       () => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })),

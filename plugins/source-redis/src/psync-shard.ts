@@ -25,10 +25,10 @@ import {
   type Reply,
   ReplyError,
 } from '@ferrite-migrate/protocol'
-import { isOwnKey, isOwnRange, RedisLink, readInfo, writesOwnKey } from '@ferrite-migrate/redis'
+import { isOwnKey, isOwnRange, parseInfo, RedisLink, readInfo, writesOwnKey } from '@ferrite-migrate/redis'
 import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
 
-export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace' | 'durable'> {
+export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace' | 'durable' | 'readUpTo'> {
   readonly batchSize: number
   readonly logger: Logger
   readonly sliceLimit: number
@@ -80,6 +80,8 @@ export class PsyncShard implements Shard {
   private readonly stopping = new AbortController()
   /** Offsets at which an event must end, since values were read there. */
   private readonly marks = new Set<number>()
+  /** The last offset that values were read at. */
+  private readAtOffset = 0
 
   constructor(id: string, options: PsyncShardOptions) {
     this.id = id
@@ -144,6 +146,7 @@ export class PsyncShard implements Shard {
 
   async readAt(keys: readonly DirtyKey[]): Promise<ReadAt> {
     const link = await this.controlLink()
+    const moving = this.options.endpoint.moving !== undefined
     const [replies] = (
       await link.pipeline((out) => {
         out.call('MULTI')
@@ -153,10 +156,11 @@ export class PsyncShard implements Shard {
           out.call('PTTL', key)
         }
         out.call('SELECT', link.selected)
+        if (moving) out.call('INFO', 'replication')
         out.call('ROLE')
         out.call('TIME')
         out.call('EXEC')
-        return keys.length * 3 + 5
+        return keys.length * 3 + (moving ? 6 : 5)
       })
     ).slice(-1) as Reply[][]
     if (!Array.isArray(replies) || replies.length === 0)
@@ -176,6 +180,7 @@ export class PsyncShard implements Shard {
     const [seconds, micros] = replies.at(-1) as Buffer[]
     const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
     const role = replies.at(-2) as Reply[]
+    if (moving) this.mustBeOfStream(parseInfo(String(replies.at(-3))))
     const offset = Number(String(role[0]) === 'master' ? role[1] : role[4])
     const records = keys.map(({ db, key }, i): SnapshotRecord | null => {
       const dump = replies[i * 3 + 1]
@@ -184,7 +189,20 @@ export class PsyncShard implements Shard {
       return { db, key, value: parseDump(dump, false), expireAt: ttl < 0 ? 0 : now + ttl }
     })
     this.marks.add(offset)
+    this.readAtOffset = Math.max(this.readAtOffset, offset)
     return { records, position: this.positionAt(offset) }
+  }
+
+  /** An offset has a meaning in one history only: after a failover the stream may be of another than the values, for a moment. */
+  private mustBeOfStream(info: ReadonlyMap<string, string>): void {
+    const { label } = this.options.endpoint
+    if (this.receiver === null || info.get('master_replid') === this.receiver.replid) return
+    throw new MigrateError(
+      'FM_CONNECT_LOST',
+      `${label} has failed over while keys were read`,
+      'They are read again where the stream comes from.',
+      { retryable: true },
+    )
   }
 
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
@@ -193,9 +211,11 @@ export class PsyncShard implements Shard {
       signal: request.signal,
       durable: () => (this.durable === null ? null : parsePosition(this.durable)),
       pace: () => request.pace?.() ?? 0,
+      readUpTo: () => this.readAtOffset,
     })
     this.receiver = receiver
     this.durable = null
+    this.readAtOffset = 0
     const from = request.from === undefined ? undefined : parsePosition(request.from)
     this.db = from?.db ?? 0
     try {
@@ -236,6 +256,7 @@ export class PsyncShard implements Shard {
     let bytes = 0
     this.db = 0
     this.marks.clear()
+    this.readAtOffset = 0
     for await (const event of reader.read()) {
       if (event.kind === 'header') {
         announced = true

@@ -38,6 +38,8 @@ export interface FenceRequest {
   readonly label: string
   /** A new connection of its own. */
   open(): Promise<RedisLink>
+  /** True when another server has become the one to write to. */
+  moved(): boolean
   /** What the capture calls the place where the source stands; null = it has no such thing. */
   position: ((offset: number) => ReadonlyMap<string, Position>) | null
   /** Where what is changed at the source is written down first. */
@@ -64,6 +66,10 @@ class FenceLink {
       })
     }
     return this.link
+  }
+
+  async once(use: (link: RedisLink) => Promise<unknown>): Promise<void> {
+    await use(await this.get())
   }
 
   /** Tries until it works: what was put up has to come down. @throws the last failure */
@@ -136,9 +142,21 @@ async function pause(link: RedisLink): Promise<string | null> {
   )
 }
 
+/** @throws MigrateError FM_SENTINEL_MOVED: what was fenced is not what is written to */
+function mustStay(request: FenceRequest): void {
+  if (request.moved())
+    throw new MigrateError(
+      'FM_SENTINEL_MOVED',
+      `another server has become the primary of ${request.label} while writers were kept out of the former one`,
+      'Look at the log of the sentinels; when the new primary stands, cut over again.',
+    )
+}
+
 async function standing(links: FenceLink, request: FenceRequest): Promise<ReadonlyMap<string, Position>> {
+  mustStay(request)
   if (request.position === null) return new Map()
   const info = await readInfo(await links.get(), 'replication')
+  mustStay(request)
   const offset = Number(info.get(info.get('role') === 'slave' ? 'slave_repl_offset' : 'master_repl_offset'))
   return request.position(offset)
 }
@@ -167,10 +185,12 @@ function pauseFence(links: FenceLink, request: FenceRequest): Fence {
     },
     fell: () => {
       look()
-      return fell
+      return fell || request.moved()
     },
     release: async () => {
-      await links.persist((link) => link.call('CLIENT', 'UNPAUSE')).catch(() => undefined)
+      // A server that was replaced may be gone for good, and its pause ends by itself.
+      const tell = request.moved() ? links.once.bind(links) : links.persist.bind(links)
+      await tell((link) => link.call('CLIENT', 'UNPAUSE')).catch(() => undefined)
       links.close()
     },
   }
@@ -200,7 +220,7 @@ function aclFence(links: FenceLink, fenced: readonly AclUser[], loan: Loan | nul
     note: `writers are refused at the source (ACL SETUSER .. -@write for ${fenced.map(({ name }) => name).join(', ')}; should this process die, cutover --release gives them back what they had)`,
     positions: () => standing(links, request),
     refresh: async () => undefined,
-    fell: () => false,
+    fell: () => request.moved(),
     keep: () => {
       loan?.keep()
       links.close()

@@ -13,9 +13,11 @@ import {
 } from '@ferrite-migrate/contracts'
 import { ReplyError } from '@ferrite-migrate/protocol'
 import {
+  asItIsNow,
   type Endpoint,
   handshakeError,
   parseEndpoint,
+  primaryFinding,
   RedisKeyReader,
   RedisLink,
   readInfo,
@@ -50,9 +52,8 @@ export class RedisSource implements Source {
   private readonly makeReader: () => RedisKeyReader
   byKeys?: NonNullable<Source['byKeys']>
 
-  private constructor(context: AdapterContext, facts: SourceFacts, capture: Capture) {
+  private constructor(context: AdapterContext, endpoint: Endpoint, facts: SourceFacts, capture: Capture) {
     const { options, logger } = context
-    const endpoint = parseEndpoint(context.url, options)
     const trace: WireTrace | null = wireTrace(logger, 'source')
     this.facts = facts
     this.ledger = context.ledger
@@ -60,7 +61,8 @@ export class RedisSource implements Source {
     this.capture = capture
     this.endpoint = endpoint
     this.database = endpoint.namesDb ? endpoint.db : undefined
-    this.identity = facts.runId === '' ? undefined : facts.runId
+    // Of a primary that may be another one, the place where it is asked for lasts.
+    this.identity = endpoint.moving === undefined ? facts.runId || undefined : endpoint.label
     this.trace = trace
     this.makeReader = () =>
       new RedisKeyReader(endpoint, {
@@ -86,6 +88,15 @@ export class RedisSource implements Source {
   /** @throws MigrateError when the source cannot be reached or does not allow what was asked for */
   static async open(context: AdapterContext): Promise<RedisSource> {
     const endpoint = parseEndpoint(context.url, context.options)
+    try {
+      return await RedisSource.ask(context, endpoint)
+    } catch (error) {
+      endpoint.moving?.close()
+      throw error
+    }
+  }
+
+  private static async ask(context: AdapterContext, endpoint: Endpoint): Promise<RedisSource> {
     const link = await RedisLink.open(endpoint, null, undefined, context.signal)
     link.hurryAfter(context.signal)
     try {
@@ -105,7 +116,7 @@ export class RedisSource implements Source {
           : facts.psyncRefusal === ''
             ? 'psync'
             : lesser
-      return new RedisSource(context, facts, capture)
+      return new RedisSource(context, endpoint, facts, capture)
     } catch (error) {
       throw error instanceof ReplyError ? handshakeError(endpoint, error.message) : error
     } finally {
@@ -127,15 +138,18 @@ export class RedisSource implements Source {
   }
 
   async preflight(): Promise<readonly Finding[]> {
-    return sourceFindings(this.facts, this.capture, this.chained)
+    return [
+      ...sourceFindings(this.facts, this.capture, this.chained),
+      ...(await primaryFinding('source', this.endpoint)),
+    ]
   }
 
   reader(): KeyReader {
     return this.makeReader()
   }
 
-  fence(kind: 'auto' | FenceKind, check: boolean): Promise<Fence> {
-    const { endpoint, facts } = this
+  async fence(kind: 'auto' | FenceKind, check: boolean): Promise<Fence> {
+    const { facts } = this
     if (facts.ferrite)
       throw new MigrateError(
         'FM_FENCE_UNAVAILABLE',
@@ -143,9 +157,14 @@ export class RedisSource implements Source {
         'Stop the writers yourself and give --fence none.',
       )
     const [shard] = this.shards
+    const { moving } = this.endpoint
+    const moves = moving?.moves
+    // What is put up at one server is taken down at that one.
+    const endpoint = await asItIsNow(this.endpoint)
     return putUpFence(
       {
         label: endpoint.label,
+        moved: () => moving?.moves !== moves,
         // Without a trace: the answers hold the hashes of passwords.
         open: () => RedisLink.open({ ...endpoint, db: 0 }),
         ledger: this.ledger,
@@ -224,5 +243,6 @@ export class RedisSource implements Source {
       () => undefined,
     )
     for (const shard of this.shards) if (shard instanceof PsyncShard) await shard.close()
+    this.endpoint.moving?.close()
   }
 }

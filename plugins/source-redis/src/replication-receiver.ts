@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import { damagedReply, RespWriter } from '@ferrite-migrate/protocol'
-import { type Endpoint, handshakeError, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
+import { type Endpoint, handshakeError, RedisLink, readInfo, type WireTrace } from '@ferrite-migrate/redis'
 import type { SnapshotSettings } from './snapshot-settings.js'
 import { Spool, type SpoolOptions } from './spool.js'
 
@@ -21,6 +21,8 @@ export interface ReceiverOptions {
   readonly pingMs: number
   /** How long to rest now before more of a snapshot is read, ms. */
   pace(): number
+  /** The last offset at which values were read beside the stream; 0 = none were. */
+  readUpTo(): number
 }
 
 /** One full resync and all that follows it: an RDB (with this mark at its end, if any), then the command stream. */
@@ -233,13 +235,26 @@ export class ReplicationReceiver {
       // Servers before 2.8 or proxies do not know REPLCONF; the answer to PSYNC decides.
       this.options.logger.log('debug', `REPLCONF: ${reply.message}`)
     }
-    const resumable = this.ready && this.stage === 'stream' && this.replid !== '?'
+    const resumable = this.ready && this.stage === 'stream' && this.replid !== '?' && !(await this.readBeyond(link))
     if (!resumable) await this.options.settings?.change()
     try {
       await this.psync(link, resumable ? this.replid : '?', resumable ? this.received + 1 : -1)
     } finally {
       void this.options.settings?.restore()
     }
+  }
+
+  /**
+   * True when values were read that a promoted server never had: at the former primary, behind the offset up to which both have
+   * the same history. The stream would not mend them, so everything is read again.
+   */
+  private async readBeyond(link: RedisLink): Promise<boolean> {
+    const { endpoint, readUpTo, logger } = this.options
+    if (endpoint.moving === undefined || readUpTo() === 0) return false
+    const info = await readInfo(link, 'replication')
+    if (info.get('master_replid') === this.replid || readUpTo() < Number(info.get('second_repl_offset'))) return false
+    logger.log('warn', 'keys were read at the former primary that the new one does not have like that: a full resync')
+    return true
   }
 
   private psync(link: RedisLink, replid: string, offset: number): Promise<void> {

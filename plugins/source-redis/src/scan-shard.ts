@@ -73,7 +73,9 @@ export class ScanShard implements Shard {
       // The subscription stands before the scan starts, so that no change falls between.
       await feed?.start()
       const startedAt = Date.now()
-      const from = request.changes || request.from === undefined ? undefined : parsePlace(request.from)
+      // A cursor says nothing to another server.
+      const anew = request.changes || endpoint.moving !== undefined
+      const from = anew || request.from === undefined ? undefined : parsePlace(request.from)
       yield* this.scan(reader, request, from === undefined ? 'full' : 'partial', from)
       if (request.signal.aborted) return
       if (feed !== null) yield* this.follow(feed, reader, request)

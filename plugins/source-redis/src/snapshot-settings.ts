@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChangeLedger, Loan, Logger } from '@ferrite-migrate/contracts'
 import { ReplyError } from '@ferrite-migrate/protocol'
-import { type Endpoint, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
+import { asItIsNow, type Endpoint, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
 
 /** A setting of the source that is another one while a snapshot begins. */
 export interface SnapshotSetting {
@@ -35,6 +35,7 @@ export class SnapshotSettings {
   private readonly logger: Logger
   private changed: { readonly setting: SnapshotSetting; readonly loan: Loan | null }[] = []
   private restoring: Promise<void> = Promise.resolve()
+  private at: Endpoint
 
   constructor(
     endpoint: Endpoint,
@@ -45,6 +46,7 @@ export class SnapshotSettings {
     logger: Logger,
   ) {
     this.endpoint = { ...endpoint, db: 0 }
+    this.at = this.endpoint
     this.settings = settings
     this.ledger = ledger
     this.server = server
@@ -55,6 +57,8 @@ export class SnapshotSettings {
   /** Changes them; what the server does not allow stays. @throws MigrateError FM_STATE_DIR when it cannot be written down */
   async change(): Promise<void> {
     await this.restoring
+    // What is changed at one server is put back at that one.
+    this.at = await asItIsNow(this.endpoint)
     for (const setting of this.settings) {
       const loan = this.ledger?.lend(`config ${setting.name}`, setting.former, this.server) ?? null
       const entry = { setting, loan }
@@ -103,7 +107,7 @@ export class SnapshotSettings {
   }
 
   private async set(name: string, value: string): Promise<void> {
-    const link = await RedisLink.open(this.endpoint, this.trace, undefined, AbortSignal.timeout(PUT_BACK_MS))
+    const link = await RedisLink.open(this.at, this.trace, undefined, AbortSignal.timeout(PUT_BACK_MS))
     try {
       await link.call('CONFIG', 'SET', name, value)
     } finally {

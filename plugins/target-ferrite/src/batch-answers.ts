@@ -1,7 +1,7 @@
 import type { ConflictPolicy } from '@ferrite-migrate/contracts'
 import type { Flight } from './lane-connection.js'
 import { NOBODY, type RenderedBatch } from './rendered-batch.js'
-import { notExecutedError, refusalError } from './target-error.js'
+import { notExecutedError, type RefusingEndpoint, refusalError } from './target-error.js'
 
 /** What the records of a batch were answered, by their index; of the others the target took all. */
 export class BatchAnswers {
@@ -29,21 +29,22 @@ export function readAnswers(
   { owners, groups, transactions }: RenderedBatch,
   flight: Flight,
   onConflict: ConflictPolicy,
-  label: string,
+  endpoint: RefusingEndpoint,
 ): BatchAnswers {
   const answers = new BatchAnswers()
   for (const { index, text } of flight.errors) {
     const owner = owners[index]
-    if (owner === NOBODY) throw refusalError(label, text)
+    if (owner === NOBODY) throw refusalError(endpoint, text)
     if (owner > NOBODY) answers.refuse(owner, text)
     else for (const one of groups[-2 - owner]) answers.refuse(one, text)
   }
   for (const { index, commands } of transactions)
-    if (!answers.refused.has(owners[index]) && flight.sizes?.get(index) !== commands) throw notExecutedError(label)
+    if (!answers.refused.has(owners[index]) && flight.sizes?.get(index) !== commands)
+      throw notExecutedError(endpoint.label)
   for (const index of flight.nils) {
     const owner = owners[index]
     // Nil tells that a key was there already; whoever was told to replace it has not done so.
-    if (onConflict === 'replace' || owner < NOBODY) throw notExecutedError(label)
+    if (onConflict === 'replace' || owner < NOBODY) throw notExecutedError(endpoint.label)
     if (owner > NOBODY) answers.present.add(owner)
   }
   return answers

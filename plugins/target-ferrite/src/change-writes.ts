@@ -86,7 +86,7 @@ export class ChangeWrites {
         checkpoint = withDirty(checkpoint, tally.dirtyKeys(before))
         continue
       }
-      if (Date.now() - startedAt >= patienceMs(kind, options.retryMs)) throw refusalError(options.endpoint.label, text)
+      if (Date.now() - startedAt >= patienceMs(kind, options.retryMs)) throw refusalError(options.endpoint, text)
       await sleep(wait)
     }
   }
@@ -119,7 +119,7 @@ export class ChangeWrites {
       if (error.inner < 0) continue
       const record = records[places[error.inner]]
       // What is ours inside the transaction: SELECT and the checkpoint. Nothing may be built upon a failure of these.
-      if (record === undefined) throw refusalError(label, error.text)
+      if (record === undefined) throw refusalError(this.lane.options.endpoint, error.text)
       this.fail(record, error.text, tally)
     }
     tally.written = records.length - (tally.failed.length - before)

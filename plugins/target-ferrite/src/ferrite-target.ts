@@ -22,6 +22,7 @@ import {
   handshakeError,
   parseEndpoint,
   parseRunning,
+  primaryFinding,
   RedisKeyReader,
   RedisLink,
   RUNNING_KEY,
@@ -89,6 +90,15 @@ export class FerriteTarget implements Target {
   /** @throws MigrateError when the target cannot be reached or refuses the probes */
   static async open(context: AdapterContext): Promise<FerriteTarget> {
     const endpoint = parseEndpoint(context.url, context.options)
+    try {
+      return await FerriteTarget.ask(context, endpoint)
+    } catch (error) {
+      endpoint.moving?.close()
+      throw error
+    }
+  }
+
+  private static async ask(context: AdapterContext, endpoint: Endpoint): Promise<FerriteTarget> {
     const link = await RedisLink.open({ ...endpoint, db: 0 }, null, undefined, context.signal)
     link.hurryAfter(context.signal)
     try {
@@ -102,7 +112,7 @@ export class FerriteTarget implements Target {
       if (!(error instanceof ReplyError)) throw error
       // What a write is refused for has a code of its own.
       throw ['fatal', 'full'].includes(classify(error.message))
-        ? refusalError(endpoint.label, error.message)
+        ? refusalError(endpoint, error.message)
         : handshakeError(endpoint, error.message)
     } finally {
       link.close()
@@ -110,7 +120,10 @@ export class FerriteTarget implements Target {
   }
 
   async preflight(): Promise<readonly Finding[]> {
-    const findings = await targetFindings(await this.controlLink(), this.able)
+    const findings = [
+      ...(await targetFindings(await this.controlLink(), this.able)),
+      ...(await primaryFinding('target', this.endpoint)),
+    ]
     return this.context.options['allow-eviction'] === true
       ? findings.map((one) => (one.code === 'FM_TARGET_EVICTS' ? { ...one, level: 'warn' as const } : one))
       : findings
@@ -301,7 +314,7 @@ export class FerriteTarget implements Target {
       out.call(...argv)
       return 1
     }, 0)
-    if (reply instanceof ReplyError) throw refusalError(this.endpoint.label, reply.message)
+    if (reply instanceof ReplyError) throw refusalError(this.endpoint, reply.message)
     return reply
   }
 
@@ -320,6 +333,7 @@ export class FerriteTarget implements Target {
       (link) => link.close(),
       () => undefined,
     )
+    this.endpoint.moving?.close()
   }
 }
 

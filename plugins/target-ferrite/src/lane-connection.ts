@@ -55,10 +55,14 @@ const STOPPING_SILENCE_MS = 5000
 /** No database at all: whatever is wanted has to be selected. */
 const UNKNOWN_DB = -1
 
-/** The identity of a server process, for noticing a restart. */
+/** The identity of a server process, for noticing a restart; of one that may be replaced also which history it has. */
 export async function serverIdentity(link: RedisLink): Promise<string> {
   const info = await readInfo(link, 'server').catch(() => new Map<string, string>())
-  return `${info.get('run_id') ?? ''}|${info.get('process_id') ?? ''}`
+  const process = `${info.get('run_id') ?? ''}|${info.get('process_id') ?? ''}`
+  if (link.endpoint.moving === undefined) return process
+  // A primary that was replaced and is one again has lost what only it had.
+  const replication = await readInfo(link, 'replication').catch(() => new Map<string, string>())
+  return `${process}|${replication.get('master_replid') ?? ''}`
 }
 
 /** One pipelined connection to the target: what was rendered into `out` is sent, and its replies are matched by their number. */
@@ -108,7 +112,9 @@ export class LaneConnection {
       link.close()
       throw new MigrateError(
         'FM_TARGET_LOST',
-        `${endpoint.label} was restarted and may have lost what was written`,
+        endpoint.moving === undefined
+          ? `${endpoint.label} was restarted and may have lost what was written`
+          : `${endpoint.label} has failed over and may have lost what was written`,
         'The migration goes on from the checkpoint at the target, or copies again.',
         { retryable: true },
       )

@@ -81,7 +81,7 @@ export class PartWrite {
   /** What the records were answered, also in the steps that some need after the first. */
   private async answers(rendered: RenderedBatch, flight: Flight): Promise<BatchAnswers> {
     const { db, records, onConflict } = this
-    const answers = readAnswers(rendered, flight, onConflict, this.lane.options.endpoint.label)
+    const answers = readAnswers(rendered, flight, onConflict, this.lane.options.endpoint)
     await this.lane.staged.place(db, rendered.staged, records, onConflict, answers)
     await this.ends(rendered.inexact.filter((index) => answers.took(index)))
     return answers
@@ -103,7 +103,7 @@ export class PartWrite {
         await losses.pause(error, this.startedAt)
         continue
       }
-      if (flight.errors.length > 0) throw refusalError(options.endpoint.label, flight.errors[0].text)
+      if (flight.errors.length > 0) throw refusalError(options.endpoint, flight.errors[0].text)
       return
     }
   }
@@ -112,7 +112,7 @@ export class PartWrite {
   private settle(answers: BatchAnswers, expired: number, resent: boolean): boolean {
     const { endpoint, retryMs } = this.lane.options
     const { onConflict, startedAt } = this
-    const settlement = new Settlement({ label: endpoint.label, onConflict, resent, startedAt, retryMs }, this.tally)
+    const settlement = new Settlement({ endpoint, onConflict, resent, startedAt, retryMs }, this.tally)
     settlement.settle(this.records, answers, expired)
     this.records = settlement.again
     this.typedOnly = settlement.typedOnly

@@ -17,7 +17,7 @@ export async function proveDatabase(link: RedisLink, probe: string, db: number):
     out.call('SET', probe, secret, 'PX', 60_000)
     return 1
   }, db)
-  if (set instanceof ReplyError) throw refusalError(label, set.message)
+  if (set instanceof ReplyError) throw refusalError(link.endpoint, set.message)
   const [elsewhere] = await link.pipeline((out) => {
     out.call('EXISTS', probe)
     return 1
@@ -27,7 +27,7 @@ export async function proveDatabase(link: RedisLink, probe: string, db: number):
     out.call('DEL', probe)
     return 2
   }, db)
-  if (here instanceof ReplyError) throw refusalError(label, here.message)
+  if (here instanceof ReplyError) throw refusalError(link.endpoint, here.message)
   if (String(here) === secret && elsewhere === 0) return
   throw new MigrateError(
     'FM_DB_RANGE',

@@ -1,11 +1,11 @@
 import type { ConflictPolicy, SnapshotRecord } from '@ferrite-migrate/contracts'
 import { isOpaque, isUnknownType } from '@ferrite-migrate/protocol'
 import type { BatchAnswers } from './batch-answers.js'
-import { classify, patienceMs, refusalError } from './target-error.js'
+import { classify, patienceMs, type RefusingEndpoint, refusalError } from './target-error.js'
 import type { WriteTally } from './write-tally.js'
 
 export interface SettlementOptions {
-  readonly label: string
+  readonly endpoint: RefusingEndpoint
   readonly onConflict: ConflictPolicy
   /** The batch was sent before, and nobody knows what was done of it. */
   readonly resent: boolean
@@ -43,7 +43,7 @@ export class Settlement {
   }
 
   private refused(record: SnapshotRecord, index: number, text: string, answers: BatchAnswers): void {
-    const { label, onConflict, resent, startedAt, retryMs } = this.options
+    const { endpoint, onConflict, resent, startedAt, retryMs } = this.options
     const kind = classify(text)
     switch (kind) {
       case 'conflict':
@@ -57,12 +57,12 @@ export class Settlement {
         return
       case 'passing':
       case 'full':
-        if (Date.now() - startedAt > patienceMs(kind, retryMs)) throw refusalError(label, text)
+        if (Date.now() - startedAt > patienceMs(kind, retryMs)) throw refusalError(endpoint, text)
         this.pause = true
         this.again.push(record)
         return
       case 'fatal':
-        throw refusalError(label, text)
+        throw refusalError(endpoint, text)
       default:
         this.tally.fail(record, text.slice(0, 200), 'refused')
     }

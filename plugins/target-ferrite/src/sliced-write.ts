@@ -63,7 +63,7 @@ export class SlicedWrite {
       .inDatabase(db, (link) => connection.fly(link, this.remove()))
       .then((cleaned) => cleaned.made)
       .catch(() => undefined)
-    throw refusalError(this.lane.options.endpoint.label, error.text)
+    throw refusalError(this.lane.options.endpoint, error.text)
   }
 
   /** Appends the commands of one slice; gives their number. */

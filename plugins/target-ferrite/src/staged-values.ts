@@ -63,7 +63,7 @@ export class StagedValues {
       out.call('DEL', temporary)
       return 2
     }, record.db)
-    if (renamed instanceof ReplyError) throw refusalError(this.options.endpoint.label, renamed.message)
+    if (renamed instanceof ReplyError) throw refusalError(this.options.endpoint, renamed.message)
     if (renamed === 1 && record.expireAt > 0)
       await link.pipeline((out) => {
         out.call('PEXPIREAT', record.key, record.expireAt)

@@ -1,4 +1,5 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
+import type { Endpoint } from '@ferrite-migrate/redis'
 
 /** What an error reply to a write means. */
 export type Refusal = 'conflict' | 'payload' | 'passing' | 'full' | 'fatal' | 'key'
@@ -30,8 +31,11 @@ export function notExecutedError(label: string): MigrateError {
   )
 }
 
-/** The error that ends a run after this refusal. */
-export function refusalError(label: string, text: string): MigrateError {
+/** What is said of an endpoint, and done about it, when it refuses. */
+export type RefusingEndpoint = Pick<Endpoint, 'label' | 'moving'>
+
+/** The error that ends a run after this refusal, or lets it look for the primary that there is now. */
+export function refusalError({ label, moving }: RefusingEndpoint, text: string): MigrateError {
   const cut = text.slice(0, 160)
   const word = text.split(' ', 1)[0]
   switch (word) {
@@ -50,6 +54,14 @@ export function refusalError(label: string, text: string): MigrateError {
         { retryable: true },
       )
     case 'READONLY':
+      moving?.doubt()
+      if (moving !== undefined)
+        return new MigrateError(
+          'FM_TARGET_LOST',
+          `${label} has failed over: the server that was written to is a replica now`,
+          'The migration goes on from the checkpoint at the new primary, or copies again.',
+          { retryable: true },
+        )
       return new MigrateError(
         'FM_TARGET_READONLY',
         `${label} is a read-only replica`,

@@ -1,5 +1,29 @@
-import type { CreateSource } from '@ferrite-migrate/contracts'
+import type { AdapterContext, CreateSource } from '@ferrite-migrate/contracts'
+import {
+  type ClusterAddress,
+  ClusterTopology,
+  isClusterUrl,
+  NodeMap,
+  parseCluster,
+  parseEndpoint,
+} from '@ferrite-migrate/redis'
+import { ClusterSource } from './cluster/cluster-source.js'
 import { RedisSource } from './redis-source.js'
 
-/** A live Redis, Valkey or Ferrite server: `redis://`, `rediss://`, `redis+unix://`, `ferrite://`, `ferrites://`. */
-export const createSource: CreateSource = (context) => RedisSource.open(context)
+/**
+ * A live Redis, Valkey or Ferrite server: `redis://`, `rediss://`, `redis+unix://`, `ferrite://`, `ferrites://`; or a cluster of
+ * them: `redis-cluster://`, `redis+cluster://`, or any of its nodes, unless the option `cluster` says `node`.
+ */
+export const createSource: CreateSource = async (context) => {
+  if (isClusterUrl(context.url)) return openCluster(context, parseCluster(context.url, context.options))
+  const source = await RedisSource.open(context)
+  if (!source.isClusterNode || context.options.cluster === 'node') return source
+  await source[Symbol.asyncDispose]()
+  const endpoint = parseEndpoint(context.url, context.options)
+  const nodeMap = new NodeMap(String(context.options['node-map'] ?? ''))
+  return openCluster(context, { endpoint, seeds: [{ host: endpoint.host, port: endpoint.port }], nodeMap })
+}
+
+async function openCluster(context: AdapterContext, address: ClusterAddress): Promise<ClusterSource> {
+  return ClusterSource.open(context, await ClusterTopology.open({ ...address, option: '--source-option' }))
+}

@@ -14,18 +14,9 @@ import {
   type SourceEvent,
   splitCommand,
 } from '@ferrite-migrate/contracts'
-import {
-  type Block,
-  ByteWindow,
-  CommandScan,
-  databaseNumber,
-  INCOMPLETE,
-  parseDump,
-  RdbReader,
-  type Reply,
-  ReplyError,
-} from '@ferrite-migrate/protocol'
-import { isOwnKey, isOwnRange, parseInfo, RedisLink, readInfo, writesOwnKey } from '@ferrite-migrate/redis'
+import { type Block, ByteWindow, CommandScan, databaseNumber, INCOMPLETE, RdbReader } from '@ferrite-migrate/protocol'
+import { isOwnKey, isOwnRange, RedisLink, readInfo, writesOwnKey } from '@ferrite-migrate/redis'
+import { readDatabasesAt, readSlotsAt } from './read-at.js'
 import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
 
 export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace' | 'durable' | 'readUpTo'> {
@@ -34,6 +25,8 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pac
   readonly sliceLimit: number
   /** Keys at the source when it was opened, for progress. */
   readonly keys: number
+  /** Told of keys that were to be read here and are on another node of the cluster. */
+  readonly elsewhere?: (keys: readonly DirtyKey[]) => void
   /** Clock of the source minus the clock here, ms. */
   readonly clockSkewMs: number
   /** Bytes of one transaction, which is kept in memory until its end. */
@@ -134,6 +127,11 @@ export class PsyncShard implements Shard {
     return this.control
   }
 
+  /** Ends the reading. */
+  stop(): void {
+    this.receiver?.stop()
+  }
+
   /** Closes what stays open between reads. */
   async close(): Promise<void> {
     this.receiver?.stop()
@@ -146,48 +144,12 @@ export class PsyncShard implements Shard {
 
   async readAt(keys: readonly DirtyKey[]): Promise<ReadAt> {
     const link = await this.controlLink()
-    const moving = this.options.endpoint.moving !== undefined
-    const [replies] = (
-      await link.pipeline((out) => {
-        out.call('MULTI')
-        for (const { db, key } of keys) {
-          out.call('SELECT', db)
-          out.call('DUMP', key)
-          out.call('PTTL', key)
-        }
-        out.call('SELECT', link.selected)
-        if (moving) out.call('INFO', 'replication')
-        out.call('ROLE')
-        out.call('TIME')
-        out.call('EXEC')
-        return keys.length * 3 + (moving ? 6 : 5)
-      })
-    ).slice(-1) as Reply[][]
-    if (!Array.isArray(replies) || replies.length === 0)
-      throw new MigrateError(
-        'FM_SERVER_REFUSED',
-        'the source did not run a transaction of reads',
-        'Give the user the rights listed in docs/permissions.md.',
-        { retryable: true },
-      )
-    const failed = replies.find((reply) => reply instanceof ReplyError)
-    if (failed instanceof ReplyError)
-      throw new MigrateError(
-        'FM_SERVER_REFUSED',
-        `the source answered: ${failed.message.slice(0, 160)}`,
-        'Give the user the rights listed in docs/permissions.md.',
-      )
-    const [seconds, micros] = replies.at(-1) as Buffer[]
-    const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-    const role = replies.at(-2) as Reply[]
-    if (moving) this.mustBeOfStream(parseInfo(String(replies.at(-3))))
-    const offset = Number(String(role[0]) === 'master' ? role[1] : role[4])
-    const records = keys.map(({ db, key }, i): SnapshotRecord | null => {
-      const dump = replies[i * 3 + 1]
-      const ttl = Number(replies[i * 3 + 2])
-      if (!Buffer.isBuffer(dump) || ttl === -2) return null
-      return { db, key, value: parseDump(dump, false), expireAt: ttl < 0 ? 0 : now + ttl }
-    })
+    const { endpoint, cluster } = this.options
+    const told = endpoint.moving !== undefined
+    const { records, offset, info } = await (cluster
+      ? readSlotsAt(link, keys, (away) => this.options.elsewhere?.(away))
+      : readDatabasesAt(link, keys, told))
+    if (info !== null) this.mustBeOfStream(info)
     this.marks.add(offset)
     this.readAtOffset = Math.max(this.readAtOffset, offset)
     return { records, position: this.positionAt(offset) }

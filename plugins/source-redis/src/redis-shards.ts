@@ -2,7 +2,7 @@ import type { AdapterContext } from '@ferrite-migrate/contracts'
 import type { Endpoint, RedisKeyReader, WireTrace } from '@ferrite-migrate/redis'
 import type { Capture } from './capture.js'
 import type { SourceFacts } from './preflight.js'
-import { PsyncShard } from './psync-shard.js'
+import { PsyncShard, type PsyncShardOptions } from './psync-shard.js'
 import { ScanShard } from './scan-shard.js'
 import { type SnapshotSetting, SnapshotSettings } from './snapshot-settings.js'
 
@@ -19,8 +19,9 @@ export function psyncShard(
   facts: SourceFacts,
   settings: readonly SnapshotSetting[],
   trace: WireTrace | null,
+  { id = '0', elsewhere }: Pick<PsyncShardOptions, 'elsewhere'> & { readonly id?: string } = {},
 ): PsyncShard {
-  return new PsyncShard('0', {
+  return new PsyncShard(id, {
     endpoint,
     logger,
     batchSize: Number(options['batch-size']),
@@ -28,6 +29,8 @@ export function psyncShard(
     retryMs: Number(options['sync-timeout']),
     trace,
     keys: facts.keys,
+    cluster: facts.cluster,
+    ...(elsewhere === undefined ? {} : { elsewhere }),
     clockSkewMs: facts.clockSkewMs,
     transactionLimit: Number(options['transaction-limit']),
     pingMs: pingPeriod(facts),

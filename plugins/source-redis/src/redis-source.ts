@@ -124,6 +124,11 @@ export class RedisSource implements Source {
     }
   }
 
+  /** Its keys are those of some slots only. */
+  get isClusterNode(): boolean {
+    return this.facts.cluster
+  }
+
   async keysOf(commands: readonly (readonly Buffer[])[]): Promise<readonly (readonly Buffer[] | null)[]> {
     const link = await RedisLink.open({ ...this.endpoint, db: 0 }, this.trace)
     try {

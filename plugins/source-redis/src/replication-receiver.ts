@@ -23,6 +23,11 @@ export interface ReceiverOptions {
   pace(): number
   /** The last offset at which values were read beside the stream; 0 = none were. */
   readUpTo(): number
+  /**
+   * A node of a cluster: Valkey waits with each step of a slot's move for all of its replicas, and gives it up where one of them takes
+   * two seconds. What was received is acknowledged then as soon as it asks, durable or not.
+   */
+  readonly cluster: boolean
 }
 
 /** One full resync and all that follows it: an RDB (with this mark at its end, if any), then the command stream. */
@@ -55,6 +60,9 @@ const PAUSE_UNFLUSHED = 8 << 20
 const PAUSE_MS = 10
 const READ_BYTES = 256 << 10
 const MARK_BYTES = 40
+const GETACK = Buffer.from('GETACK')
+/** It is asked for behind the command that waits, so near the end of what comes. */
+const GETACK_WITHIN = 16 << 10
 /** The newest Valkey whose RDB is understood here. */
 const VALKEY_VERSION = '9.1.0'
 
@@ -385,6 +393,10 @@ export class ReplicationReceiver {
   private take(chunk: Buffer): void {
     if (this.stage === 'stream') {
       this.received += chunk.length
+      if (this.options.cluster && chunk.includes(GETACK, Math.max(0, chunk.length - GETACK_WITHIN))) {
+        this.acknowledged = this.received
+        this.sendAck()
+      }
       this.spool!.push(chunk)
     } else if (this.stage === 'rdb') {
       this.takeRdb(chunk)

@@ -72,7 +72,7 @@ export function shardParts(
       filter,
       knows: (name) => target.knows?.(name) ?? true,
       relativeExpiry: source.relativeExpiry ?? false,
-      flushesAll: foreign === null || foreign.policy === 'replace',
+      flushesAll: shard.owns === undefined && (foreign === null || foreign.policy === 'replace'),
     },
     ends,
     dirty,

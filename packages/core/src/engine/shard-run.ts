@@ -229,12 +229,22 @@ export class ShardRun {
     const { filter, progress } = this.route
     this.track?.addKeys(keys)
     const taken = keys.filter(({ db, key }) => filter.takesKey(db, key))
-    this.dirty.addAll(taken)
     for (const key of taken.slice(-1)) this.kept.noteKey(key)
     progress.changesApplied += taken.length
     progress.changesFiltered += keys.length - taken.length
-    await this.values.rewrite(this.dirty)
+    // Commands of such keys may be on their way: their values are read together with a place of the stream.
+    if (this.exact) await this.applier.repair(taken)
+    else {
+      this.dirty.addAll(taken)
+      await this.values.rewrite(this.dirty)
+    }
     if (sweep) await this.values.persisting(() => this.vanished.sweep(this.values.source()))
+  }
+
+  /** Changes are replayed, and values can be read at a place of their stream. */
+  private get exact(): boolean {
+    const { apply, config } = this.route
+    return apply === 'replay' && config.mode !== 'snapshot' && this.shard.readAt !== undefined
   }
 
   /** No expiry is held from now on; resolves when every held key has its own again. */

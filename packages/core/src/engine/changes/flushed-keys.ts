@@ -46,6 +46,8 @@ function belongs(
 ): boolean {
   // What is to stay is not flushed either.
   if (foreign !== null && foreign.policy !== 'replace' && foreign.has(db, key)) return false
+  // Of several shards one empties only what is its own.
+  if (vanished.knowsOwn && !vanished.isOwn(db, key)) return false
   const hit = (from: number): boolean => dbs.length === 0 || dbs.includes(from)
   if (!transform.renames) return hit(db) && filter.takesKey(db, key)
   const originals = transform.originals(db, key)

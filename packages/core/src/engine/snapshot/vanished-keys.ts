@@ -96,13 +96,13 @@ export class VanishedKeys {
   }
 
   /** The shard says which keys are its own, and names at the target tell what they were called. */
-  private get knowsOwn(): boolean {
+  get knowsOwn(): boolean {
     const { transform } = this.options
     return this.shard.owns !== undefined && (!transform.renames || transform.originals(0, NO_KEY) !== null)
   }
 
   /** @param key as named at the target */
-  private isOwn(db: number, key: Buffer): boolean {
+  isOwn(db: number, key: Buffer): boolean {
     const { transform } = this.options
     const names = transform.renames ? transform.originals(db, key) : [{ db, key }]
     return names?.some((one) => this.shard.owns?.(one.db, one.key)) ?? false
@@ -117,7 +117,8 @@ export class VanishedKeys {
           page[0].db,
           page.map(({ key }) => key),
         )
-        return there.map((one) => !one)
+        // What is another shard's may be written by that one in this moment.
+        return there.map((one, i) => !one && (!this.knowsOwn || this.isOwn(page[i].db, page[i].key)))
       })
       return
     }

@@ -1,5 +1,5 @@
 import { type Address, MigrateError } from '@ferrite-migrate/contracts'
-import { printAddress, readAddress } from '../address/host-port.js'
+import { printAddress, readAddress } from './host-port.js'
 
 /** Where servers are reached that announce another address, as behind NAT or in containers. */
 export class NodeMap {
@@ -27,6 +27,11 @@ export class NodeMap {
   /** Where a server is reached that announces this address. */
   reach(announced: Address): Address {
     return this.reachable.get(printAddress(announced)) ?? announced
+  }
+
+  /** Whether the map says where this one is. */
+  has(announced: Address): boolean {
+    return this.reachable.has(printAddress(announced))
   }
 
   /** What a server announces that is reached at this address. */

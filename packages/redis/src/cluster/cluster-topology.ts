@@ -1,0 +1,299 @@
+import { type Address, MigrateError } from '@ferrite-migrate/contracts'
+import { Redis } from 'ioredis'
+import { printAddress } from '../address/host-port.js'
+import type { MovingServer } from '../address/moving-server.js'
+import type { NodeMap } from '../address/node-map.js'
+import { connectError, handshakeError } from '../connect-error.js'
+import type { Endpoint } from '../endpoint.js'
+import { type ClusterNode, type NodesAnswer, parseNodes } from './cluster-nodes.js'
+import { type ClusterShard, type ClusterView, ShardNames, slotRanges, viewOf } from './cluster-view.js'
+
+/** How often the topology is looked at where nothing tells of a change. */
+const LOOK_MS = 1000
+/** How long a node may take to answer. */
+const ANSWER_MS = 2000
+
+/** What a topology is read with. */
+export interface TopologyNeeds {
+  /** Credentials, TLS, times and the label; its host and port are not used. */
+  readonly endpoint: Endpoint
+  /** Where it is asked first. */
+  readonly seeds: readonly Address[]
+  readonly nodeMap: NodeMap
+  /** As it stands in an option: `--source-option` or `--target-option`. */
+  readonly option: string
+}
+
+/** What came of asking one node. */
+type Asked =
+  | { readonly address: Address; readonly answer: NodesAnswer }
+  | { readonly address: Address; readonly error: MigrateError }
+
+/**
+ * Which nodes a cluster has, and which slots each of them. Asked over control connections of ioredis, one a node; data never goes
+ * over these. ioredis keeps a table of slots itself, without the ids, epochs and moving slots that a handover needs.
+ */
+export class ClusterTopology {
+  view: ClusterView
+  private readonly needs: TopologyNeeds
+  private readonly names = new ShardNames()
+  private readonly clients = new Map<string, Redis>()
+  private readonly listeners = new Set<(view: ClusterView) => void>()
+  private readonly closing = new AbortController()
+  private timer: NodeJS.Timeout | null = null
+  private looking: Promise<ClusterView> | null = null
+
+  private constructor(needs: TopologyNeeds) {
+    this.needs = needs
+    this.view = { shards: [], owners: new Int16Array(0), disputed: new Set(), moving: new Map() }
+  }
+
+  /** @throws MigrateError FM_CLUSTER_*, FM_CONNECT_*, FM_AUTH_* */
+  static async open(needs: TopologyNeeds): Promise<ClusterTopology> {
+    const topology = new ClusterTopology(needs)
+    try {
+      await topology.look()
+      await topology.mustBeWhole()
+      return topology
+    } catch (error) {
+      topology.close()
+      throw error
+    }
+  }
+
+  /** Looks once a second from now on, and tells of each look. */
+  follow(listener: (view: ClusterView) => void): () => void {
+    this.listeners.add(listener)
+    this.timer ??= setInterval(() => void this.look().catch(() => undefined), LOOK_MS)
+    return () => {
+      this.listeners.delete(listener)
+      if (this.listeners.size > 0 || this.timer === null) return
+      clearInterval(this.timer)
+      this.timer = null
+    }
+  }
+
+  /**
+   * Asks all nodes that are known; calls at the same time share one look.
+   * @throws MigrateError when none answers
+   */
+  look(): Promise<ClusterView> {
+    this.looking ??= this.askAll().finally(() => {
+      this.looking = null
+    })
+    return this.looking
+  }
+
+  /** The shard of this name; undefined = it has left the cluster. */
+  shard(name: string): ClusterShard | undefined {
+    return this.view.shards.find((shard) => shard.name === name)
+  }
+
+  /** The shard that has a slot; undefined = none. */
+  ownerOf(slot: number): ClusterShard | undefined {
+    return this.view.shards[this.view.owners[slot]]
+  }
+
+  /**
+   * Where a node is reached.
+   * @throws MigrateError FM_CLUSTER_NODE when it has announced no address
+   */
+  addressOf(node: ClusterNode): Address {
+    if (node.address === null)
+      throw new MigrateError(
+        'FM_CLUSTER_NODE',
+        `the cluster node ${node.id} has announced no address`,
+        'Look at CLUSTER NODES; it may have just joined.',
+        { retryable: true },
+      )
+    return this.needs.nodeMap.reach(node.address)
+  }
+
+  /** Connections to the primary of a shard, whichever node that is by then. */
+  primaryOf(name: string): Endpoint {
+    const { endpoint } = this.needs
+    const known = this.shard(name)?.primary
+    const at = known === undefined ? this.needs.seeds[0] : this.addressOf(known)
+    return {
+      ...endpoint,
+      ...at,
+      label: `${endpoint.label.replace(/:\/\/.*$/s, '')}://${printAddress(at)}`,
+      moving: this.movingOf(name),
+      locate: async () => {
+        await this.look()
+        const shard = this.shard(name)
+        if (shard === undefined)
+          throw new MigrateError(
+            'FM_CLUSTER_SHARD',
+            `the cluster has no shard ${name.slice(0, 8)} any more`,
+            'Its slots have gone to other nodes: go on with --resume.',
+            { retryable: true },
+          )
+        return this.addressOf(shard.primary)
+      },
+    }
+  }
+
+  /** Tells connections to a shard when another node is its primary. */
+  private movingOf(name: string): MovingServer {
+    let moves = 0
+    let last: string | null = null
+    const address = (view: ClusterView): Address | null => {
+      const node = view.shards.find((shard) => shard.name === name)?.primary
+      return node === undefined || node.address === null ? null : this.addressOf(node)
+    }
+    return {
+      moved: (listener) =>
+        this.follow((view) => {
+          const now = address(view)
+          if (now === null) return
+          const text = printAddress(now)
+          if (last !== null && last !== text) moves++
+          last = text
+          listener(now)
+        }),
+      doubt: () => void this.look().catch(() => undefined),
+      advice: (at) =>
+        `If it is reached at another address (NAT, containers), add ${this.needs.option} node-map=${printAddress(at)}=HOST:PORT.`,
+      get moves() {
+        return moves
+      },
+      close: () => undefined,
+    }
+  }
+
+  /**
+   * One control command at a node. Replies are as ioredis gives them: texts, numbers, lists.
+   * @throws MigrateError
+   */
+  async call(address: Address, ...argv: readonly [string, ...string[]]): Promise<unknown> {
+    const [name, ...rest] = argv
+    try {
+      return await this.client(address).call(name, ...rest)
+    } catch (error) {
+      throw this.meaning(address, error)
+    }
+  }
+
+  close(): void {
+    this.closing.abort()
+    if (this.timer !== null) clearInterval(this.timer)
+    this.timer = null
+    this.listeners.clear()
+    for (const client of this.clients.values()) client.disconnect()
+    this.clients.clear()
+  }
+
+  private async askAll(): Promise<ClusterView> {
+    const known = this.view.shards
+      .flatMap(({ primary, replicas }) => [primary, ...replicas])
+      .filter(({ failed }) => !failed)
+    const addresses = known.flatMap((node) => (node.address === null ? [] : [this.needs.nodeMap.reach(node.address)]))
+    let asked = await Promise.all(addresses.map((address) => this.ask(address)))
+    // In the beginning, and when all that were known are gone.
+    if (!asked.some((one) => 'answer' in one)) asked = await Promise.all(this.needs.seeds.map((seed) => this.ask(seed)))
+    const answers = asked.flatMap((one) => ('answer' in one ? [one.answer] : []))
+    const [failure] = asked.flatMap((one) => ('error' in one ? [one.error] : []))
+    if (answers.length === 0) throw failure
+    const primaries = answers.filter(({ self, nodes }) =>
+      nodes.some(({ id, role }) => id === self && role === 'primary'),
+    )
+    const first = this.view.shards.length === 0
+    this.view = viewOf(primaries.length === 0 ? answers : primaries, this.names)
+    // A seed knows the others; what they say of themselves counts.
+    if (first && !this.closing.signal.aborted) return this.askAll()
+    for (const listener of this.listeners) listener(this.view)
+    return this.view
+  }
+
+  private async ask(address: Address): Promise<Asked> {
+    try {
+      const text = await this.call(address, 'CLUSTER', 'NODES')
+      return { address, answer: parseNodes(String(text), address) }
+    } catch (error) {
+      if (error instanceof MigrateError) return { address, error }
+      throw error
+    }
+  }
+
+  /** Every slot has an owner, and every owner answers. @throws MigrateError FM_CLUSTER_DOWN, FM_CLUSTER_NODE */
+  private async mustBeWhole(): Promise<void> {
+    const { view, needs } = this
+    const bare = [...view.owners.keys()].filter((slot) => view.owners[slot] < 0)
+    if (bare.length > 0)
+      throw new MigrateError(
+        'FM_CLUSTER_DOWN',
+        `${bare.length} slots of the cluster at ${needs.endpoint.label} have no owner: ${slotRanges(bare).slice(0, 100)}`,
+        'Give them to a node (redis-cli --cluster fix), then start again.',
+      )
+    for (const { primary } of view.shards) {
+      const asked = await this.ask(this.addressOf(primary))
+      if ('error' in asked) throw this.away(primary, asked.error)
+      const info = String(await this.call(this.addressOf(primary), 'CLUSTER', 'INFO'))
+      if (/^cluster_state:fail/m.test(info))
+        throw new MigrateError(
+          'FM_CLUSTER_DOWN',
+          `the cluster is in state fail, says ${printAddress(asked.address)}`,
+          'Look at CLUSTER NODES for what is missing, and start again when cluster_state is ok.',
+          { retryable: true },
+        )
+    }
+  }
+
+  private away(node: ClusterNode, cause: MigrateError): MigrateError {
+    const { nodeMap, option } = this.needs
+    if (node.address === null || !cause.code.startsWith('FM_CONNECT_') || nodeMap.has(node.address)) return cause
+    const announced = printAddress(node.address)
+    return new MigrateError(
+      'FM_CLUSTER_NODE',
+      `the node that announces ${announced} cannot be reached from here: ${cause.message}`,
+      `If it is reached at another address (NAT, containers), add ${option} node-map=${announced}=HOST:PORT, several with commas between.`,
+      { cause },
+    )
+  }
+
+  private client(address: Address): Redis {
+    const name = printAddress(address)
+    const former = this.clients.get(name)
+    if (former !== undefined && former.status !== 'end') return former
+    const { username, password, tls, connectTimeoutMs, clientName } = this.needs.endpoint
+    const client = new Redis({
+      ...address,
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(tls === undefined ? {} : { tls }),
+      ...(clientName === undefined ? {} : { connectionName: clientName }),
+      protocol: 2,
+      connectTimeout: Math.min(connectTimeoutMs, ANSWER_MS),
+      commandTimeout: ANSWER_MS,
+      enableReadyCheck: false,
+      maxRetriesPerRequest: 0,
+      // The next look makes a new one.
+      retryStrategy: () => null,
+    })
+    client.on('error', () => undefined)
+    this.clients.set(name, client)
+    return client
+  }
+
+  /** What an error of a control connection means. */
+  private meaning(address: Address, cause: unknown): MigrateError {
+    const { endpoint } = this.needs
+    const label = `${endpoint.label.replace(/:\/\/.*$/s, '')}://${printAddress(address)}`
+    const at = { ...endpoint, ...address, label }
+    const { message, name } = cause as Error
+    if (/cluster support disabled/.test(message))
+      return new MigrateError(
+        'FM_CLUSTER_NONE',
+        `${label} is a server without cluster support`,
+        'Give it as redis:// (or ferrite://), without cluster.',
+      )
+    if (name === 'ReplyError') return handshakeError(at, message)
+    if (/Command timed out/.test(message))
+      return new MigrateError('FM_CONNECT_TIMEOUT', `${label} does not answer`, 'Check that the node is alive.', {
+        retryable: true,
+        cause,
+      })
+    return connectError(at, cause)
+  }
+}

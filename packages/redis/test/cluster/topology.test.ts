@@ -1,0 +1,56 @@
+import { RedisCluster, until } from '@ferrite-migrate/servers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ClusterTopology, NodeMap, parseEndpoint } from '../../dist/index.js'
+
+let cluster: RedisCluster
+beforeAll(async () => {
+  cluster = await RedisCluster.start()
+})
+afterAll(() => cluster.stop())
+
+function open(port: number, nodeMap = ''): Promise<ClusterTopology> {
+  const endpoint = parseEndpoint(`redis://127.0.0.1:${port}`)
+  return ClusterTopology.open({
+    endpoint,
+    seeds: [{ host: '127.0.0.1', port }],
+    nodeMap: new NodeMap(nodeMap),
+    option: '--source-option',
+  })
+}
+
+describe('the topology of a cluster', () => {
+  it('has every slot, its owner, and who stands beside it', async () => {
+    const topology = await open(cluster.nodes[4].port)
+    expect(topology.view.shards.map(({ replicas }) => replicas.length)).toEqual([1, 1, 1])
+    expect([...topology.view.owners].filter((owner) => owner < 0)).toEqual([])
+    expect(topology.view.disputed.size).toBe(0)
+    const node = await cluster.nodeOf(42)
+    expect(topology.ownerOf(42)?.primary.id).toBe(node.id)
+    topology.close()
+  })
+
+  it('sees a slot under way, and its new owner', async () => {
+    const topology = await open(cluster.nodes[0].port)
+    const from = await cluster.nodeOf(7)
+    const to = (await cluster.primaries()).find((node) => node !== from)!
+    const move = await cluster.beginMove([7], from, to)
+    expect((await topology.look()).moving.get(7)).toEqual({ slot: 7, from: from.id, to: to.id })
+    await move.finish()
+    await until(async () => (await topology.look()).disputed.size === 0, 'agreement')
+    expect(topology.view.moving.size).toBe(0)
+    expect(topology.ownerOf(7)?.primary.id).toBe(to.id)
+    topology.close()
+  })
+
+  it('keeps the name of a shard over a failover', async () => {
+    const topology = await open(cluster.nodes[0].port)
+    const [primary] = await cluster.primaries()
+    const name = topology.view.shards.find((shard) => shard.primary.id === primary.id)!.name
+    const [replica] = await cluster.replicasOf(primary)
+    await cluster.failover(replica)
+    await topology.look()
+    expect(topology.shard(name)?.primary.id).toBe(replica.id)
+    expect(await topology.primaryOf(name).locate()).toEqual({ host: '127.0.0.1', port: replica.port })
+    topology.close()
+  })
+})

@@ -1,0 +1,236 @@
+import type {
+  ChangeRecord,
+  ChangesEvent,
+  DirtyKey,
+  Lag,
+  Position,
+  ReadAt,
+  ReadRequest,
+  Shard,
+  SnapshotRecord,
+  SourceEvent,
+} from '@ferrite-migrate/contracts'
+import { keySlot } from '@ferrite-migrate/protocol'
+import type { PsyncShard } from '../psync-shard.js'
+import { clusterPosition, parseClusterPosition, streamPosition } from './cluster-position.js'
+import { keysOfChange, NO_SLOT, slotOfChange, slotOfRecord } from './command-slot.js'
+import type { DoubtfulKeys } from './doubtful-keys.js'
+import type { HandoverShard, SlotHandover } from './slot-handover.js'
+import type { SlotOwners } from './slot-owners.js'
+
+/** Keys of one event. */
+const KEYS_AT_ONCE = 5000
+const DELETES: ReadonlySet<string> = new Set(['DEL', 'UNLINK'])
+
+/** What a shard shares with the others of its cluster. */
+export interface ClusterShardNeeds {
+  readonly owners: SlotOwners
+  readonly doubtful: DoubtfulKeys
+  readonly handover: SlotHandover
+  /** Slots that are leaving a node now. */
+  isMoving(slot: number): boolean
+  /** Tells whose slots this shard had when it was read up to there; null = it is read from its beginning. Resolves when all have. */
+  begin(shard: string, slots: readonly number[] | null): Promise<void>
+  /** Something came for a slot of another shard, or was given or became durable. */
+  changed(surprise: boolean): void
+  /** Where the primary of this shard stands, and which keys it has of these slots. */
+  standing(shard: string): Promise<number | null>
+  keysOf(shard: string, slots: readonly number[]): Promise<DirtyKey[]>
+  /** Keys of slots that came to the shard while snapshots were read. */
+  arrivals(shard: string): Promise<DirtyKey[]>
+}
+
+/** Keys that are to be read again. */
+interface Order {
+  readonly keys: readonly DirtyKey[]
+  readonly sweep: boolean
+}
+
+function offsetOf(stream: Position): number {
+  return Number(stream.split(':')[1])
+}
+
+/** The stream of one primary, of which only the commands for its own slots are taken. */
+export class ClusterShard implements Shard, HandoverShard {
+  readonly id: string
+  isLive = false
+  isOver = false
+  given: number | null = null
+  durable: number | null = null
+  private readonly inner: PsyncShard
+  private readonly needs: ClusterShardNeeds
+  private readonly place: number
+  private readonly orders: Order[] = []
+  private ended = false
+
+  constructor(id: string, inner: PsyncShard, needs: ClusterShardNeeds) {
+    this.id = id
+    this.inner = inner
+    this.needs = needs
+    this.place = needs.owners.placeOf(id)
+    needs.handover.join(this)
+  }
+
+  async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
+    const from = request.from === undefined ? null : parseClusterPosition(request.from)
+    this.isLive = false
+    this.given = null
+    this.durable = null
+    this.orders.length = 0
+    await this.needs.begin(this.id, from?.slots ?? null)
+    const { from: _, ...whole } = request
+    const inner = this.inner.read(from === null ? whole : { ...whole, from: from.stream })
+    try {
+      for await (const event of inner) {
+        yield* this.ordered()
+        const made = this.translated(event)
+        if (made !== null) yield made
+        // Whoever asks for the next one has taken this one whole.
+        this.needs.changed(false)
+      }
+      if (request.changes || request.signal.aborted) return
+      // Nothing follows that would tell of keys which moved while the snapshots were made.
+      this.readAgain(await this.needs.arrivals(this.id), false)
+      yield* this.ordered()
+    } finally {
+      this.isLive = false
+      this.isOver = this.ended
+    }
+  }
+
+  acknowledge(position: Position): void {
+    const stream = streamPosition(position)
+    this.inner.acknowledge(stream)
+    this.durable = offsetOf(stream)
+    if (this.needs.handover.pending > 0) this.needs.changed(false)
+  }
+
+  covers(position: Position, mark: Position): boolean {
+    return this.inner.covers(streamPosition(position), streamPosition(mark))
+  }
+
+  /** The position at this offset of the present stream; only for comparisons. */
+  positionAt(offset: number): Position {
+    return clusterPosition(this.inner.positionAt(offset), '')
+  }
+
+  async readAt(keys: readonly DirtyKey[]): Promise<ReadAt> {
+    const { records, position } = await this.inner.readAt(keys)
+    return { records, position: clusterPosition(position, '') }
+  }
+
+  async lag(applied: Position | undefined): Promise<Lag> {
+    const lag = await this.inner.lag(applied === undefined ? undefined : streamPosition(applied))
+    const { pending } = this.needs.handover
+    return pending === 0 || lag.keys === undefined
+      ? lag
+      : { ...lag, keys: lag.keys + pending, bytes: (lag.bytes ?? 0) + pending }
+  }
+
+  owns(_db: number, key: Buffer): boolean {
+    return this.needs.owners.at(keySlot(key)) === this.place
+  }
+
+  standing(): Promise<number | null> {
+    return this.needs.standing(this.id)
+  }
+
+  keysOf(slots: readonly number[]): Promise<DirtyKey[]> {
+    return this.needs.keysOf(this.id, slots)
+  }
+
+  readAgain(keys: readonly DirtyKey[], sweep: boolean): void {
+    this.orders.push({ keys, sweep })
+  }
+
+  /** It has left the cluster: its stream ends, and nothing of it is waited for. */
+  end(): void {
+    this.ended = true
+    this.isOver = true
+    this.inner.stop()
+  }
+
+  close(): Promise<void> {
+    return this.inner.close()
+  }
+
+  private *ordered(): Generator<SourceEvent> {
+    for (const { keys, sweep } of this.orders.splice(0)) {
+      for (let at = 0; at < keys.length; at += KEYS_AT_ONCE)
+        yield { kind: 'dirty', keys: keys.slice(at, at + KEYS_AT_ONCE) }
+      if (sweep) yield { kind: 'dirty', keys: [], sweep: true }
+    }
+  }
+
+  /** Null = nothing of it is wanted. */
+  private translated(event: SourceEvent): SourceEvent | null {
+    switch (event.kind) {
+      case 'sync':
+        this.isLive = event.mode === 'partial'
+        this.given = null
+        this.durable = null
+        return event
+      case 'snapshot': {
+        const records = this.ownRecords(event.records)
+        return records === event.records ? event : { ...event, records }
+      }
+      case 'snapshot-end':
+        this.isLive = true
+        return event.position === undefined ? event : { ...event, position: this.at(event.position) }
+      case 'changes':
+        return this.changes(event)
+      default:
+        return event
+    }
+  }
+
+  private changes(event: ChangesEvent): ChangesEvent {
+    const records = this.ownChanges(event.records)
+    if (event.byteLength > 0) this.given = offsetOf(event.position)
+    return { ...event, records, position: this.at(event.position) }
+  }
+
+  private at(stream: Position): Position {
+    return clusterPosition(stream, this.needs.owners.textOf(this.id))
+  }
+
+  private ownRecords(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
+    const { owners } = this.needs
+    let own: SnapshotRecord[] | null = null
+    for (let i = 0; i < records.length; i++) {
+      if (owners.at(slotOfRecord(records[i])) === this.place) own?.push(records[i])
+      else own ??= records.slice(0, i)
+    }
+    return own ?? records
+  }
+
+  private ownChanges(records: readonly ChangeRecord[]): readonly ChangeRecord[] {
+    const { owners } = this.needs
+    const moving = this.needs.handover.watching
+    let own: ChangeRecord[] | null = null
+    for (let i = 0; i < records.length; i++) {
+      const record = records[i]
+      const slot = slotOfChange(record)
+      const mine = slot === NO_SLOT || (owners.at(slot) === this.place && !(moving && this.mayBeOfMove(slot, record)))
+      if (mine) own?.push(record)
+      else {
+        own ??= records.slice(0, i)
+        this.leaveOut(slot, record)
+      }
+    }
+    return own ?? records
+  }
+
+  /** A key that leaves its node is deleted there, and lives on. */
+  private mayBeOfMove(slot: number, { name }: ChangeRecord): boolean {
+    return DELETES.has(name) && this.needs.isMoving(slot)
+  }
+
+  private leaveOut(slot: number, record: ChangeRecord): void {
+    const { doubtful, handover, owners } = this.needs
+    doubtful.add(slot, keysOfChange(record))
+    if (record.name === 'RESTORE-ASKING') handover.trace(slot)
+    owners.touched()
+    this.needs.changed(owners.at(slot) !== this.place)
+  }
+}

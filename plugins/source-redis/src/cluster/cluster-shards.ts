@@ -1,0 +1,247 @@
+import type { Logger } from '@ferrite-migrate/contracts'
+import { type DirtyKey, MigrateError, type ShardChange } from '@ferrite-migrate/contracts'
+import { keySlot, ReplyError } from '@ferrite-migrate/protocol'
+import { type ClusterTopology, type ClusterView, isOwnKey, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
+import type { PsyncShard } from '../psync-shard.js'
+import { ClusterShard, type ClusterShardNeeds } from './cluster-shard.js'
+import { DoubtfulKeys } from './doubtful-keys.js'
+import { SlotHandover } from './slot-handover.js'
+import { SlotOwners } from './slot-owners.js'
+
+/** A look is taken at once when something comes that nobody expected, but not more often than this. */
+const SURPRISE_MS = 50
+/** Looks in a row without a shard before it counts as gone. */
+const GONE_AFTER = 3
+
+/** What the shards of a cluster are made with. */
+export interface ClusterShardsNeeds {
+  readonly topology: ClusterTopology
+  readonly logger: Logger
+  readonly trace: WireTrace | null
+  /** The stream of a shard, whichever node is its primary. */
+  stream(shard: string, elsewhere: (keys: readonly DirtyKey[]) => void): Promise<PsyncShard>
+}
+
+/** The shards of a cluster, and who of them has which slot. */
+export class ClusterShards {
+  readonly all: ClusterShard[] = []
+  private readonly needs: ClusterShardsNeeds
+  private readonly doubtful = new DoubtfulKeys()
+  private readonly owners: SlotOwners
+  private readonly handover: SlotHandover
+  /** Whose slots each shard had when it was read up to where it begins; null = it begins anew. */
+  private readonly claims = new Map<string, readonly number[] | null>()
+  private readonly begun = Promise.withResolvers<void>()
+  private isBegun = false
+  private readonly links = new Map<string, Promise<RedisLink>>()
+  private readonly changes: ShardChange[] = []
+  private told: (() => void) | null = null
+  private readonly missing = new Map<string, number>()
+  private surprise: NodeJS.Timeout | null = null
+  private unfollow: (() => void) | null = null
+
+  private constructor(needs: ClusterShardsNeeds) {
+    this.needs = needs
+    this.owners = new SlotOwners((slot) => this.handover.isDoubtful(slot))
+    this.handover = new SlotHandover(this.owners, this.doubtful, needs.logger)
+  }
+
+  static async open(needs: ClusterShardsNeeds): Promise<ClusterShards> {
+    const shards = new ClusterShards(needs)
+    for (const { name, primary } of needs.topology.view.shards) if (primary.slots.length > 0) await shards.add(name)
+    shards.unfollow = needs.topology.follow((view) => void shards.see(view))
+    return shards
+  }
+
+  /** Slots and keys that are on their way from shard to shard. */
+  get pending(): number {
+    return this.handover.pending
+  }
+
+  /** Shards that come and go from now on; ends when the signal aborts. */
+  async *watch(signal: AbortSignal): AsyncGenerator<ShardChange> {
+    const wake = (): void => this.told?.()
+    signal.addEventListener('abort', wake, { once: true })
+    while (!signal.aborted) {
+      yield* this.changes.splice(0)
+      if (signal.aborted) return
+      await new Promise<void>((resolve) => {
+        this.told = resolve
+      })
+    }
+  }
+
+  async close(): Promise<void> {
+    this.unfollow?.()
+    if (this.surprise !== null) clearTimeout(this.surprise)
+    this.told?.()
+    for (const link of this.links.values())
+      await link.then(
+        (open) => open.close(),
+        () => undefined,
+      )
+    await Promise.all(this.all.map((shard) => shard.close()))
+  }
+
+  private async add(name: string): Promise<ClusterShard> {
+    const shard = new ClusterShard(name, await this.needs.stream(name, (keys) => this.doubt(keys)), this.shardNeeds())
+    this.all.push(shard)
+    return shard
+  }
+
+  private shardNeeds(): ClusterShardNeeds {
+    const { topology } = this.needs
+    return {
+      ...{ owners: this.owners, doubtful: this.doubtful, handover: this.handover },
+      isMoving: (slot) => topology.view.moving.has(slot),
+      begin: (shard, slots) => this.begin(shard, slots),
+      changed: (surprise) => this.changed(surprise),
+      standing: (shard) => this.standing(shard),
+      keysOf: (shard, slots) => this.keysOf(shard, slots),
+      arrivals: (shard) => this.arrivals(shard),
+    }
+  }
+
+  /** Waits until every shard has said what it begins with: who has a slot is not known before. */
+  private async begin(shard: string, slots: readonly number[] | null): Promise<void> {
+    if (this.isBegun) {
+      // Read once more from an earlier place: what it took over since then is to be taken over again.
+      if (slots === null) return
+      const had = new Set(slots)
+      const since = this.owners.slotsOf(shard).filter((slot) => !had.has(slot))
+      if (since.length > 0) this.owners.give(since, null)
+      return
+    }
+    this.claims.set(shard, slots)
+    if (this.claims.size < this.all.length) return this.begun.promise
+    await this.needs.topology.look()
+    this.settleClaims()
+    this.isBegun = true
+    this.begun.resolve()
+  }
+
+  /** A slot is a shard's that says so alone; where none does, and its owner begins anew, it is that one's. */
+  private settleClaims(): void {
+    const { view } = this.needs.topology
+    const claimers = new Map<number, string[]>()
+    for (const [shard, slots] of this.claims)
+      for (const slot of slots ?? []) claimers.set(slot, [...(claimers.get(slot) ?? []), shard])
+    const gifts = new Map<string, number[]>()
+    for (let slot = 0; slot < view.owners.length; slot++) {
+      const claimed = claimers.get(slot) ?? []
+      const owner = view.shards[view.owners[slot]]?.name
+      const shard =
+        claimed.length === 1
+          ? claimed[0]
+          : claimed.length === 0 && owner !== undefined && this.claims.get(owner) === null
+            ? owner
+            : undefined
+      if (shard !== undefined) gifts.set(shard, [...(gifts.get(shard) ?? []), slot])
+    }
+    for (const [shard, slots] of gifts) this.owners.give(slots, shard)
+  }
+
+  private async see(view: ClusterView): Promise<void> {
+    if (!this.isBegun) return
+    await this.handover.step(view)
+    await this.seeShards(view)
+  }
+
+  /** Shards that are new in the cluster, and those that are no more. */
+  private async seeShards(view: ClusterView): Promise<void> {
+    for (const { name, primary } of view.shards) {
+      this.missing.delete(name)
+      if (primary.slots.length === 0 || this.all.some(({ id }) => id === name)) continue
+      try {
+        this.tell({ kind: 'added', shard: await this.add(name) })
+      } catch (error) {
+        this.needs.logger.log('warn', `a new shard cannot be read yet: ${(error as Error).message}`)
+      }
+    }
+    for (const shard of [...this.all]) {
+      if (view.shards.some(({ name, primary }) => name === shard.id && primary.slots.length > 0)) continue
+      const looks = (this.missing.get(shard.id) ?? 0) + 1
+      this.missing.set(shard.id, looks)
+      // As long as it has slots here, another is still to take them over.
+      if (looks < GONE_AFTER || this.owners.slotsOf(shard.id).length > 0) continue
+      shard.end()
+      this.handover.leave(shard.id)
+      this.all.splice(this.all.indexOf(shard), 1)
+      this.tell({ kind: 'removed', shard: shard.id })
+    }
+  }
+
+  /** Keys that were not where they should be: whoever has them reads them again. */
+  private doubt(keys: readonly DirtyKey[]): void {
+    for (const { db, key } of keys) this.doubtful.add(keySlot(key), [{ db, key: Buffer.from(key) }])
+    this.owners.touched()
+    this.changed(true)
+  }
+
+  private tell(change: ShardChange): void {
+    this.changes.push(change)
+    this.told?.()
+  }
+
+  private changed(surprise: boolean): void {
+    const { topology } = this.needs
+    if (surprise && this.surprise === null) {
+      this.surprise = setTimeout(() => {
+        this.surprise = null
+        void topology.look().catch(() => undefined)
+      }, SURPRISE_MS)
+    } else if (this.isBegun && this.handover.pending > 0) void this.handover.step(topology.view)
+  }
+
+  private async standing(shard: string): Promise<number | null> {
+    const { topology } = this.needs
+    const found = topology.shard(shard)
+    if (found === undefined || found.primary.slots.length === 0) return null
+    const info = String(await topology.call(topology.addressOf(found.primary), 'INFO', 'replication'))
+    return Number(/^master_repl_offset:(\d+)/m.exec(info)?.[1] ?? 0)
+  }
+
+  private async keysOf(shard: string, slots: readonly number[]): Promise<DirtyKey[]> {
+    const link = await this.link(shard)
+    const counts = await link.pipeline((out) => {
+      for (const slot of slots) out.call('CLUSTER', 'COUNTKEYSINSLOT', slot)
+      return slots.length
+    })
+    const filled = slots.flatMap((slot, i) => (Number(counts[i]) > 0 ? [{ slot, count: Number(counts[i]) }] : []))
+    const replies = await link.pipeline((out) => {
+      // Some more may have come since they were counted.
+      for (const { slot, count } of filled) out.call('CLUSTER', 'GETKEYSINSLOT', slot, count * 2 + 100)
+      return filled.length
+    })
+    return replies.flatMap((reply) => {
+      if (reply instanceof ReplyError || !Array.isArray(reply))
+        throw new MigrateError('FM_SERVER_REFUSED', 'the keys of a slot cannot be listed', 'See docs/permissions.md.', {
+          retryable: true,
+        })
+      return reply.flatMap((key) => (Buffer.isBuffer(key) && !isOwnKey(key) ? [{ db: 0, key: Buffer.from(key) }] : []))
+    })
+  }
+
+  /** Keys of slots that came to this shard while snapshots were read, which no snapshot may hold. */
+  private async arrivals(shard: string): Promise<DirtyKey[]> {
+    const view = await this.needs.topology.look()
+    const slots: number[] = []
+    for (let slot = 0; slot < view.owners.length; slot++)
+      if (view.shards[view.owners[slot]]?.name === shard && (this.owners.of(slot) !== shard || this.doubtful.has(slot)))
+        slots.push(slot)
+    return slots.length === 0 ? [] : this.keysOf(shard, slots)
+  }
+
+  private link(shard: string): Promise<RedisLink> {
+    let link = this.links.get(shard)
+    if (link === undefined) {
+      link = RedisLink.open(this.needs.topology.primaryOf(shard), this.needs.trace)
+      this.links.set(shard, link)
+      const forget = (): void => {
+        this.links.delete(shard)
+      }
+      link.then((open) => open.closed.then(forget), forget)
+    }
+    return link
+  }
+}

@@ -1,0 +1,192 @@
+import type { DirtyKey, Logger } from '@ferrite-migrate/contracts'
+import { SLOTS } from '@ferrite-migrate/protocol'
+import type { ClusterView } from '@ferrite-migrate/redis'
+import type { DoubtfulKeys } from './doubtful-keys.js'
+import type { SlotOwners } from './slot-owners.js'
+
+/** A shard as a handover sees it. */
+export interface HandoverShard {
+  readonly id: string
+  /** Its snapshot is done: from now on it can read keys together with their place in its stream. */
+  readonly isLive: boolean
+  /** Nothing comes of it any more. */
+  readonly isOver: boolean
+  /** All that was given of its stream so far, as a place; null = nothing. */
+  readonly given: number | null
+  /** Up to where all is durable at the target; null = nothing is. */
+  readonly durable: number | null
+  /** Where the server stands now; null = it is no primary any more. @throws MigrateError */
+  standing(): Promise<number | null>
+  /** All keys that it has of these slots. @throws MigrateError */
+  keysOf(slots: readonly number[]): Promise<DirtyKey[]>
+  /** Has these keys read again, after all that was given so far. @param sweep what it no longer has is looked for as well */
+  readAgain(keys: readonly DirtyKey[], sweep: boolean): void
+}
+
+/** Slots on their way from one shard to another. */
+interface Handover {
+  readonly slots: readonly number[]
+  readonly from: HandoverShard | null
+  readonly to: HandoverShard
+  /** What the giver had given when its commands were no longer taken: it must be durable first. */
+  readonly mark: number | null
+}
+
+/** Slots that were taken over while the giver's stream still has commands of before. */
+interface Tail {
+  readonly slots: readonly number[]
+  readonly from: HandoverShard
+  readonly until: number
+}
+
+/**
+ * Brings slots from shard to shard as the cluster does. A command is taken only from the shard that has its slot; what others say of
+ * the slot is noted, so that its keys are read again. Once all primaries agree on another owner, nobody's commands are taken, then,
+ * when what the giver had given is durable, the new owner's are, and it reads all keys of the slot once more, each together with its
+ * place in the stream. So nothing is done twice, whatever a move copies, deletes or takes back.
+ */
+export class SlotHandover {
+  private readonly owners: SlotOwners
+  private readonly doubtful: DoubtfulKeys
+  private readonly logger: Logger
+  private readonly shards = new Map<string, HandoverShard>()
+  private readonly underWay: Handover[] = []
+  private readonly tails: Tail[] = []
+  /** Slots of `underWay` and `tails`. */
+  private readonly open = new Set<number>()
+  /** Slots of which an ordinary move was seen: every key of it has left a trace. */
+  private readonly traced = new Set<number>()
+  private working = false
+  /** Slots leave nodes now, as far as anybody has seen. */
+  watching = false
+
+  constructor(owners: SlotOwners, doubtful: DoubtfulKeys, logger: Logger) {
+    this.owners = owners
+    this.doubtful = doubtful
+    this.logger = logger
+  }
+
+  join(shard: HandoverShard): void {
+    this.shards.set(shard.id, shard)
+  }
+
+  leave(shard: string): void {
+    this.shards.delete(shard)
+  }
+
+  /** Slots and keys that are not where they belong yet. */
+  get pending(): number {
+    return this.open.size + this.doubtful.size
+  }
+
+  /** True for slots that may be wrong at the target: whoever goes on from now must read them again. */
+  isDoubtful(slot: number): boolean {
+    return this.open.has(slot) || this.doubtful.has(slot)
+  }
+
+  /** An ordinary move of this slot was seen. */
+  trace(slot: number): void {
+    this.traced.add(slot)
+  }
+
+  /** Looks what there is to do; called for every view, and when something was given or became durable. */
+  async step(view: ClusterView): Promise<void> {
+    if (this.working) return
+    this.working = true
+    try {
+      this.begin(view)
+      for (const handover of [...this.underWay]) if (this.isQuiet(handover)) await this.finish(handover)
+      this.endTails()
+      this.settleDoubts(view)
+      this.owners.touched()
+    } catch (error) {
+      // The next view brings the next try.
+      this.logger.log('warn', `slots cannot be handed over now: ${(error as Error).message}`)
+    } finally {
+      this.working = false
+    }
+  }
+
+  /** From now on nobody's commands are taken for slots that have another owner. */
+  private begin(view: ClusterView): void {
+    this.watching = view.moving.size > 0
+    const groups = new Map<string, { from: HandoverShard | null; to: HandoverShard; slots: number[] }>()
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (view.moving.has(slot)) this.traced.add(slot)
+      const owner = view.shards[view.owners[slot]]?.name
+      const former = this.owners.of(slot)
+      if (owner === undefined || owner === former || this.isOpen(slot)) continue
+      if (view.disputed.has(slot) || view.moving.has(slot)) continue
+      const to = this.shards.get(owner)
+      if (to === undefined || !to.isLive) continue
+      const from = former === null ? null : (this.shards.get(former) ?? null)
+      const name = `${former ?? ''} ${owner}`
+      const group = groups.get(name)
+      if (group === undefined) groups.set(name, { from, to, slots: [slot] })
+      else group.slots.push(slot)
+    }
+    for (const { from, to, slots } of groups.values()) {
+      this.owners.give(slots, null)
+      for (const slot of slots) this.open.add(slot)
+      this.underWay.push({ slots, from, to, mark: from?.given ?? null })
+    }
+  }
+
+  private isOpen(slot: number): boolean {
+    return this.open.has(slot) && !this.tails.some(({ slots }) => slots.includes(slot))
+  }
+
+  private isQuiet({ from, mark }: Handover): boolean {
+    return from === null || from.isOver || mark === null || (from.durable !== null && from.durable >= mark)
+  }
+
+  /** The new owner's commands are taken, and all keys of the slots are read again after them. */
+  private async finish(handover: Handover): Promise<void> {
+    const { slots, from, to } = handover
+    const until = from === null || from.isOver ? null : await from.standing()
+    this.owners.give(slots, to.id)
+    const keys = await to.keysOf(slots).catch((error: unknown) => {
+      this.owners.give(slots, null)
+      throw error
+    })
+    let sweep = until === null
+    for (const slot of slots) {
+      const doubts = this.doubtful.take(slot)
+      keys.push(...doubts.keys)
+      sweep ||= doubts.whole || !this.traced.delete(slot)
+    }
+    to.readAgain(keys, sweep)
+    this.underWay.splice(this.underWay.indexOf(handover), 1)
+    if (from !== null && until !== null) this.tails.push({ slots, from, until })
+    else for (const slot of slots) this.open.delete(slot)
+    this.logger.log('debug', `${slots.length} slots handed over to ${to.id}: ${keys.length} keys are read again`)
+  }
+
+  /** Slots are whole once the giver's stream has nothing of before any more. */
+  private endTails(): void {
+    for (const tail of [...this.tails]) {
+      const { from, until, slots } = tail
+      if (!from.isOver && (from.given ?? -1) < until) continue
+      this.tails.splice(this.tails.indexOf(tail), 1)
+      const others = new Set([...this.tails, ...this.underWay].flatMap((one) => one.slots))
+      for (const slot of slots) if (!others.has(slot)) this.open.delete(slot)
+    }
+  }
+
+  /** Keys in doubt of slots that are at rest are read again by whoever has these. */
+  private settleDoubts(view: ClusterView): void {
+    const orders = new Map<HandoverShard, { keys: DirtyKey[]; sweep: boolean }>()
+    for (const slot of this.doubtful.numbers) {
+      const owner = this.owners.of(slot)
+      const shard = owner === null ? undefined : this.shards.get(owner)
+      if (shard === undefined || !shard.isLive) continue
+      if (view.moving.has(slot) || view.disputed.has(slot) || view.shards[view.owners[slot]]?.name !== owner) continue
+      const { keys, whole } = this.doubtful.take(slot)
+      const order = orders.get(shard) ?? { keys: [], sweep: false }
+      order.keys.push(...keys)
+      order.sweep ||= whole
+      orders.set(shard, order)
+    }
+    for (const [shard, { keys, sweep }] of orders) shard.readAgain(keys, sweep)
+  }
+}

@@ -19,7 +19,7 @@ import { isOwnKey, isOwnRange, RedisLink, readInfo, writesOwnKey } from '@ferrit
 import { readDatabasesAt, readSlotsAt } from './read-at.js'
 import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
 
-export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace' | 'durable' | 'readUpTo'> {
+export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pace' | 'durable' | 'again' | 'readUpTo'> {
   readonly batchSize: number
   readonly logger: Logger
   readonly sliceLimit: number
@@ -73,6 +73,7 @@ export class PsyncShard implements Shard {
   private readonly stopping = new AbortController()
   /** Offsets at which an event must end, since values were read there. */
   private readonly marks = new Set<number>()
+  private wasRead = false
   /** The last offset that values were read at. */
   private readAtOffset = 0
 
@@ -173,6 +174,7 @@ export class PsyncShard implements Shard {
       signal: request.signal,
       durable: () => (this.durable === null ? null : parsePosition(this.durable)),
       pace: () => request.pace?.() ?? 0,
+      again: this.wasRead,
       readUpTo: () => this.readAtOffset,
     })
     this.receiver = receiver
@@ -182,16 +184,17 @@ export class PsyncShard implements Shard {
     this.db = from?.db ?? 0
     try {
       await receiver.start(from)
+      this.wasRead = true
       for (;;) {
         const epoch = await receiver.nextEpoch()
         if (epoch === null) return
         const window = new ByteWindow(epoch.spool)
         try {
           if (epoch.kind === 'full') {
-            yield* this.snapshot(epoch, window, receiver)
+            yield* this.snapshot(epoch, window)
             if (!request.changes) return
           } else yield { kind: 'sync', mode: 'partial' }
-          yield* this.changes(epoch, window, receiver)
+          yield* this.changes(epoch, window)
         } catch (error) {
           // An RDB that ends early because the link was lost: the next epoch brings a whole one.
           const cut = error instanceof MigrateError && error.code === 'FM_RDB_TRUNCATED'
@@ -207,11 +210,7 @@ export class PsyncShard implements Shard {
     }
   }
 
-  private async *snapshot(
-    epoch: Epoch,
-    window: ByteWindow,
-    receiver: ReplicationReceiver,
-  ): AsyncGenerator<SourceEvent> {
+  private async *snapshot(epoch: Epoch, window: ByteWindow): AsyncGenerator<SourceEvent> {
     const { batchSize, sliceLimit } = this.options
     const reader = new RdbReader(window, { batchRecords: batchSize, sliceLimit, checksum: true })
     let announced = false
@@ -257,10 +256,10 @@ export class PsyncShard implements Shard {
         )
       window.pos += epoch.mark.length
     }
-    yield { kind: 'snapshot-end', position: `${receiver.replid}:${epoch.offset}:${this.db}` }
+    yield { kind: 'snapshot-end', position: `${epoch.history.replid}:${epoch.offset}:${this.db}` }
   }
 
-  private async *changes(epoch: Epoch, window: ByteWindow, receiver: ReplicationReceiver): AsyncGenerator<SourceEvent> {
+  private async *changes(epoch: Epoch, window: ByteWindow): AsyncGenerator<SourceEvent> {
     epoch.spool.idleMs = IDLE_MS
     const scan = new CommandScan()
     const start = window.offset()
@@ -279,7 +278,7 @@ export class PsyncShard implements Shard {
         kind: 'changes',
         records,
         byteLength,
-        position: `${receiver.replid}:${at}:${this.db}`,
+        position: `${epoch.history.replid}:${at}:${this.db}`,
         release: () => {
           for (const block of held) block.release()
         },

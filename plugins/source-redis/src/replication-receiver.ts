@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import { damagedReply, RespWriter } from '@ferrite-migrate/protocol'
-import { type Endpoint, handshakeError, RedisLink, readInfo, type WireTrace } from '@ferrite-migrate/redis'
+import { type Endpoint, handshakeError, mostWaitMs, RedisLink, readInfo, type WireTrace } from '@ferrite-migrate/redis'
 import type { SnapshotSettings } from './snapshot-settings.js'
 import { Spool, type SpoolOptions } from './spool.js'
 
@@ -21,6 +21,8 @@ export interface ReceiverOptions {
   readonly pingMs: number
   /** How long to rest now before more of a snapshot is read, ms. */
   pace(): number
+  /** The source was read before: one that is away for the moment is waited for, also by the first connection. */
+  readonly again: boolean
   /** The last offset at which values were read beside the stream; 0 = none were. */
   readUpTo(): number
   /**
@@ -30,9 +32,16 @@ export interface ReceiverOptions {
   readonly cluster: boolean
 }
 
+/** What a server calls the history of its data: an offset of another one says nothing. */
+export interface History {
+  replid: string
+}
+
 /** One full resync and all that follows it: an RDB (with this mark at its end, if any), then the command stream. */
 export interface Epoch {
   readonly kind: 'full' | 'partial'
+  /** What the offsets are of; a server that goes on with them may give it another name. */
+  readonly history: History
   readonly spool: Spool
   /** Offset that the first byte of the command stream follows. */
   readonly offset: number
@@ -85,9 +94,9 @@ export class PsyncRefused extends MigrateError {
  * anything could promote: it announces port 0.
  */
 export class ReplicationReceiver {
-  replid = '?'
   private readonly options: ReceiverOptions
   private readonly epochs: Epoch[] = []
+  private history: History = { replid: '?' }
   private waiting: (() => void) | null = null
   private failure: MigrateError | null = null
   private stopped = false
@@ -112,6 +121,11 @@ export class ReplicationReceiver {
     options.signal.addEventListener('abort', () => this.stop(), { once: true })
   }
 
+  /** Of the stream that was received last. */
+  get replid(): string {
+    return this.history.replid
+  }
+
   /** Offset of the last byte received. */
   get offset(): number {
     return this.received
@@ -127,7 +141,7 @@ export class ReplicationReceiver {
    */
   async start(from?: { replid: string; offset: number }): Promise<void> {
     if (from) {
-      this.replid = from.replid
+      this.history = { replid: from.replid }
       this.received = from.offset
       this.acknowledged = from.offset
       this.ready = true
@@ -170,7 +184,7 @@ export class ReplicationReceiver {
   }
 
   private async loop(connected: () => void, refused: (error: unknown) => void): Promise<void> {
-    let first = true
+    let first = !this.options.again
     let wait = 100
     let lostAt = Date.now()
     while (!this.stopped) {
@@ -210,7 +224,7 @@ export class ReplicationReceiver {
         this.options.logger.log('warn', `${error.message}; trying again`)
       }
       await sleep(wait, undefined, { signal: this.options.signal }).catch(() => undefined)
-      if (this.cutShort === 0) wait = Math.min(wait * 2, 3000)
+      if (this.cutShort === 0) wait = Math.min(wait * 2, mostWaitMs(this.options.endpoint))
     }
     connected()
     this.notify()
@@ -315,7 +329,8 @@ export class ReplicationReceiver {
     const { label } = this.options.endpoint
     const full = /^\+FULLRESYNC ([0-9a-z]{1,64}) (\d{1,18})$/i.exec(line)
     if (full) {
-      this.replid = full[1]
+      // What is left of the former stream keeps its own.
+      this.history = { replid: full[1] }
       this.received = Number(full[2])
       this.acknowledged = this.received
       this.stage = 'preamble'
@@ -326,11 +341,17 @@ export class ReplicationReceiver {
     }
     const partial = /^\+CONTINUE(?: ([0-9a-z]{1,64}))?$/i.exec(line)
     if (partial) {
-      if (partial[1]) this.replid = partial[1]
+      if (partial[1]) this.history.replid = partial[1]
       this.stage = 'stream'
       if (this.spool === null) {
         this.spool = new Spool(this.options.spool)
-        this.epochs.push({ kind: 'partial', spool: this.spool, offset: this.received, mark: null })
+        this.epochs.push({
+          kind: 'partial',
+          history: this.history,
+          spool: this.spool,
+          offset: this.received,
+          mark: null,
+        })
         this.notify()
       }
       return
@@ -445,6 +466,7 @@ export class ReplicationReceiver {
     this.stage = 'rdb'
     this.epochs.push({
       kind: 'full',
+      history: this.history,
       spool: this.spool,
       offset: this.received,
       ...(sized ? { rdbBytes: this.rdbLeft } : {}),

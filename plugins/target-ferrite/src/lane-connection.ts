@@ -3,6 +3,7 @@ import { damagedReply, ReplyCounter, RespWriter } from '@ferrite-migrate/protoco
 import {
   clientNameOf,
   type Endpoint,
+  mostWaitMs,
   RedisLink,
   readInfo,
   retrying,
@@ -102,6 +103,7 @@ export class LaneConnection {
     const clientName = migration === undefined ? {} : { clientName: clientNameOf(migration) }
     const link = await retrying(() => RedisLink.open({ ...endpoint, db: 0, ...clientName }, trace, REPLY_BYTES), {
       timeoutMs: retryMs,
+      mostWaitMs: mostWaitMs(endpoint),
       signal: new AbortController().signal,
       onRetry: (error) => {
         if (signal.aborted || this.closed) throw error

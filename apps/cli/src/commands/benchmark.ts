@@ -46,10 +46,12 @@ export default class Benchmark extends BaseCommand {
   async run(): Promise<BenchmarkReport> {
     const { flags } = await this.parse(Benchmark)
     const logger = await this.logger(flags, () => undefined)
+    const source = parseEndpoint(flags.source, adapterOptions(flags['source-option']))
+    const target = parseEndpoint(flags.target, adapterOptions(flags['target-option']))
     const measure = (signal: AbortSignal): Promise<BenchmarkReport> =>
       runBenchmark({
-        source: parseEndpoint(flags.source, adapterOptions(flags['source-option'])),
-        target: parseEndpoint(flags.target, adapterOptions(flags['target-option'])),
+        source,
+        target,
         operations: flags.operations,
         commands: flags.commands,
         clients: flags.clients,
@@ -63,6 +65,7 @@ export default class Benchmark extends BaseCommand {
         signal,
       })
     const report = await withContext(logger, ({ signal }) => measure(signal)).finally(() => {
+      for (const { moving } of [source, target]) moving?.close()
       if (process.stderr.isTTY && !this.jsonEnabled()) process.stderr.write('\r\x1b[2K')
     })
     this.log(benchmarkLines(report).join('\n'))

@@ -46,29 +46,57 @@ interface End {
 
 function toEnd(given: FileEnd, field: string): End {
   if (typeof given === 'string') return { url: given, options: {} }
-  const { type = 'redis', url, host, port, db, path, username, password, tls, options } = given
-  if (url === undefined && host === undefined && path === undefined)
-    throw new MigrateError('FM_CONFIG_INVALID', `${field}: needs host, path or url`, 'Say where it is.')
+  const { type = 'redis', url, host, path, username, password, tls, options, sentinels, primary } = given
+  if (url === undefined && host === undefined && path === undefined && sentinels === undefined)
+    throw new MigrateError('FM_CONFIG_INVALID', `${field}: needs host, path, sentinels or url`, 'Say where it is.')
+  if (sentinels !== undefined && (primary === undefined || host !== undefined || path !== undefined))
+    throw new MigrateError(
+      'FM_CONFIG_INVALID',
+      `${field}: sentinels need primary, and neither host nor path`,
+      'Say what the sentinels call the primary; where it is, they tell.',
+    )
   const secure = tls !== undefined && tls !== false
   const files = typeof tls === 'object' ? tls : {}
   const named = { ca: files.ca, cert: files.cert, key: files.key, servername: files.servername, verify: files.verify }
-  const scheme = path !== undefined && (type === 'redis' || type === 'ferrite') ? 'redis+unix' : type
-  const place =
-    path === undefined
-      ? `${host?.includes(':') ? `[${host}]` : host}:${port ?? 6379}${db === undefined ? '' : `/${db}`}`
-      : path
+  const { scheme, place } = placeOf(given, type)
   return {
     url: url ?? `${scheme}://${place}`,
     options: {
       ...options,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined || password === '' ? {} : { password }),
+      ...(given.sentinel_username === undefined ? {} : { 'sentinel-username': given.sentinel_username }),
+      ...(given.sentinel_password ? { 'sentinel-password': given.sentinel_password } : {}),
+      ...(given.node_map === undefined
+        ? {}
+        : {
+            'node-map': Object.entries(given.node_map)
+              .map(([announced, reachable]) => `${announced}=${reachable}`)
+              .join(','),
+          }),
       ...(secure ? { tls: true } : {}),
       ...Object.fromEntries(
         Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [[`tls-${name}`, value]])),
       ),
     },
   }
+}
+
+type GivenEnd = Exclude<FileEnd, string>
+
+function placeOf(
+  { host, port, db, path, sentinels, primary }: GivenEnd,
+  type: string,
+): { scheme: string; place: string } {
+  const redis = type === 'redis' || type === 'ferrite'
+  const behind = db === undefined ? '' : `/${db}`
+  if (sentinels !== undefined)
+    return {
+      scheme: type.endsWith('sentinel') ? type : `${type}+sentinel`,
+      place: `${sentinels.join(',')}/${encodeURIComponent(primary ?? '')}${behind}`,
+    }
+  if (path !== undefined) return { scheme: redis ? 'redis+unix' : type, place: path }
+  return { scheme: type, place: `${host?.includes(':') ? `[${host}]` : host}:${port ?? 6379}${behind}` }
 }
 
 /** Fields that are not given stay out, so that defaults and flags can fill them. */

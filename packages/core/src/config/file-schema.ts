@@ -22,6 +22,14 @@ const end = v.union([
     host: optional(text),
     port: optional(whole(1, 65535)),
     db: optional(whole(0, 65535)),
+    /** In place of a host: sentinels as host:port, and what they call the primary. */
+    sentinels: optional(v.pipe(v.array(text), v.minLength(1))),
+    primary: optional(text),
+    /** Credentials of the sentinels. */
+    sentinel_username: optional(text),
+    sentinel_password: optional(v.string()),
+    /** Where servers are reached that announce another address: announced host:port to reachable host:port. */
+    node_map: optional(v.record(v.string(), text)),
     /** A file, or a Unix socket. */
     path: optional(text),
     username: optional(text),

@@ -13,7 +13,7 @@ const MOST_TEXT = 4 << 20
 const MOST_ALIASES = 100
 
 /** Fields that are text whatever they look like. */
-const TEXT = new Set(['password', 'username', 'user'])
+const TEXT = new Set(['password', 'username', 'user', 'sentinel_password', 'sentinel_username'])
 
 /** Something wrong at one place of a text. */
 interface Problem {

@@ -85,6 +85,8 @@ export class Cutover {
       await subject.mustKeep()
       const last = await this.lastLook(track)
       this.mustGoOn()
+      // Throws where what is fenced is not the source any more, as after a failover.
+      await this.fence?.positions()
       // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
       this.moving = true
       this.frozen = await subject.freeze()

@@ -131,6 +131,7 @@ export class ShardSync {
         'resync',
         'the source could not continue where it was: full resync, of which only what differs is written',
       )
+    this.others.sample.forget()
     await writer.compare()
     this.needs.progress.restartSnapshot(this.id)
     vanished.begin()

@@ -53,6 +53,20 @@ describe('configuration file', () => {
       { tls: true, 'tls-ca': '/ca.pem', 'tls-verify': false },
     ])
   })
+  it('knows sentinels, what they call the primary, and where nodes are reached', () => {
+    const config = read(
+      'source:\n  sentinels: [s1, "s2:26380", "[::1]:1"]\n  primary: main\n  db: 2\n  password: p\n  sentinel_password: 0123\n  node_map:\n    10.0.0.1:6379: db1:6379\n    "[::2]:6379": "[::3]:1"\ntarget:\n  type: ferrite\n  sentinels: [t1]\n  primary: other\n  tls: true\n',
+    )
+    expect([config.source, config.sourceOptions]).toEqual([
+      'redis+sentinel://s1,s2:26380,[::1]:1/main/2',
+      { password: 'p', 'sentinel-password': '0123', 'node-map': '10.0.0.1:6379=db1:6379,[::2]:6379=[::3]:1' },
+    ])
+    expect([config.target, config.targetOptions]).toEqual(['ferrite+sentinel://t1/other', { tls: true }])
+    expect(() => read('source:\n  sentinels: [s1]\ntarget: redis://b\n')).toThrow(/sentinels need primary/)
+    expect(() => read('source:\n  sentinels: [s1]\n  primary: m\n  host: h\ntarget: redis://b\n')).toThrow(
+      /neither host/,
+    )
+  })
   it('reads sizes and times in people’s units', () => {
     const config = read(
       `${ends}options:\n  spool_limit: 2gb\n  sync_timeout: 30m\n  interval: 90\n  ttl: 1h\nfilters:\n  max_size: 1kb\n  min_ttl: 5s\n  slots: [5, 0-9]\n`,

@@ -20,7 +20,7 @@ export function sentinelReplyError(at: string, message: string): MigrateError {
     return new MigrateError(
       'FM_AUTH_RIGHTS',
       `the sentinel ${at} does not allow this user what is needed: ${cut}`,
-      'Give the user of the sentinels the rights to SENTINEL, SUBSCRIBE and PING (sentinel-username).',
+      'Give the user of the sentinels the rights listed in docs/permissions.md (sentinel-username).',
     )
   if (/^ERR unknown command/i.test(message))
     return new MigrateError(

@@ -22,13 +22,19 @@ export class WrittenSample {
     this.keys[place] = { db: record.db, key: Buffer.from(record.key) }
   }
 
+  /** What was written so far may be gone for good reason: the source begins anew. */
+  forget(): void {
+    this.keys.length = 0
+    this.batches = 0
+  }
+
   /**
    * Looks for them, and forgets them. Gives how many there were and how many of them are missing.
    * @throws MigrateError FM_TARGET_KEEPS_NOTHING when none is there
    */
   async check(target: { reader(): Pick<KeyReader, 'exist' | 'close'> }): Promise<{ looked: number; missing: number }> {
-    const taken = this.keys.splice(0)
-    this.batches = 0
+    const taken = [...this.keys]
+    this.forget()
     if (taken.length === 0) return { looked: 0, missing: 0 }
     let missing = 0
     const reader = target.reader()

@@ -39,6 +39,12 @@ describe('a sample of what was written', () => {
     })
   })
 
+  it('says nothing of what was written before the source began anew', async () => {
+    const made = sample()
+    made.forget()
+    expect(await made.check(holding(() => false))).toEqual({ looked: 0, missing: 0 })
+  })
+
   it('says nothing of keys that end soon, and nothing when nothing was written', async () => {
     const made = new WrittenSample()
     made.note(records(0, 10).map((record) => ({ ...record, expireAt: Date.now() + 1000 })))

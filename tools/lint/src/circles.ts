@@ -36,10 +36,13 @@ function wayBack(graph: ImportGraph, start: string): string[] | null {
   return null
 }
 
-/** The graph of the folders that files lie in: a folder is one room with the files right in it. */
+/** What a package gives to others: it opens every room, and nothing in them uses it. */
+const DOOR = /(^|\/)src\/index\.ts$/
+
+/** The graph of the folders that files lie in: a folder is one room with the files right in it, but for the door of a package. */
 export function roomsOf(files: ImportGraph): ImportGraph {
   const rooms = new Map<string, Set<string>>()
-  const roomOf = (file: string): string => file.slice(0, Math.max(0, file.lastIndexOf('/')))
+  const roomOf = (file: string): string => (DOOR.test(file) ? file : file.slice(0, Math.max(0, file.lastIndexOf('/'))))
   for (const [file, used] of files) {
     const room = roomOf(file)
     const others = rooms.get(room) ?? new Set<string>()

@@ -26,4 +26,15 @@ describe('circles', () => {
     expect(circles(files)).toEqual([])
     expect(circles(roomsOf(files))).toEqual([['src', 'src/lanes', 'src']])
   })
+
+  it('are none where only the door of a package opens a folder that uses what lies beside the door', () => {
+    const files = graph({
+      'src/index.ts': ['src/lanes/pool.ts', 'src/words.ts'],
+      'src/lanes/pool.ts': ['src/words.ts'],
+      'src/words.ts': [],
+    })
+    expect(circles(roomsOf(files))).toEqual([])
+    files.get('src/words.ts')?.add('src/index.ts')
+    expect(circles(roomsOf(files))).not.toEqual([])
+  })
 })

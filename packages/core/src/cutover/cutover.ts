@@ -86,7 +86,7 @@ export class Cutover {
       const last = await this.lastLook(track)
       this.mustGoOn()
       // Throws where what is fenced is not the source any more, as after a failover.
-      await this.fence?.positions()
+      await this.fence.standing?.positions()
       // The hook moves the traffic: what reaches the source from here on must not be written over what the target gets.
       this.moving = true
       this.frozen = await subject.freeze()

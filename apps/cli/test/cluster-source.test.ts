@@ -128,7 +128,7 @@ describe('a cluster as a source', () => {
         await cluster.reshardSlots(slots, from, to)
       } else if (kind === 'tool') {
         await tool.kill()
-        tool = new Tool(['migrate', '--resume', 'faults', '--state-dir', state])
+        tool = new Tool(['migrate', '--resume', 'faults', '--state-dir', state, '-v', '--log-file', '/tmp/cs-tool.log'])
       } else {
         const [node] = await twoOf(cluster, random)
         const [replica] = await cluster.replicasOf(node)
@@ -140,6 +140,7 @@ describe('a cluster as a source', () => {
           await cluster.waitUntilOk()
         }
       }
+      console.log(new Date().toISOString(), kind)
       await sleep(random.below(800))
     }
     await writer.stop()

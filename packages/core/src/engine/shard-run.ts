@@ -238,7 +238,18 @@ export class ShardRun {
       this.dirty.addAll(taken)
       await this.values.rewrite(this.dirty)
     }
-    if (sweep) await this.values.persisting(() => this.vanished.sweep(this.values.source()))
+    if (sweep) await this.values.persisting(() => this.sweep())
+  }
+
+  /**
+   * Looks for target keys that the source no longer has. Where commands are replayed, such a key is not deleted at once: commands on
+   * their way may still build upon it, or rename it.
+   */
+  private async sweep(): Promise<void> {
+    const { vanished, values } = this
+    const gone = this.exact ? await vanished.gone(values.source()) : null
+    if (gone === null) await vanished.sweep(values.source())
+    else await this.applier.repair(gone)
   }
 
   /** Changes are replayed, and values can be read at a place of their stream. */

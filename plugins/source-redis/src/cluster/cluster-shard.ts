@@ -20,15 +20,12 @@ import type { SlotOwners } from './slot-owners.js'
 
 /** Keys of one event. */
 const KEYS_AT_ONCE = 5000
-const DELETES: ReadonlySet<string> = new Set(['DEL', 'UNLINK'])
 
 /** What a shard shares with the others of its cluster. */
 export interface ClusterShardNeeds {
   readonly owners: SlotOwners
   readonly doubtful: DoubtfulKeys
   readonly handover: SlotHandover
-  /** Slots that are leaving a node now. */
-  isMoving(slot: number): boolean
   /** Tells whose slots this shard had when it was read up to there; null = it is read from its beginning. Resolves when all have. */
   begin(shard: string, slots: readonly number[] | null): Promise<void>
   /** Something came for a slot of another shard, or was given or became durable. */
@@ -206,13 +203,11 @@ export class ClusterShard implements Shard, HandoverShard {
 
   private ownChanges(records: readonly ChangeRecord[]): readonly ChangeRecord[] {
     const { owners } = this.needs
-    const moving = this.needs.handover.watching
     let own: ChangeRecord[] | null = null
     for (let i = 0; i < records.length; i++) {
       const record = records[i]
       const slot = slotOfChange(record)
-      const mine = slot === NO_SLOT || (owners.at(slot) === this.place && !(moving && this.mayBeOfMove(slot, record)))
-      if (mine) own?.push(record)
+      if (slot === NO_SLOT || owners.at(slot) === this.place) own?.push(record)
       else {
         own ??= records.slice(0, i)
         this.leaveOut(slot, record)
@@ -221,16 +216,11 @@ export class ClusterShard implements Shard, HandoverShard {
     return own ?? records
   }
 
-  /** A key that leaves its node is deleted there, and lives on. */
-  private mayBeOfMove(slot: number, { name }: ChangeRecord): boolean {
-    return DELETES.has(name) && this.needs.isMoving(slot)
-  }
-
   private leaveOut(slot: number, record: ChangeRecord): void {
     const { doubtful, handover, owners } = this.needs
     doubtful.add(slot, keysOfChange(record))
     if (record.name === 'RESTORE-ASKING') handover.trace(slot)
     owners.touched()
-    this.needs.changed(owners.at(slot) !== this.place)
+    this.needs.changed(true)
   }
 }

@@ -90,10 +90,8 @@ export class ClusterShards {
   }
 
   private shardNeeds(): ClusterShardNeeds {
-    const { topology } = this.needs
     return {
       ...{ owners: this.owners, doubtful: this.doubtful, handover: this.handover },
-      isMoving: (slot) => topology.view.moving.has(slot),
       begin: (shard, slots) => this.begin(shard, slots),
       changed: (surprise) => this.changed(surprise),
       standing: (shard) => this.standing(shard),

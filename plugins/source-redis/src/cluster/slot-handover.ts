@@ -57,8 +57,6 @@ export class SlotHandover {
   /** Slots of which an ordinary move was seen: every key of it has left a trace. */
   private readonly traced = new Set<number>()
   private working = false
-  /** Slots leave nodes now, as far as anybody has seen. */
-  watching = false
 
   constructor(owners: SlotOwners, doubtful: DoubtfulKeys, logger: Logger) {
     this.owners = owners
@@ -109,7 +107,6 @@ export class SlotHandover {
 
   /** From now on nobody's commands are taken for slots that have another owner. */
   private begin(view: ClusterView): void {
-    this.watching = view.moving.size > 0
     const groups = new Map<string, { from: HandoverShard | null; to: HandoverShard; slots: number[] }>()
     for (let slot = 0; slot < SLOTS; slot++) {
       if (view.moving.has(slot)) this.traced.add(slot)
@@ -140,15 +137,13 @@ export class SlotHandover {
     return from === null || from.isOver || mark === null || (from.durable !== null && from.durable >= mark)
   }
 
-  /** The new owner's commands are taken, and all keys of the slots are read again after them. */
+  /** The new owner's commands are taken, and all keys of the slots are read again before them. */
   private async finish(handover: Handover): Promise<void> {
     const { slots, from, to } = handover
     const until = from === null || from.isOver ? null : await from.standing()
+    const keys = await to.keysOf(slots)
+    // In one step: what was left out until now is among the keys in doubt, and what comes from now on is taken.
     this.owners.give(slots, to.id)
-    const keys = await to.keysOf(slots).catch((error: unknown) => {
-      this.owners.give(slots, null)
-      throw error
-    })
     let sweep = until === null
     for (const slot of slots) {
       const doubts = this.doubtful.take(slot)

@@ -108,6 +108,33 @@ export class VanishedKeys {
     return names?.some((one) => this.shard.owns?.(one.db, one.key)) ?? false
   }
 
+  /**
+   * Target keys that the source no longer has, of those that may be deleted, by their names there; null = rules give keys other names.
+   */
+  async gone(source: KeyReader): Promise<DirtyKey[] | null> {
+    const { transform, target, targetKeys } = this.options
+    if (transform.renames) return null
+    const gone: DirtyKey[] = []
+    const reader = target.reader()
+    try {
+      for await (const page of reader.keys()) {
+        const keys = page.filter(
+          ({ db, key }) =>
+            targetKeys.takesKey(db, key) && (!this.knowsOwn || this.isOwn(db, key)) && this.mayDelete(db, key),
+        )
+        if (keys.length === 0) continue
+        const there = await source.exist(
+          keys[0].db,
+          keys.map(({ key }) => key),
+        )
+        for (const [i, { db, key }] of keys.entries()) if (!there[i]) gone.push({ db, key: Buffer.from(key) })
+      }
+    } finally {
+      await reader.close()
+    }
+    return gone
+  }
+
   /** Asks the source which of the target's keys it still has. */
   async sweep(source: KeyReader): Promise<void> {
     const { transform, target, targetKeys } = this.options

@@ -37,7 +37,7 @@ function wayBack(graph: ImportGraph, start: string): string[] | null {
 }
 
 /** What a package gives to others: it opens every room, and nothing in them uses it. */
-const DOOR = /(^|\/)src\/index\.ts$/
+export const DOOR = /(^|\/)src\/index\.ts$/
 
 /** The graph of the folders that files lie in: a folder is one room with the files right in it, but for the door of a package. */
 export function roomsOf(files: ImportGraph): ImportGraph {

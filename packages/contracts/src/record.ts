@@ -89,6 +89,11 @@ export interface ChangeRecord {
   readonly resp: Buffer
   /** When the tool received it, in ms of the source's clock; relative expiries count from here. */
   readonly receivedAt: number
+  /**
+   * Where in the stream of its shard it ends: grows from record to record, and is the same when the stream is read once more. Commands
+   * that stand for another have the place of that. Absent where the source has no such number.
+   */
+  readonly at?: number | undefined
 }
 
 /**
@@ -102,14 +107,16 @@ export class PackedChange implements ChangeRecord {
   readonly start: number
   readonly end: number
   readonly receivedAt: number
+  readonly at: number | undefined
 
-  constructor(db: number, name: string, data: Buffer, start: number, end: number, receivedAt: number) {
+  constructor(db: number, name: string, data: Buffer, start: number, end: number, receivedAt: number, at?: number) {
     this.db = db
     this.name = name
     this.data = data
     this.start = start
     this.end = end
     this.receivedAt = receivedAt
+    this.at = at
   }
 
   get resp(): Buffer {

@@ -162,6 +162,8 @@ export interface SourceCapabilities {
   readonly resume: 'none' | 'snapshot' | 'changes' | 'both'
   /** No key comes twice in one snapshot (a replication snapshot or a file; not a scan). */
   readonly uniqueKeys?: boolean
+  /** Its changes tell their places in the stream (`ChangeRecord.at`). */
+  readonly places?: boolean
   /** By how much an expiry may seem to differ from reading to reading, ms; default 0. */
   readonly expiryPrecisionMs?: number
   /** Its data comes only once (standard input): it cannot be read again to verify. */

@@ -74,6 +74,8 @@ export interface Dialect {
   readonly replay: boolean
   /** Why replay is not possible, empty when it is. */
   readonly replayRefusals: readonly string[]
+  /** It keeps places of the stream for parts of what it holds: replay needs changes that tell theirs (`ChangeRecord.at`). */
+  readonly needsPlaces?: boolean
   /** What of a source's values and databases it can hold; absent = all of it. */
   readonly holds?: TargetHolds
   readonly facts: Readonly<Record<string, string>>

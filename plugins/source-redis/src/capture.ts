@@ -9,7 +9,7 @@ export type Capture = 'psync' | 'notifications' | 'polling'
 export function capabilitiesOf(capture: Capture, { role }: SourceFacts): SourceCapabilities {
   const follower = role === 'slave'
   return capture === 'psync'
-    ? { changes: 'lossless', resume: 'changes', uniqueKeys: true, changesBy: 'replication', follower }
+    ? { changes: 'lossless', resume: 'changes', uniqueKeys: true, places: true, changesBy: 'replication', follower }
     : { changes: 'lossy', resume: 'snapshot', uniqueKeys: false, changesBy: capture, follower }
 }
 

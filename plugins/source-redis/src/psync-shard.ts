@@ -320,7 +320,7 @@ export class PsyncShard implements Shard {
             blocks.push(window.retain())
             held = true
           }
-          records.push(new PackedChange(this.db, spec.name, data, scan.start, next, receivedAt))
+          records.push(new PackedChange(this.db, spec.name, data, scan.start, next, receivedAt, scan.base + next))
         }
         if (inTransaction) {
           if (next - fromPlace + records.length * RECORD_BYTES > transactionLimit)

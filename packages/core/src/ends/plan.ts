@@ -40,6 +40,12 @@ export function makePlan(
   if (source.capabilities.changes !== 'lossless')
     refusals.push('the source does not give its changes as a lossless stream')
   refusals.push(...target.dialect.replayRefusals)
+  if (
+    target.dialect.needsPlaces === true &&
+    source.capabilities.changes === 'lossless' &&
+    source.capabilities.places !== true
+  )
+    refusals.push('the target is a cluster, and the changes of this source do not tell their places in its stream')
   if (needsValue) refusals.push('a filter by type or expiry needs each value')
   if (transform.changesValues) refusals.push('values are transformed, and a command tells only a part of one')
   let apply: 'replay' | 'state' = refusals.length === 0 ? 'replay' : 'state'

@@ -48,7 +48,7 @@ export async function renameCommands(
     }
     const changed = [...argv]
     for (const [n, at] of positions.entries()) changed[at] = kept[n].key
-    renamed.push(commandRecord(kept[0]?.db ?? record.db, changed, record.receivedAt))
+    renamed.push(commandRecord(kept[0]?.db ?? record.db, changed, record.receivedAt, record.at))
   }
   const written = { keys: [] as DirtyKey[], names: [] as (DirtyKey | null)[] }
   for (const plan of plans) {

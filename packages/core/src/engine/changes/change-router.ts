@@ -108,7 +108,8 @@ export class ChangeRouter {
     if (end !== deadline) this.noteHeld(record.db, argv[1])
     else if (!conditional) return record
     const words = [...argv.slice(0, found.at), Buffer.from(String(Math.round(end / found.unit)))]
-    return commandRecord(record.db, conditional ? words : [...words, ...argv.slice(found.at + 1)], record.receivedAt)
+    const held = conditional ? words : [...words, ...argv.slice(found.at + 1)]
+    return commandRecord(record.db, held, record.receivedAt, record.at)
   }
 
   /** The same in the bytes that the command came in, where that can be; false = nothing was done. */
@@ -218,13 +219,13 @@ export class ChangeRouter {
     touched: number,
   ): readonly ChangeRecord[] | null {
     if (taken.length === touched) return this.whole(record, argv)
-    const { db, name, receivedAt } = record
+    const { db, name, receivedAt, at: place } = record
     if (name === 'DEL' || name === 'UNLINK')
-      return [commandRecord(db, [argv[0], ...taken.map(({ key }) => key)], receivedAt)]
+      return [commandRecord(db, [argv[0], ...taken.map(({ key }) => key)], receivedAt, place)]
     if (name !== 'MSET') return null
     const { filter } = this.options
     const positions = keyPositions(spec, argv).filter((at) => filter.takesKey(db, argv[at]))
-    return [commandRecord(db, [argv[0], ...positions.flatMap((at) => [argv[at], argv[at + 1]])], receivedAt)]
+    return [commandRecord(db, [argv[0], ...positions.flatMap((at) => [argv[at], argv[at + 1]])], receivedAt, place)]
   }
 
   /** A command with all its keys, its expiry counted from nowhere and later where it is near; null = they must be read. */
@@ -238,7 +239,7 @@ export class ChangeRouter {
     }
     const commands: ChangeRecord[] = []
     for (const words of rewritten) {
-      const later = this.hold(commandRecord(db, words, receivedAt), words)
+      const later = this.hold(commandRecord(db, words, receivedAt, record.at), words)
       if (later === null) return null
       commands.push(later)
     }
@@ -250,7 +251,7 @@ export class ChangeRouter {
     const all = record.name === 'FLUSHALL'
     if (!all && !filter.takesDb(record.db)) routed.filtered++
     else if (apply === 'replay' && filter.open && !renames && flushesAll) routed.forward.push(record)
-    else routed.empty(all ? [] : [record.db])
+    else routed.empty(all ? [] : [record.db], record.at)
   }
 
   private routeSwap(record: ChangeRecord, routed: RoutedChanges): void {

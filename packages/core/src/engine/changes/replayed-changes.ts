@@ -25,6 +25,7 @@ import type { ChangeApplier } from './change-applier.js'
 import type { ChangeRouter } from './change-router.js'
 import { type FlushedKeysNeeds, flushCommands } from './flushed-keys.js'
 import { type KeyValues, READ_AT_ONCE } from './key-values.js'
+import type { Routed } from './routed-changes.js'
 import type { BothEnds, StreamStop } from './stream-stop.js'
 import { keysOfUnknown, type UnknownCommandsNeeds } from './unknown-commands.js'
 
@@ -101,7 +102,7 @@ export class ReplayedChanges implements ChangeApplier {
       return false
     }
     dirty.addAll(routed.dirty)
-    await this.replay(event, routed.forward, routed.flush)
+    await this.replay(event, routed)
     await this.parts.stop.pass(event.position)
     if (this.settling && held.keys.size > 0) await this.release()
     if (!dirty.allRead) await this.handOver(event.position)
@@ -110,14 +111,13 @@ export class ReplayedChanges implements ChangeApplier {
 
   private async replay(
     event: ChangesEvent,
-    records: readonly ChangeRecord[],
-    flush: readonly number[] | null,
+    { forward: records, flush, flushedAt }: Pick<Routed, 'forward' | 'flush' | 'flushedAt'>,
   ): Promise<void> {
     const { lanes, lane, values, dirty, held, checkpoints, shard } = this.parts
     const renamed = await values.named(records)
     dirty.addAll(renamed.dirty)
     let forward = this.partForeign(renamed)?.records ?? renamed.records
-    if (flush !== null) forward = [...(await this.flushed(flush)), ...forward]
+    if (flush !== null) forward = [...(await this.flushed(flush, flushedAt)), ...forward]
     if (dirty.size + held.keys.size > 0 && this.followMoves(forward)) dirty.allAgain()
     if (dirty.size > 0) dirty.reached((place) => covers(shard, event.position, place))
     if (event.byteLength === 0 && forward.length === 0) {
@@ -182,8 +182,8 @@ export class ReplayedChanges implements ChangeApplier {
     const { foreign, progress } = this.needs
     const { shard, dirty } = this.parts
     const parted =
-      foreign?.part(renamed.records, shard.readAt !== undefined, (db, keys) =>
-        commandRecord(db, [Buffer.from('DEL'), ...keys], Date.now()),
+      foreign?.part(renamed.records, shard.readAt !== undefined, (db, keys, at) =>
+        commandRecord(db, [Buffer.from('DEL'), ...keys], Date.now(), at),
       ) ?? null
     if (parted === null) return null
     progress.skipped += parted.skipped
@@ -194,9 +194,11 @@ export class ReplayedChanges implements ChangeApplier {
     return parted
   }
 
-  private async flushed(dbs: readonly number[]): Promise<ChangeRecord[]> {
+  private async flushed(dbs: readonly number[], at: number | undefined): Promise<readonly ChangeRecord[]> {
     await this.parts.lanes.drain()
-    return flushCommands(this.needs, this.parts.vanished, dbs)
+    const commands = await flushCommands(this.needs, this.parts.vanished, dbs)
+    // They stand for the flush: what it has emptied once is not emptied again of what came behind it.
+    return commands.map((command) => ({ ...command, at }))
   }
 
   /**

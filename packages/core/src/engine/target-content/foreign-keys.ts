@@ -86,7 +86,7 @@ export class ForeignKeys {
   part(
     records: readonly ChangeRecord[],
     whole: boolean,
-    del: (db: number, keys: Buffer[]) => ChangeRecord,
+    del: (db: number, keys: Buffer[], at: number | undefined) => ChangeRecord,
   ): Parted | null {
     if (!records.some((record) => this.touches(record).length > 0)) return null
     const kept: ChangeRecord[] = []
@@ -116,6 +116,7 @@ export class ForeignKeys {
           del(
             foreign[0].db,
             foreign.map(({ key }) => Buffer.from(key)),
+            record.at,
           ),
           record,
         )

@@ -20,7 +20,7 @@ export async function retrying<T>(
     readonly timeoutMs: number
     readonly signal: AbortSignal
     readonly mostWaitMs?: number
-    onRetry?(error: MigrateError): void
+    onRetry?(error: MigrateError): void | Promise<void>
   },
 ): Promise<T> {
   const deadline = Date.now() + options.timeoutMs
@@ -35,7 +35,7 @@ export async function retrying<T>(
         Date.now() + wait > deadline
       )
         throw error
-      options.onRetry?.(error)
+      await options.onRetry?.(error)
       await sleep(wait, undefined, { signal: options.signal }).catch(() => undefined)
       if (options.signal.aborted) throw error
     }

@@ -24,7 +24,7 @@ export function renderRecords(
     const record = records[index]
     if (record.expireAt > 0 && record.expireAt <= now) {
       batch.expired++
-      if (onConflict === 'replace') batch.deletes([{ db: record.db, key: record.key }])
+      if (onConflict === 'replace') batch.gone(record, index)
       continue
     }
     if (record instanceof PackedRecord) {

@@ -6,7 +6,6 @@ import {
   type DirtyKey,
   MigrateError,
   PackedChange,
-  type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { commandSpecOf, touchedKeys } from '@ferrite-migrate/protocol'
 import type { RedisLink } from '@ferrite-migrate/redis'
@@ -55,7 +54,7 @@ export class ChangeWrites {
   }
 
   /** One batch of changes is under way at a time: a refused one must never be followed by one that was taken. */
-  async write(given: ChangeBatch, givenCheckpoint: Checkpoint | undefined): Promise<WriteResult> {
+  async write(given: ChangeBatch, givenCheckpoint: Checkpoint | undefined): Promise<WriteTally> {
     const { options, connection } = this.lane
     const startedAt = Date.now()
     const tally = new WriteTally()
@@ -153,7 +152,7 @@ export class ChangeWrites {
   }
 
   /** Changes of a target without whole transactions: commands that may be done twice, each in its database. */
-  private async plain(batch: ChangeBatch, tally: WriteTally): Promise<WriteResult> {
+  private async plain(batch: ChangeBatch, tally: WriteTally): Promise<WriteTally> {
     const { connection, losses } = this.lane
     for (let from = 0; from < batch.records.length; ) {
       const { db } = batch.records[from]

@@ -21,30 +21,28 @@ import {
   type Endpoint,
   handshakeError,
   parseEndpoint,
-  parseRunning,
   primaryFinding,
   RedisKeyReader,
   RedisLink,
-  RUNNING_KEY,
-  runningEntry,
   temporaryPrefix,
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
 import type { Abilities } from './abilities.js'
+import { askLimits } from './ask-limits.js'
 import { decodeCheckpoint } from './checkpoint.js'
+import { dialectOf } from './dialect.js'
 import { Lane } from './lane.js'
 import { serverIdentity } from './lane-connection.js'
 import { targetFindings } from './preflight.js'
 import { probeTarget } from './probe.js'
 import { proveDatabase } from './prove-database.js'
 import type { UnsupportedPolicy } from './rendered-batch.js'
-import { RequestLimits } from './request-limits.js'
+import type { RequestLimits } from './request-limits.js'
+import { RunNote } from './run-note.js'
 import { endConnections, removeTemporary } from './take-over.js'
 import { classify, refusalError } from './target-error.js'
-
-/** A migration that has not written its sign of life for so long does not run, ms. */
-const RUNNING_MS = 60_000
+import { writerOf } from './writer-name.js'
 
 /** Ferrite, or any server that speaks Redis, as a target. */
 export class FerriteTarget implements Target {
@@ -63,7 +61,7 @@ export class FerriteTarget implements Target {
   /** Those of them that were found to be there. */
   private readonly settled = new Set<number>()
   private readonly limits: RequestLimits
-  private claimed: ({ readonly migration: string } & RunClaim) | null = null
+  private readonly note: RunNote
   private control: Promise<RedisLink> | null = null
 
   private constructor(
@@ -80,8 +78,9 @@ export class FerriteTarget implements Target {
     this.runId = runId
     this.clockSkewMs = clockSkewMs
     this.trace = wireTrace(context.logger, 'target')
-    this.dialect = describe(able)
+    this.dialect = dialectOf(able)
     this.limits = limits
+    this.note = new RunNote(endpoint.label, (...argv) => this.inFirstDb(...argv))
     this.database = endpoint.namesDb ? endpoint.db : undefined
     // Measured: Ferrite takes more over two connections than over four when two cores are all there is.
     this.advisedLanes = able.rendering === 'ferrite-restore' && availableParallelism() <= 2 ? 2 : 4
@@ -160,7 +159,7 @@ export class FerriteTarget implements Target {
         clockSkewMs: this.clockSkewMs,
         trace: this.trace,
         limits: this.limits,
-        admit: (link) => this.admit(link),
+        admit: (link) => this.note.admit((...argv) => link.call(...argv)),
         prove: (db) => this.prove(db),
         isProven: (db) => db === 0 || this.settled.has(db),
         control: () => this.controlLink(),
@@ -208,62 +207,16 @@ export class FerriteTarget implements Target {
     this.runId = await serverIdentity(await this.controlLink())
   }
 
-  async claim(migration: string, claim: RunClaim): Promise<void> {
-    const now = Date.now()
-    const entries = await this.inFirstDb('HGETALL', RUNNING_KEY)
-    const list = Array.isArray(entries) ? entries : []
-    for (let i = 0; i + 1 < list.length; i += 2) {
-      const [id, since] = [String(list[i]), parseRunning(String(list[i + 1]))]
-      if (since === null || since.until <= now || since.owner === claim.owner || since.owner === claim.former) continue
-      if (id === migration)
-        throw new MigrateError(
-          'FM_ID_TAKEN',
-          `a process that this state directory does not know runs the migration ${id} into ${this.endpoint.label}`,
-          'Look for it on other machines and in other state directories. Where it has died, wait a minute, or choose another --id.',
-        )
-      if (claim.copies !== undefined && since.copies === claim.copies)
-        throw new MigrateError(
-          'FM_TARGET_TAKEN',
-          `the migration ${id} brings the same changes from the same source to ${this.endpoint.label} now: each would be made twice`,
-          'Stop one of the two. Where it has died, go on with it by --resume, or wait a minute.',
-        )
-    }
-    this.claimed = { migration, ...claim }
-    await this.note()
+  claim(migration: string, claim: RunClaim): Promise<void> {
+    return this.note.claim(migration, claim)
   }
 
-  async beat(): Promise<void> {
-    if (this.claimed === null) return
-    await this.admit(await this.controlLink())
-    await this.note()
+  beat(): Promise<void> {
+    return this.note.beat()
   }
 
-  private async note(): Promise<void> {
-    if (this.claimed === null) return
-    const { migration, epoch, owner, copies } = this.claimed
-    const until = Date.now() + RUNNING_MS
-    await this.inFirstDb('HSET', RUNNING_KEY, migration, runningEntry({ epoch, owner, until, copies }))
-  }
-
-  async release(migration: string): Promise<void> {
-    if (this.claimed === null) return
-    this.claimed = null
-    await this.inFirstDb('HDEL', RUNNING_KEY, migration)
-  }
-
-  /** Whoever opens a connection may have stood still for long: is it still its turn? */
-  private async admit(link: RedisLink): Promise<void> {
-    if (this.claimed === null) return
-    const { migration, owner } = this.claimed
-    const found = await link.call('HGET', RUNNING_KEY, migration)
-    // A target that was emptied knows no owner; the state of the migration has been asked by then.
-    const since = Buffer.isBuffer(found) ? parseRunning(found.toString('latin1')) : null
-    if (since !== null && since.owner !== owner)
-      throw new MigrateError(
-        'FM_RUN_TAKEN',
-        `another process has taken the migration ${migration} over`,
-        'Nothing more is written here; status shows the process that goes on.',
-      )
+  release(migration: string): Promise<void> {
+    return this.note.release(migration)
   }
 
   async plant(): Promise<PlantedKey> {
@@ -334,55 +287,5 @@ export class FerriteTarget implements Target {
       () => undefined,
     )
     this.endpoint.moving?.close()
-  }
-}
-
-/** The name under which a process writes: of several that share a migration each has its own below it. */
-function writerOf({ migration, worker }: Pick<AdapterContext, 'migration' | 'worker'>): string | undefined {
-  return migration === undefined || worker === undefined ? migration : `${migration}:${worker}`
-}
-
-/** The bounds of a request, where the server tells them. */
-async function askLimits(link: RedisLink): Promise<RequestLimits> {
-  const replies = await link.pipeline((out) => {
-    out.call('CONFIG', 'GET', 'proto-max-bulk-len')
-    out.call('CONFIG', 'GET', 'client-query-buffer-limit')
-    return 2
-  })
-  const [bulk, query] = replies.map((reply) => {
-    const value = Array.isArray(reply) ? Number(reply[1]) : Number.NaN
-    return Number.isFinite(value) && value > 0 ? value : undefined
-  })
-  return new RequestLimits(bulk, query)
-}
-
-function describe(able: Abilities): Dialect {
-  const refusals: string[] = []
-  if (able.rendering !== 'restore') refusals.push("the target does not take Redis's RESTORE payloads")
-  if (!able.ttlSurvivesWrites) refusals.push('writes at the target drop the expiry of a key')
-  if (!able.pushOrder) refusals.push('LPUSH of several elements stores them in another order')
-  if (!able.atomicMulti) refusals.push('MULTI at the target is not all or nothing')
-  const yes = (flag: boolean): string => (flag ? 'yes' : 'no')
-  return {
-    product: able.product,
-    rendering: able.rendering,
-    replay: refusals.length === 0,
-    replayRefusals: refusals,
-    holds: { fieldExpiry: able.fieldExpiry, hyperLogLog: able.hyperLogLog, databases: able.databases },
-    facts: {
-      product: able.product,
-      rendering: able.rendering,
-      rdbVersion: able.rendering === 'restore' ? String(able.rdbVersion) : 'none',
-      rdbTypes: [...able.rdbTypes].sort((a, b) => a - b).join(' ') || 'none',
-      absoluteRestore: yes(able.absoluteRestore),
-      setPxat: yes(able.setPxat),
-      atomicMulti: yes(able.atomicMulti),
-      ttlSurvivesWrites: yes(able.ttlSurvivesWrites),
-      pushOrder: yes(able.pushOrder),
-      xsetid: able.xsetidCounters ? 'with counters' : yes(able.xsetid),
-      fieldExpiry: yes(able.fieldExpiry),
-      hyperLogLog: yes(able.hyperLogLog),
-      databases: yes(able.databases),
-    },
   }
 }

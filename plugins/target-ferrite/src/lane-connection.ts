@@ -10,6 +10,7 @@ import {
   selectError,
   type WireTrace,
 } from '@ferrite-migrate/redis'
+import { withAsking } from './asking.js'
 
 export interface ConnectionOptions {
   readonly endpoint: Endpoint
@@ -26,6 +27,10 @@ export interface ConnectionOptions {
   prove(db: number): Promise<void>
   /** True when `prove` has nothing left to do. */
   isProven(db: number): boolean
+  /** Each command is for a slot on its way to this node of a cluster, which takes it only when told so. */
+  readonly asking?: boolean
+  /** Called when the server is out of reach, before it is tried again. @throws MigrateError FM_TARGET_LOST when that is no use */
+  unreachable?(): Promise<void>
 }
 
 /** An error that a command was answered with; `inner` is its place inside EXEC, -1 outside. */
@@ -105,8 +110,9 @@ export class LaneConnection {
       timeoutMs: retryMs,
       mostWaitMs: mostWaitMs(endpoint),
       signal: new AbortController().signal,
-      onRetry: (error) => {
+      onRetry: async (error) => {
         if (signal.aborted || this.closed) throw error
+        await this.options.unreachable?.()
         logger.log('warn', `${error.message}; trying again`)
       },
     })
@@ -218,9 +224,26 @@ export class LaneConnection {
 
   /** Sends what was rendered and resolves when every reply is there; `sent` is called as soon as it is on its way. */
   fly(link: RedisLink, replies: number, sent: () => void = () => undefined): Promise<Flight> {
-    const flight = this.send(link, this.out.take(), replies)
+    const data = this.out.take()
+    const flight = this.options.asking === true ? this.ask(link, data) : this.send(link, data, replies)
     sent()
     return flight
+  }
+
+  /** Sends commands with ASKING before each, and gives the answers of the commands alone. */
+  private async ask(link: RedisLink, data: Buffer): Promise<Flight> {
+    const asked = withAsking(data)
+    const flight = await this.send(link, asked.data, asked.places.length)
+    const { places } = asked
+    const sizes = [...(flight.sizes ?? [])].map(([index, size]): [number, number] => [places[index], size])
+    return {
+      ...flight,
+      errors: flight.errors.flatMap((error) =>
+        places[error.index] < 0 ? [] : [{ ...error, index: places[error.index] }],
+      ),
+      nils: flight.nils.map((index) => places[index]),
+      sizes: flight.sizes === null ? null : new Map(sizes),
+    }
   }
 
   private send(link: RedisLink, data: Buffer, replies: number): Promise<Flight> {

@@ -54,6 +54,7 @@ export class LaneLosses {
     )
       throw error
     if (Date.now() - startedAt > this.options.retryMs || this.options.signal.aborted) throw error
+    await this.options.unreachable?.()
     this.options.logger.log('warn', `${error.message}; sending the batch again`)
     await sleep(100)
   }

@@ -10,6 +10,8 @@ export interface LaneOptions extends ConnectionOptions {
   readonly able: Abilities
   readonly clockSkewMs: number
   readonly limits: RequestLimits
+  /** It is one node of a cluster: keys may be at another by now, and no command takes those of several slots. */
+  readonly ofCluster?: boolean
   /** A connection for the few things whose reply must be looked at. */
   control(): Promise<RedisLink>
 }

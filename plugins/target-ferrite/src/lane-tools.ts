@@ -9,4 +9,9 @@ export interface LaneTools {
   readonly connection: LaneConnection
   readonly losses: LaneLosses
   readonly staged: StagedValues
+  /**
+   * The node of a cluster that a key has to be written to, once this one did not take it; waits where that is to be found out.
+   * @throws MigrateError when it has been tried for long enough
+   */
+  redirect?(key: Buffer, text: string, since: number): Promise<LaneTools>
 }

@@ -1,10 +1,4 @@
-import {
-  type ChangeBatch,
-  type Checkpoint,
-  PackedRecord,
-  type SnapshotBatch,
-  type WriteResult,
-} from '@ferrite-migrate/contracts'
+import { type ChangeBatch, type Checkpoint, PackedRecord, type SnapshotBatch } from '@ferrite-migrate/contracts'
 import { ChangeWrites } from './change-writes.js'
 import { byDatabase } from './database-part.js'
 import { LaneConnection } from './lane-connection.js'
@@ -18,25 +12,26 @@ import { WriteTally } from './write-tally.js'
 
 /** One ordered way to the target. Batches are rendered and sent at once and answered in order. */
 export class Lane {
-  private readonly tools: LaneTools
+  readonly tools: LaneTools
   private readonly changes: ChangeWrites
   /** Batches wait for their turn here, so that a retry of one never overtakes another. */
   private turn: Promise<void> = Promise.resolve()
   /** Why nothing is written any more; a new lane takes over. */
   private failure: Error | null = null
 
-  constructor(options: LaneOptions) {
+  constructor(options: LaneOptions, redirect?: LaneTools['redirect']) {
     const connection = new LaneConnection(options)
     this.tools = {
       options,
       connection,
       losses: new LaneLosses(options, connection),
       staged: new StagedValues(options, connection),
+      ...(redirect === undefined ? {} : { redirect }),
     }
     this.changes = new ChangeWrites(this.tools)
   }
 
-  async write(batch: SnapshotBatch | ChangeBatch, checkpoint: Checkpoint | undefined): Promise<WriteResult> {
+  async write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint): Promise<WriteTally> {
     const former = this.turn
     const own = Promise.withResolvers<void>()
     this.turn = own.promise
@@ -60,7 +55,7 @@ export class Lane {
     this.tools.connection.close()
   }
 
-  private async snapshot(batch: SnapshotBatch, sent: () => void): Promise<WriteResult> {
+  private async snapshot(batch: SnapshotBatch, sent: () => void): Promise<WriteTally> {
     const { onConflict } = batch
     const tally = new WriteTally()
     let sliced = 0

@@ -54,7 +54,7 @@ export class PartWrite {
       this.tally.deleted += this.deletes.length
       this.deletes = []
       const answers = await this.answers(rendered, flight)
-      const pause = this.settle(answers, rendered.expired, lost > 0)
+      const pause = this.settle(answers, rendered.expired - rendered.unsure(answers.refused), lost > 0)
       lost = 0
       if (pause) await sleep(wait)
     }
@@ -110,9 +110,9 @@ export class PartWrite {
 
   /** Counts what was done; keeps what must be written again. True when that should wait. */
   private settle(answers: BatchAnswers, expired: number, resent: boolean): boolean {
-    const { endpoint, retryMs } = this.lane.options
+    const { endpoint, retryMs, ofCluster = false } = this.lane.options
     const { onConflict, startedAt } = this
-    const settlement = new Settlement({ endpoint, onConflict, resent, startedAt, retryMs }, this.tally)
+    const settlement = new Settlement({ endpoint, onConflict, resent, startedAt, retryMs, ofCluster }, this.tally)
     settlement.settle(this.records, answers, expired)
     this.records = settlement.again
     this.typedOnly = settlement.typedOnly

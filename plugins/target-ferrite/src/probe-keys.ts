@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Reply } from '@ferrite-migrate/protocol'
-import { type RedisLink, temporaryPrefix } from '@ferrite-migrate/redis'
+import { type RedisLink, slotTag, temporaryPrefix } from '@ferrite-migrate/redis'
 
 export const HOUR = 3_600_000
 
@@ -10,9 +10,10 @@ export class ProbeKeys {
   private readonly stem: string
   private readonly used = new Set<string>()
 
-  constructor(link: RedisLink, migration: string | undefined) {
+  /** @param slot of a cluster that the keys are to be in */
+  constructor(link: RedisLink, migration: string | undefined, slot?: number) {
     this.link = link
-    this.stem = `${temporaryPrefix(migration)}probe:${randomBytes(6).toString('hex')}:`
+    this.stem = `${temporaryPrefix(migration)}probe:${randomBytes(6).toString('hex')}:${slot === undefined ? '' : `{${slotTag(slot)}}`}`
   }
 
   /** A key of this name, which `remove` takes away. */

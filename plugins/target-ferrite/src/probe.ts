@@ -9,9 +9,10 @@ import { proveDatabase } from './prove-database.js'
 /**
  * Finds out what a server does by writing probe keys, reading them back and deleting them. Nothing is concluded from a
  * version or from an OK.
+ * @param slot of the node of a cluster that is asked: the keys are in it
  */
-export async function probeTarget(link: RedisLink, migration?: string): Promise<Abilities> {
-  const keys = new ProbeKeys(link, migration)
+export async function probeTarget(link: RedisLink, migration?: string, slot?: number): Promise<Abilities> {
+  const keys = new ProbeKeys(link, migration, slot)
   try {
     return {
       product: await readProduct(link),

@@ -8,6 +8,7 @@ import {
 import type { RespWriter } from '@ferrite-migrate/protocol'
 import type { Abilities } from './abilities.js'
 import type { RequestLimits } from './request-limits.js'
+import { temporaryName } from './temporary-name.js'
 
 /** What a reply answers: a record by its index, a group of records (MSET), or nothing that needs an answer. */
 export const NOBODY = -1
@@ -34,6 +35,7 @@ export interface RenderingOptions {
   readonly migration: string | undefined
   readonly unsupported: UnsupportedPolicy
   readonly limits: RequestLimits
+  readonly ofCluster?: boolean
 }
 
 /**
@@ -51,6 +53,8 @@ export class RenderedBatch {
   /** Records with a time to live that only the replies tell to be ours: `end` is to be called for those. */
   readonly inexact: number[] = []
   readonly notCarried: NotCarried[] = []
+  /** Indexes of records that were sent as deletions. */
+  private readonly ended = new Set<number>()
   /** Records that are not written: expired before they could be, or left out. */
   expired = 0
   readonly able: Abilities
@@ -84,6 +88,26 @@ export class RenderedBatch {
       return
     }
     this.end(record, index)
+  }
+
+  /** Appends the deletion of a record that has ended: of a cluster's key somebody must know when it is elsewhere. */
+  gone({ db, key }: SnapshotRecord, index: number): void {
+    this.deletes([{ db, key }])
+    if (this.options.ofCluster !== true) return
+    this.owners[this.owners.length - 1] = index
+    this.ended.add(index)
+  }
+
+  /** How many of the records that count as expired were refused. */
+  unsure(refused: ReadonlyMap<number, string>): number {
+    let count = 0
+    for (const index of this.ended) if (refused.has(index)) count++
+    return count
+  }
+
+  /** A name under which the value of a key is made, in the slot of the key where that matters. */
+  temporaryName(key: Buffer): string {
+    return temporaryName(this.options.migration, this.options.ofCluster === true ? key : undefined)
   }
 
   /** Appends PEXPIREAT with the end of a record. */

@@ -31,7 +31,7 @@ export function restorePacked(
   const { able } = batch
   const { type } = record
   if (type === 0 && (record.data[record.valueStart] < 0xc3 || record.valueEnd - record.valueStart < INFLATE_BELOW)) {
-    if (record.expireAt === 0 && onConflict === 'replace') {
+    if (record.expireAt === 0 && onConflict === 'replace' && batch.options.ofCluster !== true) {
       plain.push(index)
       return true
     }

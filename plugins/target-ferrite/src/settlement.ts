@@ -1,7 +1,7 @@
 import type { ConflictPolicy, SnapshotRecord } from '@ferrite-migrate/contracts'
 import { isOpaque, isUnknownType } from '@ferrite-migrate/protocol'
 import type { BatchAnswers } from './batch-answers.js'
-import { classify, patienceMs, type RefusingEndpoint, refusalError } from './target-error.js'
+import { classify, isRedirect, patienceMs, type RefusingEndpoint, refusalError } from './target-error.js'
 import type { WriteTally } from './write-tally.js'
 
 export interface SettlementOptions {
@@ -11,6 +11,8 @@ export interface SettlementOptions {
   readonly resent: boolean
   readonly startedAt: number
   readonly retryMs: number
+  /** Records whose slot is at another node are somebody else's to write. */
+  readonly ofCluster: boolean
 }
 
 /** What becomes of the records of a batch by their answers: they are counted, or must be written again. */
@@ -28,22 +30,28 @@ export class Settlement {
     this.tally = tally
   }
 
-  /** @param expired how many of the records were not sent */
+  /** @param expired the records that were not sent, or sent as deletions */
   settle(records: readonly SnapshotRecord[], answers: BatchAnswers, expired: number): void {
     const { tally } = this
     const { onConflict } = this.options
     const before = tally.failed.length
+    const elsewhere = tally.moved.length
     for (const [index, text] of answers.refused) this.refused(records[index], index, text, answers)
     let skipped = expired
     if (onConflict === 'fail')
       for (const index of answers.present) tally.fail(records[index], 'the key is already there', 'conflict')
     else skipped += answers.present.size
     tally.skipped += skipped
-    tally.written += records.length - this.again.length - (tally.failed.length - before) - skipped
+    tally.written +=
+      records.length - this.again.length - (tally.failed.length - before) - (tally.moved.length - elsewhere) - skipped
   }
 
   private refused(record: SnapshotRecord, index: number, text: string, answers: BatchAnswers): void {
-    const { endpoint, onConflict, resent, startedAt, retryMs } = this.options
+    const { endpoint, onConflict, resent, startedAt, retryMs, ofCluster } = this.options
+    if (ofCluster && isRedirect(text)) {
+      this.tally.moved.push({ record, text })
+      return
+    }
     const kind = classify(text)
     switch (kind) {
       case 'conflict':

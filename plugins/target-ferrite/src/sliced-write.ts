@@ -7,14 +7,13 @@ import {
   writeStreamState,
 } from '@ferrite-migrate/protocol'
 import type { LaneTools } from './lane-tools.js'
-import { refusalError } from './target-error.js'
+import { isRedirect, refusalError } from './target-error.js'
 import { temporaryName } from './temporary-name.js'
 import type { WriteTally } from './write-tally.js'
 
 /** A value above the size limit: slice by slice under a temporary name, then renamed. */
 export class SlicedWrite {
-  private readonly lane: LaneTools
-  private readonly out: RespWriter
+  private lane: LaneTools
   private readonly record: SnapshotRecord
   private readonly temporary: string
   private readonly name: Buffer
@@ -24,9 +23,8 @@ export class SlicedWrite {
 
   constructor(lane: LaneTools, record: SnapshotRecord, tally: WriteTally) {
     this.lane = lane
-    this.out = lane.connection.out
     this.record = record
-    this.temporary = temporaryName(lane.options.migration)
+    this.temporary = temporaryName(lane.options.migration, lane.options.ofCluster === true ? record.key : undefined)
     this.name = Buffer.from(this.temporary)
     this.tally = tally
   }
@@ -34,7 +32,7 @@ export class SlicedWrite {
   async write(value: SlicedValue, onConflict: ConflictPolicy): Promise<void> {
     const { record, tally } = this
     const now = Date.now() + this.lane.options.clockSkewMs
-    for await (const slice of value.slices) await this.send(() => this.append(value.type, slice))
+    for await (const slice of value.slices) await this.send(() => this.slice(value.type, slice))
     if (this.lostFieldExpiry)
       tally.notCarried.push({ what: 'hash-field-ttl', db: record.db, key: Buffer.from(record.key) })
     if (record.expireAt > 0 && record.expireAt <= now) {
@@ -43,31 +41,79 @@ export class SlicedWrite {
     } else if (onConflict === 'replace') {
       await this.send(() => this.replace())
       tally.written++
-    } else if (await this.lane.staged.renameUnlessThere(record, this.temporary)) tally.written++
+    } else if (await this.renames()) tally.written++
     else if (onConflict === 'skip') tally.skipped++
     else tally.fail(record, 'the key is already there', 'conflict')
+  }
+
+  private get out(): RespWriter {
+    return this.lane.connection.out
+  }
+
+  private async renames(): Promise<boolean> {
+    const since = Date.now()
+    for (;;) {
+      const became = await this.lane.staged.renameUnlessThere(this.record, this.temporary)
+      if (became === 'present' || became === 'renamed') return became === 'renamed'
+      await this.follow(became.refused, since)
+    }
+  }
+
+  /** The slot has gone to another node, and what there is of the value with it. */
+  private async follow(text: string, since: number): Promise<void> {
+    const { redirect, options } = this.lane
+    if (redirect === undefined) throw refusalError(options.endpoint, text)
+    this.lane = await redirect(this.record.key, text, since)
   }
 
   /** Sends what `build` appends. @throws MigrateError when it is refused; nothing of the value stays then */
   private async send(build: () => number): Promise<void> {
     const { db } = this.record
+    const since = Date.now()
+    for (;;) {
+      const { connection, options, losses } = this.lane
+      const { made } = await connection.inDatabase(db, (link) => {
+        const replies = this.append(build)
+        this.tally.byteLength += this.out.at
+        return replies === 0 ? null : connection.fly(link, replies)
+      })
+      const flight = await made?.catch((error: unknown) => {
+        // Whatever is there of it now may be lost with the node.
+        throw options.ofCluster === true ? losses.ofChanges(error) : error
+      })
+      const error = flight?.errors[0]
+      if (error === undefined) return
+      if (!(options.ofCluster === true && isRedirect(error.text))) return this.refused(error.text)
+      await this.follow(error.text, since)
+    }
+  }
+
+  /** All or nothing at a node of a cluster, whose slot may go between two commands. */
+  private append(build: () => number): number {
+    if (this.lane.options.ofCluster !== true) return build()
+    const start = this.out.at
+    this.out.call('MULTI')
+    const replies = build()
+    if (replies === 0) {
+      this.out.at = start
+      return 0
+    }
+    this.out.call('EXEC')
+    return replies + 2
+  }
+
+  private async refused(text: string): Promise<never> {
+    const { db } = this.record
     const { connection } = this.lane
-    const { made } = await connection.inDatabase(db, (link) => {
-      const replies = build()
-      this.tally.byteLength += this.out.at
-      return replies === 0 ? null : connection.fly(link, replies)
-    })
-    const error = (await made)?.errors[0]
-    if (error === undefined) return
     await connection
       .inDatabase(db, (link) => connection.fly(link, this.remove()))
       .then((cleaned) => cleaned.made)
       .catch(() => undefined)
-    throw refusalError(this.lane.options.endpoint, error.text)
+    throw refusalError(this.lane.options.endpoint, text)
   }
 
   /** Appends the commands of one slice; gives their number. */
-  private append(type: SlicedValue['type'], slice: ValueSlice): number {
+  private slice(type: SlicedValue['type'], slice: ValueSlice): number {
     const { out, name } = this
     const { able, limits } = this.lane.options
     if (slice.entries !== undefined) {

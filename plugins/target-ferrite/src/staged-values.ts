@@ -4,7 +4,7 @@ import type { BatchAnswers } from './batch-answers.js'
 import type { LaneConnection } from './lane-connection.js'
 import type { LaneOptions } from './lane-options.js'
 import type { Staged } from './rendered-batch.js'
-import { refusalError } from './target-error.js'
+import { isRedirect, refusalError } from './target-error.js'
 
 /** Second step of values that were written under a temporary name: they get their own. */
 export class StagedValues {
@@ -27,8 +27,11 @@ export class StagedValues {
     const whole = staged.filter(({ index }) => !answers.refused.has(index))
     if (whole.length === 0) return
     if (onConflict === 'replace') return this.replace(db, whole, records, answers)
-    for (const { index, temporary } of whole)
-      if (!(await this.renameUnlessThere(records[index], temporary))) answers.present.add(index)
+    for (const { index, temporary } of whole) {
+      const became = await this.renameUnlessThere(records[index], temporary)
+      if (became === 'present') answers.present.add(index)
+      else if (became !== 'renamed') answers.refuse(index, became.refused)
+    }
   }
 
   private async replace(
@@ -55,20 +58,25 @@ export class StagedValues {
     for (const error of flight.errors) answers.refuse(owners[error.index], error.text)
   }
 
-  /** False when the key was there already; the temporary value is then removed. */
-  async renameUnlessThere(record: SnapshotRecord, temporary: string): Promise<boolean> {
+  /** `present` when the key was there already; the temporary value is then removed. A node of a cluster may refuse a key that is not its own. */
+  async renameUnlessThere(
+    record: SnapshotRecord,
+    temporary: string,
+  ): Promise<'renamed' | 'present' | { readonly refused: string }> {
     const link = await this.options.control()
     const [renamed] = await link.pipeline((out) => {
       out.call('RENAMENX', temporary, record.key)
       out.call('DEL', temporary)
       return 2
     }, record.db)
+    if (renamed instanceof ReplyError && this.options.ofCluster === true && isRedirect(renamed.message))
+      return { refused: renamed.message }
     if (renamed instanceof ReplyError) throw refusalError(this.options.endpoint, renamed.message)
     if (renamed === 1 && record.expireAt > 0)
       await link.pipeline((out) => {
         out.call('PEXPIREAT', record.key, record.expireAt)
         return 1
       }, record.db)
-    return renamed === 1
+    return renamed === 1 ? 'renamed' : 'present'
   }
 }

@@ -15,6 +15,11 @@ export function classify(text: string): Refusal {
   return 'key'
 }
 
+/** What a node of a cluster answers for a key that it has not, or not now: nothing was done then. */
+export function isRedirect(text: string): boolean {
+  return /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY)\b/.test(text)
+}
+
 const FULL_RETRY_MS = 10_000
 
 /** How long a write that was refused so may be tried again, ms. */
@@ -83,8 +88,9 @@ export function refusalError({ label, moving }: RefusingEndpoint, text: string):
     case 'ASK':
       return new MigrateError(
         'FM_TARGET_CLUSTER',
-        `${label} is a node of a cluster and owns only some slots`,
-        'Name a target that is no cluster; clusters as targets are not supported yet.',
+        `${label} is a node of a cluster, and its slots do not stay where they are: ${cut}`,
+        'Look at CLUSTER NODES whether a slot was left open (redis-cli --cluster check), then go on with --resume.',
+        { retryable: true },
       )
   }
   return new MigrateError(

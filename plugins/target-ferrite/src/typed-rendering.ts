@@ -1,7 +1,6 @@
 import type { ConflictPolicy, DecodedValue, SnapshotRecord } from '@ferrite-migrate/contracts'
 import { writeTyped } from '@ferrite-migrate/protocol'
 import type { RenderedBatch } from './rendered-batch.js'
-import { temporaryName } from './temporary-name.js'
 
 /** Typed commands: in one transaction where there is one, else under a temporary name. */
 export function typedValue(
@@ -40,7 +39,7 @@ export function typedUnderTemporaryName(
   piece?: number,
 ): void {
   const { out } = batch
-  const temporary = temporaryName(batch.options.migration)
+  const temporary = batch.temporaryName(record.key)
   const name = Buffer.from(temporary)
   let commands = writeTyped(out, name, value, batch.able, piece)
   if (record.expireAt > 0) {

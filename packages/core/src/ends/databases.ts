@@ -11,7 +11,7 @@ export interface DatabaseChoice {
   readonly findings: readonly Finding[]
 }
 
-type TargetEnd = Pick<Target, 'database' | 'refusesDatabase'>
+type TargetEnd = Pick<Target, 'database' | 'refusesDatabase'> & Partial<Pick<Target, 'dialect'>>
 
 /**
  * A database in the address of the source means that one alone; one in the address of the target means that the keys of
@@ -64,7 +64,7 @@ export async function chooseDatabases(
     for (const db of new Set([...(dbs ?? []).map((one) => dbMap[one] ?? one), ...Object.values(dbMap)])) {
       const refusal = (await target.refusesDatabase?.(db)) ?? null
       if (refusal !== null)
-        findings.push({ level: 'fail', code: 'FM_DB_RANGE', text: placeless(db, dbMap, sizes, refusal) })
+        findings.push({ level: 'fail', code: 'FM_DB_RANGE', text: placeless(db, dbMap, sizes, refusal, target) })
     }
   return { filter, dbMap, only, findings }
 }
@@ -79,9 +79,12 @@ function placeless(
   dbMap: Readonly<Record<string, number>>,
   sizes: ReadonlyMap<number, number> | null,
   refusal: string,
+  target: TargetEnd,
 ): string {
   const from = Object.entries(dbMap).find(([, to]) => to === db)?.[0] ?? String(db)
   const keys = sizes?.get(Number(from))
   const what = keys === undefined ? '' : ` (for ${keys.toLocaleString('en-US')} keys of database ${from})`
+  if (target.dialect?.needsPlaces === true)
+    return `${refusal}${what}: put it into database 0 with --db-map ${from}:0, or take others only (--db)`
   return `${refusal}${what}: map it to one that is there with --db-map ${from}:N, or raise "databases" at the target`
 }

@@ -1,0 +1,291 @@
+import { randomBytes } from 'node:crypto'
+import {
+  type AdapterContext,
+  type ChangeBatch,
+  type Checkpoint,
+  type Dialect,
+  type Finding,
+  type KeyReader,
+  MigrateError,
+  type PlantedKey,
+  type RunClaim,
+  type SnapshotBatch,
+  type Target,
+  type WriteResult,
+} from '@ferrite-migrate/contracts'
+import { keySlot, type Reply, ReplyError } from '@ferrite-migrate/protocol'
+import {
+  type ClusterAddress,
+  ClusterKeyReader,
+  ClusterTopology,
+  clientNameOf,
+  type RedisLink,
+  RUNNING_KEY,
+  temporaryPrefix,
+  wireTrace,
+} from '@ferrite-migrate/redis'
+import type { Abilities } from '../abilities.js'
+import { askLimits } from '../ask-limits.js'
+import { dialectOf } from '../dialect.js'
+import type { LaneOptions } from '../lane-options.js'
+import { targetFindings } from '../preflight.js'
+import type { UnsupportedPolicy } from '../rendered-batch.js'
+import type { RequestLimits } from '../request-limits.js'
+import { RunNote } from '../run-note.js'
+import { endConnections, removeTemporary } from '../take-over.js'
+import { writerOf } from '../writer-name.js'
+import { ClusterLane } from './cluster-lane.js'
+import { probeNodes } from './probe-nodes.js'
+import { RoutedCommands } from './routed-commands.js'
+import { SlotCheckpoints } from './slot-checkpoints.js'
+import type { TargetNode } from './target-node.js'
+import { TargetNodes, type Way } from './target-nodes.js'
+
+/** How long a question may wait for a slot on its way, ms. */
+const ASK_MS = 10_000
+
+/** Of the whole cluster, found when it is opened. */
+interface ClusterFacts {
+  readonly able: Abilities
+  readonly clockSkewMs: number
+  readonly limits: RequestLimits
+}
+
+/** A cluster of Redis or Valkey as a target: each key is written at the node that has its slot. */
+export class ClusterTarget implements Target {
+  readonly dialect: Dialect
+  readonly advisedLanes = 4
+  private readonly context: AdapterContext
+  private readonly nodes: TargetNodes
+  private readonly facts: ClusterFacts
+  private readonly commands: RoutedCommands
+  private readonly note: RunNote
+  private readonly lanes = new Map<number, ClusterLane>()
+  private readonly checkpoints = new Map<string, SlotCheckpoints>()
+
+  private constructor(context: AdapterContext, nodes: TargetNodes, facts: ClusterFacts) {
+    this.context = context
+    this.nodes = nodes
+    this.facts = facts
+    this.commands = new RoutedCommands(nodes, ASK_MS)
+    const running = keySlot(Buffer.from(RUNNING_KEY))
+    this.note = new RunNote(nodes.label, (...argv) => this.commands.one(running, ...argv))
+    this.dialect = clusterDialect(facts.able, nodes.all.length)
+  }
+
+  /** @throws MigrateError when the cluster is not whole, a node cannot be reached, or refuses the probes */
+  static async open(context: AdapterContext, { endpoint, seeds, nodeMap }: ClusterAddress): Promise<ClusterTarget> {
+    const topology = await ClusterTopology.open({ endpoint, seeds, nodeMap, option: '--target-option' })
+    const nodes = new TargetNodes(topology, endpoint, wireTrace(context.logger, 'target'))
+    try {
+      await nodes.acceptAll()
+      const able = await probeNodes(nodes, writerOf(context))
+      const [first] = nodes.all
+      const link = await first.link()
+      const sentAt = Date.now()
+      const time = await link.call('TIME').catch(() => null)
+      const now = (sentAt + Date.now()) / 2
+      const skew = Array.isArray(time) ? Math.round(Number(time[0]) * 1000 + Number(time[1]) / 1000 - now) : 0
+      return new ClusterTarget(context, nodes, { able, clockSkewMs: skew, limits: await askLimits(link) })
+    } catch (error) {
+      await nodes.close()
+      throw error
+    }
+  }
+
+  /** What an operator should know of each node; what is true of all is said once. */
+  async preflight(): Promise<readonly Finding[]> {
+    const { able } = this.facts
+    const { all } = this.nodes
+    const findings: Finding[] = [
+      {
+        level: 'info',
+        code: 'target',
+        text: `the target is ${able.product}, a cluster of ${all.length} primaries; values are written by ${able.rendering}, each at the node of its slot`,
+      },
+    ]
+    const said = new Set(['target', 'FM_TARGET_CLUSTER'])
+    for (const node of all)
+      for (const finding of await targetFindings(await node.link(), able)) {
+        if (said.has(finding.code)) continue
+        if (finding.code === 'target-field-ttl' || finding.code === 'target-hyperloglog') {
+          said.add(finding.code)
+          findings.push(finding)
+          continue
+        }
+        const evicts = finding.code === 'FM_TARGET_EVICTS' && this.context.options['allow-eviction'] === true
+        findings.push({
+          ...finding,
+          ...(evicts ? { level: 'warn' as const } : {}),
+          text: `${node.endpoint.label}: ${finding.text}`,
+        })
+      }
+    return findings
+  }
+
+  knows(command: string): boolean {
+    return this.facts.able.commands === null || this.facts.able.commands.has(command)
+  }
+
+  write(batch: SnapshotBatch | ChangeBatch, checkpoint?: Checkpoint): Promise<WriteResult> {
+    let lane = this.lanes.get(batch.lane)
+    if (lane === undefined) {
+      lane = new ClusterLane({
+        nodes: this.nodes,
+        commands: this.commands,
+        retryMs: this.retryMs,
+        signal: this.context.signal,
+        clientName: this.clientName,
+        optionsOf: (way) => this.optionsOf(way),
+      })
+      this.lanes.set(batch.lane, lane)
+    }
+    const checkpoints = checkpoint === undefined ? null : this.checkpointsOf(checkpoint.migration, checkpoint.shard)
+    return lane.write(batch, checkpoint, checkpoints)
+  }
+
+  async refusesDatabase(db: number): Promise<string | null> {
+    return db === 0 ? null : `${this.nodes.label} is a cluster, which has database 0 only`
+  }
+
+  async reconnect(): Promise<void> {
+    for (const lane of this.lanes.values()) lane.close()
+    this.lanes.clear()
+    for (const one of this.checkpoints.values()) one.stop()
+    await this.nodes.acceptAll()
+  }
+
+  claim(migration: string, claim: RunClaim): Promise<void> {
+    return this.note.claim(migration, claim)
+  }
+
+  beat(): Promise<void> {
+    return this.note.beat()
+  }
+
+  release(migration: string): Promise<void> {
+    return this.note.release(migration)
+  }
+
+  async plant(): Promise<PlantedKey> {
+    const key = Buffer.from(`${temporaryPrefix(writerOf(this.context))}loop:${randomBytes(8).toString('hex')}`)
+    const slot = keySlot(key)
+    await this.commands.one(slot, 'SET', key, '1', 'PX', '60000')
+    return {
+      db: 0,
+      key,
+      remove: async () => {
+        await this.commands.one(slot, 'DEL', key)
+      },
+    }
+  }
+
+  async takeOver(migration: string): Promise<void> {
+    const { worker } = this.context
+    const writer = writerOf({ migration, ...(worker === undefined ? {} : { worker }) }) ?? migration
+    for (const node of this.nodes.all) {
+      const link = await node.link()
+      await endConnections(link, clientNameOf(writer))
+      await removeTemporary(link, this.facts.able, temporaryPrefix(writer))
+    }
+  }
+
+  checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {
+    return this.checkpointsOf(migration, shard).load()
+  }
+
+  forget(migration: string, shard: string): Promise<void> {
+    return this.checkpointsOf(migration, shard).forget()
+  }
+
+  async takeAside(what: string, payload: Buffer): Promise<boolean> {
+    if (what !== 'function' || !this.knows('FUNCTION')) return false
+    const load = async (node: TargetNode): Promise<Reply> => {
+      const link = await node.link()
+      const [reply] = await link.pipeline((out) => {
+        out.call('FUNCTION', 'LOAD', 'REPLACE', payload)
+        return 1
+      })
+      return reply
+    }
+    const refusal = (await Promise.all(this.nodes.all.map(load))).find((reply) => reply instanceof ReplyError)
+    if (refusal instanceof ReplyError)
+      this.context.logger.log('warn', `a function library was not taken: ${refusal.message.slice(0, 160)}`)
+    return refusal === undefined
+  }
+
+  reader(): KeyReader {
+    return new ClusterKeyReader(this.nodes.topology, {
+      digest: { fieldExpiry: this.facts.able.fieldExpiry },
+      trace: wireTrace(this.context.logger, 'target'),
+      signal: this.context.signal,
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const one of this.checkpoints.values()) {
+      // A run that has failed leaves the last mark that it wrote.
+      await one.flush().catch(() => undefined)
+      one.stop()
+    }
+    for (const lane of this.lanes.values()) lane.close()
+    await this.nodes.close()
+  }
+
+  private get retryMs(): number {
+    return Number(this.context.options['sync-timeout'])
+  }
+
+  private get clientName(): string | undefined {
+    const writer = writerOf(this.context)
+    return writer === undefined ? undefined : clientNameOf(writer)
+  }
+
+  private checkpointsOf(migration: string, shard: string): SlotCheckpoints {
+    const name = `${migration} ${shard}`
+    let checkpoints = this.checkpoints.get(name)
+    if (checkpoints === undefined) {
+      const commands = new RoutedCommands(this.nodes, ASK_MS, this.clientName)
+      checkpoints = new SlotCheckpoints(migration, shard, this.nodes, commands)
+      this.checkpoints.set(name, checkpoints)
+    }
+    return checkpoints
+  }
+
+  private optionsOf({ node, asking }: Way): LaneOptions {
+    const { able, clockSkewMs, limits } = this.facts
+    return {
+      endpoint: node.endpoint,
+      migration: writerOf(this.context),
+      unsupported: String(this.context.options.unsupported) as UnsupportedPolicy,
+      able,
+      logger: this.context.logger,
+      signal: this.context.signal,
+      retryMs: this.retryMs,
+      runId: () => node.identity,
+      clockSkewMs,
+      trace: wireTrace(this.context.logger, 'target'),
+      limits,
+      ofCluster: true,
+      asking,
+      admit: () => this.note.admit((...argv) => this.commands.one(keySlot(Buffer.from(RUNNING_KEY)), ...argv)),
+      prove: async (db) => {
+        const refusal = await this.refusesDatabase(db)
+        if (refusal !== null) throw new MigrateError('FM_DB_RANGE', refusal, `Map the database with --db-map ${db}:0.`)
+      },
+      isProven: (db) => db === 0,
+      control: (): Promise<RedisLink> => node.link(),
+      unreachable: () => this.nodes.stillThere(node),
+    }
+  }
+}
+
+function clusterDialect(able: Abilities, primaries: number): Dialect {
+  const dialect = dialectOf(able)
+  return {
+    ...dialect,
+    product: `${able.product} cluster`,
+    needsPlaces: true,
+    facts: { ...dialect.facts, product: `${able.product}, a cluster of ${primaries} primaries`, cluster: 'yes' },
+  }
+}

@@ -1,0 +1,44 @@
+import { type AdapterContext, MigrateError, type Target } from '@ferrite-migrate/contracts'
+import {
+  type Endpoint,
+  isClusterUrl,
+  NodeMap,
+  parseCluster,
+  parseEndpoint,
+  RedisLink,
+  readInfo,
+} from '@ferrite-migrate/redis'
+import { ClusterTarget } from './cluster/cluster-target.js'
+import { FerriteTarget } from './ferrite-target.js'
+
+/**
+ * A server is what it says: a node of a cluster stands for the cluster, whatever the scheme.
+ * @throws MigrateError when it cannot be reached or refuses the probes
+ */
+export async function openTarget(context: AdapterContext): Promise<Target> {
+  const { url, options } = context
+  if (isClusterUrl(url)) return ClusterTarget.open(context, parseCluster(url, options))
+  const endpoint = parseEndpoint(url, options)
+  if (!(await isClusterNode(endpoint, context.signal))) return FerriteTarget.open(context)
+  if (endpoint.db !== 0)
+    throw new MigrateError(
+      'FM_DB_RANGE',
+      `${endpoint.label} is a node of a cluster, which has database 0 only`,
+      `Leave /${endpoint.db} out of the address; databases of the source are put together with --db-map.`,
+    )
+  const nodeMap = new NodeMap(String(options['node-map'] ?? ''))
+  return ClusterTarget.open(context, { endpoint, seeds: [{ host: endpoint.host, port: endpoint.port }], nodeMap })
+}
+
+/** Ferrite answers CLUSTER commands and is none: what INFO says counts. */
+async function isClusterNode(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+  if (endpoint.path !== undefined) return false
+  const link = await RedisLink.open({ ...endpoint, db: 0 }, null, undefined, signal)
+  link.hurryAfter(signal)
+  try {
+    const info = await readInfo(link).catch(() => new Map<string, string>())
+    return info.get('cluster_enabled') === '1'
+  } finally {
+    link.close()
+  }
+}

@@ -93,11 +93,13 @@ export class ClusterKeyReader implements KeyReader {
     this.nodes.clear()
   }
 
+  /** Connections to the primary of before are of no use once another one has its place. */
   private node(name: string): RedisKeyReader {
-    let node = this.nodes.get(name)
+    const place = `${name} ${this.topology.shard(name)?.primary.id}`
+    let node = this.nodes.get(place)
     if (node === undefined) {
       node = new RedisKeyReader(this.topology.primaryOf(name), this.options)
-      this.nodes.set(name, node)
+      this.nodes.set(place, node)
     }
     return node
   }

@@ -1,0 +1,222 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseEndpoint } from '@ferrite-migrate/redis'
+import {
+  type ClusterNode,
+  ClusterWriter,
+  findServer,
+  keyspaceDifferences,
+  Random,
+  RedisCluster,
+  type ServerVersion,
+  type TestServer,
+  until,
+} from '@ferrite-migrate/servers'
+import type { Migration, MigrationReport } from 'ferrite-migrate'
+import { describe, expect, it, type TestContext } from 'vitest'
+import { command, migration, stateDir } from './run.js'
+import { start, stops } from './servers.js'
+import { Tool } from './tool.js'
+import { RARE, runWorkload } from './workload.js'
+
+const OWN = '__ferrite_migrate__:'
+
+async function startCluster(options: Parameters<typeof RedisCluster.start>[0] = {}): Promise<RedisCluster> {
+  const cluster = await RedisCluster.start({ ...options, args: ['--repl-diskless-sync-delay', '0'] })
+  stops.push(() => cluster.stop())
+  return cluster
+}
+
+async function skipsWithout(context: TestContext, ...versions: ServerVersion[]): Promise<void> {
+  for (const version of versions) {
+    const found = await findServer(version)
+    if ('reason' in found) context.skip(found.reason)
+  }
+}
+
+/** A source of one database, whose backlog holds what comes while a node is replaced. */
+const startSource = (version?: ServerVersion): Promise<TestServer> =>
+  start({
+    ...(version === undefined ? {} : { version }),
+    args: ['--repl-backlog-size', '64mb', '--repl-diskless-sync-delay', '0', '--databases', '1'],
+  })
+
+async function isLive(run: Migration): Promise<void> {
+  await until(async () => {
+    const { phase, state, error } = run.status()
+    if (state !== 'RUNNING') throw new Error(`${state}: ${JSON.stringify(error)}`)
+    return phase === 'LIVE_SYNC'
+  }, 'live')
+}
+
+/** Waits until nothing is behind for a while. */
+async function settled(run: Migration): Promise<void> {
+  let calm = 0
+  await until(async () => {
+    const { lagKeys, lagBytes, state, error } = run.status()
+    if (state !== 'RUNNING') throw new Error(`${state}: ${JSON.stringify(error)}`)
+    calm = lagKeys === 0 && lagBytes === 0 ? calm + 1 : 0
+    await sleep(100)
+    return calm > 8
+  }, 'nothing behind')
+}
+
+/** What two quiet ends differ in, to read. */
+async function between(source: { url: string }, target: { url: string }): Promise<string[]> {
+  const leaveOut = (name: string): boolean => name.startsWith(OWN) || name === '__mark__'
+  const found = await keyspaceDifferences(source.url, target.url, { leaveOut })
+  return found.map(({ key, what, first, second }) => `${key.toString('latin1')}: ${what}: ${first} | ${second}`)
+}
+
+/** Two different primaries. */
+async function twoOf(cluster: RedisCluster, random: Random): Promise<[ClusterNode, ClusterNode]> {
+  const primaries = await cluster.primaries()
+  const from = primaries[random.below(primaries.length)]
+  const others = primaries.filter((node) => node !== from)
+  return [from, others[random.below(others.length)]]
+}
+
+async function someSlots(cluster: RedisCluster, from: ClusterNode, most: number): Promise<number[]> {
+  const [{ first, last }] = await cluster.slotsOf(from)
+  return Array.from({ length: Math.min(most, last - first + 1) }, (_, i) => first + i)
+}
+
+/** A live migration for as long as `during` takes, until nothing is behind. */
+async function liveDuring(
+  config: Parameters<typeof migration>[0],
+  during: (run: Migration) => Promise<unknown>,
+): Promise<MigrationReport> {
+  const run = migration({ mode: 'live', ...config })
+  const notes: string[] = []
+  run.on('note', ({ text }) => notes.push(text))
+  const over = run.start()
+  over.catch(() => undefined)
+  try {
+    await isLive(run)
+    await during(run)
+    await settled(run)
+  } catch (error) {
+    throw new Error(`${(error as Error).message}: ${notes.join('; ')}`, { cause: error })
+  } finally {
+    run.stop()
+  }
+  return over
+}
+
+describe.each(['7.0', '8.6', 'valkey-9.1'] as ServerVersion[])('a cluster of %s as a target', (version) => {
+  it('takes a snapshot of all types, and values in slices, and is compared', async (context) => {
+    await skipsWithout(context, version)
+    const source = await startSource(version)
+    const cluster = await startCluster({ version, replicas: 0 })
+    await runWorkload(parseEndpoint(source.url), 0.7, 11, RARE, 6000)
+    for (let at = 0; at < 60; at++)
+      await command(
+        source.url,
+        'RPUSH',
+        'long',
+        ...Array.from({ length: 1000 }, (_, i) => `${at}-${i}-${'x'.repeat(40)}`),
+      )
+    await command(source.url, 'PEXPIREAT', 'long', Date.now() + 3_600_000)
+    const report = await migration({
+      mode: 'snapshot',
+      source: source.url,
+      target: cluster.url,
+      sourceOptions: { 'slice-limit': 65_536 },
+      verify: true,
+    }).start()
+    expect(report.failures).toEqual([])
+    expect(report.verification).toMatchObject({ equal: true })
+    expect(await between(source, cluster)).toEqual([])
+  }, 60_000)
+
+  it('follows every command, also those whose keys are in several slots', async (context) => {
+    await skipsWithout(context, version)
+    const source = await startSource(version)
+    const cluster = await startCluster({ version, replicas: 0 })
+    const report = await liveDuring({ source: source.url, target: cluster.url }, () =>
+      runWorkload(parseEndpoint(source.url), 1.2, 12, RARE, 5000),
+    )
+    expect(report.failures).toEqual([])
+    expect(report.status.apply).toBe('replay')
+    expect(await between(source, cluster)).toEqual([])
+  }, 60_000)
+})
+
+/** A run that a test interferes with, and what it says meanwhile. */
+interface Fault {
+  readonly source: TestServer
+  readonly cluster: RedisCluster
+  readonly random: Random
+}
+
+/** A writer at the source, faults at the target, and both ends equal in the end. */
+async function underFaults(
+  version: ServerVersion,
+  clusterOptions: Parameters<typeof RedisCluster.start>[0],
+  faults: (fault: Fault) => Promise<void>,
+): Promise<MigrationReport> {
+  const source = await startSource(version)
+  const cluster = await startCluster({ version, ...clusterOptions })
+  const writer = await ClusterWriter.start(source.url, { perSecond: 3000, tags: 300 })
+  let log = writer.log
+  const report = await liveDuring({ source: source.url, target: cluster.url }, async () => {
+    await faults({ source, cluster, random: new Random(7) })
+    log = await writer.stop()
+  })
+  expect(log.count('acknowledged')).toBeGreaterThan(1000)
+  expect(await between(source, cluster)).toEqual([])
+  expect(report.failures).toEqual([])
+  return report
+}
+
+describe('a cluster as a target, under a writer', () => {
+  it.each(['7.0', '8.6', 'valkey-9.1'] as ServerVersion[])(
+    '%s: has everything once while its slots move by MIGRATE',
+    async (version) => {
+      await underFaults(version, { replicas: 0 }, async ({ cluster, random }) => {
+        for (let move = 0; move < 5; move++) {
+          const [from, to] = await twoOf(cluster, random)
+          await cluster.reshardSlots(await someSlots(cluster, from, 300), from, to)
+          await sleep(random.below(300))
+        }
+      })
+    },
+    90_000,
+  )
+
+  it.each(['8.6', 'valkey-9.1'] as ServerVersion[])(
+    '%s: has everything once while it moves slots itself, some of it cancelled',
+    async (version) => {
+      await underFaults(version, { replicas: 0 }, async ({ cluster, random }) => {
+        for (let move = 0; move < 6; move++) {
+          const [from, to] = await twoOf(cluster, random)
+          const [{ first, last }] = await cluster.slotsOf(from)
+          const migration = await cluster.migrateSlots([{ first, last: Math.min(last, first + 1500) }], from, to)
+          if (move % 2 === 0) await migration.cancel().catch(() => undefined)
+          await until(async () => (await migration.status()) !== 'running', 'the move ended')
+          await sleep(random.below(300))
+        }
+      })
+    },
+    90_000,
+  )
+
+  it.each(['7.0', 'valkey-9.1'] as ServerVersion[])(
+    '%s: has everything once while its primaries are replaced and killed',
+    async (version) => {
+      await underFaults(version, {}, async ({ cluster, random }) => {
+        for (const how of ['failover', 'kill', 'force', 'kill']) {
+          const [node] = await twoOf(cluster, random)
+          const [replica] = await cluster.replicasOf(node)
+          if (how === 'kill') {
+            await cluster.kill(node)
+            await cluster.waitUntilOk()
+            await cluster.restart(node)
+            await cluster.waitUntilOk()
+          } else await cluster.failover(replica, { takeover: how === 'force' })
+          await sleep(random.below(500))
+        }
+      })
+    },
+    120_000,
+  )
+})

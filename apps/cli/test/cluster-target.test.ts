@@ -18,6 +18,8 @@ import { start, stops } from './servers.js'
 import { Tool } from './tool.js'
 import { RARE, runWorkload } from './workload.js'
 
+/** What a node loses when it is killed with loss: several marks. */
+const LOSS_MS = 800
 const OWN = '__ferrite_migrate__:'
 
 async function startCluster(options: Parameters<typeof RedisCluster.start>[0] = {}): Promise<RedisCluster> {
@@ -78,6 +80,18 @@ async function twoOf(cluster: RedisCluster, random: Random): Promise<[ClusterNod
 async function someSlots(cluster: RedisCluster, from: ClusterNode, most: number): Promise<number[]> {
   const [{ first, last }] = await cluster.slotsOf(from)
   return Array.from({ length: Math.min(most, last - first + 1) }, (_, i) => first + i)
+}
+
+/** kill -9 of a primary whose replica has not got what was written for a while: it takes over without that. */
+async function killWithLoss(cluster: RedisCluster, node: ClusterNode): Promise<void> {
+  const [replica] = await cluster.replicasOf(node)
+  // It is refused when it links again.
+  await replica.command('CONFIG', 'SET', 'masterauth', 'wrong')
+  await node.command('CLIENT', 'KILL', 'TYPE', 'replica')
+  await sleep(LOSS_MS)
+  await cluster.kill(node)
+  await until(async () => (await replica.role()) === 'master', 'a replica that takes over')
+  await replica.command('CONFIG', 'SET', 'masterauth', '')
 }
 
 /** A live migration for as long as `during` takes, until nothing is behind. */
@@ -204,11 +218,11 @@ describe('a cluster as a target, under a writer', () => {
     '%s: has everything once while its primaries are replaced and killed',
     async (version) => {
       await underFaults(version, {}, async ({ cluster, random }) => {
-        for (const how of ['failover', 'kill', 'force', 'kill']) {
+        for (const how of ['failover', 'kill', 'loss', 'force', 'loss']) {
           const [node] = await twoOf(cluster, random)
           const [replica] = await cluster.replicasOf(node)
-          if (how === 'kill') {
-            await cluster.kill(node)
+          if (how === 'kill' || how === 'loss') {
+            await (how === 'loss' ? killWithLoss(cluster, node) : cluster.kill(node))
             await cluster.waitUntilOk()
             await cluster.restart(node)
             await cluster.waitUntilOk()
@@ -219,4 +233,62 @@ describe('a cluster as a target, under a writer', () => {
     },
     120_000,
   )
+
+  it('has everything once while slots move, primaries fail and the tool is killed', async () => {
+    const { FM_SEED: seed = '3', FM_FAULTS: rounds = '1', FM_VERSION: version = '7.0' } = process.env
+    const source = await startSource(version as ServerVersion)
+    const cluster = await startCluster({ version: version as ServerVersion })
+    const state = stateDir()
+    const writer = await ClusterWriter.start(source.url, { perSecond: 2000, tags: 300 })
+    const at = ['-s', source.url, '-t', cluster.url]
+    let tool = new Tool(['migrate', ...at, '--mode', 'live', '--id', 'faults', '--state-dir', state])
+    stops.push(() => tool.kill())
+    await tool.says('LIVE_SYNC')
+    const random = new Random(Number(seed))
+    let resyncs = 0
+    for (let round = 0; round < Number(rounds); round++)
+      for (const kind of ['move', 'tool', 'kill', 'tool', 'failover', 'move and tool', 'loss', 'loss and tool']) {
+        const [from, to] = await twoOf(cluster, random)
+        const killTool = async (): Promise<void> => {
+          await tool.kill()
+          resyncs += tool.output.split('full resync').length - 1
+        }
+        const resume = (): void => {
+          tool = new Tool(['migrate', '--resume', 'faults', '--state-dir', state])
+        }
+        if (kind === 'tool') await killTool()
+        if (kind.startsWith('move')) {
+          const moving = cluster.reshardSlots(await someSlots(cluster, from, 300), from, to)
+          if (kind.endsWith('tool')) await killTool()
+          if (kind.endsWith('tool')) resume()
+          await moving
+        }
+        if (kind === 'failover') await cluster.failover((await cluster.replicasOf(from))[0])
+        if (/^(kill|loss)/.test(kind)) {
+          const killing = kind.startsWith('kill') ? cluster.kill(from) : killWithLoss(cluster, from)
+          // Whatever is lost with the node, nobody has seen it go.
+          await Promise.all([killing, kind.endsWith('tool') ? sleep(LOSS_MS).then(killTool) : null])
+          await cluster.waitUntilOk()
+          if (kind.endsWith('tool')) resume()
+          await cluster.restart(from)
+          await cluster.waitUntilOk()
+        }
+        if (kind === 'tool') resume()
+        await sleep(random.below(1500))
+      }
+    await writer.stop()
+    await tool.says(/LIVE_SYNC/)
+    let left: string[] = []
+    await until(async () => {
+      // What is just being written cannot be compared.
+      left = await between(source, cluster).catch((error: Error) => [error.message])
+      return left.length === 0
+    }, 'equality').catch((error: Error) => {
+      throw new Error(`${error.message}: ${left.slice(0, 20).join('\n')}\n${tool.output.slice(-2000)}`)
+    })
+    resyncs += tool.output.split('full resync').length - 1
+    expect(resyncs).toBe(0)
+    tool.child.kill('SIGINT')
+    expect(await tool.over).toBe(130)
+  }, 600_000)
 })

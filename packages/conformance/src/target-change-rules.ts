@@ -7,10 +7,13 @@ const SHARD = '0'
 const MIGRATION = 'kit'
 const ROUNDS = 40
 
+/** Places in a stream that goes on from check to check. */
+let place = 0
+
 const changes = (...commands: readonly (readonly string[])[]): ChangeBatch => ({
   kind: 'changes',
   lane: 0,
-  records: commands.map((argv) => changeOf(0, argv)),
+  records: commands.map((argv) => ({ ...changeOf(0, argv), at: ++place })),
 })
 const checkpointAt = (position: string, dirty: Checkpoint['dirty'] = []): Checkpoint => ({
   migration: MIGRATION,

@@ -71,6 +71,10 @@ export async function serverIdentity(link: RedisLink): Promise<string> {
   return `${process}|${replication.get('master_replid') ?? ''}`
 }
 
+function closedError(): MigrateError {
+  return new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
+}
+
 /** One pipelined connection to the target: what was rendered into `out` is sent, and its replies are matched by their number. */
 export class LaneConnection {
   readonly out = new RespWriter(256 << 10)
@@ -97,6 +101,7 @@ export class LaneConnection {
    */
   async connect(): Promise<RedisLink> {
     if (this.link !== null) return this.link
+    if (this.closed) throw closedError()
     this.opening ??= this.open().finally(() => {
       this.opening = null
     })
@@ -152,10 +157,7 @@ export class LaneConnection {
     void link.closed.then((reason) => {
       signal.removeEventListener('abort', hurry)
       if (this.link === link) this.link = null
-      const error =
-        this.tooLarge() ??
-        reason ??
-        new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
+      const error = this.tooLarge() ?? reason ?? closedError()
       for (const flight of this.flights.splice(0)) flight.reject(error)
     })
     this.link = link

@@ -31,7 +31,7 @@ export class ClusterChanges {
     checkpoints: SlotCheckpoints | null,
   ): Promise<WriteTally> {
     const tally = new WriteTally()
-    checkpoints?.begin()
+    const since = checkpoints?.begin()
     if (checkpoint !== undefined && checkpoints !== null && records.length === 0) {
       await checkpoints.write(checkpoint)
       return tally
@@ -49,6 +49,7 @@ export class ClusterChanges {
       } else await this.tell(step, checkpoints, fail)
     }
     tally.written = Math.max(0, records.length - tally.failed.length)
+    if (since?.aborted) throw lostNode(`${this.nodes.label} is looked at anew`)
     if (checkpoint !== undefined && checkpoints !== null)
       await checkpoints.reached(checkpoint, lastPlace(records), tally.dirtyKeys())
     return tally

@@ -17,8 +17,9 @@ import { refusalError } from '../target-error.js'
 import { type Moved, WriteTally } from '../write-tally.js'
 import { ClusterChanges } from './cluster-changes.js'
 import { GroupWrites } from './group-writes.js'
-import { mustPass, type RoutedCommands } from './routed-commands.js'
+import { mustPass, RoutedCommands } from './routed-commands.js'
 import type { SlotCheckpoints } from './slot-checkpoints.js'
+import { lostNode } from './target-node.js'
 import type { TargetNodes, Way } from './target-nodes.js'
 
 const FIRST_WAIT_MS = 10
@@ -29,7 +30,6 @@ const STOPPING_MS = 3000
 /** What a lane needs from the cluster that it writes to. */
 export interface ClusterLaneNeeds {
   readonly nodes: TargetNodes
-  readonly commands: RoutedCommands
   readonly retryMs: number
   readonly signal: AbortSignal
   readonly clientName: string | undefined
@@ -49,9 +49,12 @@ export class ClusterLane {
   /** Batches of changes wait for each other here. */
   private turn: Promise<unknown> = Promise.resolve()
   private failure: unknown = null
+  private readonly closing = new AbortController()
+  private readonly commands: RoutedCommands
 
   constructor(needs: ClusterLaneNeeds) {
     this.needs = needs
+    this.commands = new RoutedCommands(needs.nodes, needs.retryMs, needs.clientName, this.closing.signal)
     const groups = new GroupWrites(needs.nodes, (way) => this.lane(way).tools, needs.retryMs)
     this.changes = new ClusterChanges(needs.nodes, groups, needs.clientName)
   }
@@ -81,11 +84,19 @@ export class ClusterLane {
     }
   }
 
+  /** Resolves when no batch of changes is under way, whatever came of it. */
+  async idle(): Promise<void> {
+    await this.turn
+  }
+
+  /** Nothing goes out any more, also of what still waits for a slot on its way. */
   close(): void {
+    this.closing.abort()
     for (const lane of this.lanes.values()) lane.close()
   }
 
   private lane(way: Way): Lane {
+    if (this.closing.signal.aborted) throw lostNode(`${this.needs.nodes.label} is looked at anew`)
     const name = `${way.asking} ${way.node.id}`
     let lane = this.lanes.get(name)
     if (lane === undefined) {
@@ -159,8 +170,8 @@ export class ClusterLane {
   }
 
   private async delete(keys: readonly DirtyKey[], tally: WriteTally): Promise<void> {
-    const { commands, nodes } = this.needs
-    for (const reply of await commands.all(keys.map(({ key }) => ({ slot: keySlot(key), argv: ['DEL', key] }))))
+    const { nodes } = this.needs
+    for (const reply of await this.commands.all(keys.map(({ key }) => ({ slot: keySlot(key), argv: ['DEL', key] }))))
       if (reply instanceof ReplyError) throw refusalError(nodes.endpoint, reply.message)
     tally.deleted += keys.length
   }

@@ -132,7 +132,6 @@ export class ClusterTarget implements Target {
     if (lane === undefined) {
       lane = new ClusterLane({
         nodes: this.nodes,
-        commands: this.commands,
         retryMs: this.retryMs,
         signal: this.context.signal,
         clientName: this.clientName,
@@ -151,7 +150,7 @@ export class ClusterTarget implements Target {
   async reconnect(): Promise<void> {
     for (const lane of this.lanes.values()) lane.close()
     this.lanes.clear()
-    for (const one of this.checkpoints.values()) one.stop()
+    await Promise.all([...this.checkpoints.values()].map((one) => one.stop()))
     await this.nodes.acceptAll()
   }
 
@@ -190,7 +189,9 @@ export class ClusterTarget implements Target {
     }
   }
 
-  checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {
+  /** What has been answered by now counts, and what is under way is waited for: it may be there already. */
+  async checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {
+    await Promise.all([...this.lanes.values()].map((lane) => lane.idle()))
     return this.checkpointsOf(migration, shard).load()
   }
 
@@ -226,7 +227,7 @@ export class ClusterTarget implements Target {
     for (const one of this.checkpoints.values()) {
       // A run that has failed leaves the last mark that it wrote.
       await one.flush().catch(() => undefined)
-      one.stop()
+      await one.stop()
     }
     for (const lane of this.lanes.values()) lane.close()
     await this.nodes.close()
@@ -245,8 +246,7 @@ export class ClusterTarget implements Target {
     const name = `${migration} ${shard}`
     let checkpoints = this.checkpoints.get(name)
     if (checkpoints === undefined) {
-      const commands = new RoutedCommands(this.nodes, ASK_MS, this.clientName)
-      checkpoints = new SlotCheckpoints(migration, shard, this.nodes, commands)
+      checkpoints = new SlotCheckpoints(migration, shard, this.nodes, ASK_MS, this.clientName)
       this.checkpoints.set(name, checkpoints)
     }
     return checkpoints

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import { isRedirect, refusalError } from '../target-error.js'
+import { lostNode } from './target-node.js'
 import type { TargetNodes, Way } from './target-nodes.js'
 
 /** A command that may be done twice, and the slot of its keys. */
@@ -18,12 +19,17 @@ export class RoutedCommands {
   private readonly nodes: TargetNodes
   private readonly patienceMs: number
   private readonly clientName: string | undefined
+  private readonly signal: AbortSignal | undefined
 
-  /** @param clientName of the connections; absent = those that nobody ends */
-  constructor(nodes: TargetNodes, patienceMs: number, clientName?: string) {
+  /**
+   * @param clientName of the connections; absent = those that nobody ends
+   * @param signal aborted: nothing is sent any more
+   */
+  constructor(nodes: TargetNodes, patienceMs: number, clientName?: string, signal?: AbortSignal) {
     this.nodes = nodes
     this.patienceMs = patienceMs
     this.clientName = clientName
+    this.signal = signal
   }
 
   /** @throws MigrateError what an error reply means */
@@ -43,6 +49,7 @@ export class RoutedCommands {
     let left = commands.map((_, index) => index)
     const deadline = Date.now() + this.patienceMs
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
+      if (this.signal?.aborted) throw lostNode(`${this.nodes.label} is looked at anew`)
       let failure: unknown = null
       const ways = new Map<string, { readonly way: Way; readonly indexes: number[] }>()
       const again: number[] = []

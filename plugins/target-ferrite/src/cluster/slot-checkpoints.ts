@@ -2,7 +2,7 @@ import type { Checkpoint, DirtyKey } from '@ferrite-migrate/contracts'
 import { ReplyError, SLOTS } from '@ferrite-migrate/protocol'
 import { checkpointKey, slotTag } from '@ferrite-migrate/redis'
 import { refusalError } from '../target-error.js'
-import type { RoutedCommands } from './routed-commands.js'
+import { RoutedCommands } from './routed-commands.js'
 import { decodeMark, encodeMark, type FoundMark, lowWater, type SlotMark } from './slot-mark.js'
 import type { TargetNodes } from './target-nodes.js'
 
@@ -36,7 +36,10 @@ export class SlotCheckpoints {
   readonly migration: string
   readonly shard: string
   private readonly nodes: TargetNodes
-  private readonly commands: RoutedCommands
+  private readonly patienceMs: number
+  private readonly clientName: string | undefined
+  private commands: RoutedCommands
+  private stopping = new AbortController()
   private readonly done = new Float64Array(SLOTS).fill(-1)
   private readonly heads = new Array<Buffer | undefined>(SLOTS)
   private at = 0
@@ -50,11 +53,20 @@ export class SlotCheckpoints {
   private failed: readonly DirtyKey[] = []
   private failedFor = 0
 
-  constructor(migration: string, shard: string, nodes: TargetNodes, commands: RoutedCommands) {
+  /** @param clientName of its connections, by which a later process ends them */
+  constructor(
+    migration: string,
+    shard: string,
+    nodes: TargetNodes,
+    patienceMs: number,
+    clientName: string | undefined,
+  ) {
     this.migration = migration
     this.shard = shard
     this.nodes = nodes
-    this.commands = commands
+    this.patienceMs = patienceMs
+    this.clientName = clientName
+    this.commands = new RoutedCommands(nodes, patienceMs, clientName, this.stopping.signal)
   }
 
   /** The last place of the stream that a slot has. */
@@ -83,9 +95,13 @@ export class SlotCheckpoints {
     return head
   }
 
-  /** A batch begins: those that were refused before the last one are in its own checkpoint by now. */
-  begin(): void {
+  /**
+   * A batch begins: what was refused before the last one is in its own checkpoint by now.
+   * @returns what tells later whether everything has been stopped meanwhile
+   */
+  begin(): AbortSignal {
     if (this.failedFor > 0 && --this.failedFor === 0) this.failed = []
+    return this.stopping.signal
   }
 
   /**
@@ -143,12 +159,20 @@ export class SlotCheckpoints {
     return { key: this.markKey(slot), value: encodeMark({ ...reached, slots, nodes: node.ids }) }
   }
 
-  /** Nothing of before is to be written any more: a node was lost. */
-  stop(): void {
+  /**
+   * Nothing of before is written any more once this has resolved: a mark of the time before a loss would say of the node that was
+   * accepted in its place that it has what was lost.
+   */
+  async stop(): Promise<void> {
     this.next = null
     this.last = null
     if (this.timer !== null) clearTimeout(this.timer)
     this.timer = null
+    this.stopping.abort()
+    await this.writing
+    this.next = null
+    this.stopping = new AbortController()
+    this.commands = new RoutedCommands(this.nodes, this.patienceMs, this.clientName, this.stopping.signal)
   }
 
   /** Where to go on; undefined = nowhere. What each slot has is known afterwards. */
@@ -184,8 +208,7 @@ export class SlotCheckpoints {
 
   /** Removes everything that it has written. */
   async forget(): Promise<void> {
-    this.stop()
-    await this.writing
+    await this.stop()
     await this.overAll((slot) => ['DEL', this.key(slot), this.markKey(slot)])
     this.done.fill(-1)
     this.at = 0

@@ -15,6 +15,7 @@ export class TargetNode {
   readonly identity: string
   private readonly trace: WireTrace | null
   private readonly links = new Map<string, Promise<RedisLink>>()
+  private closed = false
 
   private constructor(
     shard: string,
@@ -51,7 +52,9 @@ export class TargetNode {
    * @param clientName by which a later process ends it; what has no name is not ended
    * @throws MigrateError FM_TARGET_LOST when another process answers
    */
-  link(clientName?: string): Promise<RedisLink> {
+  async link(clientName?: string): Promise<RedisLink> {
+    // Whoever still waits for it belongs to the time before the cluster was accepted anew.
+    if (this.closed) throw lostNode(`${this.endpoint.label} was left`)
     const name = clientName ?? ''
     let link = this.links.get(name)
     if (link === undefined) {
@@ -66,6 +69,7 @@ export class TargetNode {
   }
 
   async close(): Promise<void> {
+    this.closed = true
     for (const link of [...this.links.values()])
       await link.then(
         (open) => open.close(),
@@ -79,8 +83,10 @@ export class TargetNode {
       { ...this.endpoint, ...(clientName === undefined ? {} : { clientName }) },
       this.trace,
     )
-    if ((await serverIdentity(link)) === this.identity) return link
+    const same = (await serverIdentity(link)) === this.identity
+    if (same && !this.closed) return link
     link.close()
+    if (same) throw lostNode(`${this.endpoint.label} was left`)
     throw lostNode(`${this.endpoint.label} was restarted and may have lost what was written`)
   }
 }

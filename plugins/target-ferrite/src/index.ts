@@ -1,5 +1,5 @@
 import type { CreateTarget } from '@ferrite-migrate/contracts'
-import { openTarget } from './open-target.js'
+import { openTarget } from './cluster/open-target.js'
 
 export type { Abilities } from './abilities.js'
 export { probeTarget } from './probe.js'

@@ -8,8 +8,8 @@ import {
   RedisLink,
   readInfo,
 } from '@ferrite-migrate/redis'
-import { ClusterTarget } from './cluster-target.js'
 import { FerriteTarget } from '../ferrite-target.js'
+import { ClusterTarget } from './cluster-target.js'
 
 /**
  * A server is what it says: a node of a cluster stands for the cluster, whatever the scheme.

@@ -1,10 +1,10 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { SLOTS } from '@ferrite-migrate/protocol'
 import {
-  printAddress,
   type ClusterShard,
   type ClusterTopology,
   type Endpoint,
+  printAddress,
   type WireTrace,
 } from '@ferrite-migrate/redis'
 import { lostNode, TargetNode } from './target-node.js'

@@ -10,11 +10,14 @@ import {
 } from '@ferrite-migrate/servers'
 import type { Migration } from 'ferrite-migrate'
 import { describe, expect, it } from 'vitest'
-import { migration, stateDir } from './run.js'
+import { command, migration, stateDir } from './run.js'
 import { start, stops } from './servers.js'
-import { Tool } from './tool.js'
+import { cli, Tool } from './tool.js'
 
-async function startCluster(version?: ServerVersion, primaries = 3): Promise<RedisCluster> {
+/** The version that this test is run with; any where none is asked for. */
+const version = process.env.FM_CLUSTER_VERSION as ServerVersion | undefined
+
+async function startCluster(primaries = 3): Promise<RedisCluster> {
   const cluster = await RedisCluster.start({
     ...(version === undefined ? {} : { version }),
     primaries,
@@ -59,37 +62,71 @@ async function twoOf(cluster: RedisCluster, random: Random): Promise<[ClusterNod
   return [from, others[random.below(others.length)]]
 }
 
+/** Moves some slots of one primary to another, by the servers themselves where they can; now and then it is called off. */
+async function moveSlots(cluster: RedisCluster, random: Random, count: number): Promise<void> {
+  const [from, to] = await twoOf(cluster, random)
+  const [{ first, last }] = await cluster.slotsOf(from)
+  const end = Math.min(last, first + count - 1)
+  if (!cluster.movesSlotsItself || random.below(3) === 0) {
+    const slots = Array.from({ length: end - first + 1 }, (_, i) => first + i)
+    return cluster.reshardSlots(slots, from, to)
+  }
+  const move = await cluster.migrateSlots([{ first, last: end }], from, to)
+  if (random.below(3) === 0) await move.cancel().catch(() => undefined)
+  else await move.done().catch(() => undefined)
+}
+
+async function failOver(cluster: RedisCluster, random: Random): Promise<void> {
+  const [node] = await twoOf(cluster, random)
+  const [replica] = await cluster.replicasOf(node)
+  await cluster.failover(replica)
+}
+
+async function killPrimary(cluster: RedisCluster, random: Random): Promise<void> {
+  const [node] = await twoOf(cluster, random)
+  await cluster.kill(node)
+  await cluster.waitUntilOk()
+  await cluster.restart(node)
+  await cluster.waitUntilOk()
+}
+
 describe('a cluster as a source', () => {
-  it('is copied whole', async () => {
+  it('is copied whole, also by way of one node', async () => {
     const cluster = await startCluster()
-    const target = await start()
     const writer = await ClusterWriter.start(cluster.url)
     await until(async () => writer.log.count('acknowledged') > 2000, 'some writes')
     await writer.stop()
-    const run = migration({ source: cluster.url, target: target.url, mode: 'snapshot', verify: true })
-    const report = await run.start()
-    expect(report.verification).toMatchObject({ equal: true })
-    expect(await between(cluster, target)).toEqual([])
+    for (const source of [cluster.url, `redis://127.0.0.1:${cluster.nodes[4].port}`]) {
+      const target = await start()
+      const report = await migration({ source, target: target.url, mode: 'snapshot', verify: true }).start()
+      expect(report.verification).toMatchObject({ equal: true })
+      expect(await between(cluster, target)).toEqual([])
+    }
   })
 
-  it('is followed under a writer while slots move', async () => {
-    const cluster = await startCluster(process.env.FM_V as ServerVersion | undefined)
+  it('is followed under a writer while slots move, a node joins and one leaves', async () => {
+    const cluster = await startCluster()
     const target = await start()
-    const writer = await ClusterWriter.start(cluster.url, { perSecond: 3000 })
+    const writer = await ClusterWriter.start(cluster.url, { perSecond: 2000 })
     const run = migration({ source: cluster.url, target: target.url })
-    run.on('note', (n) => process.env.FM_D && console.log(n))
     const over = run.start()
-    over.catch((e) => console.log(e))
     await isLive(run)
     const random = new Random(7)
-    for (let move = 0; move < 8; move++) {
-      const [from, to] = await twoOf(cluster, random)
-      const ranges = await cluster.slotsOf(from)
-      const first = ranges[0].first
-      const slots = Array.from({ length: Math.min(200, ranges[0].last - first + 1) }, (_, i) => first + i)
-      await cluster.reshardSlots(slots, from, to)
-      await sleep(random.below(500))
+    for (let move = 0; move < 4; move++) {
+      await moveSlots(cluster, random, 150)
+      await sleep(random.below(300))
     }
+    const joined = await cluster.addNode()
+    const [from] = await twoOf(cluster, random)
+    const [{ first }] = await cluster.slotsOf(from)
+    await cluster.reshardSlots(
+      Array.from({ length: 100 }, (_, i) => first + i),
+      from,
+      joined,
+    )
+    await until(async () => run.report().notes.some(({ text }) => text.includes('a new shard')), 'a new shard')
+    await cluster.removeNode(joined)
+    await until(async () => run.report().notes.some(({ text }) => text.includes('no shard')), 'a shard less')
     await writer.stop()
     await settled(run)
     expect(await between(cluster, target)).toEqual([])
@@ -97,59 +134,85 @@ describe('a cluster as a source', () => {
     await over
   })
 
-  it('is followed while primaries fail and the tool is killed', async () => {
-    const cluster = await startCluster(process.env.FM_V as ServerVersion | undefined)
+  it('that is emptied in one of its nodes empties only what is of that node', async () => {
+    const cluster = await startCluster()
     const target = await start()
+    const writer = await ClusterWriter.start(cluster.url)
+    await until(async () => writer.log.count('acknowledged') > 2000, 'some writes')
+    await writer.stop()
+    const run = migration({ source: cluster.url, target: target.url })
+    const over = run.start()
+    await isLive(run)
+    const [node] = await cluster.primaries()
+    await cluster.command(node, 'FLUSHALL')
+    await settled(run)
+    expect(Number(await command(target.url, 'DBSIZE'))).toBeGreaterThan(100)
+    expect(await between(cluster, target)).toEqual([])
+    const cutover = await run.cutover({ verify: true })
+    expect(cutover).toMatchObject({ verification: { equal: true } })
+    expect((await over).status.state).toBe('COMPLETED')
+  })
+
+  it('is followed while slots move, primaries fail and the tool is killed, into a cluster where the same happens', async () => {
+    const [cluster, target] = await Promise.all([startCluster(), startCluster()])
     const state = stateDir()
-    const args = [
-      'migrate',
-      '-s',
-      cluster.url,
-      '-t',
-      target.url,
-      '--mode',
-      'live',
-      '--id',
-      'faults',
-      '--state-dir',
-      state,
-    ]
-    const writer = await ClusterWriter.start(cluster.url, { perSecond: 2000 })
-    let tool = new Tool(args)
+    const args = ['migrate', '-s', cluster.url, '-t', target.url, '--mode', 'live', '--id', 'faults']
+    const writer = await ClusterWriter.start(cluster.url, { perSecond: 1500 })
+    let tool = new Tool([...args, '--state-dir', state])
     stops.push(() => tool.kill())
     await tool.says('LIVE_SYNC')
-    const random = new Random(Number(process.env.FM_SEED ?? 3))
-    const kinds = (process.env.FM_KINDS ?? 'move failover kill tool move tool').split(' ')
-    for (const kind of kinds) {
-      if (kind === 'move') {
-        const [from, to] = await twoOf(cluster, random)
-        const [{ first, last }] = await cluster.slotsOf(from)
-        const slots = Array.from({ length: Math.min(100, last - first + 1) }, (_, i) => first + i)
-        await cluster.reshardSlots(slots, from, to)
-      } else if (kind === 'tool') {
+    const random = new Random(3)
+    const steps: (() => Promise<void>)[] = [
+      () => moveSlots(cluster, random, 100),
+      () => failOver(cluster, random),
+      () => moveSlots(target, random, 100),
+      async () => {
         await tool.kill()
-        tool = new Tool(['migrate', '--resume', 'faults', '--state-dir', state, '-v', '--log-file', '/tmp/cs-tool.log'])
-      } else {
-        const [node] = await twoOf(cluster, random)
-        const [replica] = await cluster.replicasOf(node)
-        if (kind === 'failover') await cluster.failover(replica)
-        else {
-          await cluster.kill(node)
-          await cluster.waitUntilOk()
-          await cluster.restart(node)
-          await cluster.waitUntilOk()
-        }
-      }
-      console.log(new Date().toISOString(), kind)
+        tool = new Tool(['migrate', '--resume', 'faults', '--state-dir', state])
+      },
+      () => killPrimary(cluster, random),
+      () => killPrimary(target, random),
+      () => moveSlots(cluster, random, 100),
+    ]
+    for (const step of steps) {
+      await step()
       await sleep(random.below(800))
     }
     await writer.stop()
-    await tool.says(/LIVE_SYNC/)
-    await until(async () => (await between(cluster, target)).length === 0, 'equality').catch(async () => {
-      console.log(tool.output.slice(-3000))
-      expect(await between(cluster, target)).toEqual([])
-    })
+    await tool.says('LIVE_SYNC')
+    let left: string[] = []
+    await until(async () => (left = await between(cluster, target)).length === 0, 'equality').catch(() => undefined)
+    expect(left).toEqual([])
     tool.child.kill('SIGINT')
     expect(await tool.over).toBe(130)
+  })
+})
+
+describe('a cluster that cannot be read', () => {
+  it('is told in one line, with the right exit code', async () => {
+    const cluster = await startCluster()
+    const single = await start()
+    const [a, b] = await cluster.primaries()
+    const run = (source: string, ...more: string[]) =>
+      cli(['migrate', '-s', source, '-t', single.url, '--mode', 'snapshot', '--state-dir', stateDir(), ...more])
+    const bad = async (code: number, text: RegExp, source: string, ...more: string[]): Promise<void> => {
+      const { code: exit, output } = await run(source, ...more)
+      expect(output).toMatch(text)
+      expect(exit).toBe(code)
+    }
+    await bad(1, /FM_CLUSTER_NONE/, single.url.replace('redis:', 'redis-cluster:'))
+    await bad(1, /FM_CONNECT_REFUSED/, 'redis-cluster://127.0.0.1:1')
+    await bad(2, /FM_URL_INVALID/, 'redis-cluster://127.0.0.1:1,/')
+    await bad(2, /database 0/, `${cluster.url}/3`)
+    await bad(2, /FM_OPTION_VALUE.*node-map/s, cluster.url, '--source-option', 'node-map=x')
+    await bad(2, /FM_OPTION_VALUE/, cluster.url, '--capture', 'polling')
+    const announced = (port: number) => cluster.command(a, 'CONFIG', 'SET', 'cluster-announce-port', port)
+    await announced(1)
+    await bad(1, /FM_CLUSTER_NODE.*announces 127.0.0.1:1 .*node-map=127.0.0.1:1=HOST:PORT/s, cluster.url)
+    const mapped = ['--source-option', `node-map=127.0.0.1:1=127.0.0.1:${a.port}`]
+    expect((await run(cluster.url, ...mapped)).code).toBe(0)
+    await announced(0)
+    await cluster.command(b, 'CLUSTER', 'DELSLOTS', (await cluster.slotsOf(b))[0].first)
+    await bad(1, /FM_CLUSTER_DOWN.*(no owner|state fail)/s, cluster.url)
   })
 })

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Address, MigrateError } from '@ferrite-migrate/contracts'
 import { Redis } from 'ioredis'
 import { printAddress } from '../address/host-port.js'
@@ -12,6 +13,9 @@ import { type ClusterShard, type ClusterView, ShardNames, slotRanges, viewOf } f
 const LOOK_MS = 1000
 /** How long a node may take to answer. */
 const ANSWER_MS = 2000
+/** A cluster that is replacing a primary in this moment is whole again soon, ms. */
+const WHOLE_WITHIN_MS = 6000
+const AGAIN_MS = 200
 
 /** What a topology is read with. */
 export interface TopologyNeeds {
@@ -38,6 +42,8 @@ export class ClusterTopology {
   private readonly needs: TopologyNeeds
   private readonly names = new ShardNames()
   private readonly clients = new Map<string, Redis>()
+  /** Why the last connection to a node failed. */
+  private readonly failures = new Map<string, Error>()
   private readonly listeners = new Set<(view: ClusterView) => void>()
   private readonly closing = new AbortController()
   private timer: NodeJS.Timeout | null = null
@@ -51,14 +57,20 @@ export class ClusterTopology {
   /** @throws MigrateError FM_CLUSTER_*, FM_CONNECT_*, FM_AUTH_* */
   static async open(needs: TopologyNeeds): Promise<ClusterTopology> {
     const topology = new ClusterTopology(needs)
-    try {
-      await topology.look()
-      await topology.mustBeWhole()
-      return topology
-    } catch (error) {
-      topology.close()
-      throw error
-    }
+    const deadline = Date.now() + WHOLE_WITHIN_MS
+    for (;;)
+      try {
+        await topology.look()
+        await topology.mustBeWhole()
+        return topology
+      } catch (error) {
+        if (error instanceof MigrateError && error.retryable && Date.now() < deadline) {
+          await sleep(AGAIN_MS)
+          continue
+        }
+        topology.close()
+        throw error
+      }
   }
 
   /** Looks once a second from now on, and tells of each look. */
@@ -248,7 +260,7 @@ export class ClusterTopology {
       'FM_CLUSTER_NODE',
       `the node that announces ${announced} cannot be reached from here: ${cause.message}`,
       `If it is reached at another address (NAT, containers), add ${option} node-map=${announced}=HOST:PORT, several with commas between.`,
-      { cause },
+      { retryable: true, cause },
     )
   }
 
@@ -271,7 +283,9 @@ export class ClusterTopology {
       // The next look makes a new one.
       retryStrategy: () => null,
     })
-    client.on('error', () => undefined)
+    // What a command fails with says only that there is no connection.
+    client.on('error', (error) => this.failures.set(name, error))
+    client.on('ready', () => this.failures.delete(name))
     this.clients.set(name, client)
     return client
   }
@@ -281,7 +295,10 @@ export class ClusterTopology {
     const { endpoint } = this.needs
     const label = `${endpoint.label.replace(/:\/\/.*$/s, '')}://${printAddress(address)}`
     const at = { ...endpoint, ...address, label }
-    const { message, name } = cause as Error
+    const failure = /Connection is closed|max retries/i.test((cause as Error).message)
+      ? this.failures.get(printAddress(address))
+      : undefined
+    const { message, name } = failure ?? (cause as Error)
     if (/cluster support disabled/.test(message))
       return new MigrateError(
         'FM_CLUSTER_NONE',
@@ -294,6 +311,6 @@ export class ClusterTopology {
         retryable: true,
         cause,
       })
-    return connectError(at, cause)
+    return connectError(at, failure ?? cause)
   }
 }

@@ -3,7 +3,7 @@ import { ReplyError, SLOTS } from '@ferrite-migrate/protocol'
 import { checkpointKey, slotTag } from '@ferrite-migrate/redis'
 import { refusalError } from '../target-error.js'
 import { RoutedCommands } from './routed-commands.js'
-import { decodeMark, encodeMark, type FoundMark, lowWater, type SlotMark } from './slot-mark.js'
+import { decodeMark, encodeMark, type FoundMark, type LowWater, lowWater, type SlotMark } from './slot-mark.js'
 import type { TargetNodes } from './target-nodes.js'
 
 /** How long after a batch its position is written as a mark, ms; those of the meantime share it. */
@@ -43,6 +43,7 @@ export class SlotCheckpoints {
   private readonly done = new Float64Array(SLOTS).fill(-1)
   private readonly heads = new Array<Buffer | undefined>(SLOTS)
   private at = 0
+  private copy = Date.now()
   /** What the next mark says; null = the last one says it. */
   private next: Reached | null = null
   private last: Reached | null = null
@@ -156,7 +157,7 @@ export class SlotCheckpoints {
     const node = this.nodes.ofSlot(slot)
     const slots = this.nodes.slotsOf().get(node)
     if (reached === null || slots === undefined) return null
-    return { key: this.markKey(slot), value: encodeMark({ ...reached, slots, nodes: node.ids }) }
+    return { key: this.markKey(slot), value: encodeMark({ ...reached, slots, nodes: node.ids, copy: this.copy }) }
   }
 
   /**
@@ -175,7 +176,7 @@ export class SlotCheckpoints {
     this.commands = new RoutedCommands(this.nodes, this.patienceMs, this.clientName, this.stopping.signal)
   }
 
-  /** Where to go on; undefined = nowhere. What each slot has is known afterwards. */
+  /** Where to go on; undefined = nowhere. After a start or a loss it also finds what each slot has. */
   async load(): Promise<Checkpoint | undefined> {
     await this.flush()
     const found: FoundMark[] = []
@@ -189,21 +190,25 @@ export class SlotCheckpoints {
           found.push({ mark: decodeMark(mark.toString('utf8')), owner: this.nodes.ofSlot(slot).id })
       },
     )
+    for (const { mark } of found) this.copy = Math.max(this.copy, mark.copy)
     const low = lowWater(found)
     if (low === null) return undefined
+    if (this.last === null) await this.goOn(low, own)
+    const { migration, shard } = this
+    return { migration, shard, position: low.mark.position, dirty: low.dirty }
+  }
+
+  /** Takes over what was found; nothing may be under way. */
+  private async goOn({ mark, dirty, covered }: LowWater, own: Float64Array): Promise<void> {
     const raised: number[] = []
     for (let slot = 0; slot < SLOTS; slot++) {
-      if (low.covered[slot] > own[slot] && low.covered[slot] > low.mark.at) raised.push(slot)
-      this.done[slot] = Math.max(own[slot], low.covered[slot])
+      if (covered[slot] > own[slot] && covered[slot] > mark.at) raised.push(slot)
+      this.done[slot] = Math.max(own[slot], covered[slot])
     }
     await this.overSome(raised, (slot) => ['SET', this.key(slot), String(this.done[slot])])
-    const { migration, shard } = this
-    const { position, at } = low.mark
-    if (this.last === null) {
-      this.at = at
-      this.last = { position, dirty: low.dirty, at }
-    }
-    return { migration, shard, position, dirty: low.dirty }
+    this.at = mark.at
+    this.copy = mark.copy
+    this.last = { position: mark.position, dirty, at: mark.at }
   }
 
   /** Removes everything that it has written. */
@@ -212,13 +217,14 @@ export class SlotCheckpoints {
     await this.overAll((slot) => ['DEL', this.key(slot), this.markKey(slot)])
     this.done.fill(-1)
     this.at = 0
+    this.copy = Math.max(this.copy + 1, Date.now())
     this.failed = []
   }
 
   private async mark(reached: Reached): Promise<void> {
     const commands: { slot: number; argv: (string | Buffer)[] }[] = []
     for (const [node, slots] of this.nodes.slotsOf()) {
-      const value = encodeMark({ ...reached, slots, nodes: node.ids })
+      const value = encodeMark({ ...reached, slots, nodes: node.ids, copy: this.copy })
       for (const slot of this.nodes.edgesOf(node)) commands.push({ slot, argv: ['SET', this.markKey(slot), value] })
     }
     for (const reply of await this.commands.all(commands))

@@ -13,6 +13,8 @@ export interface SlotMark {
   readonly slots: readonly number[]
   /** The node in whose stream it stands, and its replicas. */
   readonly nodes: readonly string[]
+  /** The copy that the stream follows: a later one has a higher number, and marks of earlier ones do not count beside its own. */
+  readonly copy: number
 }
 
 /** A mark as it was found: in this slot, whose owner is this node now. */
@@ -32,9 +34,16 @@ export interface LowWater {
 }
 
 /** A mark as the value of its key. */
-export function encodeMark({ position, dirty, at, slots, nodes }: SlotMark): string {
+export function encodeMark({ position, dirty, at, slots, nodes, copy }: SlotMark): string {
   const keys = dirty.map(({ db, key }) => [db, key.toString('base64')])
-  return JSON.stringify({ position, at, slots: slotRanges(slots), nodes, ...(keys.length > 0 ? { dirty: keys } : {}) })
+  return JSON.stringify({
+    position,
+    at,
+    copy,
+    slots: slotRanges(slots),
+    nodes,
+    ...(keys.length > 0 ? { dirty: keys } : {}),
+  })
 }
 
 /** @throws MigrateError FM_CHECKPOINT_INVALID */
@@ -43,20 +52,24 @@ export function decodeMark(text: string): SlotMark {
     const {
       position,
       at,
+      copy,
       slots,
       nodes,
       dirty = [],
     } = JSON.parse(text) as {
       position: string
       at: number
+      copy: number
       slots: string
       nodes: string[]
       dirty?: [number, string][]
     }
-    if (typeof position !== 'string' || typeof at !== 'number' || !Array.isArray(nodes)) throw new Error('no mark')
+    const numbers = [at, copy].every((one) => typeof one === 'number')
+    if (typeof position !== 'string' || !numbers || !Array.isArray(nodes)) throw new Error('no mark')
     return {
       position,
       at,
+      copy,
       slots: parseRanges(slots),
       nodes,
       dirty: dirty.map(([db, key]) => ({ db, key: Buffer.from(key, 'base64') })),
@@ -83,13 +96,14 @@ function parseRanges(text: string): number[] {
 
 /**
  * The place that every slot has come to, by the marks of the nodes. A mark counts only where it still stands in the stream that it
- * speaks of: one that went to another node with its slot does not tell what a replica of the first has lost. Null = there are slots
- * of which no mark speaks.
+ * speaks of: one that went to another node with its slot does not tell what a replica of the first has lost. One of an earlier copy
+ * has come back with a replica that had not heard of the later one. Null = there are slots of which no mark speaks.
  */
 export function lowWater(found: readonly FoundMark[]): LowWater | null {
   const best = new Array<SlotMark | undefined>(SLOTS)
+  const copy = Math.max(...found.map(({ mark }) => mark.copy))
   for (const { mark, owner } of found) {
-    if (owner === null || !mark.nodes.includes(owner)) continue
+    if (owner === null || mark.copy !== copy || !mark.nodes.includes(owner)) continue
     for (const slot of mark.slots) if (mark.at >= (best[slot]?.at ?? -1)) best[slot] = mark
   }
   const counting = new Set(best)

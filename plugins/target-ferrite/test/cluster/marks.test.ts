@@ -13,13 +13,14 @@ function found(
   nodes: string[],
   owner: string | null,
   dirty: (typeof key)[] = [],
+  copy = 1,
 ): FoundMark {
-  return { mark: { position: `p${at}`, at, slots, nodes, dirty }, owner }
+  return { mark: { position: `p${at}`, at, slots, nodes, dirty, copy }, owner }
 }
 
 describe('a mark', () => {
   it('reads back as it was written', () => {
-    const mark = { position: 'id:5:0', at: 5, slots: [0, 1, 2, 9, 16_383], nodes: ['a', 'b'], dirty: [key] }
+    const mark = { position: 'id:5:0', at: 5, slots: [0, 1, 2, 9, 16_383], nodes: ['a', 'b'], copy: 7, dirty: [key] }
     expect(decodeMark(encodeMark(mark))).toEqual(mark)
     expect(() => decodeMark('{"position":"x"}')).toThrow('cannot be read')
   })
@@ -44,6 +45,11 @@ describe('the low water of all marks', () => {
 
   it('is found by a replica that took over', () => {
     expect(lowWater([found(40, range(0, SLOTS), ['a', 'replica'], 'replica')])?.mark.at).toBe(40)
+  })
+
+  it('is not known where a replica comes back with a mark of an earlier copy', () => {
+    expect(lowWater([found(0, LOW, ['a'], 'a', [], 2), found(50, HIGH, ['b'], 'b', [], 1)])).toBeNull()
+    expect(lowWater([found(0, LOW, ['a'], 'a', [], 2), found(3, HIGH, ['b'], 'b', [], 2)])?.mark.position).toBe('p0')
   })
 
   it('is not known where a mark went to another node with its slot, or slots are in none', () => {

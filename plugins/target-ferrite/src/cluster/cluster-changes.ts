@@ -62,8 +62,8 @@ export class ClusterChanges {
     fail: (record: ChangeRecord, reason: string) => void,
   ): Promise<void> {
     const { record } = step
-    await this.nodes.lookIfOld()
-    const nodes = step.kind === 'flush' || step.everywhere ? this.nodes.all : this.nodes.all.slice(0, 1)
+    const all = await this.primaries()
+    const nodes = step.kind === 'flush' || step.everywhere ? all : all.slice(0, 1)
     for (const node of nodes) {
       const error = await (step.kind === 'flush'
         ? this.flush(node, record, checkpoints)
@@ -74,6 +74,15 @@ export class ClusterChanges {
       break
     }
     if (step.kind === 'flush') checkpoints?.emptied()
+  }
+
+  private async primaries(): Promise<readonly TargetNode[]> {
+    try {
+      await this.nodes.lookIfOld()
+      return this.nodes.all
+    } catch (error) {
+      throw lostNode((mustPass(error) as MigrateError).message)
+    }
   }
 
   private flush(node: TargetNode, record: ChangeRecord, checkpoints: SlotCheckpoints | null): Promise<string | null> {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type AdapterContext,
   type ChangeBatch,
@@ -43,6 +44,8 @@ import { TargetNodes, type Way } from './target-nodes.js'
 
 /** How long a question may wait for a slot on its way, ms. */
 const ASK_MS = 10_000
+/** How long the last mark may take. */
+const LEAVING_MS = 3000
 
 /** Of the whole cluster, found when it is opened. */
 interface ClusterFacts {
@@ -225,8 +228,8 @@ export class ClusterTarget implements Target {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const one of this.checkpoints.values()) {
-      // A run that has failed leaves the last mark that it wrote.
-      await one.flush().catch(() => undefined)
+      // A run that has failed leaves the last mark that it wrote; a node that is away is not waited for.
+      await Promise.race([one.flush().catch(() => undefined), sleep(LEAVING_MS, undefined, { ref: false })])
       await one.stop()
     }
     for (const lane of this.lanes.values()) lane.close()
@@ -246,7 +249,7 @@ export class ClusterTarget implements Target {
     const name = `${migration} ${shard}`
     let checkpoints = this.checkpoints.get(name)
     if (checkpoints === undefined) {
-      checkpoints = new SlotCheckpoints(migration, shard, this.nodes, ASK_MS, this.clientName)
+      checkpoints = new SlotCheckpoints(migration, shard, this.nodes, this.retryMs, this.clientName)
       this.checkpoints.set(name, checkpoints)
     }
     return checkpoints

@@ -46,9 +46,19 @@ interface End {
 
 function toEnd(given: FileEnd, field: string): End {
   if (typeof given === 'string') return { url: given, options: {} }
-  const { type = 'redis', url, host, path, username, password, tls, options, sentinels, primary } = given
-  if (url === undefined && host === undefined && path === undefined && sentinels === undefined)
-    throw new MigrateError('FM_CONFIG_INVALID', `${field}: needs host, path, sentinels or url`, 'Say where it is.')
+  const { type = 'redis', url, host, path, username, password, tls, options, sentinels, nodes, primary } = given
+  if ([url, host, path, sentinels, nodes].every((one) => one === undefined))
+    throw new MigrateError(
+      'FM_CONFIG_INVALID',
+      `${field}: needs host, path, nodes, sentinels or url`,
+      'Say where it is.',
+    )
+  if (nodes !== undefined && [host, path, sentinels].some((one) => one !== undefined))
+    throw new MigrateError(
+      'FM_CONFIG_INVALID',
+      `${field}: nodes stand in place of host, path and sentinels`,
+      'Say either where a server is, or some nodes of its cluster.',
+    )
   if (sentinels !== undefined && (primary === undefined || host !== undefined || path !== undefined))
     throw new MigrateError(
       'FM_CONFIG_INVALID',
@@ -85,7 +95,7 @@ function toEnd(given: FileEnd, field: string): End {
 type GivenEnd = Exclude<FileEnd, string>
 
 function placeOf(
-  { host, port, db, path, sentinels, primary }: GivenEnd,
+  { host, port, db, path, sentinels, nodes, primary }: GivenEnd,
   type: string,
 ): { scheme: string; place: string } {
   const redis = type === 'redis' || type === 'ferrite'
@@ -95,6 +105,8 @@ function placeOf(
       scheme: type.endsWith('sentinel') ? type : `${type}+sentinel`,
       place: `${sentinels.join(',')}/${encodeURIComponent(primary ?? '')}${behind}`,
     }
+  if (nodes !== undefined)
+    return { scheme: type.endsWith('cluster') ? type : `${type}+cluster`, place: `${nodes.join(',')}${behind}` }
   if (path !== undefined) return { scheme: redis ? 'redis+unix' : type, place: path }
   return { scheme: type, place: `${host?.includes(':') ? `[${host}]` : host}:${port ?? 6379}${behind}` }
 }

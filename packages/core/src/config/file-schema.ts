@@ -25,6 +25,8 @@ const end = v.union([
     /** In place of a host: sentinels as host:port, and what they call the primary. */
     sentinels: optional(v.pipe(v.array(text), v.minLength(1))),
     primary: optional(text),
+    /** In place of a host: nodes of a cluster as host:port. */
+    nodes: optional(v.pipe(v.array(text), v.minLength(1))),
     /** Credentials of the sentinels. */
     sentinel_username: optional(text),
     sentinel_password: optional(v.string()),

@@ -67,6 +67,14 @@ describe('configuration file', () => {
       /neither host/,
     )
   })
+  it('knows nodes of a cluster', () => {
+    const config = read(
+      'source:\n  nodes: [n1, "n2:6380", "[::1]:1"]\n  password: p\ntarget:\n  type: valkey-cluster\n  nodes: [m1]\n  tls: true\n',
+    )
+    expect([config.source, config.target]).toEqual(['redis+cluster://n1,n2:6380,[::1]:1', 'valkey-cluster://m1'])
+    expect(() => read('source:\n  nodes: [n1]\n  host: h\ntarget: redis://b\n')).toThrow(/nodes stand in place/)
+    expect(() => read('source:\n  password: p\ntarget: redis://b\n')).toThrow(/needs host, path, nodes/)
+  })
   it('reads sizes and times in people’s units', () => {
     const config = read(
       `${ends}options:\n  spool_limit: 2gb\n  sync_timeout: 30m\n  interval: 90\n  ttl: 1h\nfilters:\n  max_size: 1kb\n  min_ttl: 5s\n  slots: [5, 0-9]\n`,

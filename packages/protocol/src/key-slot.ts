@@ -18,10 +18,15 @@ export function keySlot(data: Buffer, start = 0, end = data.length): number {
   return crc % SLOTS
 }
 
-/** The part of a key that decides its slot. */
+/** The part of a key that decides its slot. A key is short and may lie in a large block: nothing behind its end is looked at. */
 export function hashTag(data: Buffer, start = 0, end = data.length): { readonly start: number; readonly end: number } {
-  const open = data.indexOf(123, start)
-  if (open < 0 || open >= end) return { start, end }
-  const close = data.indexOf(125, open + 1)
-  return close < 0 || close >= end || close === open + 1 ? { start, end } : { start: open + 1, end: close }
+  const open = placeOf(data, 123, start, end)
+  if (open === end) return { start, end }
+  const close = placeOf(data, 125, open + 1, end)
+  return close === end || close === open + 1 ? { start, end } : { start: open + 1, end: close }
+}
+
+function placeOf(data: Buffer, byte: number, start: number, end: number): number {
+  for (let at = start; at < end; at++) if (data[at] === byte) return at
+  return end
 }

@@ -84,7 +84,11 @@ describe('a network that swallows everything', () => {
     expect(output).not.toMatch(/in sync|INTERRUPTED/)
     network.swallows = false
     await command(source.url, 'SET', 'after', '1')
-    await until(async () => String(await command(target.url, 'GET', 'after')) === '1', 'what was written after it')
+    await until(async () => {
+      // What ended tells why, and is not waited for.
+      if (run.child.exitCode !== null) throw new Error(run.output)
+      return String(await command(target.url, 'GET', 'after')) === '1'
+    }, 'what was written after it')
     run.child.kill('SIGTERM')
     expect(await run.over).toBe(130)
     expect(await differences(source.url, target.url)).toEqual([])

@@ -166,6 +166,8 @@ export interface SourceCapabilities {
   readonly places?: boolean
   /** By how much an expiry may seem to differ from reading to reading, ms; default 0. */
   readonly expiryPrecisionMs?: number
+  /** Keys go from one of its shards to another, as slots of a cluster do: one process has to read all of them. */
+  readonly together?: boolean
   /** Its data comes only once (standard input): it cannot be read again to verify. */
   readonly readOnce?: boolean
 }

@@ -204,6 +204,9 @@ export class FerriteTarget implements Target {
     this.settled.clear()
     for (const lane of this.lanes.values()) lane.close()
     this.lanes.clear()
+    // What swallowed the lanes' bytes would keep this one waiting as long once more.
+    void this.control?.then((link) => link.close()).catch(() => undefined)
+    this.control = null
     this.runId = await serverIdentity(await this.controlLink())
   }
 

@@ -4,7 +4,7 @@ import type { RecordTransform } from '../transform/record-transform.js'
 /** What keeps shards from being run in processes of their own, said before anything is written. */
 export function workerFindings(
   workers: number,
-  source: Pick<Source, 'shards' | 'capabilities' | 'watch'>,
+  source: Pick<Source, 'shards' | 'capabilities'>,
   transform: Pick<RecordTransform, 'injective'>,
 ): Finding[] {
   if (workers === 0) return []
@@ -14,8 +14,7 @@ export function workerFindings(
     findings.push({ level: 'fail', code: 'FM_WORKERS_REFUSED', text: `${text}: leave --workers out` })
   }
   if (capabilities.readOnce) refuse('what comes only once, such as standard input, can be read by one process alone')
-  if (source.watch !== undefined)
-    refuse('the shards of this source hand keys to each other, which one process must see')
+  if (capabilities.together) refuse('the shards of this source hand keys to each other, which one process must see')
   else if (shards.length > 1 && shards.some(({ owns }) => owns === undefined))
     refuse(
       'the shards of this source do not say which keys are their own, so that only one process can tell what has vanished',

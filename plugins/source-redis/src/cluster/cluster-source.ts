@@ -72,7 +72,7 @@ export class ClusterSource implements Source {
     this.cluster = cluster
     this.trace = trace
     this.relativeExpiry = primaries.some((one) => one.facts.major < 7)
-    this.capabilities = capabilitiesOf('psync', facts)
+    this.capabilities = { ...capabilitiesOf('psync', facts), together: true }
     this.identity = `cluster ${shards
       .map(({ name }) => name)
       .sort()

@@ -1,4 +1,4 @@
-import type { AdapterContext, CreateSource } from '@ferrite-migrate/contracts'
+import type { AdapterContext, CreateSource, Source } from '@ferrite-migrate/contracts'
 import {
   type ClusterAddress,
   ClusterTopology,
@@ -7,7 +7,6 @@ import {
   parseCluster,
   parseEndpoint,
 } from '@ferrite-migrate/redis'
-import { ClusterSource } from './cluster/cluster-source.js'
 import { RedisSource } from './redis-source.js'
 
 /**
@@ -24,6 +23,8 @@ export const createSource: CreateSource = async (context) => {
   return openCluster(context, { endpoint, seeds: [{ host: endpoint.host, port: endpoint.port }], nodeMap })
 }
 
-async function openCluster(context: AdapterContext, address: ClusterAddress): Promise<ClusterSource> {
+/** What only clusters need is loaded for them alone. */
+async function openCluster(context: AdapterContext, address: ClusterAddress): Promise<Source> {
+  const { ClusterSource } = await import('./cluster/cluster-source.js')
   return ClusterSource.open(context, await ClusterTopology.open({ ...address, option: '--source-option' }))
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Address, MigrateError } from '@ferrite-migrate/contracts'
-import { Redis } from 'ioredis'
+import type { Redis, RedisOptions } from 'ioredis'
 import { printAddress } from '../address/host-port.js'
 import type { MovingServer } from '../address/moving-server.js'
 import type { NodeMap } from '../address/node-map.js'
@@ -42,6 +42,7 @@ export class ClusterTopology {
   private readonly needs: TopologyNeeds
   private readonly names = new ShardNames()
   private readonly clients = new Map<string, Redis>()
+  private readonly library: Promise<{ readonly Redis: new (options: RedisOptions) => Redis }>
   /** Why the last connection to a node failed. */
   private readonly failures = new Map<string, Error>()
   private readonly listeners = new Set<(view: ClusterView) => void>()
@@ -52,6 +53,8 @@ export class ClusterTopology {
   private constructor(needs: TopologyNeeds) {
     this.needs = needs
     this.view = { shards: [], owners: new Int16Array(0), disputed: new Set(), moving: new Map() }
+    // Whoever has no cluster does not pay for it.
+    this.library = import('ioredis')
   }
 
   /** @throws MigrateError FM_CLUSTER_*, FM_CONNECT_*, FM_AUTH_* */
@@ -181,7 +184,7 @@ export class ClusterTopology {
   async call(address: Address, ...argv: readonly [string, ...string[]]): Promise<unknown> {
     const [name, ...rest] = argv
     try {
-      return await this.client(address).call(name, ...rest)
+      return await (await this.client(address)).call(name, ...rest)
     } catch (error) {
       throw this.meaning(address, error)
     }
@@ -264,7 +267,8 @@ export class ClusterTopology {
     )
   }
 
-  private client(address: Address): Redis {
+  private async client(address: Address): Promise<Redis> {
+    const { Redis } = await this.library
     const name = printAddress(address)
     const former = this.clients.get(name)
     if (former !== undefined && former.status !== 'end') return former

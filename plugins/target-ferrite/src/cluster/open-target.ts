@@ -1,5 +1,6 @@
 import { type AdapterContext, MigrateError, type Target } from '@ferrite-migrate/contracts'
 import {
+  type ClusterAddress,
   type Endpoint,
   isClusterUrl,
   NodeMap,
@@ -9,7 +10,6 @@ import {
   readInfo,
 } from '@ferrite-migrate/redis'
 import { FerriteTarget } from '../ferrite-target.js'
-import { ClusterTarget } from './cluster-target.js'
 
 /**
  * A server is what it says: a node of a cluster stands for the cluster, whatever the scheme.
@@ -17,7 +17,7 @@ import { ClusterTarget } from './cluster-target.js'
  */
 export async function openTarget(context: AdapterContext): Promise<Target> {
   const { url, options } = context
-  if (isClusterUrl(url)) return ClusterTarget.open(context, parseCluster(url, options))
+  if (isClusterUrl(url)) return openCluster(context, parseCluster(url, options))
   const endpoint = parseEndpoint(url, options)
   if (!(await isClusterNode(endpoint, context.signal))) return FerriteTarget.open(context)
   if (endpoint.db !== 0)
@@ -27,7 +27,13 @@ export async function openTarget(context: AdapterContext): Promise<Target> {
       `Leave /${endpoint.db} out of the address; databases of the source are put together with --db-map.`,
     )
   const nodeMap = new NodeMap(String(options['node-map'] ?? ''))
-  return ClusterTarget.open(context, { endpoint, seeds: [{ host: endpoint.host, port: endpoint.port }], nodeMap })
+  return openCluster(context, { endpoint, seeds: [{ host: endpoint.host, port: endpoint.port }], nodeMap })
+}
+
+/** What only clusters need is loaded for them alone. */
+async function openCluster(context: AdapterContext, address: ClusterAddress): Promise<Target> {
+  const { ClusterTarget } = await import('./cluster-target.js')
+  return ClusterTarget.open(context, address)
 }
 
 /** Ferrite answers CLUSTER commands and is none: what INFO says counts. */
@@ -40,5 +46,6 @@ async function isClusterNode(endpoint: Endpoint, signal: AbortSignal): Promise<b
     return info.get('cluster_enabled') === '1'
   } finally {
     link.close()
+    endpoint.moving?.close()
   }
 }

@@ -56,8 +56,8 @@ export class UndoJournal {
           `another version of ferrite-migrate wrote the undo journal ${this.file}`,
           'Use that version for this migration and its rollback.',
         )
-      // One that is there is not written to: a process that begins with a look is told at once that another one writes.
-      if (version !== VERSION) this.db.exec(`BEGIN IMMEDIATE; ${SCHEMA}; PRAGMA user_version = ${VERSION}; COMMIT`)
+      // A transaction that begins with a look does not wait for another process that writes, but fails at once.
+      this.db.exec(`BEGIN IMMEDIATE; ${SCHEMA}; PRAGMA user_version = ${VERSION}; COMMIT`)
     } catch (cause) {
       if (cause instanceof MigrateError) throw cause
       throw new MigrateError(

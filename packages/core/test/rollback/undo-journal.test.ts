@@ -1,3 +1,5 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -97,14 +99,24 @@ it('that cannot be written says so, keeps nothing by halves, and can go on', () 
   journal.close()
 }, 20_000)
 
-it('is opened by a second process while a first one writes to it', () => {
+/** Another process that holds the journal of a migration for a moment; resolves when it has it. */
+async function held(migration: string): Promise<ChildProcess> {
+  const hold = `const { DatabaseSync } = require('node:sqlite')
+const db = new DatabaseSync(${JSON.stringify(join(directory, `undo-${migration}.db`))})
+db.exec('BEGIN IMMEDIATE')
+console.log('held')
+setTimeout(() => db.exec('COMMIT'), 300)`
+  const child = spawn(process.execPath, ['-e', hold], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  return child
+}
+
+it('is opened by a second process when the first one has written', async () => {
   const journal = new UndoJournal(directory, 'shared', 1 << 30)
-  const writing = new DatabaseSync(join(directory, 'undo-shared.db'))
-  writing.exec('BEGIN IMMEDIATE')
+  const over = once(await held('shared'), 'exit')
   const other = new UndoJournal(directory, 'shared', 1 << 30)
-  writing.exec('COMMIT')
-  writing.close()
   other.keep([undo(0, 'a', text('x'))])
+  await over
   journal.refresh()
   expect(journal.has(0, Buffer.from('a'))).toBe(true)
   for (const one of [journal, other]) one.close()

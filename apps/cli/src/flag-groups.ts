@@ -10,8 +10,6 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     'dry-run',
     'source-option',
     'target-option',
-    'flags',
-    'client',
   ],
   'WHICH KEYS': [
     'filter',

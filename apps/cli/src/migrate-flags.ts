@@ -188,14 +188,6 @@ export const migrateFlags = grouped({
     description: 'Slow down while the source takes longer to answer',
     helpValue: '<TIME>',
   }),
-  flags: Flags.string({
-    description: 'Memcached: what becomes of the flags of items [default: drop]',
-    options: ['drop', 'sidecar', 'prefix', 'decode'],
-  }),
-  client: Flags.string({
-    description: 'Memcached: the client whose values --flags decode reads',
-    options: ['php', 'python', 'java', 'dalli'],
-  }),
   'source-option': Flags.string({
     description: 'Option of the source adapter',
     multiple: true,
@@ -226,8 +218,6 @@ const LIVE_ONLY = [
   'spool-limit',
   'max-source-cpu',
   'max-source-latency',
-  'flags',
-  'client',
 ] as const
 
 /** The flags of commands that import a file. */

@@ -1,5 +1,6 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { type MigrationConfig, readConfigFile, resumedConfig, StateStore } from '@ferrite-migrate/core'
+import { adapterFlagOptions } from './adapter-flags.js'
 import {
   adapterOptions,
   parseBytes,
@@ -92,11 +93,11 @@ function givenScriptOptions(flags: MigrateFlagValues): MigrationConfig['scriptOp
   )
 }
 
-/** Memcached's own options have flags of their own. */
+/** Some options of sources have flags of their own. */
 function givenSourceOptions(flags: MigrateFlagValues): MigrationConfig['sourceOptions'] {
   return orNothing({
     ...adapterOptions(flags['source-option']),
-    ...defined({ flags: flags.flags, client: flags.client }),
+    ...adapterFlagOptions(flags),
   })
 }
 

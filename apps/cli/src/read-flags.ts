@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type AdapterContext, type Logger, MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import { type CompareProgress, type MigrationConfig, type ResolvedConfig, resolveConfig } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
+import { adapterFlags } from './adapter-flags.js'
 import { ExitCode } from './base-command.js'
 import { type MigrateFlagValues, migrateFlags } from './migrate-flags.js'
 import { migrationConfig } from './migration-config.js'
@@ -35,10 +36,9 @@ export const readFlags = {
   'on-transform-error': migrateFlags['on-transform-error'],
   'transform-keys': migrateFlags['transform-keys'],
   'db-map': migrateFlags['db-map'],
-  flags: migrateFlags.flags,
-  client: migrateFlags.client,
   'source-option': migrateFlags['source-option'],
   'target-option': migrateFlags['target-option'],
+  ...adapterFlags,
 }
 
 /** The flags of commands that judge two values. */

@@ -18,6 +18,8 @@ export interface OptionSpec {
   readonly max?: number
   /** A secret is asked from environment or file and never stored or printed. */
   readonly secret?: boolean
+  /** Of a source: the flag of the command line, without dashes, that gives the option as well. */
+  readonly flag?: string
 }
 
 export interface AdapterSpec {
@@ -58,6 +60,10 @@ export function parseManifest(block: unknown, file: string, plugin: string): Plu
     typeof value === 'string' && value !== '' ? value : fail(field, 'a non-empty string')
   const number = (value: unknown, field: string): number =>
     typeof value === 'number' && Number.isFinite(value) ? value : fail(field, 'a number')
+  const flagName = (value: unknown, field: string): string => {
+    const name = text(value, field)
+    return /^[a-z][a-z-]*$/.test(name) ? name : fail(field, 'the name of a flag without its dashes')
+  }
   const list = (value: unknown, field: string): unknown[] => (Array.isArray(value) ? value : fail(field, 'an array'))
 
   const root = object(block, '')
@@ -101,6 +107,7 @@ export function parseManifest(block: unknown, file: string, plugin: string): Plu
         ...(option.min === undefined ? {} : { min: number(option.min, `${where}.min`) }),
         ...(option.max === undefined ? {} : { max: number(option.max, `${where}.max`) }),
         ...(option.secret === true ? { secret: true } : {}),
+        ...(option.flag === undefined ? {} : { flag: flagName(option.flag, `${where}.flag`) }),
       }
     })
     return { kind: kind as AdapterSpec['kind'], name: text(adapter.name, `${field}.name`), schemes, module, options }

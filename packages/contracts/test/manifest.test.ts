@@ -17,6 +17,11 @@ const good = {
 describe('parseManifest', () => {
   it('takes a right one', () =>
     expect(parseManifest(good, 'p', 'x').adapters[0]).toMatchObject({ kind: 'source', schemes: ['x'] }))
+  it('reads the flag of an option', () => {
+    const options = [{ name: 'n', type: 'string', description: 'd', flag: 'the-n' }]
+    const { adapters } = parseManifest({ ...good, adapters: [{ ...good.adapters[0], options }] }, 'p', 'x')
+    expect(adapters[0].options[0].flag).toBe('the-n')
+  })
   it.each([
     [{ ...good, contract: 'one' }, 'ferriteMigrate.contract must be'],
     [{ ...good, adapters: {} }, 'ferriteMigrate.adapters must be'],
@@ -27,6 +32,13 @@ describe('parseManifest', () => {
     [
       { ...good, adapters: [{ ...good.adapters[0], options: [{ name: 'n', type: 'date', description: 'd' }] }] },
       'ferriteMigrate.adapters[0].options[0].type',
+    ],
+    [
+      {
+        ...good,
+        adapters: [{ ...good.adapters[0], options: [{ name: 'n', type: 'string', description: 'd', flag: '--N' }] }],
+      },
+      'ferriteMigrate.adapters[0].options[0].flag',
     ],
   ])('names file and field of %#', (block, text) => {
     expect(() => parseManifest(block, '/a/package.json', 'x')).toThrow(

@@ -1,4 +1,5 @@
 import type { MigrationReport, Plan } from '@ferrite-migrate/core'
+import { adapterFlags } from '../adapter-flags.js'
 import { migrateFlags } from '../migrate-flags.js'
 import { MigrationCommand } from '../migration-command.js'
 import { migrationConfig } from '../migration-config.js'
@@ -9,7 +10,7 @@ export default class Migrate extends MigrationCommand {
     '<%= config.bin %> <%= command.id %> --source redis://source:6379 --target ferrite://target:6379 --mode live',
     '<%= config.bin %> <%= command.id %> -s redis://source:6379 -t ferrite://target:6379 -m snapshot --verify',
   ]
-  static override flags = migrateFlags
+  static override flags = { ...migrateFlags, ...adapterFlags }
 
   async run(): Promise<MigrationReport | Plan> {
     const { flags } = await this.parse(Migrate)

@@ -224,7 +224,12 @@ describe('a cluster that cannot be read', () => {
     await bad(2, /database 0/, `${cluster.url}/3`)
     await bad(2, /FM_OPTION_VALUE.*node-map/s, cluster.url, '--source-option', 'node-map=x')
     await bad(2, /FM_OPTION_VALUE/, cluster.url, '--capture', 'polling')
-    const announced = (port: number) => cluster.command(a, 'CONFIG', 'SET', 'cluster-announce-port', port)
+    const announced = async (port: number): Promise<void> => {
+      await cluster.command(a, 'CONFIG', 'SET', 'cluster-announce-port', port)
+      const place = `127.0.0.1:${port === 0 ? a.port : port}@`
+      const views = () => Promise.all(cluster.nodes.map((node) => cluster.command(node, 'CLUSTER', 'NODES')))
+      await until(async () => (await views()).every((view) => String(view).includes(place)), 'the news everywhere')
+    }
     await announced(1)
     await bad(1, /FM_CLUSTER_NODE.*announces 127.0.0.1:1 .*node-map=127.0.0.1:1=HOST:PORT/s, cluster.url)
     const mapped = ['--source-option', `node-map=127.0.0.1:1=127.0.0.1:${a.port}`]

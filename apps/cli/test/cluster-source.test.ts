@@ -156,9 +156,9 @@ describe('a cluster as a source', () => {
   })
 
   it.each(VERSIONS)(
-    'is followed while slots move, primaries fail and the tool is killed, into a cluster where the same happens (%s)',
+    'is followed while slots move, primaries fail and the tool is killed (%s)',
     async (version) => {
-      const [cluster, target] = await Promise.all([startCluster(version), startCluster(version)])
+      const [cluster, target] = await Promise.all([startCluster(version), start()])
       const state = stateDir()
       const args = ['migrate', '-s', cluster.url, '-t', target.url, '--mode', 'live', '--id', 'faults']
       const writer = await ClusterWriter.start(cluster.url, { perSecond: 1500 })
@@ -169,7 +169,7 @@ describe('a cluster as a source', () => {
       const resume = () =>
         until(async () => {
           tool = new Tool(['migrate', '--resume', 'faults', '--state-dir', state])
-          await until(() => /LIVE_SYNC|INITIAL_SYNC/.test(tool.output) || tool.child.exitCode !== null, 'a beginning')
+          await until(() => /LIVE_SYNC/.test(tool.output) || tool.child.exitCode !== null, 'a beginning')
           if (tool.child.exitCode !== null && !tool.output.includes('FM_ID_TAKEN')) throw new Error(tool.output)
           return tool.child.exitCode === null
         }, 'a process that goes on')
@@ -177,13 +177,11 @@ describe('a cluster as a source', () => {
       const steps: (() => Promise<void>)[] = [
         () => moveSlots(cluster, random, 100),
         () => failOver(cluster, random),
-        () => moveSlots(target, random, 100),
         async () => {
           await tool.kill()
           await resume()
         },
         () => killPrimary(cluster, random),
-        () => killPrimary(target, random),
         () => moveSlots(cluster, random, 100),
       ]
       for (const step of steps) {

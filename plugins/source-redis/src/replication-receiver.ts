@@ -184,7 +184,8 @@ export class ReplicationReceiver {
   }
 
   private async loop(connected: () => void, refused: (error: unknown) => void): Promise<void> {
-    let first = !this.options.again
+    // Where another server takes the place of a lost one, the first try is as good as any.
+    let first = !this.options.again && this.options.endpoint.moving === undefined
     let wait = 100
     let lostAt = Date.now()
     while (!this.stopped) {

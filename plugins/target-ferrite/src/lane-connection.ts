@@ -71,8 +71,14 @@ export async function serverIdentity(link: RedisLink): Promise<string> {
   return `${process}|${replication.get('master_replid') ?? ''}`
 }
 
-function closedError(): MigrateError {
-  return new MigrateError('FM_CONNECT_LOST', 'the connection was closed', 'Start again.', { retryable: true })
+/** Nobody knows here what was done: also of a shard that had lost nothing itself when another one had the target looked at anew. */
+function leftError(label: string): MigrateError {
+  return new MigrateError(
+    'FM_TARGET_LOST',
+    `the connections to ${label} were left`,
+    'The migration goes on from the checkpoint at the target, or copies again.',
+    { retryable: true },
+  )
 }
 
 /** One pipelined connection to the target: what was rendered into `out` is sent, and its replies are matched by their number. */
@@ -101,7 +107,7 @@ export class LaneConnection {
    */
   async connect(): Promise<RedisLink> {
     if (this.link !== null) return this.link
-    if (this.closed) throw closedError()
+    if (this.closed) throw leftError(this.options.endpoint.label)
     this.opening ??= this.open().finally(() => {
       this.opening = null
     })
@@ -116,7 +122,8 @@ export class LaneConnection {
       mostWaitMs: mostWaitMs(endpoint),
       signal: new AbortController().signal,
       onRetry: async (error) => {
-        if (signal.aborted || this.closed) throw error
+        if (this.closed) throw leftError(endpoint.label)
+        if (signal.aborted) throw error
         await this.options.unreachable?.()
         logger.log('warn', `${error.message}; trying again`)
       },
@@ -138,6 +145,11 @@ export class LaneConnection {
       link.close()
       throw error
     }
+    // Left while it was being opened: nothing of before may be written any more.
+    if (this.closed) {
+      link.close()
+      throw leftError(endpoint.label)
+    }
     const counter = new ReplyCounter(
       (_index, inner, text) => this.flights[0]?.errors.push({ index: this.flights[0].index, inner, text }),
       () => this.flights[0]?.nils.push(this.flights[0].index),
@@ -157,7 +169,7 @@ export class LaneConnection {
     void link.closed.then((reason) => {
       signal.removeEventListener('abort', hurry)
       if (this.link === link) this.link = null
-      const error = this.tooLarge() ?? reason ?? closedError()
+      const error = this.tooLarge() ?? reason ?? leftError(endpoint.label)
       for (const flight of this.flights.splice(0)) flight.reject(error)
     })
     this.link = link

@@ -4,17 +4,36 @@ import { ReplyError } from '@ferrite-migrate/protocol'
 /** Asks one server; error replies are thrown. */
 export type Ask = (...argv: readonly (string | Buffer)[]) => Promise<Reply>
 
+/** The key went away, or became of another type, while it was read. */
+export class KeyChangedError extends Error {
+  constructor(key: Buffer) {
+    super(`${key.toString('latin1')} changed while it was read`)
+  }
+}
+
 /**
  * What a value is, as a list of strings that is equal for equal values, whatever the server, the encoding or the order of
  * elements that have none: fields sorted, scores by their bits, ends of hash fields in ms, streams with groups and pending
  * entries. Of a type that only its server understands, the serialized bytes.
+ * @throws KeyChangedError when it is not of that type any more
  */
 export async function keyContent(ask: Ask, key: Buffer, type: string): Promise<Buffer[]> {
+  try {
+    const content = await contentOf(ask, key, type)
+    // The type is asked for before the content: in between, the key may have gone.
+    if (!content.includes(null)) return content as Buffer[]
+  } catch (error) {
+    if (!(error instanceof ReplyError) || !/^WRONGTYPE|no such key/i.test(error.message)) throw error
+  }
+  throw new KeyChangedError(key)
+}
+
+async function contentOf(ask: Ask, key: Buffer, type: string): Promise<(Buffer | null)[]> {
   switch (type) {
     case 'none':
       return []
     case 'string':
-      return [(await ask('GET', key)) as Buffer]
+      return [(await ask('GET', key)) as Buffer | null]
     case 'list':
       return (await ask('LRANGE', key, '0', '-1')) as Buffer[]
     case 'set':
@@ -26,7 +45,7 @@ export async function keyContent(ask: Ask, key: Buffer, type: string): Promise<B
     case 'stream':
       return streamContent(ask, key)
     default:
-      return [(await ask('DUMP', key)) as Buffer]
+      return [(await ask('DUMP', key)) as Buffer | null]
   }
 }
 

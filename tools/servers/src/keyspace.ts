@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { keySlot, ReplyError } from '@ferrite-migrate/protocol'
 import { ControlLink } from './control-link.js'
-import { type Ask, keyContent } from './key-content.js'
+import { type Ask, KeyChangedError, keyContent } from './key-content.js'
 import { type End, type Routes, routesTo } from './routes.js'
 
 /** What a key is: equal for equal keys. */
@@ -16,6 +16,8 @@ export interface KeyState {
 const NO_END = -1
 /** Keys that are asked for together. */
 const TOGETHER = 200
+/** A key that changes under each of so many readings is of an end that is not quiet. */
+const READINGS = 20
 
 /** All keys of a quiet end: a cluster, where each node counts for the slots that it owns, or one server. Close it. */
 export class Keyspace {
@@ -48,7 +50,13 @@ export class Keyspace {
   /** What a key holds; empty = there is none. */
   async content(key: Buffer): Promise<Buffer[]> {
     const ask = this.ask(this.routes.urlOf(keySlot(key)))
-    return keyContent(ask, key, String(await ask('TYPE', key)))
+    try {
+      return await keyContent(ask, key, String(await ask('TYPE', key)))
+    } catch (error) {
+      // It is only shown: what it was when it was compared is gone.
+      if (error instanceof KeyChangedError) return []
+      throw error
+    }
   }
 
   close(): void {
@@ -71,7 +79,16 @@ export class Keyspace {
   }
 
   private async state(url: string, key: Buffer): Promise<KeyState | null> {
-    const ask = this.ask(url)
+    for (let reading = 1; ; reading++) {
+      try {
+        return await this.readState(this.ask(url), key)
+      } catch (error) {
+        if (!(error instanceof KeyChangedError) || reading === READINGS) throw error
+      }
+    }
+  }
+
+  private async readState(ask: Ask, key: Buffer): Promise<KeyState | null> {
     const [type, expireAt] = await Promise.all([ask('TYPE', key), this.expireAt(ask, key)])
     if (type === 'none') return null
     const hash = createHash('sha1')

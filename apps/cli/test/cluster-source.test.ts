@@ -1,15 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type ClusterNode,
-  ClusterWriter,
-  keyspaceDifferences,
-  Random,
-  RedisCluster,
-  type ServerVersion,
-  until,
-} from '@ferrite-migrate/servers'
-import type { Migration } from 'ferrite-migrate'
+import { ClusterWriter, Random, type ServerVersion, until } from '@ferrite-migrate/servers'
 import { describe, expect, it } from 'vitest'
+import { between, failOver, isLive, killPrimary, moveSlots, settled, startCluster, twoOf } from './clusters.js'
 import { command, migration, stateDir } from './run.js'
 import { start, stops } from './servers.js'
 import { cli, Tool } from './tool.js'
@@ -18,79 +10,6 @@ import { cli, Tool } from './tool.js'
 const LONG = process.env.FERRITE_MIGRATE_KILLS !== undefined
 const MORE = LONG ? 40 : 0
 const VERSIONS: readonly (ServerVersion | undefined)[] = LONG ? ['7.0', '8.2', '8.6', 'valkey-9.1'] : [undefined]
-
-/** @param version any where none is asked for */
-async function startCluster(version?: ServerVersion): Promise<RedisCluster> {
-  const cluster = await RedisCluster.start({
-    ...(version === undefined ? {} : { version }),
-    args: ['--repl-backlog-size', '64mb', '--repl-diskless-sync-delay', '0'],
-  })
-  stops.push(() => cluster.stop())
-  return cluster
-}
-
-async function isLive(run: Migration): Promise<void> {
-  await until(async () => {
-    const { phase, state, error } = run.status()
-    if (state !== 'RUNNING') throw new Error(`${state}: ${JSON.stringify(error)}`)
-    return phase === 'LIVE_SYNC'
-  }, 'live')
-}
-
-/** Waits until nothing is behind, twice in a row. */
-async function settled(run: Migration): Promise<void> {
-  let calm = 0
-  await until(async () => {
-    const { lagKeys, lagBytes, state, error } = run.status()
-    if (state !== 'RUNNING') throw new Error(`${state}: ${JSON.stringify(error)}`)
-    calm = lagKeys === 0 && lagBytes === 0 ? calm + 1 : 0
-    await sleep(300)
-    return calm > 8
-  }, 'nothing behind')
-}
-
-/** What two ends differ in, to read. */
-async function between(first: { url: string }, second: { url: string }): Promise<string[]> {
-  const leaveOut = (name: string): boolean => name.startsWith('__')
-  const found = await keyspaceDifferences(first.url, second.url, { leaveOut })
-  return found.map(({ key, what, first: a, second: b }) => `${key.toString('latin1')}: ${what}: ${a} | ${b}`)
-}
-
-/** Two different primaries. */
-async function twoOf(cluster: RedisCluster, random: Random): Promise<[ClusterNode, ClusterNode]> {
-  const primaries = await cluster.primaries()
-  const from = primaries[random.below(primaries.length)]
-  const others = primaries.filter((node) => node !== from)
-  return [from, others[random.below(others.length)]]
-}
-
-/** Moves some slots of one primary to another, by the servers themselves where they can; now and then it is called off. */
-async function moveSlots(cluster: RedisCluster, random: Random, count: number): Promise<void> {
-  const [from, to] = await twoOf(cluster, random)
-  const [{ first, last }] = await cluster.slotsOf(from)
-  const end = Math.min(last, first + count - 1)
-  if (!cluster.movesSlotsItself || random.below(3) === 0) {
-    const slots = Array.from({ length: end - first + 1 }, (_, i) => first + i)
-    return cluster.reshardSlots(slots, from, to)
-  }
-  const move = await cluster.migrateSlots([{ first, last: end }], from, to)
-  if (random.below(3) === 0) await move.cancel().catch(() => undefined)
-  else await move.done().catch(() => undefined)
-}
-
-async function failOver(cluster: RedisCluster, random: Random): Promise<void> {
-  const [node] = await twoOf(cluster, random)
-  const [replica] = await cluster.replicasOf(node)
-  await cluster.failover(replica)
-}
-
-async function killPrimary(cluster: RedisCluster, random: Random): Promise<void> {
-  const [node] = await twoOf(cluster, random)
-  await cluster.kill(node)
-  await cluster.waitUntilOk()
-  await cluster.restart(node)
-  await cluster.waitUntilOk()
-}
 
 describe('a cluster as a source', () => {
   it('is copied whole, also by way of one node', async () => {

@@ -4,15 +4,15 @@ import {
   type ClusterNode,
   ClusterWriter,
   findServer,
-  keyspaceDifferences,
   Random,
-  RedisCluster,
+  type RedisCluster,
   type ServerVersion,
   type TestServer,
   until,
 } from '@ferrite-migrate/servers'
 import type { Migration, MigrationReport } from 'ferrite-migrate'
 import { describe, expect, it, type TestContext } from 'vitest'
+import { between, isLive, settled, startCluster, twoOf } from './clusters.js'
 import { command, migration, stateDir } from './run.js'
 import { start, stops } from './servers.js'
 import { Tool } from './tool.js'
@@ -20,13 +20,6 @@ import { RARE, runWorkload } from './workload.js'
 
 /** What a node loses when it is killed with loss: several marks. */
 const LOSS_MS = 800
-const OWN = '__ferrite_migrate__:'
-
-async function startCluster(options: Parameters<typeof RedisCluster.start>[0] = {}): Promise<RedisCluster> {
-  const cluster = await RedisCluster.start({ ...options, args: ['--repl-diskless-sync-delay', '0'] })
-  stops.push(() => cluster.stop())
-  return cluster
-}
 
 async function skipsWithout(context: TestContext, ...versions: ServerVersion[]): Promise<void> {
   for (const version of versions) {
@@ -41,41 +34,6 @@ const startSource = (version?: ServerVersion): Promise<TestServer> =>
     ...(version === undefined ? {} : { version }),
     args: ['--repl-backlog-size', '64mb', '--repl-diskless-sync-delay', '0', '--databases', '1'],
   })
-
-async function isLive(run: Migration): Promise<void> {
-  await until(async () => {
-    const { phase, state, error } = run.status()
-    if (state !== 'RUNNING') throw new Error(`${state}: ${JSON.stringify(error)}`)
-    return phase === 'LIVE_SYNC'
-  }, 'live')
-}
-
-/** Waits until nothing is behind for a while. */
-async function settled(run: Migration): Promise<void> {
-  let calm = 0
-  await until(async () => {
-    const { lagKeys, lagBytes, state, error } = run.status()
-    if (state !== 'RUNNING') throw new Error(`${state}: ${JSON.stringify(error)}`)
-    calm = lagKeys === 0 && lagBytes === 0 ? calm + 1 : 0
-    await sleep(100)
-    return calm > 8
-  }, 'nothing behind')
-}
-
-/** What two quiet ends differ in, to read. */
-async function between(source: { url: string }, target: { url: string }): Promise<string[]> {
-  const leaveOut = (name: string): boolean => name.startsWith(OWN) || name === '__mark__'
-  const found = await keyspaceDifferences(source.url, target.url, { leaveOut })
-  return found.map(({ key, what, first, second }) => `${key.toString('latin1')}: ${what}: ${first} | ${second}`)
-}
-
-/** Two different primaries. */
-async function twoOf(cluster: RedisCluster, random: Random): Promise<[ClusterNode, ClusterNode]> {
-  const primaries = await cluster.primaries()
-  const from = primaries[random.below(primaries.length)]
-  const others = primaries.filter((node) => node !== from)
-  return [from, others[random.below(others.length)]]
-}
 
 async function someSlots(cluster: RedisCluster, from: ClusterNode, most: number): Promise<number[]> {
   const [{ first, last }] = await cluster.slotsOf(from)
@@ -120,7 +78,7 @@ describe.each(['7.0', '8.6', 'valkey-9.1'] as ServerVersion[])('a cluster of %s 
   it('takes a snapshot of all types, and values in slices, and is compared', async (context) => {
     await skipsWithout(context, version)
     const source = await startSource(version)
-    const cluster = await startCluster({ version, replicas: 0 })
+    const cluster = await startCluster(version, { replicas: 0 })
     await runWorkload(parseEndpoint(source.url), 0.7, 11, RARE, 6000)
     for (let at = 0; at < 60; at++)
       await command(
@@ -145,7 +103,7 @@ describe.each(['7.0', '8.6', 'valkey-9.1'] as ServerVersion[])('a cluster of %s 
   it('follows every command, also those whose keys are in several slots', async (context) => {
     await skipsWithout(context, version)
     const source = await startSource(version)
-    const cluster = await startCluster({ version, replicas: 0 })
+    const cluster = await startCluster(version, { replicas: 0 })
     const report = await liveDuring({ source: source.url, target: cluster.url }, () =>
       runWorkload(parseEndpoint(source.url), 1.2, 12, RARE, 5000),
     )
@@ -169,7 +127,7 @@ async function underFaults(
   faults: (fault: Fault) => Promise<void>,
 ): Promise<MigrationReport> {
   const source = await startSource(version)
-  const cluster = await startCluster({ version, ...clusterOptions })
+  const cluster = await startCluster(version, clusterOptions)
   const writer = await ClusterWriter.start(source.url, { perSecond: 3000, tags: 300 })
   let log = writer.log
   const report = await liveDuring({ source: source.url, target: cluster.url }, async () => {
@@ -237,7 +195,7 @@ describe('a cluster as a target, under a writer', () => {
   it('has everything once while slots move, primaries fail and the tool is killed', async () => {
     const { FM_SEED: seed = '3', FM_FAULTS: rounds = '1', FM_VERSION: version = '7.0' } = process.env
     const source = await startSource(version as ServerVersion)
-    const cluster = await startCluster({ version: version as ServerVersion })
+    const cluster = await startCluster(version as ServerVersion)
     const state = stateDir()
     const writer = await ClusterWriter.start(source.url, { perSecond: 2000, tags: 300 })
     const at = ['-s', source.url, '-t', cluster.url]

@@ -213,7 +213,34 @@ export interface SourceSurvey {
   /** Users of its ACL besides the default one. */
   readonly users: number
   readonly role: string
+  /** It is one node of a cluster, and keys of the others are not seen. */
   readonly cluster: boolean
+  /** The shards of a cluster, all of which is seen. */
+  readonly shards?: readonly ShardSurvey[]
+}
+
+/** A slot of a cluster. */
+export interface SlotSurvey {
+  readonly slot: number
+  readonly keys: number
+  /** What its commands have taken since the server began to count, ms. */
+  readonly cpuMs?: number
+}
+
+/** What a primary of a cluster says of itself. */
+export interface ShardSurvey {
+  readonly shard: string
+  /** Where it is, to print. */
+  readonly place: string
+  /** Ranges, as `0-5460,5462`. */
+  readonly slots: string
+  readonly slotCount: number
+  readonly keys: number
+  readonly usedMemory: number
+  /** The slots that hold most keys, the fullest first. */
+  readonly fullest: readonly SlotSurvey[]
+  /** The slots whose commands take most time, the hottest first; absent where the server does not count that. */
+  readonly hottest?: readonly SlotSurvey[]
 }
 
 export interface Source extends AsyncDisposable {

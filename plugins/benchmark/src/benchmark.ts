@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { type Endpoint, parseEndpoint } from '@ferrite-migrate/redis'
+import { parseEndpoint } from '@ferrite-migrate/redis'
 import { build, type Histogram } from 'hdr-histogram-js'
 import { type BenchCommand, COMMANDS } from './commands.js'
 import { Load, removeKeys } from './load.js'
+import type { MeasuredEnd } from './measured-end.js'
 import { NullServer } from './null-server.js'
 
 export interface BenchmarkOptions {
-  readonly source: Endpoint
-  readonly target: Endpoint
+  readonly source: MeasuredEnd
+  readonly target: MeasuredEnd
   readonly operations: number
   readonly commands: readonly string[]
   readonly clients: number
@@ -72,7 +73,7 @@ export async function runBenchmark(options: BenchmarkOptions): Promise<Benchmark
     return command
   })
   const prefix = `__ferrite_migrate__:tmp:bench-${randomBytes(4).toString('hex')}:`
-  const load = (endpoint: Endpoint): Load => new Load({ ...options, endpoint, prefix })
+  const load = ({ servers }: MeasuredEnd): Load => new Load({ ...options, servers, prefix })
   const sides = [load(options.source), load(options.target)] as const
   try {
     const report = await measured(options, commands, sides, prefix)
@@ -89,7 +90,9 @@ export async function runBenchmark(options: BenchmarkOptions): Promise<Benchmark
 
 /** Removes what was written at both ends; one that is gone does not keep the other from being cleaned. */
 async function removed({ source, target, keyspace }: BenchmarkOptions, prefix: string): Promise<void> {
-  const removals = await Promise.allSettled([source, target].map((endpoint) => removeKeys(endpoint, prefix, keyspace)))
+  const removals = await Promise.allSettled(
+    [source, target].map(({ servers }) => removeKeys(servers, prefix, keyspace)),
+  )
   const failed = removals.find((one) => one.status === 'rejected')
   if (failed !== undefined) throw failed.reason
 }
@@ -156,7 +159,8 @@ function side(histogram: Histogram, operations: number, ms: number): SideResult 
 /** The same clients against a server that only says OK. */
 async function clientLimit(options: BenchmarkOptions, prefix: string): Promise<number> {
   const server = await NullServer.start()
-  const load = new Load({ ...options, rate: 0, endpoint: parseEndpoint(`redis://127.0.0.1:${server.port}`), prefix })
+  const endpoint = parseEndpoint(`redis://127.0.0.1:${server.port}`)
+  const load = new Load({ ...options, rate: 0, servers: [{ endpoint, tags: null }], prefix })
   try {
     await load.open()
     const operations = Math.min(options.operations, 50_000)

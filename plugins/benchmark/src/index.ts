@@ -6,3 +6,4 @@ export {
   type SideResult,
 } from './benchmark.js'
 export { COMMANDS } from './commands.js'
+export { type MeasuredEnd, type MeasuredServer, openMeasuredEnd } from './measured-end.js'

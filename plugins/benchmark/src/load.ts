@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { ReplyCounter, RespWriter } from '@ferrite-migrate/protocol'
-import { type Endpoint, RedisLink } from '@ferrite-migrate/redis'
+import { RedisLink } from '@ferrite-migrate/redis'
 import type { Histogram } from 'hdr-histogram-js'
 import type { BenchCommand } from './commands.js'
+import { keyName, type MeasuredServer } from './measured-end.js'
 
 export interface LoadOptions {
-  readonly endpoint: Endpoint
+  /** At least one. Each has its part of the clients and of the keys. */
+  readonly servers: readonly MeasuredServer[]
   readonly clients: number
   readonly pipeline: number
   readonly dataSize: number
@@ -19,13 +21,15 @@ export interface LoadOptions {
 
 /** One connection whose replies are only counted. */
 class Client {
+  readonly server: MeasuredServer
   private readonly link: RedisLink
   private readonly out = new RespWriter(64 << 10)
   private left = 0
   private wake: (() => void) | null = null
   error: string | null = null
 
-  private constructor(link: RedisLink) {
+  private constructor(link: RedisLink, server: MeasuredServer) {
+    this.server = server
     this.link = link
     const counter = new ReplyCounter(
       (_index, _inner, text) => {
@@ -46,10 +50,10 @@ class Client {
     })
   }
 
-  static async open(endpoint: Endpoint, signal: AbortSignal | undefined): Promise<Client> {
-    const link = await RedisLink.open(endpoint, null, undefined, signal)
+  static async open(server: MeasuredServer, signal: AbortSignal | undefined): Promise<Client> {
+    const link = await RedisLink.open(server.endpoint, null, undefined, signal)
     link.hurryAfter(signal)
-    return new Client(link)
+    return new Client(link, server)
   }
 
   /** Sends `count` commands at once and resolves when all are answered. */
@@ -80,20 +84,26 @@ export class Load {
     this.value = Buffer.alloc(options.dataSize, 'x')
   }
 
+  /** At least one connection to each server. */
   async open(): Promise<void> {
-    for (let i = 0; i < this.options.clients; i++)
-      this.clients.push(await Client.open(this.options.endpoint, this.options.signal))
+    const { servers, clients, signal } = this.options
+    for (let i = 0; i < Math.max(clients, servers.length); i++)
+      this.clients.push(await Client.open(servers[i % servers.length], signal))
   }
 
-  private key(n: number): string {
-    return `${this.options.prefix}${n % this.options.keyspace}`
+  private key({ server }: Client, n: number): string {
+    const { prefix, keyspace, servers } = this.options
+    return keyName(server, prefix, n, keysOf(keyspace, servers))
   }
 
   async prepare(command: BenchCommand): Promise<void> {
-    const { keyspace } = this.options
-    let n = 0
-    for (let left = keyspace; left > 0; left -= 500)
-      await this.clients[0].send(Math.min(500, left), (out) => command.prepare(out, this.key(n++), this.value))
+    const { keyspace, servers } = this.options
+    const fill = async (client: Client): Promise<void> => {
+      let n = 0
+      for (let left = keysOf(keyspace, servers); left > 0 && client.error === null; left -= 500)
+        await client.send(Math.min(500, left), (out) => command.prepare(out, this.key(client, n++), this.value))
+    }
+    await Promise.all(this.clients.slice(0, servers.length).map(fill))
     this.check(command)
   }
 
@@ -103,7 +113,7 @@ export class Load {
    * @returns how long it took, ms
    */
   async run(command: BenchCommand, operations: number, histogram: Histogram | null): Promise<number> {
-    const { clients, pipeline, rate, signal } = this.options
+    const { pipeline, rate, signal } = this.options
     const startedAt = performance.now()
     let started = 0
     const work = async (client: Client): Promise<void> => {
@@ -118,13 +128,13 @@ export class Load {
         }
         // A late one counts from when it was due; timers may also let one go a little early.
         const from = rate === 0 ? performance.now() : Math.min(due, performance.now())
-        await client.send(count, (out) => command.write(out, this.key(this.n++ * 7919), this.value, this.n))
+        await client.send(count, (out) => command.write(out, this.key(client, this.n++ * 7919), this.value, this.n))
         if (client.error !== null) return
         const micros = Math.max(1, Math.round((performance.now() - from) * 1000))
         if (histogram !== null) for (let i = 0; i < count; i++) histogram.recordValue(micros)
       }
     }
-    await Promise.all(this.clients.slice(0, clients).map(work))
+    await Promise.all(this.clients.map(work))
     this.check(command)
     return performance.now() - startedAt
   }
@@ -134,8 +144,10 @@ export class Load {
     if (failed !== undefined)
       throw new MigrateError(
         'FM_BENCHMARK_REFUSED',
-        `${this.options.endpoint.label} answered ${name} with: ${failed.error?.slice(0, 160)}`,
-        'Leave the command out of --commands, or give the user its rights.',
+        `${failed.server.endpoint.label} answered ${name} with: ${failed.error?.slice(0, 160)}`,
+        failed.error?.startsWith('MOVED') || failed.error?.startsWith('ASK')
+          ? 'Measure a cluster while no slots move.'
+          : 'Leave the command out of --commands, or give the user its rights.',
       )
   }
 
@@ -148,18 +160,29 @@ export class Load {
 const REMOVED_WITHIN_MS = 5000
 
 /** Removes what a measurement left. */
-export async function removeKeys(endpoint: Endpoint, prefix: string, keyspace: number): Promise<void> {
+export async function removeKeys(servers: readonly MeasuredServer[], prefix: string, keyspace: number): Promise<void> {
+  const count = keysOf(keyspace, servers)
+  for (const server of servers) await removeKeysOf(server, prefix, count)
+}
+
+async function removeKeysOf(server: MeasuredServer, prefix: string, count: number): Promise<void> {
+  const { endpoint } = server
   const link = await RedisLink.open(endpoint)
   link.patienceMs = Math.min(endpoint.silenceMs, REMOVED_WITHIN_MS)
   try {
-    for (let from = 0; from < keyspace; from += 500)
+    for (let from = 0; from < count; from += 500)
       await link.pipeline((out) => {
         let commands = 0
-        for (let n = from; n < Math.min(keyspace, from + 500); n++, commands++)
-          out.call('DEL', ...['s', 'h', 'l', 'z', 'x'].map((type) => `${prefix}${n}:${type}`))
+        for (let n = from; n < Math.min(count, from + 500); n++, commands++)
+          out.call('DEL', ...['s', 'h', 'l', 'z', 'x'].map((type) => `${keyName(server, prefix, n, count)}:${type}`))
         return commands
       })
   } finally {
     link.close()
   }
+}
+
+/** Keys of each server. */
+function keysOf(keyspace: number, servers: readonly MeasuredServer[]): number {
+  return Math.ceil(keyspace / servers.length)
 }

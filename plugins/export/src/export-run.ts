@@ -1,4 +1,12 @@
-import { type AdapterContext, MigrateError, type SnapshotRecord, type SourceEvent } from '@ferrite-migrate/contracts'
+import {
+  type AdapterContext,
+  type DirtyKey,
+  type KeyReader,
+  MigrateError,
+  type SnapshotRecord,
+  type Source,
+  type SourceEvent,
+} from '@ferrite-migrate/contracts'
 import {
   openTransform,
   RecordFilter,
@@ -8,12 +16,14 @@ import {
   sourceFilter,
   wholeValue,
 } from '@ferrite-migrate/core'
+import { FingerprintSet } from '@ferrite-migrate/protocol'
 import { ByteSink } from './byte-sink.js'
 import { CsvWriter } from './csv-writer.js'
 import type { CreateWriter, ExportWriter } from './export-writer.js'
 import { NdjsonWriter } from './ndjson-writer.js'
 import { RdbExport } from './rdb-export.js'
 import { RespExport } from './resp-export.js'
+import { eachEvent } from './source-events.js'
 
 export type ExportFormat = 'ndjson' | 'csv' | 'resp' | 'rdb'
 
@@ -58,25 +68,26 @@ export function exportFormatOf(path: string): ExportFormat | null {
 
 /**
  * Writes a snapshot of a source to a file, which is there when it is whole. Filters and transforms are those of a migration.
- * @throws MigrateError FM_EXPORT_VALUE, FM_FILE_UNWRITABLE, whatever the source throws
+ * @throws MigrateError FM_EXPORT_VALUE, FM_EXPORT_BROKEN, FM_FILE_UNWRITABLE, whatever the source throws
  */
 export async function runExport(options: ExportOptions): Promise<ExportReport> {
   const { config, registry, context } = options
   const transform = await openTransform(config, registry, context)
   try {
     await using source = await registry.source(config.source, OFFERED, config.sourceOptions, context)
-    const run = new ExportRun(options, transform, new RecordFilter(sourceFilter(config.filter, source)))
+    const run = new ExportRun(options, transform, new RecordFilter(sourceFilter(config.filter, source)), source)
     try {
       // Its snapshot is what was there before the first of the commands.
       if ((source.commands?.size ?? 0) > 0) throw noValues()
-      for (const shard of source.shards)
-        for await (const event of shard.read({ signal: context.signal, changes: false })) await run.take(event)
+      await eachEvent(source, context.signal, (shard, event) => run.take(shard, event))
       if (context.signal.aborted) run.drop()
       else await run.end()
       return run.report()
     } catch (error) {
       run.drop()
       throw error
+    } finally {
+      await run.close()
     }
   } finally {
     await transform.close()
@@ -88,26 +99,34 @@ class ExportRun {
   private readonly options: ExportOptions
   private readonly transform: RecordTransform
   private readonly filter: RecordFilter
+  private readonly source: Source
   private readonly sink: ByteSink
   private readonly writer: ExportWriter
+  /** What is written, where keys go from shard to shard: a key may come from both, or from neither and be named afterwards. */
+  private readonly written: FingerprintSet | null
+  private readonly begunShards = new Set<string>()
   private readonly leftOut: Record<string, number> = {}
+  private reader: KeyReader | null = null
   private begun = false
   private keys = 0
   /** Null until the source has told of any. */
   private total: number | null = null
 
-  constructor(options: ExportOptions, transform: RecordTransform, filter: RecordFilter) {
+  constructor(options: ExportOptions, transform: RecordTransform, filter: RecordFilter, source: Source) {
     this.options = options
     this.transform = transform
     this.filter = filter
+    this.source = source
+    this.written = source.capabilities.together === true ? new FingerprintSet() : null
     this.sink = new ByteSink(options.output)
     this.writer = WRITERS[options.format](this.sink)
   }
 
-  /** @throws MigrateError FM_EXPORT_VALUE, FM_FILE_UNWRITABLE */
-  async take(event: SourceEvent): Promise<void> {
+  /** @throws MigrateError FM_EXPORT_VALUE, FM_EXPORT_BROKEN, FM_FILE_UNWRITABLE */
+  async take(shard: string, event: SourceEvent): Promise<void> {
     switch (event.kind) {
       case 'sync':
+        this.beginShard(shard)
         if (event.keys !== undefined) this.total = (this.total ?? 0) + event.keys
         if (event.rdbVersion !== undefined) this.begin(event.rdbVersion)
         break
@@ -119,6 +138,9 @@ class ExportRun {
       case 'changes':
         event.release?.()
         throw noValues()
+      case 'dirty':
+        await this.keysNamed(event.keys)
+        break
       case 'aside':
         if (event.what !== 'function' || !this.writer.library(event.payload)) this.leaveOut(event.what, 1)
         break
@@ -134,6 +156,10 @@ class ExportRun {
     await this.sink.end()
   }
 
+  async close(): Promise<void> {
+    await this.reader?.close()
+  }
+
   drop(): void {
     this.sink.drop()
   }
@@ -143,9 +169,43 @@ class ExportRun {
     return { output, format, keys: this.keys, bytes: this.sink.byteLength, leftOut: this.leftOut }
   }
 
+  /** What was read before is void then; it is written already. */
+  private beginShard(shard: string): void {
+    if (this.begunShards.has(shard) && this.written === null)
+      throw new MigrateError(
+        'FM_EXPORT_BROKEN',
+        'the source was lost and began anew in the middle of the export',
+        'Export again, or raise client-output-buffer-limit replica at the source.',
+        { retryable: true },
+      )
+    this.begunShards.add(shard)
+  }
+
+  /** Keys that no snapshot may have had. */
+  private async keysNamed(keys: readonly DirtyKey[]): Promise<void> {
+    const missing = keys.filter(({ db, key }) => this.written?.has(db, key) === false)
+    if (missing.length === 0 || this.source.reader === undefined) return
+    this.reader ??= this.source.reader()
+    for (const [db, some] of Map.groupBy(missing, (one) => one.db)) {
+      const read = await this.reader.read(
+        db,
+        some.map(({ key }) => key),
+        true,
+      )
+      await this.records(read.filter((record) => record !== null))
+    }
+  }
+
   private begin(version: number | undefined): void {
     if (!this.begun) this.writer.begin(version)
     this.begun = true
+  }
+
+  private isFirst({ db, key }: SnapshotRecord): boolean {
+    if (this.written === null) return true
+    if (this.written.has(db, key)) return false
+    this.written.add(db, key)
+    return true
   }
 
   private leaveOut(what: string, count: number): void {
@@ -155,7 +215,7 @@ class ExportRun {
   private async records(records: readonly SnapshotRecord[]): Promise<void> {
     const now = Date.now()
     const taken = records.filter(
-      (record) => this.filter.takes(record) && (record.expireAt === 0 || record.expireAt > now),
+      (record) => this.filter.takes(record) && (record.expireAt === 0 || record.expireAt > now) && this.isFirst(record),
     )
     const whole: SnapshotRecord[] = []
     for (const record of taken)

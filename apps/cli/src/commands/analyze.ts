@@ -89,7 +89,7 @@ export default class Analyze extends BaseCommand {
       ...compatibility.map(({ level, text }) => [level === 'ok' ? 'Fine' : 'Note', text]),
       ...recommendations.map((text) => ['Advice', text]),
     ]
-    writeWhole(file, htmlAnalysis(`Analysis of ${connection}`, facts, analysis.summary))
+    writeWhole(file, htmlAnalysis(`Analysis of ${connection}`, facts, analysis.summary, survey.shards))
   }
 }
 

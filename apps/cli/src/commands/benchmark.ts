@@ -1,5 +1,10 @@
-import { type BenchmarkReport, COMMANDS, runBenchmark } from '@ferrite-migrate/benchmark'
-import { parseEndpoint } from '@ferrite-migrate/redis'
+import {
+  type BenchmarkReport,
+  COMMANDS,
+  type MeasuredEnd,
+  openMeasuredEnd,
+  runBenchmark,
+} from '@ferrite-migrate/benchmark'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../base-command.js'
 import { adapterOptions } from '../flag-values.js'
@@ -46,10 +51,15 @@ export default class Benchmark extends BaseCommand {
   async run(): Promise<BenchmarkReport> {
     const { flags } = await this.parse(Benchmark)
     const logger = await this.logger(flags, () => undefined)
-    const source = parseEndpoint(flags.source, adapterOptions(flags['source-option']))
-    const target = parseEndpoint(flags.target, adapterOptions(flags['target-option']))
-    const measure = (signal: AbortSignal): Promise<BenchmarkReport> =>
-      runBenchmark({
+    const open = (url: string, option: 'source-option' | 'target-option', signal: AbortSignal): Promise<MeasuredEnd> =>
+      openMeasuredEnd(url, adapterOptions(flags[option]), `--${option}`, signal)
+    const ends: MeasuredEnd[] = []
+    const measure = async (signal: AbortSignal): Promise<BenchmarkReport> => {
+      const source = await open(flags.source, 'source-option', signal)
+      ends.push(source)
+      const target = await open(flags.target, 'target-option', signal)
+      ends.push(target)
+      return runBenchmark({
         source,
         target,
         operations: flags.operations,
@@ -64,8 +74,9 @@ export default class Benchmark extends BaseCommand {
         },
         signal,
       })
+    }
     const report = await withContext(logger, ({ signal }) => measure(signal)).finally(() => {
-      for (const { moving } of [source, target]) moving?.close()
+      for (const end of ends) end.close()
       if (process.stderr.isTTY && !this.jsonEnabled()) process.stderr.write('\r\x1b[2K')
     })
     this.log(benchmarkLines(report).join('\n'))

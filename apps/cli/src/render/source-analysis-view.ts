@@ -1,5 +1,6 @@
 import type { SourceAnalysis } from '@ferrite-migrate/core'
 import { summarySections } from './analysis-view.js'
+import { clusterLines } from './cluster-view.js'
 import { formatBytes, formatCount, THICK, THIN } from './format.js'
 
 const MARKS = { ok: '✅', warn: '⚠️ ' } as const
@@ -27,6 +28,7 @@ export function sourceAnalysisLines(connection: string, analysis: SourceAnalysis
           `Looked at: ${formatCount(lookedAt)} keys; counts are scaled up, shares are right to ±${(error * 100).toFixed(1)}% (95%)`,
         ]
       : []),
+    ...(survey.shards === undefined ? [] : clusterLines(survey.shards)),
     '',
     'KEY DISTRIBUTION',
     THIN,

@@ -1,3 +1,4 @@
+import type { ShardSurvey } from '@ferrite-migrate/contracts'
 import { htmlPage, htmlTable, markup, verdict } from '../report/html-page.js'
 import { treemap } from '../report/html-treemap.js'
 import { formatBytes } from '../report/words.js'
@@ -5,6 +6,7 @@ import type { KeySummary } from './key-statistics.js'
 
 const WIDTH = 860
 const BAR = 22
+const SLOTS_SHOWN = 20
 
 function bars(rows: readonly (readonly [string, number])[]): string {
   const high = Math.max(1, ...rows.map(([, value]) => value))
@@ -15,8 +17,37 @@ function bars(rows: readonly (readonly [string, number])[]): string {
   return `<svg viewBox="-170 0 ${WIDTH + 180} ${rows.length * BAR + 4}" role="img">${lines.join('')}</svg>`
 }
 
+function clusterTables(shards: readonly ShardSurvey[]): string {
+  const number = (value: number): string => value.toLocaleString('en-US')
+  const named = shards.flatMap(({ place, fullest, hottest }) => {
+    const times = new Map(hottest?.map(({ slot, cpuMs }) => [slot, cpuMs]))
+    const slots = [...fullest, ...(hottest ?? []).filter(({ slot }) => !fullest.some((one) => one.slot === slot))]
+    return slots.map(({ slot, keys }) => ({ slot, keys, place, cpuMs: times.get(slot) }))
+  })
+  return `<h2>Keys by primary</h2>${bars(shards.map(({ place, keys }) => [place, keys] as const))}${htmlTable(
+    shards.map(({ place, slots, slotCount, keys, usedMemory }) => [
+      ...[place, number(slotCount), number(keys), formatBytes(usedMemory), slots],
+    ]),
+    ['Primary', 'Slots', 'Keys', 'Memory', 'Ranges'],
+  )}
+<h2>Slots that stand out</h2>${htmlTable(
+    named
+      .sort((a, b) => (b.cpuMs ?? 0) - (a.cpuMs ?? 0) || b.keys - a.keys)
+      .slice(0, SLOTS_SHOWN)
+      .map(({ slot, place, keys, cpuMs }) => [
+        ...[String(slot), place, number(keys), cpuMs === undefined ? '' : number(Math.round(cpuMs))],
+      ]),
+    ['Slot', 'Primary', 'Keys', 'CPU, ms'],
+  )}`
+}
+
 /** An analysis as one page: a treemap of key prefixes by bytes, bars of types and expiries, tables of the rest. */
-export function htmlAnalysis(title: string, facts: readonly (readonly string[])[], summary: KeySummary): string {
+export function htmlAnalysis(
+  title: string,
+  facts: readonly (readonly string[])[],
+  summary: KeySummary,
+  shards: readonly ShardSurvey[] = [],
+): string {
   const number = (value: number): string => value.toLocaleString('en-US')
   return htmlPage(
     title,
@@ -30,6 +61,7 @@ export function htmlAnalysis(title: string, facts: readonly (readonly string[])[
       ],
     )}${htmlTable(facts)}
 ${summary.tree === undefined ? '' : `<h2>Key prefixes</h2>${treemap(summary.tree)}`}
+${shards.length === 0 ? '' : clusterTables(shards)}
 <h2>Keys by type</h2>${bars(summary.types.map(({ type, keys }) => [type, keys] as const))}
 <h2>Time to live</h2>${bars(summary.ttl.map(({ name, keys }) => [name, keys] as const))}
 <h2>Key patterns</h2>${htmlTable(

@@ -43,6 +43,15 @@ interface Order {
   readonly sweep: boolean
 }
 
+/** Resolves when the promise does, or when the signal aborts. */
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  const { promise: aborted, resolve } = Promise.withResolvers<void>()
+  const wake = (): void => resolve()
+  signal.addEventListener('abort', wake, { once: true })
+  await Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', wake))
+}
+
 function offsetOf(stream: Position): number {
   return Number(stream.split(':')[1])
 }
@@ -74,7 +83,9 @@ export class ClusterShard implements Shard, HandoverShard {
     this.given = null
     this.durable = null
     this.orders.length = 0
-    await this.needs.begin(this.id, from?.slots ?? null)
+    // The others may never begin, where the reading ends before.
+    await unlessAborted(this.needs.begin(this.id, from?.slots ?? null), request.signal)
+    if (request.signal.aborted) return
     const { from: _, ...whole } = request
     const inner = this.inner.read(from === null ? whole : { ...whole, from: from.stream })
     try {

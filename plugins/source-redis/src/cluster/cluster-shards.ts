@@ -7,6 +7,7 @@ import { ClusterShard, type ClusterShardNeeds } from './cluster-shard.js'
 import { DoubtfulKeys } from './doubtful-keys.js'
 import { SlotHandover } from './slot-handover.js'
 import { SlotOwners } from './slot-owners.js'
+import { keysPerSlot } from './slot-survey.js'
 
 /** A look is taken at once when something comes that nobody expected, but not more often than this. */
 const SURPRISE_MS = 50
@@ -201,11 +202,8 @@ export class ClusterShards {
 
   private async keysOf(shard: string, slots: readonly number[]): Promise<DirtyKey[]> {
     const link = await this.link(shard)
-    const counts = await link.pipeline((out) => {
-      for (const slot of slots) out.call('CLUSTER', 'COUNTKEYSINSLOT', slot)
-      return slots.length
-    })
-    const filled = slots.flatMap((slot, i) => (Number(counts[i]) > 0 ? [{ slot, count: Number(counts[i]) }] : []))
+    const counts = await keysPerSlot(link, slots)
+    const filled = slots.flatMap((slot, i) => (counts[i] > 0 ? [{ slot, count: counts[i] }] : []))
     const replies = await link.pipeline((out) => {
       // Some more may have come since they were counted.
       for (const { slot, count } of filled) out.call('CLUSTER', 'GETKEYSINSLOT', slot, count * 2 + 100)

@@ -1,5 +1,6 @@
 import {
   type AdapterContext,
+  counted,
   type Fence,
   type FenceKind,
   type Finding,
@@ -30,6 +31,7 @@ import { psyncShard } from '../redis-shards.js'
 import { surveySource } from '../survey.js'
 import { wantedSettings } from '../wanted-settings.js'
 import { ClusterShards } from './cluster-shards.js'
+import { keysPerSlot, slotsOf, surveySlots } from './slot-survey.js'
 
 /** A primary as it was when the source was opened. */
 interface Primary {
@@ -144,7 +146,33 @@ export class ClusterSource implements Source {
         const name = `${finding.code} ${finding.text}`
         if (!seen.has(name)) seen.set(name, { ...finding, text: `${endpoint.label}: ${finding.text}` })
       }
-    return [...seen.values()]
+    return [await this.slotsFinding(), ...seen.values()]
+  }
+
+  private async slotsFinding(): Promise<Finding> {
+    const primaries = await Promise.all(
+      this.primaries.map(({ shard, facts, endpoint }) =>
+        this.at(shard, async (link) => {
+          const primary = this.topology.shard(shard)?.primary
+          const slots = primary === undefined ? [] : slotsOf(primary)
+          const counts = await keysPerSlot(link, slots)
+          const fullest = counts.reduce((best, count, i) => (count > counts[best] ? i : best), 0)
+          return { slots, endpoint, facts, fullest: { slot: slots[fullest] ?? -1, keys: counts[fullest] ?? 0 } }
+        }),
+      ),
+    )
+    const all = primaries.reduce((sum, { facts }) => sum + facts.keys, 0)
+    const { slot, keys } = primaries.map(({ fullest }) => fullest).reduce((a, b) => (b.keys > a.keys ? b : a))
+    const share = (part: number): string => `${Math.round((part / Math.max(1, all)) * 100)}%`
+    const each = primaries.map(
+      ({ endpoint, slots, facts }) =>
+        `${endpoint.label} ${counted(slots.length, 'slot')}, ${counted(facts.keys, 'key')} (${share(facts.keys)})`,
+    )
+    return {
+      level: 'info',
+      code: 'source-slots',
+      text: `the source is a cluster of ${counted(primaries.length, 'primary', 'primaries')}: ${each.join('; ')}${keys > 0 ? `; its fullest slot, ${slot}, has ${counted(keys, 'key')} (${share(keys)})` : ''}`,
+    }
   }
 
   reader(): KeyReader {
@@ -217,7 +245,16 @@ export class ClusterSource implements Source {
   }
 
   async survey(): Promise<SourceSurvey> {
-    const surveys = await Promise.all(this.topology.view.shards.map(({ name }) => this.at(name, surveySource)))
+    const asked = await Promise.all(
+      this.topology.view.shards
+        .filter(({ primary }) => primary.slots.length > 0)
+        .map(({ name, primary }) =>
+          this.at(name, async (link) => ({
+            ...{ name, survey: await surveySource(link), slots: await surveySlots(link, primary) },
+          })),
+        ),
+    )
+    const surveys = asked.map(({ survey }) => survey)
     const [first] = surveys
     const keys = new Map<number, number>()
     const commands = new Map<string, number>()
@@ -230,7 +267,11 @@ export class ClusterSource implements Source {
       keys,
       commands,
       usedMemory: surveys.reduce((sum, one) => sum + one.usedMemory, 0),
-      cluster: true,
+      cluster: false,
+      shards: asked.map(({ name, survey, slots }) => ({
+        ...{ shard: name, place: this.topology.primaryOf(name).label, usedMemory: survey.usedMemory },
+        ...{ keys: survey.keys.get(0) ?? 0, ...slots },
+      })),
     }
   }
 

@@ -1,13 +1,11 @@
 import { type AdapterContext, MigrateError, type Target } from '@ferrite-migrate/contracts'
 import {
   type ClusterAddress,
-  type Endpoint,
+  isClusterNode,
   isClusterUrl,
   NodeMap,
   parseCluster,
   parseEndpoint,
-  RedisLink,
-  readInfo,
 } from '@ferrite-migrate/redis'
 import { FerriteTarget } from '../ferrite-target.js'
 
@@ -19,7 +17,8 @@ export async function openTarget(context: AdapterContext): Promise<Target> {
   const { url, options } = context
   if (isClusterUrl(url)) return openCluster(context, parseCluster(url, options))
   const endpoint = parseEndpoint(url, options)
-  if (!(await isClusterNode(endpoint, context.signal))) return FerriteTarget.open(context)
+  const ofCluster = await isClusterNode(endpoint, context.signal).finally(() => endpoint.moving?.close())
+  if (!ofCluster) return FerriteTarget.open(context)
   if (endpoint.db !== 0)
     throw new MigrateError(
       'FM_DB_RANGE',
@@ -34,18 +33,4 @@ export async function openTarget(context: AdapterContext): Promise<Target> {
 async function openCluster(context: AdapterContext, address: ClusterAddress): Promise<Target> {
   const { ClusterTarget } = await import('./cluster-target.js')
   return ClusterTarget.open(context, address)
-}
-
-/** Ferrite answers CLUSTER commands and is none: what INFO says counts. */
-async function isClusterNode(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
-  if (endpoint.path !== undefined) return false
-  const link = await RedisLink.open({ ...endpoint, db: 0 }, null, undefined, signal)
-  link.hurryAfter(signal)
-  try {
-    const info = await readInfo(link).catch(() => new Map<string, string>())
-    return info.get('cluster_enabled') === '1'
-  } finally {
-    link.close()
-    endpoint.moving?.close()
-  }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ClusterWriter, Random, type ServerVersion, until } from '@ferrite-migrate/servers'
+import { type ClusterNode, ClusterWriter, Random, type ServerVersion, until } from '@ferrite-migrate/servers'
 import { describe, expect, it } from 'vitest'
 import { between, failOver, isLive, killPrimary, moveSlots, settled, startCluster, twoOf } from './clusters.js'
 import { command, migration, stateDir } from './run.js'
@@ -53,6 +53,41 @@ describe('a cluster as a source', () => {
     expect(await between(cluster, target)).toEqual([])
     run.stop()
     await over
+  })
+
+  it.each(['7.0', 'valkey-9.1'] as const)('is read from replicas where they are preferred (%s)', async (version) => {
+    const cluster = await startCluster(version)
+    const target = await start()
+    const writer = await ClusterWriter.start(cluster.url, { perSecond: 1500 })
+    const run = migration({ source: cluster.url, target: target.url, sourceOptions: { prefer: 'replica' } })
+    const over = run.start()
+    await isLive(run)
+    const readers = async (node: ClusterNode): Promise<number> =>
+      Number(/connected_slaves:(\d+)/.exec(String(await node.command('INFO', 'replication')))?.[1])
+    for (const primary of await cluster.primaries()) {
+      // Its own replica, and not the tool.
+      expect(await readers(primary)).toBe(1)
+      const [replica] = await cluster.replicasOf(primary)
+      expect(await readers(replica)).toBe(1)
+    }
+    const random = new Random(9)
+    await moveSlots(cluster, random, 150)
+    await failOver(cluster, random)
+    const [primary] = await cluster.primaries()
+    const [replica] = await cluster.replicasOf(primary)
+    await cluster.kill(replica)
+    // Nobody is left but the primary.
+    await until(async () => (await readers(primary)) === 1, 'the link of the tool')
+    await moveSlots(cluster, random, 150)
+    await cluster.restart(replica)
+    await cluster.waitUntilOk()
+    await killPrimary(cluster, random)
+    await writer.stop()
+    await settled(run)
+    expect(await between(cluster, target)).toEqual([])
+    const cutover = await run.cutover({ verify: true })
+    expect(cutover).toMatchObject({ verification: { equal: true } })
+    expect((await over).status.state).toBe('COMPLETED')
   })
 
   it('that is emptied in one of its nodes empties only what is of that node', async () => {
@@ -147,7 +182,6 @@ describe('a cluster that cannot be read', () => {
     await bad(2, /FM_URL_INVALID/, 'redis-cluster://127.0.0.1:1,/')
     await bad(2, /database 0/, `${cluster.url}/3`)
     await bad(2, /FM_OPTION_VALUE.*node-map/s, cluster.url, '--source-option', 'node-map=x')
-    await bad(2, /FM_OPTION_VALUE/, cluster.url, '--capture', 'polling')
     const announced = async (port: number): Promise<void> => {
       await cluster.command(a, 'CONFIG', 'SET', 'cluster-announce-port', port)
       const place = `127.0.0.1:${port === 0 ? a.port : port}@`

@@ -35,6 +35,10 @@ export interface Endpoint {
   readonly silenceMs: number
   /** Shown in the server's CLIENT LIST, where it keeps names. */
   readonly clientName?: string
+  /** Keys are asked for that the node is about to get with their slot: each command follows an ASKING. */
+  readonly asking?: boolean
+  /** A replica is as good as a primary, although the endpoint names a server that may move. */
+  readonly anyRole?: boolean
 }
 
 /**
@@ -102,8 +106,10 @@ function sentinelEndpoint(url: string, options: EndpointOptions): Endpoint {
 
 /** The endpoint as the one server that it is now, whatever becomes of that. @throws MigrateError FM_SENTINEL_* */
 export async function asItIsNow(endpoint: Endpoint): Promise<Endpoint> {
-  if (endpoint.moving === undefined) return endpoint
-  const { moving: _, ...fixed } = endpoint
-  const address = await endpoint.locate()
+  return endpoint.moving === undefined ? endpoint : endpointAt(endpoint, await endpoint.locate())
+}
+
+/** The same way in to one server. */
+export function endpointAt({ moving: _, ...fixed }: Endpoint, address: Address): Endpoint {
   return { ...fixed, locate: async () => address }
 }

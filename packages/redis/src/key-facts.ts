@@ -45,6 +45,18 @@ export class KeyFacts {
     })
   }
 
+  /** Which keys the node itself holds: one that has gone ahead of its slot is not there. */
+  async held(keys: readonly Buffer[]): Promise<readonly boolean[]> {
+    const replies = await this.links.read(0, (out) => {
+      for (const key of keys) out.call('EXISTS', key)
+      return keys.length
+    })
+    return replies.map((reply) => {
+      if (reply instanceof ReplyError && !reply.message.startsWith('ASK ')) throw this.links.refused('EXISTS', reply)
+      return reply === 1
+    })
+  }
+
   async describe(db: number, keys: readonly Buffer[]): Promise<readonly (KeyDescription | null)[]> {
     if (keys.length === 0) return []
     const command = await this.links.expiry(db, keys[0])

@@ -97,6 +97,11 @@ export class RedisKeyReader implements KeyReader {
     return this.facts.exist(db, keys)
   }
 
+  /** Of a node that is giving slots away: which of these keys it still has. Of others, whether they are there. */
+  held(keys: readonly Buffer[]): Promise<readonly boolean[]> {
+    return this.facts.held(keys)
+  }
+
   private async page(db: number, keys: readonly Buffer[], shapes: Uint8Array): Promise<RawPage | null> {
     if (this.options.ferrite || keys.length === 0) return null
     if ((await this.links.expiry(db, keys[0])) !== 'PEXPIRETIME') return null

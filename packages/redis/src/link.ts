@@ -4,6 +4,7 @@ import { type Address, MigrateError } from '@ferrite-migrate/contracts'
 import { damagedReply, type Reply, ReplyError, RespReader, RespWriter, SilenceWatch } from '@ferrite-migrate/protocol'
 import { printAddress } from './address/host-port.js'
 import { serverName } from './address/server-name.js'
+import { AskingWriter } from './asking-writer.js'
 import {
   connectError,
   handshakeError,
@@ -42,6 +43,8 @@ export type WireTrace = (direction: '>' | '<', data: Buffer) => void
  */
 export class RedisLink {
   readonly endpoint: Endpoint
+  /** Where it is connected to. */
+  readonly address: Address
   readonly socket: Socket
   /** Resolves with the reason when the connection is gone (with null after `close`). */
   readonly closed: Promise<MigrateError | null>
@@ -58,8 +61,9 @@ export class RedisLink {
   private readonly silence: SilenceWatch
   private silenceError: (ms: number) => MigrateError
 
-  private constructor(endpoint: Endpoint, socket: Socket) {
+  private constructor(endpoint: Endpoint, address: Address, socket: Socket) {
     this.endpoint = endpoint
+    this.address = address
     this.socket = socket
     this.silenceError = (ms) => silentError(endpoint.label, ms)
     this.silence = new SilenceWatch({
@@ -141,7 +145,7 @@ export class RedisLink {
       moving?.doubt()
       throw moving === undefined ? error : withAdvice(error, moving.advice(address))
     })
-    link = new RedisLink(endpoint, socket)
+    link = new RedisLink(endpoint, address, socket)
     link.follow(address)
     const end = (): void => link?.destroy(stoppedError(endpoint.label))
     signal?.addEventListener('abort', end, { once: true })
@@ -187,7 +191,7 @@ export class RedisLink {
         if (pong instanceof ReplyError && !pong.message.startsWith('NOPERM'))
           throw handshakeError(this.endpoint, pong.message)
       })
-      if (this.endpoint.moving !== undefined) await this.mustBePrimary()
+      if (this.endpoint.moving !== undefined && this.endpoint.anyRole !== true) await this.mustBePrimary()
       await this.select(db)
     } finally {
       clearTimeout(timer)
@@ -224,6 +228,22 @@ export class RedisLink {
    * @throws MigrateError FM_DB_RANGE, FM_AUTH_RIGHTS, FM_CONNECT_*
    */
   pipeline(build: (out: RespWriter) => number, db?: number): Promise<Reply[]> {
+    if (this.endpoint.asking === true) return this.asking(build, db)
+    return this.inOrder(build, db)
+  }
+
+  private async asking(build: (out: RespWriter) => number, db: number | undefined): Promise<Reply[]> {
+    const replies = await this.inOrder((out) => {
+      const writer = new AskingWriter(1024)
+      const commands = build(writer)
+      out.raw(writer.take())
+      return commands * 2
+    }, db)
+    // Every second one answers an ASKING.
+    return replies.filter((_, i) => i % 2 === 1)
+  }
+
+  private inOrder(build: (out: RespWriter) => number, db: number | undefined): Promise<Reply[]> {
     if (this.selecting !== null || (db !== undefined && db !== this.db)) return this.inTurn(build, db)
     return this.write(build)
   }

@@ -19,7 +19,7 @@ export class MemoryUse {
       return keys.length
     })
     replies.forEach((reply, i) => {
-      if (reply instanceof ReplyError) this.told = false
+      if (reply instanceof ReplyError) this.told &&= /^(MOVED|ASK|TRYAGAIN) /.test(reply.message)
       else if (Number(reply ?? 0) > limit) large.add(i)
     })
     return large

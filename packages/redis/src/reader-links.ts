@@ -69,7 +69,7 @@ export class ReaderLinks {
       `${this.endpoint.label} answered ${command} with: ${reply.message.slice(0, 200)}`,
       'Give the user the rights listed in docs/permissions.md.',
       {
-        retryable: /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN)/.test(reply.message),
+        retryable: /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|MOVED|ASK)\b/.test(reply.message),
       },
     )
   }

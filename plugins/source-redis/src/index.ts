@@ -26,5 +26,7 @@ export const createSource: CreateSource = async (context) => {
 /** What only clusters need is loaded for them alone. */
 async function openCluster(context: AdapterContext, address: ClusterAddress): Promise<Source> {
   const { ClusterSource } = await import('./cluster/cluster-source.js')
-  return ClusterSource.open(context, await ClusterTopology.open({ ...address, option: '--source-option' }))
+  const again = (capture: string): Promise<Source> =>
+    openCluster({ ...context, options: { ...context.options, capture } }, address)
+  return ClusterSource.open(context, await ClusterTopology.open({ ...address, option: '--source-option' }), again)
 }

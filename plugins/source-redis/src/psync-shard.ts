@@ -15,7 +15,7 @@ import {
   splitCommand,
 } from '@ferrite-migrate/contracts'
 import { type Block, ByteWindow, CommandScan, databaseNumber, INCOMPLETE, RdbReader } from '@ferrite-migrate/protocol'
-import { isOwnKey, isOwnRange, RedisLink, readInfo, writesOwnKey } from '@ferrite-migrate/redis'
+import { type Endpoint, isOwnKey, isOwnRange, RedisLink, readInfo, writesOwnKey } from '@ferrite-migrate/redis'
 import { readDatabasesAt, readSlotsAt } from './read-at.js'
 import { type Epoch, type ReceiverOptions, ReplicationReceiver } from './replication-receiver.js'
 
@@ -23,6 +23,8 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pac
   readonly batchSize: number
   readonly logger: Logger
   readonly sliceLimit: number
+  /** Where the snapshot and the stream come from, where that is not the server itself but a replica of it. */
+  readonly streamFrom?: Endpoint
   /** Keys at the source when it was opened, for progress. */
   readonly keys: number
   /** Told of keys that were to be read here and are on another node of the cluster. */
@@ -171,6 +173,7 @@ export class PsyncShard implements Shard {
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
     const receiver = new ReplicationReceiver({
       ...this.options,
+      endpoint: this.options.streamFrom ?? this.options.endpoint,
       signal: request.signal,
       durable: () => (this.durable === null ? null : parsePosition(this.durable)),
       pace: () => request.pace?.() ?? 0,

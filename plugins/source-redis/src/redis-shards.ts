@@ -1,9 +1,10 @@
 import type { AdapterContext } from '@ferrite-migrate/contracts'
-import type { Endpoint, RedisKeyReader, WireTrace } from '@ferrite-migrate/redis'
+import type { Endpoint, WireTrace } from '@ferrite-migrate/redis'
 import type { Capture } from './capture.js'
+import { NotificationFeed } from './notification-feed.js'
 import type { SourceFacts } from './preflight.js'
 import { PsyncShard, type PsyncShardOptions } from './psync-shard.js'
-import { ScanShard } from './scan-shard.js'
+import { ScanShard, type ScanShardOptions } from './scan-shard.js'
 import { type SnapshotSetting, SnapshotSettings } from './snapshot-settings.js'
 
 /** How often an idle primary sends a sign of life to its replicas, ms; 10 s where it does not say. */
@@ -19,7 +20,11 @@ export function psyncShard(
   facts: SourceFacts,
   settings: readonly SnapshotSetting[],
   trace: WireTrace | null,
-  { id = '0', elsewhere }: Pick<PsyncShardOptions, 'elsewhere'> & { readonly id?: string } = {},
+  {
+    id = '0',
+    elsewhere,
+    streamFrom,
+  }: Pick<PsyncShardOptions, 'elsewhere' | 'streamFrom'> & { readonly id?: string } = {},
 ): PsyncShard {
   return new PsyncShard(id, {
     endpoint,
@@ -31,10 +36,14 @@ export function psyncShard(
     keys: facts.keys,
     cluster: facts.cluster,
     ...(elsewhere === undefined ? {} : { elsewhere }),
+    ...(streamFrom === undefined ? {} : { streamFrom }),
     clockSkewMs: facts.clockSkewMs,
     transactionLimit: Number(options['transaction-limit']),
     pingMs: pingPeriod(facts),
-    settings: settings.length > 0 ? new SnapshotSettings(endpoint, settings, ledger, facts.runId, trace, logger) : null,
+    settings:
+      settings.length > 0
+        ? new SnapshotSettings(streamFrom ?? endpoint, settings, ledger, facts.runId, trace, logger)
+        : null,
     spool: {
       directory: tempDir,
       memoryLimit: Number(options['spool-memory']),
@@ -45,22 +54,32 @@ export function psyncShard(
 
 /** A shard that reads keys, and learns which have changed. */
 export function scanShard(
-  { options, logger, ledger }: AdapterContext,
-  endpoint: Endpoint,
-  facts: SourceFacts,
+  { options }: AdapterContext,
   capture: Capture,
-  reader: () => RedisKeyReader,
+  sources: Pick<ScanShardOptions, 'reader' | 'feed' | 'lasting'>,
 ): ScanShard {
   return new ScanShard('0', {
-    endpoint,
-    logger,
     batchSize: Number(options['batch-size']),
     retryMs: Number(options['sync-timeout']),
     sweepIntervalMs: Number(options['sweep-interval']),
     pollIntervalMs: capture === 'polling' ? Number(options['poll-interval']) : 0,
+    ...sources,
+  })
+}
+
+/** The events of one server. */
+export function notificationFeed(
+  { options, logger, ledger }: AdapterContext,
+  endpoint: Endpoint,
+  facts: SourceFacts,
+  signal: AbortSignal,
+  told?: () => void,
+): NotificationFeed {
+  return new NotificationFeed({
+    ...{ endpoint, logger, signal, ledger },
+    retryMs: Number(options['sync-timeout']),
     configure: options['configure-notifications'] === true,
-    ledger,
     server: facts.runId,
-    reader,
+    ...(told === undefined ? {} : { told }),
   })
 }

@@ -29,7 +29,7 @@ import { type Capture, capabilitiesOf, descriptionOf } from './capture.js'
 import { examineSource, type SourceFacts, sourceFindings } from './preflight.js'
 import { PsyncShard } from './psync-shard.js'
 import { putUpFence } from './redis-fence.js'
-import { psyncShard, scanShard } from './redis-shards.js'
+import { notificationFeed, psyncShard, scanShard } from './redis-shards.js'
 import { surveySource } from './survey.js'
 import { wantedSettings } from './wanted-settings.js'
 
@@ -81,7 +81,11 @@ export class RedisSource implements Source {
     this.shards = [
       capture === 'psync'
         ? psyncShard(context, endpoint, facts, settings, trace)
-        : scanShard(context, endpoint, facts, capture, this.makeReader),
+        : scanShard(context, capture, {
+            reader: this.makeReader,
+            feed: (signal) => notificationFeed(context, endpoint, facts, signal),
+            lasting: endpoint.moving === undefined,
+          }),
     ]
   }
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  type ChangeLedger,
+  type DirtyKey,
+  type KeyFilter,
   type KeyReader,
   type Lag,
-  type Logger,
   MigrateError,
   type ReadRequest,
   type Shard,
@@ -11,24 +11,32 @@ import {
   type SourceEvent,
 } from '@ferrite-migrate/contracts'
 import { keyTypeOf } from '@ferrite-migrate/protocol'
-import { type Endpoint, type RedisKeyReader, retrying, type ScanPlace } from '@ferrite-migrate/redis'
-import { NotificationFeed } from './notification-feed.js'
+import { retrying, type ScanPlace } from '@ferrite-migrate/redis'
+import type { ChangeFeed } from './change-feed.js'
+
+/** Reads the keys that it lists. */
+export interface ScanningReader extends KeyReader {
+  /** All keys; `next` is where another scan of the same server goes on behind them, null = nobody can say. */
+  scan(
+    filter: KeyFilter,
+    from?: ScanPlace,
+  ): AsyncIterable<{ readonly keys: readonly DirtyKey[]; readonly next: ScanPlace | null }>
+  /** Keys in groups whose values take about so many bytes at most. */
+  byBytes(db: number, keys: readonly Buffer[], most: number): Promise<readonly (readonly Buffer[])[]>
+}
 
 export interface ScanShardOptions {
-  readonly endpoint: Endpoint
-  readonly logger: Logger
   readonly batchSize: number
   readonly sweepIntervalMs: number
   /** Time between two comparisons of everything, where there are no events; 0 = there are. */
   readonly pollIntervalMs: number
   readonly retryMs: number
-  readonly configure: boolean
-  /** Where a changed setting is written down. */
-  readonly ledger: ChangeLedger | undefined
-  /** Who the server is, whatever its address. */
-  readonly server: string
+  /** Cursors of a scan are good for the next one. */
+  readonly lasting: boolean
   /** Makes a reader of the source with connections of its own. */
-  reader(): RedisKeyReader
+  reader(): ScanningReader
+  /** What tells of changes. */
+  feed(signal: AbortSignal): ChangeFeed
 }
 
 const CHECK_MS = 1000
@@ -40,11 +48,11 @@ const STREAMS_PER_CHECK = 200
 /** So many keys may vanish in a second without their own events before a flush is suspected. */
 const UNEXPLAINED = 10
 
-/** A server read by SCAN, DUMP and keyspace notifications: for those that refuse PSYNC. */
+/** A server, or all of a cluster, read by SCAN, DUMP and keyspace notifications: for those that refuse PSYNC. */
 export class ScanShard implements Shard {
   readonly id: string
   private readonly options: ScanShardOptions
-  private feed: NotificationFeed | null = null
+  private feed: ChangeFeed | null = null
   private busyKeys = 0
   private polledAt = 0
 
@@ -61,20 +69,16 @@ export class ScanShard implements Shard {
   }
 
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
-    const { endpoint, logger, retryMs, configure, ledger, server } = this.options
-    const { pollIntervalMs } = this.options
+    const { pollIntervalMs, lasting } = this.options
     const reader = this.options.reader()
-    const feed =
-      request.changes && pollIntervalMs === 0
-        ? new NotificationFeed({ endpoint, logger, retryMs, configure, ledger, server, signal: request.signal })
-        : null
+    const feed = request.changes && pollIntervalMs === 0 ? this.options.feed(request.signal) : null
     this.feed = feed
     try {
       // The subscription stands before the scan starts, so that no change falls between.
       await feed?.start()
       const startedAt = Date.now()
       // A cursor says nothing to another server.
-      const anew = request.changes || endpoint.moving !== undefined
+      const anew = request.changes || !lasting
       const from = anew || request.from === undefined ? undefined : parsePlace(request.from)
       yield* this.scan(reader, request, from === undefined ? 'full' : 'partial', from)
       if (request.signal.aborted) return
@@ -92,7 +96,7 @@ export class ScanShard implements Shard {
   }
 
   /** Without events only comparing everything again tells what changed. */
-  private async *poll(reader: RedisKeyReader, request: ReadRequest): AsyncGenerator<SourceEvent> {
+  private async *poll(reader: ScanningReader, request: ReadRequest): AsyncGenerator<SourceEvent> {
     const { pollIntervalMs } = this.options
     while (!request.signal.aborted) {
       const startedAt = Date.now()
@@ -103,7 +107,7 @@ export class ScanShard implements Shard {
   }
 
   private async *scan(
-    reader: RedisKeyReader,
+    reader: ScanningReader,
     { signal, pace, wants }: ReadRequest,
     mode: 'full' | 'partial' | 'sweep',
     from?: ScanPlace,
@@ -120,8 +124,8 @@ export class ScanShard implements Shard {
         const page = keys.slice(at, at + this.options.batchSize)
         const part = wants === undefined ? page : page.filter(({ db, key }) => wants(db, key))
         const passed = page.length - part.length
-        const position =
-          at + this.options.batchSize >= keys.length ? { position: `scan:${next.db}:${next.cursor}` } : {}
+        const ended = at + this.options.batchSize >= keys.length
+        const position = ended && next !== null ? { position: `scan:${next.db}:${next.cursor}` } : {}
         if (part.length === 0) {
           yield { kind: 'snapshot', records: [], byteLength: 0, passed, ...position }
           continue
@@ -160,11 +164,7 @@ export class ScanShard implements Shard {
     yield { kind: 'snapshot-end' }
   }
 
-  private async *follow(
-    feed: NotificationFeed,
-    reader: RedisKeyReader,
-    request: ReadRequest,
-  ): AsyncGenerator<SourceEvent> {
+  private async *follow(feed: ChangeFeed, reader: ScanningReader, request: ReadRequest): AsyncGenerator<SourceEvent> {
     const { signal } = request
     let checkedAt = Date.now()
     let sweptAt = Date.now()
@@ -188,7 +188,8 @@ export class ScanShard implements Shard {
       checkedAt = now
       const count = await this.total(reader)
       // FLUSHALL and FLUSHDB send no event: keys that vanish without one tell of it.
-      const flushed = total - count > feed.events - events + UNEXPLAINED || (count === 0 && total > 0)
+      const flushed =
+        feed.takeVanished() || total - count > feed.events - events + UNEXPLAINED || (count === 0 && total > 0)
       total = count
       events = feed.events
       if (!feed.proven && now - sweptAt >= this.options.sweepIntervalMs) {

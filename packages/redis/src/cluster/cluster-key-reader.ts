@@ -10,11 +10,14 @@ import { keySlot } from '@ferrite-migrate/protocol'
 import { RedisKeyReader, type RedisKeyReaderOptions } from '../key-reader.js'
 import type { ClusterTopology } from './cluster-topology.js'
 
-/** How often keys are asked for again that were just on their way to another node. */
+/** How often keys are asked for again that a node says are elsewhere. */
 const TRIES = 40
 const AGAIN_MS = 50
 
-/** Reads the keys of a cluster, each from the node that has its slot. A key on its way is asked for until it has arrived. */
+/**
+ * Reads the keys of a cluster, each from the node that has its slot. Where the slot is under way, from the node that has the key: the
+ * former owner as long as it holds it, else the one that is getting the slot.
+ */
 export class ClusterKeyReader implements KeyReader {
   private readonly topology: ClusterTopology
   private readonly options: RedisKeyReaderOptions
@@ -41,6 +44,30 @@ export class ClusterKeyReader implements KeyReader {
       }
   }
 
+  /** The same without a place to go on from: slots move, and cursors of a node say nothing to another. */
+  async *scan(filter: KeyFilter = {}): AsyncGenerator<{ readonly keys: readonly DirtyKey[]; readonly next: null }> {
+    for await (const keys of this.keys(filter)) yield { keys, next: null }
+  }
+
+  /** Keys in groups whose values take about so many bytes at most; those of a group are of one node. */
+  async byBytes(db: number, keys: readonly Buffer[], most: number): Promise<readonly (readonly Buffer[])[]> {
+    const groups = await Promise.all(
+      [
+        ...this.byNode(
+          keys,
+          keys.map((_, i) => i),
+        ),
+      ].map(([name, indexes]) =>
+        this.node(name).byBytes(
+          db,
+          indexes.map((i) => keys[i]),
+          most,
+        ),
+      ),
+    )
+    return groups.flat()
+  }
+
   async size(): Promise<ReadonlyMap<number, number>> {
     const sum = new Map<number, number>()
     for (const { name } of this.topology.view.shards)
@@ -49,43 +76,23 @@ export class ClusterKeyReader implements KeyReader {
   }
 
   read(db: number, keys: readonly Buffer[], whole = false): Promise<readonly (SnapshotRecord | null)[]> {
-    return this.perNode(
-      keys,
-      (node, some) => node.read(db, some, whole),
-      (record) => record === null,
-    )
+    return this.perNode(keys, (node, some) => node.read(db, some, whole))
   }
 
   digest(db: number, keys: readonly Buffer[]): Promise<readonly (Buffer | null)[]> {
-    return this.perNode(
-      keys,
-      (node, some) => node.digest(db, some),
-      (digest) => digest === null,
-    )
+    return this.perNode(keys, (node, some) => node.digest(db, some))
   }
 
   expiries(db: number, keys: readonly Buffer[]): Promise<readonly number[]> {
-    return this.perNode(
-      keys,
-      (node, some) => node.expiries(db, some),
-      (end) => end === -1,
-    )
+    return this.perNode(keys, (node, some) => node.expiries(db, some))
   }
 
   exist(db: number, keys: readonly Buffer[]): Promise<readonly boolean[]> {
-    return this.perNode(
-      keys,
-      (node, some) => node.exist(db, some),
-      (there) => !there,
-    )
+    return this.perNode(keys, (node, some) => node.exist(db, some))
   }
 
   describe(db: number, keys: readonly Buffer[]): Promise<readonly (KeyDescription | null)[]> {
-    return this.perNode(
-      keys,
-      (node, some) => node.describe(db, some),
-      (one) => one === null,
-    )
+    return this.perNode(keys, (node, some) => node.describe(db, some))
   }
 
   async close(): Promise<void> {
@@ -94,50 +101,91 @@ export class ClusterKeyReader implements KeyReader {
   }
 
   /** Connections to the primary of before are of no use once another one has its place. */
-  private node(name: string): RedisKeyReader {
-    const place = `${name} ${this.topology.shard(name)?.primary.id}`
+  private node(name: string, asking = false): RedisKeyReader {
+    const place = `${name} ${this.topology.shard(name)?.primary.id} ${asking}`
     let node = this.nodes.get(place)
     if (node === undefined) {
-      node = new RedisKeyReader(this.topology.primaryOf(name), this.options)
+      const endpoint = this.topology.primaryOf(name)
+      node = new RedisKeyReader(asking ? { ...endpoint, asking } : endpoint, this.options)
       this.nodes.set(place, node)
     }
     return node
   }
 
   /**
-   * Asks each node for its keys. Where one answers that a key is elsewhere, or has none of a slot that is under way, the topology is
-   * looked at again and those keys are asked for once more.
+   * Asks each node for its keys. Where one answers that a key is elsewhere, the topology is looked at again and those keys are asked
+   * for once more.
    */
   private async perNode<T>(
     keys: readonly Buffer[],
     ask: (node: RedisKeyReader, keys: readonly Buffer[]) => Promise<readonly T[]>,
-    isGone: (answer: T) => boolean,
   ): Promise<readonly T[]> {
     const answers = new Array<T>(keys.length)
     let left = keys.map((_, i) => i)
     for (let tries = 0; left.length > 0; tries++) {
       const again: number[] = []
+      const answer = async (node: RedisKeyReader, indexes: readonly number[]): Promise<void> => {
+        if (indexes.length === 0) return
+        const some = indexes.map((i) => keys[i])
+        for (const [j, one] of (await ask(node, some)).entries()) answers[indexes[j]] = one
+      }
+      const orAgain = async (indexes: readonly number[], work: Promise<void>): Promise<void> => {
+        try {
+          await work
+        } catch (error) {
+          if (!isElsewhere(error) || tries >= TRIES) throw error
+          again.push(...indexes)
+        }
+      }
+      /** What the former owner does not hold any more only goes to the new one: whoever is asked last knows. */
+      const leave = async (name: string, to: string, indexes: readonly number[]): Promise<void> => {
+        const held = await this.node(name).held(indexes.map((i) => keys[i]))
+        await answer(
+          this.node(name),
+          indexes.filter((_, j) => held[j]),
+        )
+        await answer(
+          this.node(to, true),
+          indexes.filter((_, j) => !held[j]),
+        )
+      }
       await Promise.all(
-        [...this.byNode(keys, left)].map(async ([name, indexes]) => {
-          const some = indexes.map((i) => keys[i])
-          const got = await ask(this.node(name), some).catch((error: unknown) => {
-            if (!isElsewhere(error) || tries >= TRIES) throw error
-            again.push(...indexes)
-            return null
-          })
-          for (const [j, i] of indexes.entries()) if (got !== null) answers[i] = got[j]
+        [...this.byNode(keys, left)].flatMap(([name, indexes]) => {
+          const { settled, leaving } = this.settledAndLeaving(keys, indexes)
+          return [
+            orAgain(settled, answer(this.node(name), settled)),
+            ...[...leaving].map(([to, some]) => orAgain(some, leave(name, to, some))),
+          ]
         }),
       )
-      for (const i of left) {
-        if (again.includes(i) || !isGone(answers[i]) || tries >= TRIES) continue
-        if (this.topology.view.moving.has(keySlot(keys[i]))) again.push(i)
-      }
       left = again
       if (left.length === 0) break
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
       await this.topology.look()
     }
     return answers
+  }
+
+  /** Keys of one node: those of slots that stay, and by the shard that gets them those of slots under way. */
+  private settledAndLeaving(
+    keys: readonly Buffer[],
+    indexes: readonly number[],
+  ): { settled: readonly number[]; leaving: ReadonlyMap<string, number[]> } {
+    const { moving, shards } = this.topology.view
+    const leaving = new Map<string, number[]>()
+    if (moving.size === 0) return { settled: indexes, leaving }
+    const settled: number[] = []
+    for (const i of indexes) {
+      const move = moving.get(keySlot(keys[i]))
+      const to = move && shards.find(({ primary }) => primary.id === move.to)?.name
+      if (to === undefined) settled.push(i)
+      else {
+        const some = leaving.get(to)
+        if (some === undefined) leaving.set(to, [i])
+        else some.push(i)
+      }
+    }
+    return { settled, leaving }
   }
 
   private byNode(keys: readonly Buffer[], indexes: readonly number[]): Map<string, number[]> {

@@ -1,13 +1,12 @@
-import type { Logger } from '@ferrite-migrate/contracts'
-import { type DirtyKey, MigrateError, type ShardChange } from '@ferrite-migrate/contracts'
-import { keySlot, ReplyError } from '@ferrite-migrate/protocol'
-import { type ClusterTopology, type ClusterView, isOwnKey, RedisLink, type WireTrace } from '@ferrite-migrate/redis'
+import type { DirtyKey, Logger, ShardChange } from '@ferrite-migrate/contracts'
+import { keySlot } from '@ferrite-migrate/protocol'
+import type { ClusterTopology, ClusterView, WireTrace } from '@ferrite-migrate/redis'
 import type { PsyncShard } from '../psync-shard.js'
 import { ClusterShard, type ClusterShardNeeds } from './cluster-shard.js'
 import { DoubtfulKeys } from './doubtful-keys.js'
 import { SlotHandover } from './slot-handover.js'
+import { SlotKeys } from './slot-keys.js'
 import { SlotOwners } from './slot-owners.js'
-import { keysPerSlot } from './slot-survey.js'
 
 /** A look is taken at once when something comes that nobody expected, but not more often than this. */
 const SURPRISE_MS = 50
@@ -34,7 +33,7 @@ export class ClusterShards {
   private readonly claims = new Map<string, readonly number[] | null>()
   private readonly begun = Promise.withResolvers<void>()
   private isBegun = false
-  private readonly links = new Map<string, Promise<RedisLink>>()
+  private readonly slotKeys: SlotKeys
   private readonly changes: ShardChange[] = []
   private told: (() => void) | null = null
   private readonly missing = new Map<string, number>()
@@ -43,6 +42,7 @@ export class ClusterShards {
 
   private constructor(needs: ClusterShardsNeeds) {
     this.needs = needs
+    this.slotKeys = new SlotKeys(needs.topology, needs.trace)
     this.owners = new SlotOwners((slot) => this.handover.isDoubtful(slot))
     this.handover = new SlotHandover(this.owners, this.doubtful, needs.logger)
   }
@@ -76,11 +76,7 @@ export class ClusterShards {
     this.unfollow?.()
     if (this.surprise !== null) clearTimeout(this.surprise)
     this.told?.()
-    for (const link of this.links.values())
-      await link.then(
-        (open) => open.close(),
-        () => undefined,
-      )
+    await this.slotKeys.close()
     await Promise.all(this.all.map((shard) => shard.close()))
   }
 
@@ -96,7 +92,7 @@ export class ClusterShards {
       begin: (shard, slots) => this.begin(shard, slots),
       changed: (surprise) => this.changed(surprise),
       standing: (shard) => this.standing(shard),
-      keysOf: (shard, slots) => this.keysOf(shard, slots),
+      keysOf: (shard, slots) => this.slotKeys.of(shard, slots),
       arrivals: (shard) => this.arrivals(shard),
     }
   }
@@ -200,24 +196,6 @@ export class ClusterShards {
     return Number(/^master_repl_offset:(\d+)/m.exec(info)?.[1] ?? 0)
   }
 
-  private async keysOf(shard: string, slots: readonly number[]): Promise<DirtyKey[]> {
-    const link = await this.link(shard)
-    const counts = await keysPerSlot(link, slots)
-    const filled = slots.flatMap((slot, i) => (counts[i] > 0 ? [{ slot, count: counts[i] }] : []))
-    const replies = await link.pipeline((out) => {
-      // Some more may have come since they were counted.
-      for (const { slot, count } of filled) out.call('CLUSTER', 'GETKEYSINSLOT', slot, count * 2 + 100)
-      return filled.length
-    })
-    return replies.flatMap((reply) => {
-      if (reply instanceof ReplyError || !Array.isArray(reply))
-        throw new MigrateError('FM_SERVER_REFUSED', 'the keys of a slot cannot be listed', 'See docs/permissions.md.', {
-          retryable: true,
-        })
-      return reply.flatMap((key) => (Buffer.isBuffer(key) && !isOwnKey(key) ? [{ db: 0, key: Buffer.from(key) }] : []))
-    })
-  }
-
   /** Keys of slots that came to this shard while snapshots were read, which no snapshot may hold. */
   private async arrivals(shard: string): Promise<DirtyKey[]> {
     const view = await this.needs.topology.look()
@@ -225,19 +203,6 @@ export class ClusterShards {
     for (let slot = 0; slot < view.owners.length; slot++)
       if (view.shards[view.owners[slot]]?.name === shard && (this.owners.of(slot) !== shard || this.doubtful.has(slot)))
         slots.push(slot)
-    return slots.length === 0 ? [] : this.keysOf(shard, slots)
-  }
-
-  private link(shard: string): Promise<RedisLink> {
-    let link = this.links.get(shard)
-    if (link === undefined) {
-      link = RedisLink.open(this.needs.topology.primaryOf(shard), this.needs.trace)
-      this.links.set(shard, link)
-      const forget = (): void => {
-        this.links.delete(shard)
-      }
-      link.then((open) => open.closed.then(forget), forget)
-    }
-    return link
+    return slots.length === 0 ? [] : this.slotKeys.of(shard, slots)
   }
 }

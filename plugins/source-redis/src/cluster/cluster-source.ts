@@ -6,9 +6,7 @@ import {
   type Finding,
   type KeyReader,
   MigrateError,
-  type Position,
   type Shard,
-  type ShardChange,
   type Source,
   type SourceCapabilities,
   type SourceSurvey,
@@ -20,17 +18,20 @@ import {
   type Endpoint,
   handshakeError,
   RedisLink,
+  replicaEndpoint,
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
 import { parseUsers, putBackAcl } from '../acl-users.js'
-import { capabilitiesOf, descriptionOf } from '../capture.js'
+import { type Capture, capabilitiesOf, descriptionOf } from '../capture.js'
 import { examineSource, type SourceFacts, sourceFindings } from '../preflight.js'
-import { putUpFence } from '../redis-fence.js'
-import { psyncShard } from '../redis-shards.js'
+import { notificationFeed, psyncShard, scanShard } from '../redis-shards.js'
 import { surveySource } from '../survey.js'
 import { wantedSettings } from '../wanted-settings.js'
+import { ClusterFeed } from './cluster-feed.js'
+import { putUpClusterFence } from './cluster-fence.js'
 import { ClusterShards } from './cluster-shards.js'
+import { SlotKeys } from './slot-keys.js'
 import { keysPerSlot, slotsOf, surveySlots } from './slot-survey.js'
 
 /** A primary as it was when the source was opened. */
@@ -40,11 +41,15 @@ interface Primary {
   readonly facts: SourceFacts
 }
 
-/** How long slots on their way may keep a cutover waiting, ms. */
-const SETTLES_WITHIN_MS = 10_000
-const LOOK_MS = 20
+/** What a source is made of: by replication a shard a primary, else one that asks all of them. */
+type Followed =
+  | { readonly capture: 'psync'; readonly cluster: ClusterShards }
+  | { readonly capture: 'notifications' | 'polling'; readonly shard: Shard; close(): Promise<void> }
 
-/** A Redis or Valkey cluster as a source: one shard a primary, each followed by replication. */
+/**
+ * A Redis or Valkey cluster as a source: one shard a primary, each followed by replication; or, where the nodes refuse that, one
+ * shard that scans all of them and listens to their notifications.
+ */
 export class ClusterSource implements Source {
   readonly capabilities: SourceCapabilities
   readonly description: Readonly<Record<string, string>>
@@ -54,7 +59,8 @@ export class ClusterSource implements Source {
   private readonly context: AdapterContext
   private readonly topology: ClusterTopology
   private readonly primaries: readonly Primary[]
-  private readonly cluster: ClusterShards
+  private readonly followed: Followed
+  byKeys?: NonNullable<Source['byKeys']>
   private readonly trace: WireTrace | null
   private readonly meters = new Map<string, Promise<RedisLink>>()
 
@@ -62,87 +68,89 @@ export class ClusterSource implements Source {
     context: AdapterContext,
     topology: ClusterTopology,
     primaries: readonly Primary[],
-    cluster: ClusterShards,
+    followed: Followed,
     trace: WireTrace | null,
   ) {
     const { options } = context
+    const { capture } = followed
     const [{ facts }] = primaries
     const { shards } = topology.view
     this.context = context
     this.topology = topology
     this.primaries = primaries
-    this.cluster = cluster
+    this.followed = followed
     this.trace = trace
     this.relativeExpiry = primaries.some((one) => one.facts.major < 7)
-    this.capabilities = { ...capabilitiesOf('psync', facts), together: true }
+    const capabilities = capabilitiesOf(capture, facts)
+    // Cursors say nothing once slots have moved.
+    this.capabilities = capture === 'psync' ? { ...capabilities, together: true } : { ...capabilities, resume: 'none' }
     this.identity = `cluster ${shards
       .map(({ name }) => name)
       .sort()
       .join(' ')}`
     this.description = {
-      ...descriptionOf('psync', facts, wantedSettings(options, facts)),
+      ...descriptionOf(capture, facts, capture === 'psync' ? wantedSettings(options, facts) : []),
       role: 'cluster',
       keys: String(primaries.reduce((sum, one) => sum + one.facts.keys, 0)),
       cluster: `${shards.length} shards: ${primaries.map(({ endpoint }) => endpoint.label).join(', ')}`,
+      ...(capture === 'psync' && options.prefer === 'replica'
+        ? { 'snapshot and changes from': 'a replica of each shard, where one hears its primary' }
+        : {}),
     }
   }
 
-  /** Takes the topology over: it is closed with the source. @throws MigrateError FM_CLUSTER_*, FM_CONNECT_*, FM_AUTH_* */
-  static async open(context: AdapterContext, topology: ClusterTopology): Promise<ClusterSource> {
+  /**
+   * Takes the topology over: it is closed with the source.
+   * @param again opens the same cluster, read by its keys
+   * @throws MigrateError FM_CLUSTER_*, FM_CONNECT_*, FM_AUTH_*, FM_PSYNC_REFUSED
+   */
+  static async open(
+    context: AdapterContext,
+    topology: ClusterTopology,
+    again: (capture: Capture) => Promise<Source>,
+  ): Promise<ClusterSource> {
     const { options, logger } = context
     const trace = wireTrace(logger, 'source')
     try {
-      const wanted = String(options.capture)
-      if (wanted !== 'auto' && wanted !== 'psync')
-        throw new MigrateError(
-          'FM_OPTION_VALUE',
-          `a cluster is followed by replication, and not by --capture ${wanted}`,
-          'Leave --capture out, or read its nodes one by one (--source-option cluster=node).',
-        )
       const primaries = await Promise.all(
         topology.view.shards
           .filter(({ primary }) => primary.slots.length > 0)
           .map(({ name }) => examine(name, topology.primaryOf(name), context.signal)),
       )
-      const cluster = await ClusterShards.open({
-        ...{ topology, logger, trace },
-        stream: async (shard, elsewhere) => {
-          const { endpoint, facts } =
-            primaries.find((one) => one.shard === shard) ??
-            (await examine(shard, topology.primaryOf(shard), context.signal))
-          return psyncShard(context, endpoint, facts, wantedSettings(options, facts), trace, {
-            id: shard,
-            elsewhere,
-          })
-        },
-      })
-      return new ClusterSource(context, topology, primaries, cluster, trace)
+      const capture = captureOf(String(options.capture), primaries)
+      const of = async (shard: string): Promise<Primary> =>
+        primaries.find((one) => one.shard === shard) ?? examine(shard, topology.primaryOf(shard), context.signal)
+      const followed =
+        capture === 'psync'
+          ? await byReplication(context, topology, of, trace)
+          : byScan(context, topology, capture, of, trace)
+      const source = new ClusterSource(context, topology, primaries, followed, trace)
+      if (capture === 'psync' && options.capture === 'auto') source.byKeys = () => again('notifications')
+      return source
     } catch (error) {
       topology.close()
       throw error
     }
   }
 
-  get shards(): readonly Shard[] {
-    return this.cluster.all
+  private get cluster(): ClusterShards | null {
+    return this.followed.capture === 'psync' ? this.followed.cluster : null
   }
 
-  watch(signal: AbortSignal): AsyncIterable<ShardChange> {
-    return this.cluster.watch(signal)
+  get shards(): readonly Shard[] {
+    return this.followed.capture === 'psync' ? this.followed.cluster.all : [this.followed.shard]
+  }
+
+  get watch(): Source['watch'] {
+    const { cluster } = this
+    return cluster === null ? undefined : (signal) => cluster.watch(signal)
   }
 
   async preflight(): Promise<readonly Finding[]> {
     const chained = this.context.options.chained === true
     const seen = new Map<string, Finding>()
-    const refused = this.primaries.find(({ facts }) => facts.psyncRefusal !== '')
-    if (refused !== undefined)
-      seen.set('psync', {
-        level: 'fail',
-        code: 'FM_PSYNC_REFUSED',
-        text: `${refused.endpoint.label} refuses PSYNC: ${refused.facts.psyncRefusal}; a cluster is read by replication: give the user the rights listed in docs/permissions.md on every node`,
-      })
     for (const { endpoint, facts } of this.primaries)
-      for (const finding of sourceFindings({ ...facts, cluster: false }, 'psync', chained)) {
+      for (const finding of sourceFindings({ ...facts, cluster: false }, this.followed.capture, chained)) {
         const name = `${finding.code} ${finding.text}`
         if (!seen.has(name)) seen.set(name, { ...finding, text: `${endpoint.label}: ${finding.text}` })
       }
@@ -176,12 +184,7 @@ export class ClusterSource implements Source {
   }
 
   reader(): KeyReader {
-    return new ClusterKeyReader(this.topology, {
-      sliceLimit: Number(this.context.options['slice-limit']),
-      trace: this.trace,
-      digest: { fieldExpiry: true },
-      signal: this.context.signal,
-    })
+    return readerOf(this.context, this.topology, this.trace)
   }
 
   async keysOf(commands: readonly (readonly Buffer[])[]): Promise<readonly (readonly Buffer[] | null)[]> {
@@ -194,37 +197,19 @@ export class ClusterSource implements Source {
     })
   }
 
-  /** Writers are kept from all primaries, or from none. */
-  async fence(kind: 'auto' | FenceKind, check: boolean): Promise<Fence> {
-    await this.settled()
-    const { ledger } = this.context
-    const fences: Fence[] = []
-    try {
-      for (const shard of this.cluster.all) {
-        const endpoint = this.topology.primaryOf(shard.id)
-        const server = this.primaries.find((one) => one.shard === shard.id)?.facts.runId ?? ''
-        const primary = this.topology.shard(shard.id)?.primary.id
-        fences.push(
-          await putUpFence(
-            {
-              label: endpoint.label,
-              moved: () => this.topology.shard(shard.id)?.primary.id !== primary,
-              open: () => RedisLink.open(endpoint),
-              ...{ ledger, server },
-              position: (offset): ReadonlyMap<string, Position> => new Map([[shard.id, shard.positionAt(offset)]]),
-            },
-            fences[0]?.kind ?? kind,
-            check,
-          ),
-        )
-      }
-      // What began to move meanwhile would be missing.
-      if (!check && this.cluster.pending > 0) throw moving()
-      return together(fences)
-    } catch (error) {
-      await Promise.allSettled(fences.map((fence) => fence.release()))
-      throw error
-    }
+  fence(kind: 'auto' | FenceKind, check: boolean): Promise<Fence> {
+    const { topology, cluster } = this
+    return putUpClusterFence(
+      {
+        ...{ topology, ledger: this.context.ledger },
+        pending: () => cluster?.pending ?? 0,
+        serverOf: (shard) => this.primaries.find((one) => one.shard === shard)?.facts.runId ?? '',
+        positionAt:
+          cluster === null ? null : (shard, offset) => cluster.all.find(({ id }) => id === shard)?.positionAt(offset),
+      },
+      kind,
+      check,
+    )
   }
 
   async putBack(what: string, former: string): Promise<void> {
@@ -294,7 +279,7 @@ export class ClusterSource implements Source {
         (link) => link.close(),
         () => undefined,
       )
-    await this.cluster.close()
+    await (this.followed.capture === 'psync' ? this.followed.cluster : this.followed).close()
     this.topology.close()
   }
 
@@ -320,25 +305,6 @@ export class ClusterSource implements Source {
       link.close()
     }
   }
-
-  /** Waits until no slot is on its way. @throws MigrateError FM_FENCE_UNAVAILABLE */
-  private async settled(): Promise<void> {
-    const deadline = Date.now() + SETTLES_WITHIN_MS
-    await this.topology.look()
-    while (this.cluster.pending > 0 || this.topology.view.moving.size > 0) {
-      if (Date.now() > deadline) throw moving()
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-    }
-  }
-}
-
-function moving(): MigrateError {
-  return new MigrateError(
-    'FM_FENCE_UNAVAILABLE',
-    'slots of the source are on their way from node to node now',
-    'Switch over when CLUSTER NODES shows no slot under way; the migration goes on.',
-    { retryable: true },
-  )
 }
 
 async function examine(shard: string, endpoint: Endpoint, signal: AbortSignal): Promise<Primary> {
@@ -353,23 +319,67 @@ async function examine(shard: string, endpoint: Endpoint, signal: AbortSignal): 
   }
 }
 
-/** Fences of several nodes as one: it stands only where all stand. */
-function together(fences: readonly Fence[]): Fence {
-  const [first] = fences
-  const all = async (use: (fence: Fence) => Promise<unknown>): Promise<void> => {
-    const done = await Promise.allSettled(fences.map(use))
-    for (const one of done) if (one.status === 'rejected') throw one.reason
-  }
-  return {
-    kind: first.kind,
-    note: `${first.note}, at ${fences.length} primaries`,
-    positions: async () =>
-      new Map((await Promise.all(fences.map((fence) => fence.positions()))).flatMap((map) => [...map])),
-    refresh: () => all((fence) => fence.refresh()),
-    fell: () => fences.some((fence) => fence.fell()),
-    keep: () => {
-      for (const fence of fences) fence.keep?.()
+/** @throws MigrateError FM_PSYNC_REFUSED */
+function captureOf(wanted: string, primaries: readonly Primary[]): Capture {
+  if (wanted === 'notifications' || wanted === 'polling') return wanted
+  const refused = primaries.find(({ facts }) => facts.psyncRefusal !== '')
+  if (refused === undefined) return 'psync'
+  if (wanted === 'psync')
+    throw new MigrateError(
+      'FM_PSYNC_REFUSED',
+      `${refused.endpoint.label} refuses PSYNC: ${refused.facts.psyncRefusal}`,
+      'Use --capture notifications, or give the user the rights listed in docs/permissions.md on every node.',
+    )
+  return 'notifications'
+}
+
+function readerOf(context: AdapterContext, topology: ClusterTopology, trace: WireTrace | null): ClusterKeyReader {
+  return new ClusterKeyReader(topology, {
+    sliceLimit: Number(context.options['slice-limit']),
+    trace,
+    digest: { fieldExpiry: true },
+    signal: context.signal,
+  })
+}
+
+async function byReplication(
+  context: AdapterContext,
+  topology: ClusterTopology,
+  of: (shard: string) => Promise<Primary>,
+  trace: WireTrace | null,
+): Promise<Followed> {
+  const cluster = await ClusterShards.open({
+    ...{ topology, logger: context.logger, trace },
+    stream: async (shard, elsewhere) => {
+      const { endpoint, facts } = await of(shard)
+      return psyncShard(context, endpoint, facts, wantedSettings(context.options, facts), trace, {
+        ...{ id: shard, elsewhere },
+        ...(context.options.prefer === 'replica' ? { streamFrom: replicaEndpoint(topology, shard) } : {}),
+      })
     },
-    release: () => all((fence) => fence.release()),
-  }
+  })
+  return { capture: 'psync', cluster }
+}
+
+function byScan(
+  context: AdapterContext,
+  topology: ClusterTopology,
+  capture: 'notifications' | 'polling',
+  of: (shard: string) => Promise<Primary>,
+  trace: WireTrace | null,
+): Followed {
+  const slotKeys = new SlotKeys(topology, trace)
+  const shard = scanShard(context, capture, {
+    lasting: false,
+    reader: () => readerOf(context, topology, trace),
+    feed: (signal) =>
+      new ClusterFeed({
+        ...{ topology, slotKeys, logger: context.logger },
+        feed: async (name, told) => {
+          const { endpoint, facts } = await of(name)
+          return notificationFeed(context, endpoint, facts, signal, told)
+        },
+      }),
+  })
+  return { capture, shard, close: () => slotKeys.close() }
 }

@@ -104,9 +104,11 @@ describe.each(['7.0', '8.6', 'valkey-9.1'] as ServerVersion[])('a cluster of %s 
     await skipsWithout(context, version)
     const source = await startSource(version)
     const cluster = await startCluster(version, { replicas: 0 })
-    const report = await liveDuring({ source: source.url, target: cluster.url }, () =>
-      runWorkload(parseEndpoint(source.url), 1.2, 12, RARE, 5000),
-    )
+    const report = await liveDuring({ source: source.url, target: cluster.url }, async () => {
+      await command(source.url, 'MSET', 'several', '1', 'slots', '2')
+      await runWorkload(parseEndpoint(source.url), 1.2, 12, RARE, 5000)
+    })
+    expect(report.status.changesSplit).toBeGreaterThan(0)
     expect(report.failures).toEqual([])
     expect(report.status.apply).toBe('replay')
     expect(await between(source, cluster)).toEqual([])

@@ -42,6 +42,8 @@ export interface ChangesEvent {
   readonly kind: 'changes'
   /** In order; a MULTI/EXEC is never split over two events, and FLUSHALL, FLUSHDB, SWAPDB outside one start an event. */
   readonly records: readonly ChangeRecord[]
+  /** Records that were one transaction, in order: the index of the first and how many. Absent = none, or nobody knows. */
+  readonly transactions?: readonly (readonly [first: number, count: number])[]
   readonly byteLength: number
   /** Where the source stands after the last record. */
   readonly position: Position

@@ -141,6 +141,11 @@ export interface Target extends AsyncDisposable {
    * @param lanes how many there are; the answer is below it
    */
   laneOf?(db: number, key: Buffer, lanes: number): number
+  /**
+   * The part that keeps a key, of a target over whose parts no command and no transaction goes: the slot of a cluster. Absent = it is
+   * one whole. What went over several is counted.
+   */
+  partOf?(key: Buffer): number
   /** The checkpoint that a former run left, undefined when there is none. */
   checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined>
   /** How many lanes serve this target best when nobody says; default 4. */

@@ -270,6 +270,8 @@ export class PsyncShard implements Shard {
     let blocks: Block[] = []
     let from = window.offset()
     let inTransaction = false
+    let transactions: [number, number][] = []
+    let began = 0
     const skew = this.options.clockSkewMs
     const event = (): ChangesEvent => {
       const held = blocks
@@ -280,6 +282,7 @@ export class PsyncShard implements Shard {
       const made: ChangesEvent = {
         kind: 'changes',
         records,
+        ...(transactions.length > 0 ? { transactions } : {}),
         byteLength,
         position: `${epoch.history.replid}:${at}:${this.db}`,
         release: () => {
@@ -287,6 +290,7 @@ export class PsyncShard implements Shard {
         },
       }
       records = []
+      transactions = []
       blocks = []
       from = window.offset()
       return made
@@ -316,9 +320,13 @@ export class PsyncShard implements Shard {
         window.pos = next
         if (kind === 'select')
           this.db = databaseNumber(splitCommand(data, scan.start, next)[1], 'the stream of the source')
-        else if (kind === 'multi') inTransaction = true
-        else if (kind === 'exec') inTransaction = false
-        else if (kind !== 'link' && !writesOwnKey(data, scan.nameEnd)) {
+        else if (kind === 'multi') {
+          inTransaction = true
+          began = records.length
+        } else if (kind === 'exec') {
+          inTransaction = false
+          if (records.length > began + 1) transactions.push([began, records.length - began])
+        } else if (kind !== 'link' && !writesOwnKey(data, scan.nameEnd)) {
           if (!held) {
             blocks.push(window.retain())
             held = true

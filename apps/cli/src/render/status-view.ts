@@ -62,8 +62,10 @@ function keysText(status: MigrationStatus): string {
   return `${formatCount(keysDone - keysFiltered - keysLeftOut)} (${read} read, ${out.join(', ')})`
 }
 
-export function changesText({ changesApplied, changesFiltered = 0 }: MigrationStatus): string {
-  return `${formatCount(changesApplied)}${changesFiltered > 0 ? `, ${formatCount(changesFiltered)} filtered out` : ''}`
+export function changesText({ changesApplied, changesFiltered = 0, changesSplit = 0 }: MigrationStatus): string {
+  const filtered = changesFiltered > 0 ? `, ${formatCount(changesFiltered)} filtered out` : ''
+  const split = changesSplit > 0 ? `, ${formatCount(changesSplit)} over several slots, taken apart` : ''
+  return `${formatCount(changesApplied)}${filtered}${split}`
 }
 
 /** The lines of `status`, laid out as on the product page. */

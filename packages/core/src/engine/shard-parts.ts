@@ -86,6 +86,7 @@ export function shardParts(
         ...shared,
         guard: new ExpiryGuard(own, shard, dirty),
         stop: new StreamStop(own, lanes, shard),
+        partOf: target.partOf?.bind(target),
       })
     : new RereadChanges(own, shared)
   const writer = new SnapshotWriter(own, lanes, {

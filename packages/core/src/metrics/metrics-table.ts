@@ -264,6 +264,14 @@ const ROWS: readonly Row[] = [
     read: ({ progress }) => progress.changesFiltered,
   },
   {
+    name: 'ferrite_migrate_changes_split_total',
+    kind: 'counter',
+    unit: 'changes',
+    labels: [],
+    help: 'Commands and transactions over several slots of the target, which are one a slot there, or whose keys were read again.',
+    read: ({ progress }) => progress.changesSplit,
+  },
+  {
     name: 'ferrite_migrate_change_bytes_total',
     kind: 'counter',
     unit: 'bytes',

@@ -239,6 +239,7 @@ export function htmlReport(
     ['Deleted', formatCount(status.keysDeleted)],
     ['Failed', formatCount(status.keysFailed)],
     ['Changes applied', formatCount(status.changesApplied)],
+    ...(status.changesSplit ? [['Over several slots', formatCount(status.changesSplit)]] : []),
     ...(status.error === null
       ? []
       : [

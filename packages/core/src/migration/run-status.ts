@@ -84,6 +84,7 @@ export class RunStatus {
       bytesTotal: progress.bytesTotal,
       changesApplied: progress.changesApplied,
       changesFiltered: progress.changesFiltered,
+      changesSplit: progress.changesSplit,
       changeBytes: progress.changeBytes,
       keysWritten: progress.written,
       keysSkipped: progress.skipped,

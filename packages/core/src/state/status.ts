@@ -39,6 +39,11 @@ export interface MigrationStatus {
   readonly bytesTotal: number | null
   readonly changesApplied: number
   readonly changesFiltered: number
+  /**
+   * Commands and transactions whose keys are in several slots of a cluster that is the target: there they are one a slot, or their keys
+   * were read again. Older states lack it.
+   */
+  readonly changesSplit?: number
   /** Bytes of the change stream that are applied; `bytesDone` are those of the snapshot. */
   readonly changeBytes: number
   readonly keysWritten: number

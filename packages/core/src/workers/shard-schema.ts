@@ -25,6 +25,7 @@ const counts = v.object({
   passedExamples: examples,
   changesApplied: count,
   changesFiltered: count,
+  changesSplit: count,
   changeBytes: count,
   written: count,
   skipped: count,

@@ -169,6 +169,11 @@ export class ClusterTarget implements Target {
     return this.note.release(migration)
   }
 
+  /** The slot: no command and no transaction goes over two. */
+  partOf(key: Buffer): number {
+    return keySlot(key)
+  }
+
   async plant(): Promise<PlantedKey> {
     const key = Buffer.from(`${temporaryPrefix(writerOf(this.context))}loop:${randomBytes(8).toString('hex')}`)
     const slot = keySlot(key)

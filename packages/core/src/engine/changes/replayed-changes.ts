@@ -6,6 +6,7 @@ import {
   MigrateError,
   type Position,
   type Shard,
+  type Target,
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import { commandRecord, commandSpecOf, databaseNumber } from '@ferrite-migrate/protocol'
@@ -26,6 +27,7 @@ import type { ChangeRouter } from './change-router.js'
 import { type FlushedKeysNeeds, flushCommands } from './flushed-keys.js'
 import { type KeyValues, READ_AT_ONCE } from './key-values.js'
 import type { Routed } from './routed-changes.js'
+import { countSplit } from './split-changes.js'
 import type { BothEnds, StreamStop } from './stream-stop.js'
 import { keysOfUnknown, type UnknownCommandsNeeds } from './unknown-commands.js'
 
@@ -60,6 +62,8 @@ export interface ReplayedChangesParts {
   readonly returned: ReturnedEnds
   readonly guard: ExpiryGuard
   readonly stop: StreamStop
+  /** The part of the target that keeps a key; undefined = it is one whole. */
+  readonly partOf: NonNullable<Target['partOf']> | undefined
 }
 
 /** Kinds of refusals that are told. */
@@ -82,7 +86,7 @@ export class ReplayedChanges implements ChangeApplier {
 
   async apply(event: ChangesEvent): Promise<boolean> {
     const { progress, onNote } = this.needs
-    const { guard, router, held, dirty } = this.parts
+    const { guard, router, held, dirty, partOf } = this.parts
     if (!(await guard.look(event))) {
       onNote(
         'resync',
@@ -94,6 +98,7 @@ export class ReplayedChanges implements ChangeApplier {
     const routed = router.route(event.records)
     held.note()
     progress.changesFiltered += routed.filtered
+    if (partOf !== undefined) progress.changesSplit += countSplit(event, partOf)
     for (const name of routed.ignored) progress.leaveOut(`command ${name}`, null)
     if (routed.unknown.length > 0) dirty.addAll(await keysOfUnknown(this.needs, routed.unknown))
     if (routed.swapped !== null) {

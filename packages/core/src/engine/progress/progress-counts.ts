@@ -8,6 +8,7 @@ export interface ProgressCounts {
   readonly passedExamples: readonly string[]
   readonly changesApplied: number
   readonly changesFiltered: number
+  readonly changesSplit: number
   readonly changeBytes: number
   readonly written: number
   readonly skipped: number

@@ -13,6 +13,7 @@ const SUMS = [
   'passed',
   'changesApplied',
   'changesFiltered',
+  'changesSplit',
   'changeBytes',
   'written',
   'skipped',
@@ -33,6 +34,7 @@ export interface FormerCounts {
   readonly bytesTotal: number | null
   readonly changesApplied: number
   readonly changesFiltered?: number
+  readonly changesSplit?: number
   readonly changeBytes?: number
   readonly keysWritten: number
   readonly keysSkipped: number
@@ -47,6 +49,8 @@ export class Progress {
   readonly passedExamples: string[] = []
   changesApplied = 0
   changesFiltered = 0
+  /** Commands and transactions over several parts of the target. */
+  changesSplit = 0
   changeBytes = 0
   written = 0
   skipped = 0
@@ -142,6 +146,7 @@ export class Progress {
     this.changesApplied = former.changesApplied
     this.passed = former.valuesPassed ?? 0
     this.changesFiltered = former.changesFiltered ?? 0
+    this.changesSplit = former.changesSplit ?? 0
     this.changeBytes = former.changeBytes ?? 0
     this.written = former.keysWritten
     this.skipped = former.keysSkipped
@@ -190,6 +195,7 @@ export class Progress {
     return {
       shards: Object.fromEntries([...this.shards].map(([shard, counts]) => [shard, counts.asJson()])),
       ...{ passed, passedExamples, changesApplied, changesFiltered, changeBytes, written, skipped, deleted },
+      changesSplit: this.changesSplit,
       failed: this.failed,
       sentBytes: this.sentBytes,
       notCarried: Object.fromEntries(this.notCarried),

@@ -1,19 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClusterWriter, Random, type RedisCluster, until } from '@ferrite-migrate/servers'
 import { describe, expect, it } from 'vitest'
-import { between, failOver, isLive, moveSlots, startCluster, twoOf } from './clusters.js'
+import { equal, failOver, isLive, moveSlots, startCluster, twoOf } from './clusters.js'
 import { migration } from './run.js'
 import { start } from './servers.js'
 import { cli } from './tool.js'
-
-async function equal(cluster: RedisCluster, target: { url: string }): Promise<void> {
-  let left: string[] = []
-  await until(async () => {
-    left = await between(cluster, target)
-    return left.length === 0
-  }, 'equality').catch((error: Error) => left.push(error.message))
-  expect(left).toEqual([])
-}
 
 const settings = (cluster: RedisCluster): Promise<string[]> =>
   Promise.all(cluster.nodes.map(async (node) => String(await node.command('CONFIG', 'GET', 'notify-keyspace-events'))))

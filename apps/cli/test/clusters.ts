@@ -86,3 +86,18 @@ export async function killPrimary(cluster: RedisCluster, random: Random): Promis
   await cluster.restart(node)
   await cluster.waitUntilOk()
 }
+
+/** Waits until two ends are equal, but for differences that are waved through. @throws Error with what they differ in */
+export async function equal(
+  first: { url: string },
+  second: { url: string },
+  isFine: (difference: string) => boolean = () => false,
+): Promise<void> {
+  let left: string[] = []
+  await until(async () => {
+    left = (await between(first, second)).filter((text) => !isFine(text))
+    return left.length === 0
+  }, 'equality').catch((error: Error) => {
+    throw new Error(`${error.message}: ${left.join('\n')}`, { cause: error })
+  })
+}

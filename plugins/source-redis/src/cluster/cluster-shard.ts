@@ -43,6 +43,27 @@ interface Order {
   readonly sweep: boolean
 }
 
+/** What is left of transactions when only some of the records are, in the same order. */
+function transactionsOf(
+  all: readonly ChangeRecord[],
+  left: readonly ChangeRecord[],
+  transactions: NonNullable<ChangesEvent['transactions']>,
+): [number, number][] {
+  const ranges: [number, number][] = []
+  let at = 0
+  let kept = 0
+  const pass = (end: number): void => {
+    for (; at < end; at++) if (left[kept] === all[at]) kept++
+  }
+  for (const [first, count] of transactions) {
+    pass(first)
+    const begun = kept
+    pass(first + count)
+    if (kept > begun + 1) ranges.push([begun, kept - begun])
+  }
+  return ranges
+}
+
 /** Resolves when the promise does, or when the signal aborts. */
 async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
@@ -195,7 +216,14 @@ export class ClusterShard implements Shard, HandoverShard {
   private changes(event: ChangesEvent): ChangesEvent {
     const records = this.ownChanges(event.records)
     if (event.byteLength > 0) this.given = offsetOf(event.position)
-    return { ...event, records, position: this.at(event.position) }
+    const { transactions } = event
+    return {
+      ...event,
+      ...(transactions === undefined || records === event.records
+        ? {}
+        : { transactions: transactionsOf(event.records, records, transactions) }),
+      ...{ records, position: this.at(event.position) },
+    }
   }
 
   private at(stream: Position): Position {

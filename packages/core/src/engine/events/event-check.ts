@@ -46,6 +46,7 @@ export class EventCheck {
       case 'changes':
         this.position(event.position, 'a changes event', true)
         if (whole) this.changes(event.records)
+        if (event.transactions !== undefined) this.transactions(event.transactions, event.records.length)
         return
       case 'snapshot':
         if (whole) this.snapshot(event.records, event.byteLength, event.position)
@@ -122,6 +123,18 @@ export class EventCheck {
           'the command in RESP (changeOf makes it)',
         )
       if (!Number.isFinite(receivedAt)) this.refuse(`a change with receivedAt ${shown(receivedAt)}`, 'ms since 1970')
+    }
+  }
+
+  private transactions(ranges: readonly (readonly [number, number])[], records: number): void {
+    let end = 0
+    for (const [first, count] of ranges) {
+      if (!isCount(first) || !isCount(count) || first < end || first + count > records)
+        this.refuse(
+          `a transaction of ${shown(count)} records from ${shown(first)} on, of ${records}`,
+          'ranges of its records, in order',
+        )
+      end = first + count
     }
   }
 

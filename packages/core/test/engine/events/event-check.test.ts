@@ -9,6 +9,7 @@ const sound: readonly SourceEvent[] = [
   { kind: 'snapshot', records: [record('a'), stringRecord('b', 'c')], byteLength: 10 },
   { kind: 'snapshot-end', position: '1' },
   { kind: 'changes', records: [change], byteLength: 10, position: '2' },
+  { kind: 'changes', records: [change, change], transactions: [[0, 2]], byteLength: 20, position: '3' },
   { kind: 'dirty', keys: [{ db: 0, key: bytes('a') }] },
   { kind: 'left-out', what: 'x', count: 1, examples: [] },
   { kind: 'aside', what: 'function', payload: bytes('x') },
@@ -61,6 +62,23 @@ describe('the events of a plugin', () => {
     ['no time', { ...changes, records: [{ ...change, receivedAt: Number.NaN }] }, /receivedAt NaN/],
     ['no records', { ...changes, records: undefined }, /without records/],
     ['a hole in the records', { ...changes, records: [null] }, /null in place of a change/],
+    [
+      'a transaction beyond its records',
+      { ...changes, transactions: [[0, 2]] },
+      /transaction of 2 records from 0 on, of 1/,
+    ],
+    [
+      'transactions out of order',
+      {
+        ...changes,
+        records: [change, change],
+        transactions: [
+          [1, 1],
+          [0, 1],
+        ],
+      },
+      /from 0/,
+    ],
     ['a name as text', { ...snapshot, records: [{ ...record('a'), key: 'a' }] }, /no Buffer \("a"\)/],
     ['a value as text', { ...snapshot, records: [{ ...record('a'), value: 'v' }] }, /no known form/],
     ['an unknown form', { ...snapshot, records: [{ ...record('a'), value: { form: 'json' } }] }, /no known form/],

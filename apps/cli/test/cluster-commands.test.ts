@@ -71,6 +71,8 @@ describe('every command over clusters', () => {
     expect(await cli(['migrate', ...ends, '-m', 'snapshot', '--state-dir', stateDir()])).toMatchObject({ code: 0 })
     expect(await between(cluster, target)).toEqual([])
     expect(await cli(['verify', ...ends])).toMatchObject({ code: 0, output: expect.stringContaining('VERIFIED') })
+    for (const read of ['snapshots', 'keys'])
+      expect(await cli(['verify', ...ends, '--read', read])).toMatchObject({ code: 0 })
     expect(await cli(['compare', ...ends])).toMatchObject({ code: 0, output: expect.stringContaining('EQUAL') })
     const hashed = await cli(['verify-hash', ...ends, '--full'])
     expect(hashed).toMatchObject({ code: 0, output: expect.stringContaining('VERIFIED') })

@@ -102,20 +102,27 @@ export async function reading<T>(
   }
 }
 
+/** Works with all shards at once: one may wait until the others are read as well. */
+export function everyShard<T>({ source }: SourceSubject, work: (shard: Shard) => Promise<T>): Promise<T[]> {
+  return Promise.all(source.shards.map(work))
+}
+
 /** The whole snapshot of all shards. */
 export async function snapshotOf(
   subject: SourceSubject,
 ): Promise<{ events: SourceEvent[]; records: SnapshotRecord[] }> {
-  const events: SourceEvent[] = []
-  for (const shard of subject.source.shards)
-    await reading(
-      subject,
-      { changes: false },
-      async (one) => {
-        while ((await one.next('the next event of a snapshot')) !== null);
-        events.push(...one.events)
-      },
-      shard,
+  const events = (
+    await everyShard(subject, async (shard) =>
+      reading(
+        subject,
+        { changes: false },
+        async (one) => {
+          while ((await one.next('the next event of a snapshot')) !== null);
+          return one.events
+        },
+        shard,
+      ),
     )
+  ).flat()
   return { events, records: events.flatMap((event) => (event.kind === 'snapshot' ? event.records : [])) }
 }

@@ -1,6 +1,7 @@
 import type { Shard, SnapshotRecord, SourceEvent } from '@ferrite-migrate/contracts'
 import { copiedRecord } from './copied-event.js'
 import { type Check, ensure, skip } from './harness.js'
+import { everyShard } from './reading.js'
 import { digestOf, nameOf } from './samples.js'
 import { patienceOf, type SourceSubject } from './source-subject.js'
 import { within } from './within.js'
@@ -69,7 +70,7 @@ export const sourceMemoryRules: readonly Check<SourceSubject>[] = [
     rule: 'S6',
     name: 'keeps records valid until their event is released',
     run: async (subject) => {
-      for (const shard of subject.source.shards) await readHolding(shard, patienceOf(subject))
+      await everyShard(subject, (shard) => readHolding(shard, patienceOf(subject)))
     },
   },
   {
@@ -77,7 +78,7 @@ export const sourceMemoryRules: readonly Check<SourceSubject>[] = [
     name: 'gives a value in slices alone in its event',
     run: async (subject) => {
       let sliced = 0
-      for (const shard of subject.source.shards)
+      await everyShard(subject, async (shard) => {
         for await (const event of shard.read({ signal: AbortSignal.timeout(patienceOf(subject)), changes: false })) {
           if (event.kind !== 'snapshot') continue
           const slices = event.records.filter(({ value }) => value.form === 'sliced')
@@ -86,6 +87,7 @@ export const sourceMemoryRules: readonly Check<SourceSubject>[] = [
           for (const { value } of slices) if (value.form === 'sliced') for await (const _ of value.slices);
           event.release?.()
         }
+      })
       if (sliced === 0) skip('the source gave no value in slices')
     },
   },

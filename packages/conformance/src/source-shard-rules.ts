@@ -1,6 +1,6 @@
 import type { Shard, ShardChange } from '@ferrite-migrate/contracts'
 import { type Check, ensure, skip } from './harness.js'
-import { Reading, reading, STOP_MS } from './reading.js'
+import { everyShard, Reading, reading, STOP_MS } from './reading.js'
 import { digestOf, nameOf } from './samples.js'
 import { patienceOf, type SourceSubject } from './source-subject.js'
 import { within } from './within.js'
@@ -173,8 +173,8 @@ export const sourceShardRules: readonly Check<SourceSubject>[] = [
     name: 'brings no key in a snapshot whose shard does not own it',
     skips: withoutOwners,
     run: async (subject) => {
-      for (const shard of subject.source.shards) {
-        if (shard.owns === undefined) continue
+      await everyShard(subject, async (shard) => {
+        if (shard.owns === undefined) return
         await reading(
           subject,
           { changes: false },
@@ -185,7 +185,7 @@ export const sourceShardRules: readonly Check<SourceSubject>[] = [
           },
           shard,
         )
-      }
+      })
     },
   },
 ]

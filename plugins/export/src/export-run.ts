@@ -8,6 +8,7 @@ import {
   type SourceEvent,
 } from '@ferrite-migrate/contracts'
 import {
+  eachEvent,
   openTransform,
   RecordFilter,
   type RecordTransform,
@@ -23,7 +24,6 @@ import type { CreateWriter, ExportWriter } from './export-writer.js'
 import { NdjsonWriter } from './ndjson-writer.js'
 import { RdbExport } from './rdb-export.js'
 import { RespExport } from './resp-export.js'
-import { eachEvent } from './source-events.js'
 
 export type ExportFormat = 'ndjson' | 'csv' | 'resp' | 'rdb'
 

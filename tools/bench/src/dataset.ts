@@ -7,7 +7,7 @@ export type DatasetName = 'mixed' | 'large' | 'binary'
 
 const FAR = 4_102_444_800_000
 
-function mixedKey(random: Random, out: RespWriter, i: number): number {
+export function mixedKey(random: Random, out: RespWriter, i: number): number {
   const kind = random.below(100)
   const size = random.between(5, 50)
   if (kind < 60) {

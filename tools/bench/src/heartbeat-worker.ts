@@ -6,11 +6,11 @@ import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 const EVERY_MS = 20
 const LOOK_MS = 1
 
-const ends = workerData as { source: string; target: string }
+const ends = workerData as { source: string; target: string; key: string }
 const source = await RedisLink.open(parseEndpoint(ends.source))
 const target = await RedisLink.open(parseEndpoint(ends.target))
 // Of this run alone: what a former one has left would count as seen.
-const KEY = `heartbeat:${Date.now()}`
+const KEY = `${ends.key}heartbeat:${Date.now()}`
 const lags: number[] = []
 const sentAt: number[] = []
 let stopping = false

@@ -12,9 +12,10 @@ export class Heartbeat {
     this.worker = worker
   }
 
-  static start(source: string, target: string): Heartbeat {
+  /** @param key its name begins with this, such as a hash tag */
+  static start(source: string, target: string, key = ''): Heartbeat {
     return new Heartbeat(
-      new Worker(new URL('./heartbeat-worker.js', import.meta.url), { workerData: { source, target } }),
+      new Worker(new URL('./heartbeat-worker.js', import.meta.url), { workerData: { source, target, key } }),
     )
   }
 

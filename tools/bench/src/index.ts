@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { TestServer } from '@ferrite-migrate/servers'
+import { benchClusterCutover, benchClusterLive, benchClusterSnapshot, benchHandover } from './cluster-bench.js'
 import { type DatasetName, fill } from './dataset.js'
 import { benchFerrite } from './ferrite-bench.js'
 import { benchFiles } from './files-bench.js'
@@ -19,7 +20,7 @@ import { benchEngines, benchNames } from './transform-bench.js'
 import { benchVerify } from './verify-bench.js'
 
 /**
- * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [files] [verify] [transform] [rows] [--keys N] [--rounds N]: without names, all of them.
+ * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [cluster] [files] [verify] [transform] [rows] [--keys N] [--rounds N]: without names, all of them.
  * Results are appended to docs/benchmarks.md under machine and date.
  */
 const args = process.argv.slice(2)
@@ -221,6 +222,20 @@ if (wants('lifecycle')) {
   for (const row of await benchResume(keys)) say(`| ${row.what} | ${row.value} |`)
   const stall = await benchStall(100_000)
   say(`| ${stall.what} | ${stall.value} |`)
+  say('')
+}
+if (wants('cluster')) {
+  say('| clusters | measured |')
+  say('|---|---|')
+  const some = Math.min(keys, 100_000)
+  for (const bench of [
+    () => benchClusterSnapshot(keys, rounds),
+    () => benchClusterLive(some, rounds),
+    () => benchClusterCutover(some, rounds),
+    () => benchHandover(60, rounds * 3),
+    () => benchHandover(60_000, rounds),
+  ])
+    for (const row of await bench()) say(`| ${row.what} | ${row.value} |`)
   say('')
 }
 if (wants('live')) {

@@ -5,6 +5,7 @@ import {
   type SnapshotRecord,
   type Source,
 } from '@ferrite-migrate/contracts'
+import { eachEvent } from '../ends/source-events.js'
 import { DirtySet } from '../records/dirty-set.js'
 import type { RecordFilter } from '../records/key-filter.js'
 import { BucketSums } from './bucket-sums.js'
@@ -82,17 +83,18 @@ class SnapshotPair {
   }
 
   async read(end: Source, side: 0 | 1, signal: AbortSignal): Promise<void> {
-    for (const shard of end.shards)
-      for await (const event of shard.read({ signal, changes: false })) {
-        if (event.kind !== 'snapshot') continue
-        for (const record of event.records) {
-          const draining = this.take(record, side)
-          if (draining !== undefined) await draining
-        }
-        this.flush(side)
-        event.release?.()
-        if (side === 0) this.options.onProgress?.({ stage: 'compare', done: this.seen[0], total: null })
+    await eachEvent(end, signal, async (_, event) => {
+      // Keys that went from shard to shard meanwhile: whether a snapshot has them is not known.
+      if (event.kind === 'dirty') for (const { db, key } of event.keys) this.suspect(db, key)
+      if (event.kind !== 'snapshot') return
+      for (const record of event.records) {
+        const draining = this.take(record, side)
+        if (draining !== undefined) await draining
       }
+      this.flush(side)
+      event.release?.()
+      if (side === 0) this.options.onProgress?.({ stage: 'compare', done: this.seen[0], total: null })
+    })
   }
 
   private take(record: SnapshotRecord, side: 0 | 1): Promise<void> | undefined {

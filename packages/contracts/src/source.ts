@@ -73,6 +73,8 @@ export interface Lag {
   readonly ms?: number
   /** Received and not yet taken, on disk or in memory. */
   readonly spooledBytes?: number
+  /** Of `keys`, those that wait for the source itself, such as keys of slots that move: nobody has caught up before they are read. */
+  readonly unsettled?: number
 }
 
 export interface ReadAt {

@@ -1,6 +1,6 @@
 import { type DirtyKey, MigrateError, type SnapshotRecord } from '@ferrite-migrate/contracts'
 import { parseDump, type Reply, ReplyError } from '@ferrite-migrate/protocol'
-import { movedError, parseInfo, type RedisLink } from '@ferrite-migrate/redis'
+import { handshakeError, movedError, parseInfo, type RedisLink } from '@ferrite-migrate/redis'
 
 /** Values and the offset of the stream that they belong to. */
 export interface OffsetRead {
@@ -13,15 +13,23 @@ export interface OffsetRead {
 const RIGHTS = 'Give the user the rights listed in docs/permissions.md.'
 
 /** One script is one moment, whatever slots the keys lie in; -3 tells of a key that is on another node. */
-const SCRIPT = `local r = {}
+const SCRIPT = `local function elsewhere(text)
+  for _, sign in ipairs({'non local', 'MOVED', 'ASK ', 'TRYAGAIN', 'CLUSTERDOWN'}) do
+    if string.find(text, sign, 1, true) then return true end
+  end
+  return false
+end
+local r = {}
 for i = 1, #ARGV do
   local dump = redis.pcall('DUMP', ARGV[i])
   if type(dump) == 'string' then
     r[#r + 1] = dump
     r[#r + 1] = redis.call('PTTL', ARGV[i])
-  elseif type(dump) == 'table' then
+  elseif type(dump) == 'table' and elsewhere(dump.err or '') then
     r[#r + 1] = false
     r[#r + 1] = -3
+  elseif type(dump) == 'table' then
+    return dump
   else
     r[#r + 1] = false
     r[#r + 1] = -2
@@ -97,7 +105,10 @@ export async function readSlotsAt(
     out.call('EVAL', SCRIPT, 0, ...keys.map(({ key }) => key))
     return 1
   })
-  if (replies instanceof ReplyError) throw refused(replies.message, /^(BUSY|LOADING|CLUSTERDOWN)/.test(replies.message))
+  if (replies instanceof ReplyError) {
+    if (/^(BUSY|LOADING|CLUSTERDOWN)/.test(replies.message)) throw refused(replies.message, true)
+    throw handshakeError(link.endpoint, replies.message)
+  }
   if (!Array.isArray(replies)) throw refused('a script of reads gave nothing', true)
   const info = parseInfo(String(replies.at(-2)))
   const now = millisecondsOf(replies.at(-1) ?? null)

@@ -113,7 +113,9 @@ export class ShardSync {
     collisions?.restart(seen.count === 1)
     await checkpoints.forget()
     // Of several shards each has to know what was its own, for when it begins anew and the others do not.
-    if (config.deleteExtra || source.capabilities.changes === 'lossy' || seen.count > 1) vanished.begin()
+    // Which keys of the target are of a shard is known by its keys alone, unless it says which are its own.
+    const byKeys = seen.count > 1 && !vanished.knowsOwn
+    if (config.deleteExtra || source.capabilities.changes === 'lossy' || byKeys) vanished.begin()
     if (this.beginnings > 1 || resumed !== null) await this.beginAnew()
     const counts = progress.of(this.id)
     if (keys !== undefined) collisions?.expect(keys)

@@ -292,6 +292,12 @@ export class Passes {
       if (isOver()) return false
       await pulse.readLag()
       const { lag, changeBytes } = status.progress
+      if ((lag.unsettled ?? 0) > 0) {
+        // What is applied meanwhile brings these no nearer.
+        goal = Number.POSITIVE_INFINITY
+        await sleep(LOOK_MS)
+        continue
+      }
       if ((lag.keys ?? Number.POSITIVE_INFINITY) <= untilLag) return true
       // Where nobody can tell what is behind, having compared everything once more is as near as it gets.
       if (lag.keys === undefined && lag.bytes === undefined && engine.sweeps > 0) return true

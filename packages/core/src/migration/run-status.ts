@@ -108,7 +108,7 @@ export class RunStatus {
   private get inSync(): boolean {
     const { lag, diverging } = this.progress
     const { gate, config } = this.needs
-    if (this.phase !== 'LIVE_SYNC' || diverging || gate.paused) return false
+    if (this.phase !== 'LIVE_SYNC' || diverging || gate.paused || (lag.unsettled ?? 0) > 0) return false
     if (lag.keys === undefined && lag.bytes === undefined) return false
     return lag.ms === undefined ? (lag.keys ?? 0) <= config.cutoverMaxLag : lag.ms < IN_SYNC_MS || lag.keys === 0
   }

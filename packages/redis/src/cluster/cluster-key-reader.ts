@@ -9,10 +9,14 @@ import {
 import { keySlot } from '@ferrite-migrate/protocol'
 import { RedisKeyReader, type RedisKeyReaderOptions } from '../key-reader.js'
 import type { ClusterTopology } from './cluster-topology.js'
+import type { ClusterView } from './cluster-view.js'
+import { SlotKeys } from './slot-keys.js'
 
 /** How often keys are asked for again that a node says are elsewhere. */
 const TRIES = 40
 const AGAIN_MS = 50
+/** Keys of one page, of those that moved. */
+const PAGE = 1000
 
 /**
  * Reads the keys of a cluster, each from the node that has its slot. Where the slot is under way, from the node that has the key: the
@@ -22,26 +26,34 @@ export class ClusterKeyReader implements KeyReader {
   private readonly topology: ClusterTopology
   private readonly options: RedisKeyReaderOptions
   private readonly nodes = new Map<string, RedisKeyReader>()
+  private readonly slotKeys: SlotKeys
 
   constructor(topology: ClusterTopology, options: RedisKeyReaderOptions = {}) {
     this.topology = topology
     this.options = options
+    this.slotKeys = new SlotKeys(topology, options.trace)
   }
 
   /** Each node gives what it has; a key that moves meanwhile may come twice. */
   async *keys(filter: KeyFilter = {}): AsyncGenerator<readonly DirtyKey[]> {
-    const before = this.topology.view.owners
+    const before = ownerNames(this.topology.view)
     for (const { name } of this.topology.view.shards) yield* this.node(name).keys(filter)
     // What went from a node that was yet to be asked to one that had been asked already came from neither.
-    const { owners, shards } = await this.topology.look()
-    const moved = new Set<number>()
-    for (let slot = 0; slot < owners.length; slot++) if (owners[slot] !== before[slot]) moved.add(slot)
-    if (moved.size === 0) return
-    for (const { name } of shards)
-      for await (const page of this.node(name).keys(filter)) {
-        const keys = page.filter(({ key }) => moved.has(keySlot(key)))
-        if (keys.length > 0) yield keys
-      }
+    const view = await this.topology.look()
+    const moved = new Set<number>(view.moving.keys())
+    for (const [slot, owner] of ownerNames(view).entries()) if (owner !== before[slot]) moved.add(slot)
+    if (moved.size === 0 || filter.dbs?.includes(0) === false) return
+    if (filter.match !== undefined) {
+      // Only a server knows its patterns.
+      for (const { name } of view.shards)
+        for await (const page of this.node(name).keys(filter)) {
+          const keys = page.filter(({ key }) => moved.has(keySlot(key)))
+          if (keys.length > 0) yield keys
+        }
+      return
+    }
+    const keys = await this.slotKeys.everywhere(moved)
+    for (let at = 0; at < keys.length; at += PAGE) yield keys.slice(at, at + PAGE)
   }
 
   /** The same without a place to go on from: slots move, and cursors of a node say nothing to another. */
@@ -96,7 +108,7 @@ export class ClusterKeyReader implements KeyReader {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.nodes.values()].map((node) => node.close()))
+    await Promise.all([this.slotKeys, ...this.nodes.values()].map((one) => one.close()))
     this.nodes.clear()
   }
 
@@ -205,6 +217,10 @@ export class ClusterKeyReader implements KeyReader {
     }
     return groups
   }
+}
+
+function ownerNames({ owners, shards }: ClusterView): (string | undefined)[] {
+  return Array.from(owners, (place) => shards[place]?.name)
 }
 
 /** A node says that a key is not its own. */

@@ -49,12 +49,19 @@ export class ClusterTopology {
   private readonly closing = new AbortController()
   private timer: NodeJS.Timeout | null = null
   private looking: Promise<ClusterView> | null = null
+  /** What the view was made of. */
+  private said = ''
 
   private constructor(needs: TopologyNeeds) {
     this.needs = needs
     this.view = { shards: [], owners: new Int16Array(0), disputed: new Set(), moving: new Map() }
     // Whoever has no cluster does not pay for it.
     this.library = import('ioredis')
+  }
+
+  /** How it was named, to print. */
+  get label(): string {
+    return this.needs.endpoint.label
   }
 
   /** @throws MigrateError FM_CLUSTER_*, FM_CONNECT_*, FM_AUTH_* */
@@ -214,7 +221,11 @@ export class ClusterTopology {
       nodes.some(({ id, role }) => id === self && role === 'primary'),
     )
     const first = this.view.shards.length === 0
-    this.view = viewOf(primaries.length === 0 ? answers : primaries, this.names)
+    const counted = primaries.length === 0 ? answers : primaries
+    // Nearly every look finds what the last one found.
+    const said = JSON.stringify(counted)
+    if (said !== this.said) this.view = viewOf(counted, this.names)
+    this.said = said
     // A seed knows the others; what they say of themselves counts.
     if (first && !this.closing.signal.aborted) return this.askAll()
     for (const listener of this.listeners) listener(this.view)

@@ -72,15 +72,16 @@ export function viewOf(answers: readonly NodesAnswer[], names: ShardNames): Clus
       if (known === undefined || node.epoch > known.epoch || answer.self === node.id) nodes.set(node.id, node)
     }
   const shards: ClusterShard[] = []
-  const places = new Map<string, number>()
   for (const primary of nodes.values()) {
     if (primary.role !== 'primary') continue
     const replicas = [...nodes.values()].filter((node) => node.primary === primary.id)
     // A former primary that is down has lost its slots to one of its replicas.
     if (primary.slots.length === 0 && primary.failed) continue
-    places.set(primary.id, shards.length)
     shards.push({ name: names.of([primary.id, ...replicas.map(({ id }) => id)]), primary, replicas })
   }
+  // Whoever answers first must not decide about the order.
+  shards.sort((a, b) => (a.name < b.name ? -1 : 1))
+  const places = new Map(shards.map(({ primary }, place) => [primary.id, place]))
   const moving = new Map<number, MovingSlot>()
   // A node that lost a slot to another one may show it as under way for ever.
   for (const answer of answers)

@@ -1,8 +1,7 @@
 import { type DirtyKey, type Logger, MigrateError } from '@ferrite-migrate/contracts'
-import type { ClusterTopology, ClusterView } from '@ferrite-migrate/redis'
+import type { ClusterTopology, ClusterView, SlotKeys } from '@ferrite-migrate/redis'
 import type { ChangeFeed } from '../change-feed.js'
 import type { NotificationFeed } from '../notification-feed.js'
-import type { SlotKeys } from './slot-keys.js'
 
 export interface ClusterFeedNeeds {
   readonly topology: ClusterTopology

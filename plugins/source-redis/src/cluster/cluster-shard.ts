@@ -17,6 +17,7 @@ import { keysOfChange, NO_SLOT, slotOfChange, slotOfRecord } from './command-slo
 import type { DoubtfulKeys } from './doubtful-keys.js'
 import type { HandoverShard, SlotHandover } from './slot-handover.js'
 import type { SlotOwners } from './slot-owners.js'
+import type { SnapshotEnd } from './snapshot-end.js'
 
 /** Keys of one event. */
 const KEYS_AT_ONCE = 5000
@@ -28,13 +29,13 @@ export interface ClusterShardNeeds {
   readonly handover: SlotHandover
   /** Tells whose slots this shard had when it was read up to there; null = it is read from its beginning. Resolves when all have. */
   begin(shard: string, slots: readonly number[] | null): Promise<void>
+  /** The end of the snapshots where nothing follows them. */
+  snapshotEnd(): SnapshotEnd
   /** Something came for a slot of another shard, or was given or became durable. */
   changed(surprise: boolean): void
   /** Where the primary of this shard stands, and which keys it has of these slots. */
   standing(shard: string): Promise<number | null>
   keysOf(shard: string, slots: readonly number[]): Promise<DirtyKey[]>
-  /** Keys of slots that came to the shard while snapshots were read. */
-  arrivals(shard: string): Promise<DirtyKey[]>
 }
 
 /** Keys that are to be read again. */
@@ -108,23 +109,66 @@ export class ClusterShard implements Shard, HandoverShard {
     await unlessAborted(this.needs.begin(this.id, from?.slots ?? null), request.signal)
     if (request.signal.aborted) return
     const { from: _, ...whole } = request
-    const inner = this.inner.read(from === null ? whole : { ...whole, from: from.stream })
     try {
-      for await (const event of inner) {
-        yield* this.ordered()
-        const made = this.translated(event)
-        if (made !== null) yield made
-        // Whoever asks for the next one has taken this one whole.
-        this.needs.changed(false)
-      }
-      if (request.changes || request.signal.aborted) return
-      // Nothing follows that would tell of keys which moved while the snapshots were made.
-      this.readAgain(await this.needs.arrivals(this.id), false)
-      yield* this.ordered()
+      if (request.changes) yield* this.followed(from === null ? whole : { ...whole, from: from.stream })
+      else yield* this.alone(whole, this.needs.snapshotEnd())
     } finally {
       this.isLive = false
       this.isOver = this.ended
     }
+  }
+
+  /** Its snapshot and its changes. */
+  private async *followed(request: ReadRequest): AsyncGenerator<SourceEvent> {
+    for await (const event of this.inner.read(request)) {
+      const { failure } = this.needs.handover
+      if (failure !== null) throw failure
+      yield* this.ordered()
+      const made = this.translated(event)
+      if (made !== null) yield made
+      // Whoever asks for the next one has taken this one whole.
+      this.needs.changed(false)
+    }
+  }
+
+  /** Its snapshot alone. Its stream is listened to until those of all shards are read: what moves leaves a trace there. */
+  private async *alone(request: ReadRequest, end: SnapshotEnd): AsyncGenerator<SourceEvent> {
+    const { signal } = request
+    let allRead = false
+    let goal: number | null = null
+    for await (const event of this.inner.read({ ...request, changes: true })) {
+      if (event.kind === 'changes') {
+        for (const record of event.records) this.listen(record, end)
+        event.release?.()
+        if (!allRead) continue
+        goal ??= await this.standing()
+        if (goal === null || offsetOf(event.position) >= goal) break
+      } else if (event.kind === 'snapshot') {
+        const records = this.ownRecords(event.records, end)
+        yield records === event.records ? event : { ...event, records }
+      } else if (event.kind === 'snapshot-end') {
+        yield event.position === undefined ? event : { ...event, position: this.at(event.position) }
+        void end.snapshotRead(this.id).then(() => {
+          allRead = true
+        })
+      } else yield event
+    }
+    if (signal.aborted) return
+    let keys: readonly DirtyKey[] = []
+    await unlessAborted(
+      end.streamHeard(this.id).then((missing) => {
+        keys = missing
+      }),
+      signal,
+    )
+    this.readAgain(keys, false)
+    yield* this.ordered()
+  }
+
+  private listen(record: ChangeRecord, end: SnapshotEnd): void {
+    const slot = slotOfChange(record)
+    if (slot === NO_SLOT) return
+    if (record.name === 'RESTORE-ASKING' || this.needs.owners.at(slot) !== this.place) end.mark(slot)
   }
 
   acknowledge(position: Position): void {
@@ -150,10 +194,16 @@ export class ClusterShard implements Shard, HandoverShard {
 
   async lag(applied: Position | undefined): Promise<Lag> {
     const lag = await this.inner.lag(applied === undefined ? undefined : streamPosition(applied))
-    const { pending } = this.needs.handover
-    return pending === 0 || lag.keys === undefined
+    // What is between the shards is told by one of them.
+    const unsettled = this.waiting + (this.needs.handover.isFirst(this.id) ? this.needs.handover.pending : 0)
+    return unsettled === 0 || lag.keys === undefined
       ? lag
-      : { ...lag, keys: lag.keys + pending, bytes: (lag.bytes ?? 0) + pending }
+      : { ...lag, keys: lag.keys + unsettled, bytes: (lag.bytes ?? 0) + unsettled, unsettled }
+  }
+
+  /** Keys that are to be read again and were not named yet. */
+  get waiting(): number {
+    return this.orders.reduce((sum, { keys, sweep }) => sum + keys.length + (sweep ? 1 : 0), 0)
   }
 
   owns(_db: number, key: Buffer): boolean {
@@ -200,7 +250,7 @@ export class ClusterShard implements Shard, HandoverShard {
         this.durable = null
         return event
       case 'snapshot': {
-        const records = this.ownRecords(event.records)
+        const records = this.ownRecords(event.records, null)
         return records === event.records ? event : { ...event, records }
       }
       case 'snapshot-end':
@@ -230,13 +280,21 @@ export class ClusterShard implements Shard, HandoverShard {
     return clusterPosition(stream, this.needs.owners.textOf(this.id))
   }
 
-  private ownRecords(records: readonly SnapshotRecord[]): readonly SnapshotRecord[] {
-    const { owners } = this.needs
+  /** What else is in a snapshot came or comes with a slot that is not the shard's: another has it, or is about to give it. */
+  private ownRecords(records: readonly SnapshotRecord[], end: SnapshotEnd | null): readonly SnapshotRecord[] {
+    const { owners, doubtful } = this.needs
     let own: SnapshotRecord[] | null = null
     for (let i = 0; i < records.length; i++) {
-      if (owners.at(slotOfRecord(records[i])) === this.place) own?.push(records[i])
-      else own ??= records.slice(0, i)
+      const record = records[i]
+      const slot = slotOfRecord(record)
+      if (owners.at(slot) === this.place) own?.push(record)
+      else {
+        own ??= records.slice(0, i)
+        if (end !== null) end.mark(slot)
+        else doubtful.add(slot, [{ db: record.db, key: Buffer.from(record.key) }])
+      }
     }
+    if (own !== null && end === null) owners.touched()
     return own ?? records
   }
 

@@ -1,12 +1,12 @@
 import type { DirtyKey, Logger, ShardChange } from '@ferrite-migrate/contracts'
 import { keySlot } from '@ferrite-migrate/protocol'
-import type { ClusterTopology, ClusterView, WireTrace } from '@ferrite-migrate/redis'
+import { type ClusterTopology, type ClusterView, SlotKeys, type WireTrace } from '@ferrite-migrate/redis'
 import type { PsyncShard } from '../psync-shard.js'
 import { ClusterShard, type ClusterShardNeeds } from './cluster-shard.js'
 import { DoubtfulKeys } from './doubtful-keys.js'
 import { SlotHandover } from './slot-handover.js'
-import { SlotKeys } from './slot-keys.js'
 import { SlotOwners } from './slot-owners.js'
+import { SnapshotEnd } from './snapshot-end.js'
 
 /** A look is taken at once when something comes that nobody expected, but not more often than this. */
 const SURPRISE_MS = 50
@@ -34,6 +34,8 @@ export class ClusterShards {
   private readonly begun = Promise.withResolvers<void>()
   private isBegun = false
   private readonly slotKeys: SlotKeys
+  /** Null = changes are followed. */
+  private end: SnapshotEnd | null = null
   private readonly changes: ShardChange[] = []
   private told: (() => void) | null = null
   private readonly missing = new Map<string, number>()
@@ -56,7 +58,7 @@ export class ClusterShards {
 
   /** Slots and keys that are on their way from shard to shard. */
   get pending(): number {
-    return this.handover.pending
+    return this.all.reduce((sum, { waiting }) => sum + waiting, this.handover.pending)
   }
 
   /** Shards that come and go from now on; ends when the signal aborts. */
@@ -93,7 +95,7 @@ export class ClusterShards {
       changed: (surprise) => this.changed(surprise),
       standing: (shard) => this.standing(shard),
       keysOf: (shard, slots) => this.slotKeys.of(shard, slots),
-      arrivals: (shard) => this.arrivals(shard),
+      snapshotEnd: () => this.snapshotEnd(),
     }
   }
 
@@ -136,8 +138,23 @@ export class ClusterShards {
     for (const [shard, slots] of gifts) this.owners.give(slots, shard)
   }
 
+  /** Nothing is handed over where nobody follows: what moved is read again in the end. */
+  private snapshotEnd(): SnapshotEnd {
+    const { topology } = this.needs
+    this.end ??= new SnapshotEnd(
+      topology,
+      this.slotKeys,
+      this.all.map(({ id }) => id),
+    )
+    return this.end
+  }
+
   private async see(view: ClusterView): Promise<void> {
     if (!this.isBegun) return
+    if (this.end !== null) {
+      this.end.see(view)
+      return
+    }
     await this.handover.step(view)
     await this.seeShards(view)
   }
@@ -185,7 +202,7 @@ export class ClusterShards {
         this.surprise = null
         void topology.look().catch(() => undefined)
       }, SURPRISE_MS)
-    } else if (this.isBegun && this.handover.pending > 0) void this.handover.step(topology.view)
+    } else if (this.isBegun && this.end === null && this.handover.pending > 0) void this.handover.step(topology.view)
   }
 
   private async standing(shard: string): Promise<number | null> {
@@ -194,15 +211,5 @@ export class ClusterShards {
     if (found === undefined || found.primary.slots.length === 0) return null
     const info = String(await topology.call(topology.addressOf(found.primary), 'INFO', 'replication'))
     return Number(/^master_repl_offset:(\d+)/m.exec(info)?.[1] ?? 0)
-  }
-
-  /** Keys of slots that came to this shard while snapshots were read, which no snapshot may hold. */
-  private async arrivals(shard: string): Promise<DirtyKey[]> {
-    const view = await this.needs.topology.look()
-    const slots: number[] = []
-    for (let slot = 0; slot < view.owners.length; slot++)
-      if (view.shards[view.owners[slot]]?.name === shard && (this.owners.of(slot) !== shard || this.doubtful.has(slot)))
-        slots.push(slot)
-    return slots.length === 0 ? [] : this.slotKeys.of(shard, slots)
   }
 }

@@ -17,8 +17,11 @@ import {
   type ClusterTopology,
   type Endpoint,
   handshakeError,
+  keysPerSlot,
   RedisLink,
   replicaEndpoint,
+  SlotKeys,
+  slotTag,
   type WireTrace,
   wireTrace,
 } from '@ferrite-migrate/redis'
@@ -31,8 +34,7 @@ import { wantedSettings } from '../wanted-settings.js'
 import { ClusterFeed } from './cluster-feed.js'
 import { putUpClusterFence } from './cluster-fence.js'
 import { ClusterShards } from './cluster-shards.js'
-import { SlotKeys } from './slot-keys.js'
-import { keysPerSlot, slotsOf, surveySlots } from './slot-survey.js'
+import { slotsOf, surveySlots } from './slot-survey.js'
 
 /** A primary as it was when the source was opened. */
 interface Primary {
@@ -154,7 +156,39 @@ export class ClusterSource implements Source {
         const name = `${finding.code} ${finding.text}`
         if (!seen.has(name)) seen.set(name, { ...finding, text: `${endpoint.label}: ${finding.text}` })
       }
-    return [await this.slotsFinding(), ...seen.values()]
+    return [await this.slotsFinding(), ...(await this.rightsFindings()), ...seen.values()]
+  }
+
+  /** What reading a slot that has moved takes, asked for before it is needed. */
+  private async rightsFindings(): Promise<Finding[]> {
+    if (this.followed.capture !== 'psync') return []
+    const refused = await Promise.all(
+      this.primaries.map(({ shard, endpoint }) =>
+        this.at(shard, async (link): Promise<Finding[]> => {
+          const slot = this.topology.shard(shard)?.primary.slots[0]?.[0] ?? 0
+          const asked: [string, readonly string[]][] = [
+            ['CLUSTER GETKEYSINSLOT', ['CLUSTER', 'GETKEYSINSLOT', `${slot}`, '1']],
+            ['DUMP', ['DUMP', `{${slotTag(slot)}}`]],
+            ['EVAL', ['EVAL', 'return 1', '0']],
+          ]
+          const replies = await link.pipeline((out) => {
+            for (const [, argv] of asked) out.call(...argv)
+            return asked.length
+          })
+          return replies.flatMap((reply, i): Finding[] => {
+            if (!(reply instanceof ReplyError) || !/^NOPERM|unknown (sub)?command/i.test(reply.message)) return []
+            return [
+              {
+                level: 'fail',
+                code: 'FM_AUTH_RIGHTS',
+                text: `${endpoint.label} refuses ${asked[i][0]}, without which a slot that moves cannot be read again: ${reply.message.slice(0, 120)}; see docs/permissions.md, or use --capture notifications`,
+              },
+            ]
+          })
+        }),
+      ),
+    )
+    return refused.flat()
   }
 
   private async slotsFinding(): Promise<Finding> {

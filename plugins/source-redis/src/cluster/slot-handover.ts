@@ -1,8 +1,11 @@
-import type { DirtyKey, Logger } from '@ferrite-migrate/contracts'
+import { counted, type DirtyKey, type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import { SLOTS } from '@ferrite-migrate/protocol'
 import type { ClusterView } from '@ferrite-migrate/redis'
 import type { DoubtfulKeys } from './doubtful-keys.js'
 import type { SlotOwners } from './slot-owners.js'
+
+/** The same fault is told again after this time. */
+const SAY_AGAIN_MS = 10_000
 
 /** A shard as a handover sees it. */
 export interface HandoverShard {
@@ -57,6 +60,11 @@ export class SlotHandover {
   /** Slots of which an ordinary move was seen: every key of it has left a trace. */
   private readonly traced = new Set<number>()
   private working = false
+  /** Why slots can never be handed over; null = they can. */
+  failure: MigrateError | null = null
+  /** What was said last, and when: the same is not said with every look. */
+  private said = { text: '', at: 0 }
+  private openSince: number | null = null
 
   constructor(owners: SlotOwners, doubtful: DoubtfulKeys, logger: Logger) {
     this.owners = owners
@@ -70,6 +78,12 @@ export class SlotHandover {
 
   leave(shard: string): void {
     this.shards.delete(shard)
+  }
+
+  /** Of all shards that are read, the first. */
+  isFirst(shard: string): boolean {
+    const [first] = this.shards.keys()
+    return first === shard
   }
 
   /** Slots and keys that are not where they belong yet. */
@@ -98,11 +112,28 @@ export class SlotHandover {
       this.settleDoubts(view)
       this.owners.touched()
     } catch (error) {
+      if (error instanceof MigrateError && !error.retryable) this.failure = error
       // The next view brings the next try.
-      this.logger.log('warn', `slots cannot be handed over now: ${(error as Error).message}`)
+      this.say(`slots cannot be handed over now: ${(error as Error).message}`)
     } finally {
       this.working = false
     }
+  }
+
+  /** A slot that stays under way keeps its keys from the target, and the run from its end. */
+  private tellOpen(slots: readonly number[]): void {
+    this.openSince ??= Date.now()
+    if (Date.now() - this.openSince < SAY_AGAIN_MS) return
+    const shown = `${slots.slice(0, 10).join(', ')}${slots.length > 10 ? ', …' : ''}`
+    this.say(
+      `${counted(slots.length, 'slot')} of the source stay under way (${shown}): keys of theirs wait until the move is over or called off`,
+    )
+  }
+
+  private say(text: string): void {
+    if (text === this.said.text && Date.now() - this.said.at < SAY_AGAIN_MS) return
+    this.said = { text, at: Date.now() }
+    this.logger.log('warn', text)
   }
 
   /** From now on nobody's commands are taken for slots that have another owner. */
@@ -171,10 +202,12 @@ export class SlotHandover {
   /** Keys in doubt of slots that are at rest are read again by whoever has these. */
   private settleDoubts(view: ClusterView): void {
     const orders = new Map<HandoverShard, { keys: DirtyKey[]; sweep: boolean }>()
+    const open: number[] = []
     for (const slot of this.doubtful.numbers) {
       const owner = this.owners.of(slot)
       const shard = owner === null ? undefined : this.shards.get(owner)
       if (shard === undefined || !shard.isLive) continue
+      if (view.moving.has(slot)) open.push(slot)
       if (view.moving.has(slot) || view.disputed.has(slot) || view.shards[view.owners[slot]]?.name !== owner) continue
       const { keys, whole } = this.doubtful.take(slot)
       const order = orders.get(shard) ?? { keys: [], sweep: false }
@@ -183,5 +216,7 @@ export class SlotHandover {
       orders.set(shard, order)
     }
     for (const [shard, { keys, sweep }] of orders) shard.readAgain(keys, sweep)
+    if (open.length > 0) this.tellOpen(open)
+    else this.openSince = null
   }
 }

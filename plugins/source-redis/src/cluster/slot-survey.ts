@@ -1,21 +1,9 @@
 import type { ShardSurvey, SlotSurvey } from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
-import { type ClusterNode, type RedisLink, slotRanges } from '@ferrite-migrate/redis'
+import { type ClusterNode, keysPerSlot, type RedisLink, slotRanges } from '@ferrite-migrate/redis'
 
 /** Slots that are named. */
 const NAMED = 10
-
-/** How many keys each of these slots of a node has. @throws ReplyError where it does not say */
-export async function keysPerSlot(link: RedisLink, slots: readonly number[]): Promise<number[]> {
-  const counts = await link.pipeline((out) => {
-    for (const slot of slots) out.call('CLUSTER', 'COUNTKEYSINSLOT', slot)
-    return slots.length
-  })
-  return counts.map((count) => {
-    if (count instanceof ReplyError) throw count
-    return Number(count)
-  })
-}
 
 export function slotsOf({ slots }: ClusterNode): number[] {
   return slots.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i))

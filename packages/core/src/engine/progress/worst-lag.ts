@@ -22,10 +22,12 @@ export function worstLag(lags: readonly (Lag | null)[]): Lag {
     (sum, lag) => (lag?.spooledBytes === undefined ? sum : (sum ?? 0) + lag.spooledBytes),
     undefined,
   )
+  const unsettled = lags.reduce((sum, lag) => sum + (lag?.unsettled ?? 0), 0)
   return {
     ...(keys === undefined ? {} : { keys }),
     ...(bytes === undefined ? {} : { bytes }),
     ...(told ? { ms: Math.max(...lags.map((lag) => lag?.ms ?? 0)) } : {}),
     ...(spooled === undefined ? {} : { spooledBytes: spooled }),
+    ...(unsettled > 0 ? { unsettled } : {}),
   }
 }

@@ -11,5 +11,7 @@ describe('the lag of several shards', () => {
     expect(worstLag([lag, { spooledBytes: 3 }])).toEqual({ spooledBytes: 4 })
     expect(worstLag([lag, null])).toEqual({ spooledBytes: 1 })
     expect(worstLag([])).toEqual({})
+    // What waits for the source is known, whatever else is not.
+    expect(worstLag([{ unsettled: 2 }, null, { unsettled: 3 }])).toEqual({ unsettled: 5 })
   })
 })

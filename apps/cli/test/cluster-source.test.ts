@@ -180,6 +180,9 @@ describe('a cluster that cannot be read', () => {
     await bad(1, /FM_CLUSTER_NONE/, single.url.replace('redis:', 'redis-cluster:'))
     await bad(1, /FM_CONNECT_REFUSED/, 'redis-cluster://127.0.0.1:1')
     await bad(2, /FM_URL_INVALID/, 'redis-cluster://127.0.0.1:1,/')
+    await bad(1, /FM_CONNECT_TLS.*answers without TLS/s, cluster.url.replace('redis-', 'rediss-'))
+    const refused = await run(cluster.url.replace('://', '://:secret@'))
+    expect(refused.output).toMatch(/^(?!.*(WARN|secret)).*FM_AUTH_REFUSED/s)
     await bad(2, /database 0/, `${cluster.url}/3`)
     await bad(2, /FM_OPTION_VALUE.*node-map/s, cluster.url, '--source-option', 'node-map=x')
     const announced = async (port: number): Promise<void> => {

@@ -25,7 +25,11 @@ export function silentError(label: string, ms: number): MigrateError {
 
 /** The error for a connection that is given up because everything ends. */
 export function stoppedError(label: string): MigrateError {
-  return new MigrateError('FM_INTERRUPTED', `stopped before ${label} answered`, 'Go on with --resume.')
+  return new MigrateError(
+    'FM_INTERRUPTED',
+    `stopped before ${label} answered`,
+    'Start it again; a migration goes on with --resume.',
+  )
 }
 
 /** The error for a connection to a server that is the primary no more. @param now where the primary is, in words */

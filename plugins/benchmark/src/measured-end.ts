@@ -39,13 +39,14 @@ export async function openMeasuredEnd(
   option: string,
   signal?: AbortSignal,
 ): Promise<MeasuredEnd> {
-  if (isClusterUrl(url)) return clusterEnd(await ClusterTopology.open({ ...parseCluster(url, options), option }))
+  const asked = { option, ...(signal === undefined ? {} : { signal }) }
+  if (isClusterUrl(url)) return clusterEnd(await ClusterTopology.open({ ...parseCluster(url, options), ...asked }))
   const endpoint = parseEndpoint(url, options)
   if (options.cluster !== 'node' && (await isClusterNode(endpoint, signal).catch(closing(endpoint)))) {
     const nodeMap = new NodeMap(String(options['node-map'] ?? ''))
     endpoint.moving?.close()
     const seeds = [{ host: endpoint.host, port: endpoint.port }]
-    return clusterEnd(await ClusterTopology.open({ endpoint, seeds, nodeMap, option }))
+    return clusterEnd(await ClusterTopology.open({ endpoint, seeds, nodeMap, ...asked }))
   }
   return { servers: [{ endpoint, tags: null }], close: () => endpoint.moving?.close() }
 }

@@ -28,5 +28,9 @@ async function openCluster(context: AdapterContext, address: ClusterAddress): Pr
   const { ClusterSource } = await import('./cluster/cluster-source.js')
   const again = (capture: string): Promise<Source> =>
     openCluster({ ...context, options: { ...context.options, capture } }, address)
-  return ClusterSource.open(context, await ClusterTopology.open({ ...address, option: '--source-option' }), again)
+  return ClusterSource.open(
+    context,
+    await ClusterTopology.open({ ...address, option: '--source-option', signal: context.signal }),
+    again,
+  )
 }

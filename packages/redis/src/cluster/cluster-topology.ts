@@ -4,8 +4,9 @@ import type { Redis, RedisOptions } from 'ioredis'
 import { printAddress } from '../address/host-port.js'
 import type { MovingServer } from '../address/moving-server.js'
 import type { NodeMap } from '../address/node-map.js'
-import { connectError, handshakeError } from '../connect-error.js'
+import { connectError, handshakeError, plainError, stoppedError } from '../connect-error.js'
 import type { Endpoint } from '../endpoint.js'
+import { answersPlainly } from '../plain-probe.js'
 import { type ClusterNode, type NodesAnswer, parseNodes } from './cluster-nodes.js'
 import { type ClusterShard, type ClusterView, ShardNames, slotRanges, viewOf } from './cluster-view.js'
 
@@ -26,6 +27,8 @@ export interface TopologyNeeds {
   readonly nodeMap: NodeMap
   /** As it stands in an option: `--source-option` or `--target-option`. */
   readonly option: string
+  /** Ends the opening. */
+  readonly signal?: AbortSignal
 }
 
 /** What came of asking one node. */
@@ -42,6 +45,8 @@ export class ClusterTopology {
   private readonly needs: TopologyNeeds
   private readonly names = new ShardNames()
   private readonly clients = new Map<string, Redis>()
+  /** Resolves when a connection has said who it is. */
+  private readonly admitted = new WeakMap<Redis, Promise<unknown>>()
   private readonly library: Promise<{ readonly Redis: new (options: RedisOptions) => Redis }>
   /** Why the last connection to a node failed. */
   private readonly failures = new Map<string, Error>()
@@ -67,19 +72,34 @@ export class ClusterTopology {
   /** @throws MigrateError FM_CLUSTER_*, FM_CONNECT_*, FM_AUTH_* */
   static async open(needs: TopologyNeeds): Promise<ClusterTopology> {
     const topology = new ClusterTopology(needs)
+    const { signal } = needs
+    const { promise: stopped, reject } = Promise.withResolvers<never>()
+    const stop = (): void => reject(stoppedError(needs.endpoint.label))
+    signal?.addEventListener('abort', stop, { once: true })
+    try {
+      if (signal?.aborted) throw stoppedError(needs.endpoint.label)
+      await Promise.race([topology.untilWhole(), stopped])
+      return topology
+    } catch (error) {
+      topology.close()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', stop)
+      // Nobody waits for it any more.
+      stopped.catch(() => undefined)
+    }
+  }
+
+  private async untilWhole(): Promise<void> {
     const deadline = Date.now() + WHOLE_WITHIN_MS
     for (;;)
       try {
-        await topology.look()
-        await topology.mustBeWhole()
-        return topology
+        await this.look()
+        return await this.mustBeWhole()
       } catch (error) {
-        if (error instanceof MigrateError && error.retryable && Date.now() < deadline) {
-          await sleep(AGAIN_MS)
-          continue
-        }
-        topology.close()
-        throw error
+        const again = error instanceof MigrateError && error.retryable && Date.now() < deadline
+        if (!again || this.closing.signal.aborted) throw error
+        await sleep(AGAIN_MS)
       }
   }
 
@@ -191,9 +211,11 @@ export class ClusterTopology {
   async call(address: Address, ...argv: readonly [string, ...string[]]): Promise<unknown> {
     const [name, ...rest] = argv
     try {
-      return await (await this.client(address)).call(name, ...rest)
+      const client = await this.client(address)
+      await this.admitted.get(client)
+      return await client.call(name, ...rest)
     } catch (error) {
-      throw this.meaning(address, error)
+      throw await this.meaning(address, error)
     }
   }
 
@@ -286,10 +308,9 @@ export class ClusterTopology {
     const { username, password, tls, connectTimeoutMs, clientName } = this.needs.endpoint
     const client = new Redis({
       ...address,
-      ...(username === undefined ? {} : { username }),
-      ...(password === undefined ? {} : { password }),
       ...(tls === undefined ? {} : { tls }),
-      ...(clientName === undefined ? {} : { connectionName: clientName }),
+      // Nobody who has to say who he is may say it before.
+      ...(clientName === undefined || password !== undefined ? {} : { connectionName: clientName }),
       protocol: 2,
       connectTimeout: Math.min(connectTimeoutMs, ANSWER_MS),
       commandTimeout: ANSWER_MS,
@@ -302,11 +323,18 @@ export class ClusterTopology {
     client.on('error', (error) => this.failures.set(name, error))
     client.on('ready', () => this.failures.delete(name))
     this.clients.set(name, client)
+    if (password !== undefined) {
+      // By ioredis it would go to the console when a node wants no password.
+      const asked = client.call('AUTH', ...(username === undefined ? [password] : [username, password]))
+      if (clientName !== undefined) client.call('CLIENT', 'SETNAME', clientName).catch(() => undefined)
+      asked.catch(() => undefined)
+      this.admitted.set(client, asked)
+    }
     return client
   }
 
   /** What an error of a control connection means. */
-  private meaning(address: Address, cause: unknown): MigrateError {
+  private async meaning(address: Address, cause: unknown): Promise<MigrateError> {
     const { endpoint } = this.needs
     const label = `${endpoint.label.replace(/:\/\/.*$/s, '')}://${printAddress(address)}`
     const at = { ...endpoint, ...address, label }
@@ -321,6 +349,7 @@ export class ClusterTopology {
         'Give it as redis:// (or ferrite://), without cluster.',
       )
     if (name === 'ReplyError') return handshakeError(at, message)
+    if (endpoint.tls !== undefined && (await answersPlainly(address.host, address.port))) return plainError(label)
     if (/Command timed out/.test(message))
       return new MigrateError('FM_CONNECT_TIMEOUT', `${label} does not answer`, 'Check that the node is alive.', {
         retryable: true,

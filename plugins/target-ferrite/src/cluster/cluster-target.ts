@@ -78,7 +78,13 @@ export class ClusterTarget implements Target {
 
   /** @throws MigrateError when the cluster is not whole, a node cannot be reached, or refuses the probes */
   static async open(context: AdapterContext, { endpoint, seeds, nodeMap }: ClusterAddress): Promise<ClusterTarget> {
-    const topology = await ClusterTopology.open({ endpoint, seeds, nodeMap, option: '--target-option' })
+    const topology = await ClusterTopology.open({
+      endpoint,
+      seeds,
+      nodeMap,
+      option: '--target-option',
+      signal: context.signal,
+    })
     const nodes = new TargetNodes(topology, endpoint, wireTrace(context.logger, 'target'))
     try {
       await nodes.acceptAll()

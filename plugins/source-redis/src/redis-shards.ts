@@ -13,7 +13,12 @@ function pingPeriod({ config }: SourceFacts): number {
   return (seconds > 0 ? seconds : 10) * 1000
 }
 
-/** A shard that is a replica of the source. */
+/** Memory of a shard that its spool has at least, bytes. */
+const LEAST_MEMORY = 256 << 10
+/** What waits for the disk before less is read, bytes. */
+const UNFLUSHED = 8 << 20
+
+/** A shard that is a replica of the source, which has so many of them. */
 export function psyncShard(
   { options, logger, tempDir, ledger }: AdapterContext,
   endpoint: Endpoint,
@@ -24,7 +29,8 @@ export function psyncShard(
     id = '0',
     elsewhere,
     streamFrom,
-  }: Pick<PsyncShardOptions, 'elsewhere' | 'streamFrom'> & { readonly id?: string } = {},
+    of = 1,
+  }: Pick<PsyncShardOptions, 'elsewhere' | 'streamFrom'> & { readonly id?: string; readonly of?: number } = {},
 ): PsyncShard {
   return new PsyncShard(id, {
     endpoint,
@@ -46,7 +52,9 @@ export function psyncShard(
         : null,
     spool: {
       directory: tempDir,
-      memoryLimit: Number(options['spool-memory']),
+      // Memory is what the source may take, of which each of its shards has its part.
+      memoryLimit: Math.max(LEAST_MEMORY, Math.floor(Number(options['spool-memory']) / of)),
+      unflushedLimit: Math.max(LEAST_MEMORY, Math.floor(UNFLUSHED / of)),
       diskLimit: Number(options['spool-limit']),
     },
   })

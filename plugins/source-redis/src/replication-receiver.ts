@@ -65,7 +65,6 @@ const MOST_LINE = 64 << 10
 const SILENCE_MS = 15_000
 /** A server that accepts PSYNC and sends not even a newline for so long never will. */
 const MUTE_MS = 6000
-const PAUSE_UNFLUSHED = 8 << 20
 const PAUSE_MS = 10
 const READ_BYTES = 256 << 10
 const MARK_BYTES = 40
@@ -425,7 +424,7 @@ export class ReplicationReceiver {
       const rest = this.options.pace()
       if (rest > 0) this.link!.rest(rest)
     } else this.takePreamble(chunk)
-    if (this.spool !== null && this.spool.unflushed > PAUSE_UNFLUSHED) this.link!.rest(PAUSE_MS)
+    if (this.spool?.isFull) this.link!.rest(PAUSE_MS)
   }
 
   private takePreamble(chunk: Buffer): void {

@@ -7,6 +7,8 @@ export interface SpoolOptions {
   readonly directory: string
   /** Bytes held in memory before the disk is used. */
   readonly memoryLimit: number
+  /** Bytes that wait for the disk, above which reading had better rest. */
+  readonly unflushedLimit: number
   /** Bytes held on disk; more is an error. */
   readonly diskLimit: number
 }
@@ -71,9 +73,9 @@ export class Spool implements ByteFeed {
     return this.memoryBytes + this.unwrittenBytes + this.diskBytes
   }
 
-  /** Bytes that wait for the disk; the socket should pause above some. */
-  get unflushed(): number {
-    return this.unwrittenBytes
+  /** So much waits for the disk that the socket had better rest. */
+  get isFull(): boolean {
+    return this.unwrittenBytes > this.options.unflushedLimit
   }
 
   push(chunk: Buffer): void {

@@ -149,7 +149,7 @@ export class Engine implements RunningShards {
 
   /** Reads back what was written last. @throws MigrateError FM_TARGET_KEEPS_NOTHING when it is not there */
   async mustKeep(): Promise<void> {
-    for (const run of this.runs.values()) await run.mustKeep()
+    await Promise.all([...this.runs.values()].map((run) => run.mustKeep()))
   }
 
   /** From now on changes are only noted, not applied. */

@@ -158,7 +158,7 @@ export class ClusterFeed implements ChangeFeed {
       if (names.has(name)) continue
       this.feeds.delete(name)
       this.formerEvents += feed.events
-      this.moved.push(...feed.take(Number.POSITIVE_INFINITY))
+      this.moved = this.moved.concat(feed.take(Number.POSITIVE_INFINITY))
       await feed.close()
     }
   }
@@ -171,7 +171,7 @@ export class ClusterFeed implements ChangeFeed {
     for (const [slot, owner] of now.entries())
       if (owner !== undefined && owner !== before[slot]) gained.set(owner, [...(gained.get(owner) ?? []), slot])
     for (const [owner, slots] of gained) {
-      this.moved.push(...(await this.needs.slotKeys.of(owner, slots)))
+      this.moved = this.moved.concat(await this.needs.slotKeys.of(owner, slots))
       this.vanished = true
     }
   }

@@ -1,5 +1,5 @@
 import { type ChangeLedger, type Fence, type FenceKind, MigrateError, type Position } from '@ferrite-migrate/contracts'
-import { type ClusterTopology, RedisLink } from '@ferrite-migrate/redis'
+import { type ClusterShard, type ClusterTopology, RedisLink } from '@ferrite-migrate/redis'
 import { putUpFence } from '../redis-fence.js'
 
 /** How long slots on their way may keep a cutover waiting, ms. */
@@ -23,32 +23,20 @@ export async function putUpClusterFence(
   kind: 'auto' | FenceKind,
   check: boolean,
 ): Promise<Fence> {
-  const { topology, ledger, positionAt } = needs
+  const { topology } = needs
   await settled(needs)
   const fences: Fence[] = []
+  const shards = topology.view.shards.filter(({ primary }) => primary.slots.length > 0)
+  const putUp = async (shard: ClusterShard, of: 'auto' | FenceKind): Promise<FenceKind> => {
+    const fence = await fenceOf(needs, shard, of, check)
+    fences.push(fence)
+    return fence.kind
+  }
   try {
-    for (const { name, primary } of topology.view.shards) {
-      if (primary.slots.length === 0) continue
-      const endpoint = topology.primaryOf(name)
-      const fence = await putUpFence(
-        {
-          label: endpoint.label,
-          moved: () => topology.shard(name)?.primary.id !== primary.id,
-          open: () => RedisLink.open(endpoint),
-          ...{ ledger, server: needs.serverOf(name) },
-          position:
-            positionAt === null
-              ? null
-              : (offset): ReadonlyMap<string, Position> => {
-                  const position = positionAt(name, offset)
-                  return new Map(position === undefined ? [] : [[name, position]])
-                },
-        },
-        fences[0]?.kind ?? kind,
-        check,
-      )
-      fences.push(fence)
-    }
+    // The first one finds out which kind it is to be, for all.
+    const found = await putUp(shards[0], kind)
+    const others = await Promise.allSettled(shards.slice(1).map((shard) => putUp(shard, found)))
+    for (const one of others) if (one.status === 'rejected') throw one.reason
     // What began to move meanwhile would be missing.
     if (!check && needs.pending() > 0) throw moving()
     return together(fences)
@@ -56,6 +44,30 @@ export async function putUpClusterFence(
     await Promise.allSettled(fences.map((fence) => fence.release()))
     throw error
   }
+}
+
+function fenceOf(
+  { topology, ledger, positionAt, serverOf }: ClusterFenceNeeds,
+  { name, primary }: ClusterShard,
+  kind: 'auto' | FenceKind,
+  check: boolean,
+): Promise<Fence> {
+  const endpoint = topology.primaryOf(name)
+  const position = (offset: number): ReadonlyMap<string, Position> => {
+    const found = positionAt?.(name, offset)
+    return new Map(found === undefined ? [] : [[name, found]])
+  }
+  return putUpFence(
+    {
+      label: endpoint.label,
+      moved: () => topology.shard(name)?.primary.id !== primary.id,
+      open: () => RedisLink.open(endpoint),
+      ...{ ledger, server: serverOf(name) },
+      position: positionAt === null ? null : position,
+    },
+    kind,
+    check,
+  )
 }
 
 /** Waits until no slot is on its way. @throws MigrateError FM_FENCE_UNAVAILABLE */

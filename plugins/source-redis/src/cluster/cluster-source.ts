@@ -387,7 +387,7 @@ async function byReplication(
     stream: async (shard, elsewhere) => {
       const { endpoint, facts } = await of(shard)
       return psyncShard(context, endpoint, facts, wantedSettings(context.options, facts), trace, {
-        ...{ id: shard, elsewhere },
+        ...{ id: shard, elsewhere, of: topology.view.shards.length },
         ...(context.options.prefer === 'replica' ? { streamFrom: replicaEndpoint(topology, shard) } : {}),
       })
     },

@@ -172,15 +172,17 @@ export class SlotHandover {
   private async finish(handover: Handover): Promise<void> {
     const { slots, from, to } = handover
     const until = from === null || from.isOver ? null : await from.standing()
-    const keys = await to.keysOf(slots)
+    const listed = await to.keysOf(slots)
     // In one step: what was left out until now is among the keys in doubt, and what comes from now on is taken.
     this.owners.give(slots, to.id)
     let sweep = until === null
+    const doubtful: DirtyKey[][] = []
     for (const slot of slots) {
       const doubts = this.doubtful.take(slot)
-      keys.push(...doubts.keys)
+      if (doubts.keys.length > 0) doubtful.push([...doubts.keys])
       sweep ||= doubts.whole || !this.traced.delete(slot)
     }
+    const keys = onceEach([listed, ...doubtful])
     to.readAgain(keys, sweep)
     this.underWay.splice(this.underWay.indexOf(handover), 1)
     if (from !== null && until !== null) this.tails.push({ slots, from, until })
@@ -211,7 +213,7 @@ export class SlotHandover {
       if (view.moving.has(slot) || view.disputed.has(slot) || view.shards[view.owners[slot]]?.name !== owner) continue
       const { keys, whole } = this.doubtful.take(slot)
       const order = orders.get(shard) ?? { keys: [], sweep: false }
-      order.keys.push(...keys)
+      for (const key of keys) order.keys.push(key)
       order.sweep ||= whole
       orders.set(shard, order)
     }
@@ -219,4 +221,13 @@ export class SlotHandover {
     if (open.length > 0) this.tellOpen(open)
     else this.openSince = null
   }
+}
+
+/** All of these keys, none of them twice. */
+function onceEach(lists: readonly (readonly DirtyKey[])[]): readonly DirtyKey[] {
+  const [first, ...others] = lists
+  if (others.length === 0) return first
+  const named = new Map<string, DirtyKey>()
+  for (const keys of lists) for (const one of keys) named.set(`${one.db} ${one.key.toString('latin1')}`, one)
+  return [...named.values()]
 }

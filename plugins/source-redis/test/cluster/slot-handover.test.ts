@@ -1,4 +1,4 @@
-import type { DirtyKey, Logger } from '@ferrite-migrate/contracts'
+import { type DirtyKey, type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import { SLOTS } from '@ferrite-migrate/protocol'
 import type { ClusterView } from '@ferrite-migrate/redis'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -115,6 +115,29 @@ describe('a slot that goes from shard to shard', () => {
     b.keys = [key('k1')]
     await handover.step(sevenAtB)
     expect(b.told).toEqual([{ keys: ['k1', 'gone'], sweep: false }])
+  })
+
+  it('may be as large as it likes, and names each of its keys once', async () => {
+    await handover.step(underWay)
+    b.keys = Array.from({ length: 300_000 }, (_, i) => key(`k${i}`))
+    for (let i = 0; i < 90_000; i++) doubtful.add(7, [key(`k${i}`)])
+    doubtful.add(7, [key('gone')])
+    await handover.step(sevenAtB)
+    expect(b.told.map(({ keys }) => [keys.length, new Set(keys).size])).toEqual([[300_001, 300_001]])
+  })
+
+  it('ends everything where its keys may never be listed, and says so once', async () => {
+    const said: string[] = []
+    const logger: Logger = { log: (_, text) => void said.push(text), enabled: () => true }
+    handover = new SlotHandover(owners, doubtful, logger)
+    handover.join(a)
+    handover.join(b)
+    b.keysOf = async () => {
+      throw new MigrateError('FM_AUTH_RIGHTS', 'not allowed', 'Give the rights.')
+    }
+    for (let look = 0; look < 5; look++) await handover.step(sevenAtB)
+    expect(handover.failure).toMatchObject({ code: 'FM_AUTH_RIGHTS' })
+    expect(said).toEqual(['slots cannot be handed over now: not allowed'])
   })
 
   it('is looked through for what vanished where no ordinary move was seen, or its former owner is gone', async () => {

@@ -179,6 +179,19 @@ export class SlotCheckpoints {
   /** Where to go on; undefined = nowhere. After a start or a loss it also finds what each slot has. */
   async load(): Promise<Checkpoint | undefined> {
     await this.flush()
+    const { migration, shard } = this
+    if (this.last !== null) {
+      // Nothing was lost: where the marks are that this process writes, they say enough.
+      const found: FoundMark[] = []
+      const edges = this.nodes.all.flatMap((node) => [...this.nodes.edgesOf(node)])
+      await this.overSome(
+        edges,
+        (slot) => ['GET', this.markKey(slot)],
+        (slot, reply) => this.addMark(found, slot, reply),
+      )
+      const low = lowWater(found)
+      if (low !== null) return { migration, shard, position: low.mark.position, dirty: low.dirty }
+    }
     const found: FoundMark[] = []
     const own = new Float64Array(SLOTS).fill(-1)
     await this.overAll(
@@ -186,16 +199,19 @@ export class SlotCheckpoints {
       (slot, reply) => {
         const [done, mark] = Array.isArray(reply) ? reply : []
         if (Buffer.isBuffer(done)) own[slot] = Number(done.toString('latin1'))
-        if (Buffer.isBuffer(mark))
-          found.push({ mark: decodeMark(mark.toString('utf8')), owner: this.nodes.ofSlot(slot).id })
+        this.addMark(found, slot, mark)
       },
     )
     for (const { mark } of found) this.copy = Math.max(this.copy, mark.copy)
     const low = lowWater(found)
     if (low === null) return undefined
     if (this.last === null) await this.goOn(low, own)
-    const { migration, shard } = this
     return { migration, shard, position: low.mark.position, dirty: low.dirty }
+  }
+
+  private addMark(found: FoundMark[], slot: number, reply: unknown): void {
+    if (Buffer.isBuffer(reply))
+      found.push({ mark: decodeMark(reply.toString('utf8')), owner: this.nodes.ofSlot(slot).id })
   }
 
   /** Takes over what was found; nothing may be under way. */
@@ -231,11 +247,14 @@ export class SlotCheckpoints {
       if (reply instanceof ReplyError) throw refusalError(this.nodes.endpoint, reply.message)
   }
 
-  private overAll(
+  /** Over every slot that may have a key. */
+  private async overAll(
     argvOf: (slot: number) => (string | Buffer)[],
     take?: (slot: number, reply: unknown) => void,
   ): Promise<void> {
-    return this.overSome([...this.done.keys()], argvOf, take)
+    const empty = await this.nodes.emptySlots()
+    const slots = [...this.done.keys()].filter((slot) => !empty.has(slot))
+    await this.overSome(slots, argvOf, take)
   }
 
   private async overSome(

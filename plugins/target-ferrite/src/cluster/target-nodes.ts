@@ -114,6 +114,24 @@ export class TargetNodes {
     return slots
   }
 
+  /** Slots of nodes that hold no key at all; none of them while slots move, when a key may be anywhere. */
+  async emptySlots(): Promise<ReadonlySet<number>> {
+    const { topology } = this
+    const before = await topology.look()
+    const empty = new Set<number>()
+    for (const [node, slots] of this.slotsOf()) {
+      // Who may not ask does not know.
+      const size = await node.link().then((link) => link.call('DBSIZE').catch(() => null))
+      if (size === 0) for (const slot of slots) empty.add(slot)
+    }
+    const after = await topology.look()
+    const atRest = before.moving.size === 0 && after.moving.size === 0 && before.disputed.size === 0
+    const same =
+      before.shards.length === after.shards.length &&
+      before.shards.every(({ name }, i) => name === after.shards[i].name)
+    return atRest && same && before.owners.every((owner, slot) => owner === after.owners[slot]) ? empty : new Set()
+  }
+
   /** The lowest and the highest slot that a node owns. */
   edgesOf(node: TargetNode): readonly number[] {
     const { owners, shards } = this.topology.view

@@ -21,6 +21,11 @@ import { RARE, runWorkload } from './workload.js'
 /** What a node loses when it is killed with loss: several marks. */
 const LOSS_MS = 800
 
+/** Those of every run, and those that `npm run test:faults` has besides. */
+function versions(always: readonly ServerVersion[], long: readonly ServerVersion[]): readonly ServerVersion[] {
+  return process.env.FERRITE_MIGRATE_KILLS === undefined ? always : [...always, ...long]
+}
+
 async function skipsWithout(context: TestContext, ...versions: ServerVersion[]): Promise<void> {
   for (const version of versions) {
     const found = await findServer(version)
@@ -143,7 +148,7 @@ async function underFaults(
 }
 
 describe('a cluster as a target, under a writer', () => {
-  it.each(['7.0', '8.6', 'valkey-9.1'] as ServerVersion[])(
+  it.each(versions(['7.0', 'valkey-9.1'], ['8.6']))(
     '%s: has everything once while its slots move by MIGRATE',
     async (version) => {
       await underFaults(version, { replicas: 0 }, async ({ cluster, random }) => {
@@ -174,7 +179,7 @@ describe('a cluster as a target, under a writer', () => {
     90_000,
   )
 
-  it.each(['7.0', 'valkey-9.1'] as ServerVersion[])(
+  it.each(versions(['7.0'], ['valkey-9.1', '8.6']))(
     '%s: has everything once while its primaries are replaced and killed',
     async (version) => {
       await underFaults(version, {}, async ({ cluster, random }) => {

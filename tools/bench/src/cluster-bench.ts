@@ -231,12 +231,11 @@ export async function benchHandover(keys: number, rounds: number): Promise<Clust
     const tool = await LiveTool.start(source.url, target.url)
     // Writes that never rest, as in production: an idle stream tells of itself only now and then.
     const busy = { going: true }
+    const ranges = await Promise.all(source.nodes.map((node) => source.cluster.slotsOf(node)))
     const writing = (async () => {
       for (let n = 0; busy.going; n++) {
-        for (const node of source.nodes.keys()) {
-          const [{ last }] = await source.cluster.slotsOf(source.nodes[node])
-          await source.nodes[node].command('SET', `{${slotTag(last)}}busy`, `${n}`)
-        }
+        for (const [i, node] of source.nodes.entries())
+          await node.command('SET', `{${slotTag(ranges[i][0].last)}}busy`, `${n}`)
         await sleep(1)
       }
     })()

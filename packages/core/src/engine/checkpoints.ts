@@ -82,7 +82,7 @@ export class Checkpoints {
   /** What goes with the batch that ends at a position; undefined where the target keeps no positions. */
   of(position: Position): Checkpoint | undefined {
     if (!this.atTarget) return undefined
-    return { migration: this.needs.id, shard: this.shard.id, position, dirty: [...this.dirty] }
+    return { migration: this.needs.id, shard: this.shard.id, position, dirty: this.dirty.list() }
   }
 
   /** Makes a position durable that no batch brings. */

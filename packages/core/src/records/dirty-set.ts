@@ -3,6 +3,7 @@ import type { DirtyKey } from '@ferrite-migrate/contracts'
 /** Keys whose value must be read again. Names are Latin-1 text inside, so that any byte is kept. */
 export class DirtySet {
   protected readonly keys = new Map<string, DirtyKey>()
+  private listed: readonly DirtyKey[] | null = null
 
   protected static name(db: number, key: Buffer): string {
     return `${db}:${key.toString('latin1')}`
@@ -15,7 +16,9 @@ export class DirtySet {
   /** Copies the key, which may be a view. */
   add(db: number, key: Buffer): void {
     const name = DirtySet.name(db, key)
-    if (!this.keys.has(name)) this.keys.set(name, { db, key: Buffer.from(key) })
+    if (this.keys.has(name)) return
+    this.keys.set(name, { db, key: Buffer.from(key) })
+    this.listed = null
   }
 
   addAll(keys: readonly DirtyKey[]): void {
@@ -27,11 +30,12 @@ export class DirtySet {
   }
 
   delete(db: number, key: Buffer): void {
-    this.keys.delete(DirtySet.name(db, key))
+    this.drop(DirtySet.name(db, key))
   }
 
   clear(): void {
     this.keys.clear()
+    this.listed = null
   }
 
   /** Takes up to `most` keys of one database out. */
@@ -41,9 +45,19 @@ export class DirtySet {
       if (taken.length >= most) break
       if (taken.length > 0 && entry.db !== taken[0].db) continue
       taken.push(entry)
-      this.keys.delete(name)
+      this.drop(name)
     }
     return taken
+  }
+
+  /** All of them, made once for as long as none comes or goes; not to be changed. */
+  list(): readonly DirtyKey[] {
+    this.listed ??= [...this.keys.values()]
+    return this.listed
+  }
+
+  protected drop(name: string): void {
+    if (this.keys.delete(name)) this.listed = null
   }
 
   [Symbol.iterator](): IterableIterator<DirtyKey> {

@@ -12,6 +12,7 @@ export class SlotOwners {
   private readonly places = new Int16Array(SLOTS).fill(NOBODY)
   private readonly names: string[] = []
   private readonly texts = new Map<string, string>()
+  private given = 0
   private readonly isDoubtful: (slot: number) => boolean
 
   /** @param isDoubtful true for slots that may be wrong at the target now */
@@ -37,7 +38,13 @@ export class SlotOwners {
     return this.names[this.places[slot]] ?? null
   }
 
+  /** Another number each time that somebody is given something. */
+  get version(): number {
+    return this.given
+  }
+
   give(slots: Iterable<number>, shard: string | null): void {
+    this.given++
     const place = shard === null ? NOBODY : this.placeOf(shard)
     for (const slot of slots) this.places[slot] = place
     this.texts.clear()

@@ -117,7 +117,8 @@ export class SlotCheckpoints {
       // The next batch may have been made before core heard of it.
       this.failedFor = 2
     }
-    this.next = { position: checkpoint.position, dirty: [...checkpoint.dirty, ...this.failed], at: this.at }
+    const { position, dirty } = checkpoint
+    this.next = { position, dirty: this.failed.length === 0 ? dirty : [...dirty, ...this.failed], at: this.at }
     if (failed.length > 0) return this.flush()
     this.timer ??= setTimeout(() => {
       this.timer = null

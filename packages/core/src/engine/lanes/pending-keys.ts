@@ -52,7 +52,7 @@ export class PendingKeys extends DirtySet {
       for (const name of reading.names) {
         if (this.readIn.get(name) !== reading) continue
         this.readIn.delete(name)
-        this.keys.delete(name)
+        this.drop(name)
       }
     }
   }

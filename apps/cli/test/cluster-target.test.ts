@@ -200,7 +200,8 @@ describe('a cluster as a target, under a writer', () => {
   )
 
   it('has everything once while slots move, primaries fail and the tool is killed', async () => {
-    const { FM_SEED: seed = '3', FM_FAULTS: rounds = '1', FM_VERSION: version = '7.0' } = process.env
+    const long = process.env.FERRITE_MIGRATE_KILLS === undefined ? '1' : '5'
+    const { FM_SEED: seed = '3', FM_FAULTS: rounds = long, FM_VERSION: version = '7.0' } = process.env
     const source = await startSource(version as ServerVersion)
     const cluster = await startCluster(version as ServerVersion)
     const state = stateDir()

@@ -5,6 +5,8 @@ import type { ClusterNode } from './cluster-node.js'
 const KEYS = 100
 /** How long one MIGRATE may take, ms. */
 const MIGRATE_MS = 30_000
+/** How often a node is told the same when a replica of its goes away meanwhile. */
+const TOLD_TIMES = 3
 
 /**
  * Slots on their way from one primary to another, as `redis-cli --cluster reshard` moves them: the receiver imports, the giver
@@ -116,12 +118,20 @@ export class SlotMove {
   }
 
   private async tell(node: ClusterNode, state: string, ...id: readonly string[]): Promise<void> {
-    checked(
-      await node.pipeline((out) => {
-        for (const slot of this.slots) out.call('CLUSTER', 'SETSLOT', slot, state, ...id)
-        return this.slots.length
-      }),
-    )
+    for (let tries = 1; ; tries++)
+      try {
+        checked(
+          await node.pipeline((out) => {
+            for (const slot of this.slots) out.call('CLUSTER', 'SETSLOT', slot, state, ...id)
+            return this.slots.length
+          }),
+        )
+        return
+      } catch (error) {
+        // A Valkey waits for its replicas, and says so when one of them goes away in that moment.
+        const waits = error instanceof ReplyError && error.message.startsWith('NOREPLICAS')
+        if (!waits || tries === TOLD_TIMES) throw error
+      }
   }
 }
 

@@ -60,7 +60,7 @@ export class Engine implements RunningShards {
       collisions: options.transform.injective ? null : collisionGuard(options),
       sample: this.sample,
       seen: new SeenKeys(shards.map(({ id }) => id)),
-      recovery: new TargetRecovery(options.target, options.id),
+      recovery: new TargetRecovery(options.target, options.id, () => this.lanes.leave()),
     }
     for (const shard of shards) this.add(shard)
   }

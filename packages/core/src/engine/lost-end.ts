@@ -65,6 +65,8 @@ export class LostEnd {
       try {
         await recovery.recover(this.generation)
         this.generation = recovery.generation
+        // From here on it belongs to the connections that there are now.
+        await lanes.recover()
         const position = await this.parts.checkpoints.afterLoss()
         const how = position === undefined ? 'copying again' : 'going on from the checkpoint at the target'
         onNote('target-lost', `${error.message}: ${how}`)

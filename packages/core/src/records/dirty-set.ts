@@ -4,9 +4,15 @@ import type { DirtyKey } from '@ferrite-migrate/contracts'
 export class DirtySet {
   protected readonly keys = new Map<string, DirtyKey>()
   private listed: readonly DirtyKey[] | null = null
+  private added = 0
 
   protected static name(db: number, key: Buffer): string {
     return `${db}:${key.toString('latin1')}`
+  }
+
+  /** How many keys have ever come: whoever compares two of these knows whether some are new. */
+  get additions(): number {
+    return this.added
   }
 
   get size(): number {
@@ -19,6 +25,7 @@ export class DirtySet {
     if (this.keys.has(name)) return
     this.keys.set(name, { db, key: Buffer.from(key) })
     this.listed = null
+    this.added++
   }
 
   addAll(keys: readonly DirtyKey[]): void {

@@ -300,4 +300,52 @@ describe('changes while the traffic is moved', () => {
     await run.end()
     expect(route.told.filter(({ kind }) => kind === 'synced')).toHaveLength(2)
   })
+
+  it('tells a target of parts which keys are dirty before their commands are left out, and before their values come', async () => {
+    const log: string[] = []
+    class Parts extends MemoryTarget {
+      override async write(
+        ...[batch, checkpoint]: Parameters<MemoryTarget['write']>
+      ): ReturnType<MemoryTarget['write']> {
+        const what =
+          batch.kind === 'snapshot' ? `value ${names(batch.records)}` : batch.records.map(({ argv }) => argv.join(' '))
+        const said = `${what} ${checkpoint === undefined ? '' : `dirty ${names(checkpoint.dirty)}`}`.trim()
+        log.push(`begin ${said}`)
+        // A mark takes longer than anything else.
+        if (batch.kind === 'changes' && batch.records.length === 0) await new Promise((done) => setTimeout(done, 50))
+        const result = await super.write(batch, checkpoint)
+        log.push(`end ${said}`)
+        return result
+      }
+
+      partOf(): number {
+        return 0
+      }
+    }
+    const change = (position: string, ...changes: string[][]): SourceEvent => ({
+      kind: 'changes',
+      records: changes.map((one) => command(...one)),
+      byteLength: 10,
+      position,
+    })
+    const shard: Shard = {
+      ...giving(
+        FULL,
+        { kind: 'snapshot-end', position: '1' },
+        change('2', ['SET', 'before', '1']),
+        { kind: 'dirty', keys: [{ db: 0, key: bytes('k') }] },
+        change('3', ['INCR', 'k'], ['SET', 'other', '1']),
+        change('9', ['SET', 'last', '1']),
+      ),
+      covers: (position, mark) => Number(position) >= Number(mark),
+      readAt: async (keys) => ({ records: keys.map(({ key }) => record(String(key), '7')), position: '8' }),
+    }
+    await route.shard({ target: new Parts(route.there) }, shard).run()
+    const at = (text: string): number => log.findIndex((line) => line.startsWith(text))
+    expect(at('end dirty k')).toBeGreaterThanOrEqual(0)
+    expect(at('begin SET other')).toBeGreaterThan(at('end dirty k'))
+    expect(at('begin value k')).toBeGreaterThan(log.lastIndexOf('end dirty k'))
+    expect(log.join()).not.toContain('INCR k')
+    await isThere('k', '7')
+  })
 })

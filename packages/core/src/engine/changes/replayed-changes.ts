@@ -78,6 +78,8 @@ export class ReplayedChanges implements ChangeApplier {
   private readonly parts: ReplayedChangesParts
   private readonly healed = new Set<string>()
   private settling = false
+  /** Of the dirty keys, so many have come that a checkpoint names which is durable. */
+  private named = 0
 
   constructor(needs: ReplayedChangesNeeds, parts: ReplayedChangesParts) {
     this.needs = needs
@@ -107,6 +109,7 @@ export class ReplayedChanges implements ChangeApplier {
       return false
     }
     dirty.addAll(routed.dirty)
+    if (partOf !== undefined) await this.nameDirty()
     await this.replay(event, routed)
     await this.parts.stop.pass(event.position)
     if (this.settling && held.keys.size > 0) await this.release()
@@ -227,6 +230,20 @@ export class ReplayedChanges implements ChangeApplier {
     return moved
   }
 
+  /**
+   * Where each part of the target has a checkpoint of its own, that of a batch covers commands which were left out since their key
+   * is dirty: whoever goes on must have been told of the key before.
+   */
+  private async nameDirty(): Promise<void> {
+    const { dirty, lanes, checkpoints } = this.parts
+    if (dirty.size === 0 || dirty.additions === this.named || checkpoints.position === null) return
+    const { additions } = dirty
+    await lanes.drain()
+    await checkpoints.write(checkpoints.position)
+    await lanes.drain()
+    this.named = additions
+  }
+
   /** Writes the current value of dirty keys and remembers up to where their commands are in it. */
   private async handOver(current: Position): Promise<void> {
     const { shard, lanes, dirty, checkpoints, values, held, ends } = this.parts
@@ -241,6 +258,8 @@ export class ReplayedChanges implements ChangeApplier {
     const unread = dirty.unread()
     // Values are ahead of the stream: whoever goes on from here must know of which keys.
     await checkpoints.write(current)
+    await lanes.drain()
+    this.named = dirty.additions
     for (let at = 0; at < unread.length; at += READ_AT_ONCE) {
       const keys = unread.slice(at, at + READ_AT_ONCE)
       const { records, position } = await shard.readAt(keys)

@@ -1,4 +1,11 @@
-import type { ChangeBatch, Checkpoint, SnapshotBatch, Target, WriteResult } from '@ferrite-migrate/contracts'
+import {
+  type ChangeBatch,
+  type Checkpoint,
+  MigrateError,
+  type SnapshotBatch,
+  type Target,
+  type WriteResult,
+} from '@ferrite-migrate/contracts'
 
 /** Batches under way over all lanes: enough to keep the target busy while the next are rendered. */
 const UNDER_WAY = 8
@@ -10,6 +17,8 @@ export class LanePool {
   readonly target: Target
   readonly admit: () => void
   readonly onResult: (result: WriteResult, batch: SnapshotBatch | ChangeBatch) => void
+  /** Another number each time that all lanes are left, since the target was lost or is brought back. */
+  epoch = 0
   /** What is under way, by lane. */
   readonly underWay: readonly Set<Promise<void>>[]
 
@@ -33,6 +42,14 @@ export class LanePool {
     return this.underWay.length
   }
 
+  /**
+   * The connections are about to be made anew, and batches that were not answered are given up. No shard may write through the new
+   * ones before it has gone on from its checkpoint: a later batch would overtake one that was given up.
+   */
+  leave(): void {
+    this.epoch++
+  }
+
   /** The lanes as one shard sees them: its batches, and what became of these. */
   forShard(): ShardLanes {
     return new ShardLanes(this)
@@ -53,9 +70,11 @@ export class ShardLanes {
   private readonly own = new Set<Promise<void>>()
   private failure: unknown
   private failing = new AbortController()
+  private epoch: number
 
   constructor(pool: LanePool) {
     this.pool = pool
+    this.epoch = pool.epoch
   }
 
   get lanes(): number {
@@ -82,6 +101,7 @@ export class ShardLanes {
   async writeMade(lane: number, make: () => Promise<SnapshotBatch>, settled: () => void): Promise<void> {
     await this.start(lane, async () => {
       const batch = await make()
+      this.mustBeOfNow()
       if (batch.records.length > 0) this.pool.onResult(await this.pool.target.write(batch), batch)
       settled()
     })
@@ -105,6 +125,7 @@ export class ShardLanes {
     if (this.failure !== undefined) return
     try {
       this.pool.admit()
+      this.mustBeOfNow()
       await task()
     } catch (error) {
       this.failure ??= error
@@ -133,9 +154,27 @@ export class ShardLanes {
     while (this.own.size > 0) await Promise.race(this.own)
     this.failure = undefined
     this.failing = new AbortController()
+    this.epoch = this.pool.epoch
   }
 
   private check(): void {
+    if (this.failure === undefined && this.epoch !== this.pool.epoch) {
+      this.failure = leftError()
+      this.failing.abort()
+    }
     if (this.failure !== undefined) throw this.failure
   }
+
+  private mustBeOfNow(): void {
+    if (this.epoch !== this.pool.epoch) throw leftError()
+  }
+}
+
+function leftError(): MigrateError {
+  return new MigrateError(
+    'FM_TARGET_LOST',
+    'the connections to the target were made anew for another shard',
+    'Nothing is to be done: it goes on from its checkpoint.',
+    { retryable: true },
+  )
 }

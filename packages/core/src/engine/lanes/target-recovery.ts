@@ -9,11 +9,14 @@ export class TargetRecovery {
   generation = 0
   private readonly target: Target
   private readonly migration: string
+  private readonly leave: () => void
   private working: Promise<void> | null = null
 
-  constructor(target: Target, migration: string) {
+  /** @param leave called before the connections are made anew: from then on nobody writes who has not gone on from its checkpoint */
+  constructor(target: Target, migration: string, leave: () => void = () => undefined) {
     this.target = target
     this.migration = migration
+    this.leave = leave
   }
 
   /**
@@ -30,6 +33,7 @@ export class TargetRecovery {
   }
 
   private async work(): Promise<void> {
+    this.leave()
     await this.target.reconnect?.()
     await this.target.takeOver?.(this.migration)
     this.generation++

@@ -28,6 +28,31 @@ async function isOver(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('lanes', () => {
+  it('that were left take nothing of a shard before it has recovered, so that no batch overtakes one that was given up', async () => {
+    const target = new HeldTarget()
+    const pool = new LanePool(target, 1, none)
+    const lanes = pool.forShard()
+    await lanes.write(batch(0, 'first'))
+    pool.leave()
+    const lost = { code: 'FM_TARGET_LOST' }
+    await expect(lanes.write(batch(0, 'second'))).rejects.toMatchObject(lost)
+    expect([lanes.hasFailed, lanes.failed.aborted, target.taken.length]).toEqual([true, true, 1])
+    // What was still being made when they were left is not written either.
+    const late = pool.forShard()
+    const made = Promise.withResolvers<SnapshotBatch>()
+    await late.writeMade(0, () => made.promise, none)
+    pool.leave()
+    made.resolve(batch(0, 'late'))
+    target.answer(0)
+    await expect(late.drain()).rejects.toMatchObject(lost)
+    await lanes.recover()
+    await lanes.write(batch(0, 'third'))
+    expect(target.taken.flatMap((one) => (one.kind === 'snapshot' ? names(one.records) : []))).toEqual([
+      'first',
+      'third',
+    ])
+  })
+
   it('give batches to the target in the order in which they were written, however late it answers', async () => {
     const target = new HeldTarget()
     const lanes = new LanePool(target, 2, none).forShard()

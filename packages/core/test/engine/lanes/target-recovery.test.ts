@@ -35,6 +35,14 @@ describe('a lost target', () => {
     expect([target.done.length, recovery.generation]).toEqual([4, 2])
   })
 
+  it('is left by everybody before its connections are made anew', async () => {
+    const target = new LostTarget()
+    target.back.resolve()
+    const recovery = new TargetRecovery(target, 'm', () => target.done.push('leave'))
+    await recovery.recover(0)
+    expect(target.done).toEqual(['leave', 'reconnect', 'take over m'])
+  })
+
   it('that does not come back is tried again by the next', async () => {
     const target = new LostTarget()
     const recovery = new TargetRecovery(target, 'm')

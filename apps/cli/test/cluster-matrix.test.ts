@@ -1,7 +1,14 @@
 import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { keySlot } from '@ferrite-migrate/protocol'
 import { parseEndpoint } from '@ferrite-migrate/redis'
-import { type ClusterNode, ClusterWriter, Random, type RedisCluster, until } from '@ferrite-migrate/servers'
+import {
+  type ClusterNode,
+  ClusterWriter,
+  Random,
+  type RedisCluster,
+  type ServerVersion,
+  until,
+} from '@ferrite-migrate/servers'
 import { describe, expect, it } from 'vitest'
 import { between, equal, isLive, moveSlots, startCluster } from './clusters.js'
 import { command, migration } from './run.js'
@@ -103,18 +110,24 @@ async function touch(cluster: RedisCluster, n: number): Promise<void> {
   await node.command('HSET', `${TAG}hash`, 'n', `${n}`)
 }
 
+/** A cluster with such a slot, followed, and the node that the slot is to go to. */
+async function followed(version: ServerVersion) {
+  const cluster = await startCluster(version, { replicas: 0 })
+  const target = await start({ version })
+  const home = await cluster.nodeOf(SLOT)
+  const away = (await cluster.primaries()).find((node) => node !== home)!
+  await fill(home)
+  const run = migration({ source: cluster.url, target: target.url })
+  const over = run.start()
+  await isLive(run)
+  return { cluster, target, home, away, run, over }
+}
+
 describe.each(['7.0', '8.6', 'valkey-9.1'] as const)(
   'a slot with a key of every type and a large list, on %s',
   (version) => {
     it('moves, is moved away and back within a second, is moved by the servers, and is cancelled', async () => {
-      const cluster = await startCluster(version, { replicas: 0 })
-      const target = await start({ version })
-      const home = await cluster.nodeOf(SLOT)
-      const away = (await cluster.primaries()).find((node) => node !== home)!
-      await fill(home)
-      const run = migration({ source: cluster.url, target: target.url })
-      const over = run.start()
-      await isLive(run)
+      const { cluster, target, home, away, run, over } = await followed(version)
       // Ends that the source may still put off are the target's only when the run is over.
       const caughtUp = (): Promise<void> => equal(cluster, target, (text) => text.startsWith(`${TAG}ends: expiry`))
       await touch(cluster, 1)
@@ -151,14 +164,7 @@ describe.each(['7.0', '8.6', 'valkey-9.1'] as const)(
     })
 
     it('vanishes with its keys when another node takes it over, also at the target', async () => {
-      const cluster = await startCluster(version, { replicas: 0 })
-      const target = await start({ version })
-      const home = await cluster.nodeOf(SLOT)
-      const away = (await cluster.primaries()).find((node) => node !== home)!
-      await fill(home)
-      const run = migration({ source: cluster.url, target: target.url })
-      const over = run.start()
-      await isLive(run)
+      const { cluster, target, home, away, run, over } = await followed(version)
       await away.command('CLUSTER', 'SETSLOT', String(SLOT), 'IMPORTING', home.id)
       await away.command('CLUSTER', 'SETSLOT', String(SLOT), 'NODE', away.id)
       await until(async () => (await cluster.nodeOf(SLOT)) === away, 'the take-over')

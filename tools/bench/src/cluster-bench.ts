@@ -11,7 +11,7 @@ import { Heartbeat } from './heartbeat.js'
 import { type Measured, median, percentile } from './measure.js'
 import { Random } from './random.js'
 import type { SlotWriter } from './slot-writer.js'
-import { LiveTool, measureTool, runCommand, runTool } from './tool.js'
+import { cutOver, LiveTool, measureTool, runTool } from './tool.js'
 import { mixedWrite } from './writer.js'
 
 export interface ClusterRow {
@@ -184,17 +184,7 @@ export async function benchClusterCutover(keys: number, rounds: number): Promise
       const tool = await LiveTool.start(source.url, target.url, ['--id', 'bench', '--state-dir', state])
       const writing = writeMixed(source, RATE * 5, RATE)
       await sleep(2000)
-      const { code, output } = await runCommand([
-        'cutover',
-        '--id',
-        'bench',
-        '--max-lag',
-        '10000',
-        '--state-dir',
-        state,
-      ])
-      if (code !== 0) throw new Error(output)
-      said.push(Number(/kept out for (\d+) ms/.exec(output)?.[1]))
+      said.push(await cutOver(state))
       await writing
       await tool.stop()
     } finally {

@@ -8,7 +8,7 @@ import { fill } from './dataset.js'
 import { countDifferences } from './equality.js'
 import { median } from './measure.js'
 import { Random } from './random.js'
-import { LiveTool, runCommand } from './tool.js'
+import { cutOver, LiveTool, runCommand } from './tool.js'
 import { mixedWrite } from './writer.js'
 
 export interface LifecycleRow {
@@ -65,22 +65,10 @@ export async function benchCutover(rounds: number, verify: boolean): Promise<Lif
       const tool = await LiveTool.start(source.url, target.url, ['--id', 'bench', '--state-dir', state])
       const writer = await startWriter(source.url, 10_000)
       await sleep(2000)
-      const args = [
-        'cutover',
-        '--id',
-        'bench',
-        '--max-lag',
-        '10000',
-        '--state-dir',
-        state,
-        ...(verify ? ['--verify'] : []),
-      ]
-      const { code, output } = await runCommand(args)
-      if (code !== 0) throw new Error(output)
+      said.push(await cutOver(state, verify ? ['--verify'] : []))
       await sleep(200)
       await writer.stop()
       await tool.stop()
-      said.push(Number(/kept out for (\d+) ms/.exec(output)?.[1]))
       seen.push(writer.longest())
     } finally {
       await source.stop()

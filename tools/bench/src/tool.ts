@@ -43,6 +43,14 @@ export async function runCommand(
   return { code, output, wallMs: performance.now() - startedAt }
 }
 
+/** Cuts the migration `bench` over; gives for how long writers were kept out, by the tool's own word, ms. */
+export async function cutOver(state: string, more: readonly string[] = []): Promise<number> {
+  const args = ['cutover', '--id', 'bench', '--max-lag', '10000', '--state-dir', state, ...more]
+  const { code, output } = await runCommand(args)
+  if (code !== 0) throw new Error(output)
+  return Number(/kept out for (\d+) ms/.exec(output)?.[1])
+}
+
 /** `ferrite-migrate migrate --mode live` in the background, from the moment it is live. */
 export class LiveTool {
   private readonly child: ChildProcess

@@ -9,7 +9,7 @@ import {
 import { keySlot } from '@ferrite-migrate/protocol'
 import { RedisKeyReader, type RedisKeyReaderOptions } from '../key-reader.js'
 import type { ClusterTopology } from './cluster-topology.js'
-import type { ClusterView } from './cluster-view.js'
+import { ownerNames } from './cluster-view.js'
 import { SlotKeys } from './slot-keys.js'
 
 /** How often keys are asked for again that a node says are elsewhere. */
@@ -217,10 +217,6 @@ export class ClusterKeyReader implements KeyReader {
     }
     return groups
   }
-}
-
-function ownerNames({ owners, shards }: ClusterView): (string | undefined)[] {
-  return Array.from(owners, (place) => shards[place]?.name)
 }
 
 /** A node says that a key is not its own. */

@@ -94,6 +94,11 @@ export function viewOf(answers: readonly NodesAnswer[], names: ShardNames): Clus
   }
 }
 
+/** The name of the shard that has each slot; undefined = it has no owner. */
+export function ownerNames({ owners, shards }: ClusterView): (string | undefined)[] {
+  return Array.from(owners, (place) => shards[place]?.name)
+}
+
 /** Slots as people write them: `0-5460,5462`. */
 export function slotRanges(slots: Iterable<number>): string {
   const ranges: [number, number][] = []

@@ -1,5 +1,5 @@
 import { type DirtyKey, type Logger, MigrateError } from '@ferrite-migrate/contracts'
-import type { ClusterTopology, ClusterView, SlotKeys } from '@ferrite-migrate/redis'
+import { type ClusterTopology, type ClusterView, ownerNames, type SlotKeys } from '@ferrite-migrate/redis'
 import type { ChangeFeed } from '../change-feed.js'
 import type { NotificationFeed } from '../notification-feed.js'
 
@@ -54,7 +54,7 @@ export class ClusterFeed implements ChangeFeed {
   async start(): Promise<void> {
     const { topology } = this.needs
     const view = await topology.look()
-    this.owners = ownersOf(view)
+    this.owners = ownerNames(view)
     const names = view.shards.filter(({ primary }) => primary.slots.length > 0).map(({ name }) => name)
     await Promise.all(names.map((name) => this.add(name)))
     this.unfollow = topology.follow((seen) => {
@@ -165,7 +165,7 @@ export class ClusterFeed implements ChangeFeed {
 
   private async seeSlots(view: ClusterView): Promise<void> {
     const before = this.owners
-    const now = ownersOf(view)
+    const now = ownerNames(view)
     this.owners = now
     const gained = new Map<string, number[]>()
     for (const [slot, owner] of now.entries())
@@ -175,8 +175,4 @@ export class ClusterFeed implements ChangeFeed {
       this.vanished = true
     }
   }
-}
-
-function ownersOf({ owners, shards }: ClusterView): (string | undefined)[] {
-  return Array.from(owners, (place) => shards[place]?.name)
 }

@@ -27,6 +27,8 @@ export interface Doubts {
 /** Keys whose commands were left out because their slot was under way: whoever has it in the end reads them again. */
 export class DoubtfulKeys {
   private readonly slots = new Map<number, SlotDoubts>()
+  /** Asked for with each event. */
+  private count = 0
 
   add(slot: number, keys: readonly DirtyKey[]): void {
     let doubts = this.slots.get(slot)
@@ -34,7 +36,9 @@ export class DoubtfulKeys {
       doubts = new SlotDoubts()
       this.slots.set(slot, doubts)
     }
+    const before = doubts.keys.size
     doubts.add(keys)
+    this.count += doubts.keys.size - before
   }
 
   has(slot: number): boolean {
@@ -48,15 +52,14 @@ export class DoubtfulKeys {
 
   /** How many keys there are. */
   get size(): number {
-    let size = 0
-    for (const { keys } of this.slots.values()) size += keys.size
-    return size
+    return this.count
   }
 
   /** Takes those of a slot out. */
   take(slot: number): Doubts {
     const doubts = this.slots.get(slot)
     this.slots.delete(slot)
+    this.count -= doubts?.keys.size ?? 0
     return doubts === undefined ? { keys: [], whole: false } : { keys: [...doubts.keys.values()], whole: doubts.whole }
   }
 }

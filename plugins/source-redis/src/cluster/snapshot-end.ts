@@ -1,5 +1,5 @@
 import type { DirtyKey } from '@ferrite-migrate/contracts'
-import type { ClusterTopology, ClusterView, SlotKeys } from '@ferrite-migrate/redis'
+import { type ClusterTopology, type ClusterView, ownerNames, type SlotKeys } from '@ferrite-migrate/redis'
 
 /** Waits until each of several has come. */
 class Gathering {
@@ -34,7 +34,7 @@ export class SnapshotEnd {
   constructor(topology: ClusterTopology, slotKeys: SlotKeys, shards: readonly string[]) {
     this.topology = topology
     this.slotKeys = slotKeys
-    this.before = ownersOf(topology.view)
+    this.before = ownerNames(topology.view)
     this.shards = shards
     this.see(topology.view)
   }
@@ -45,7 +45,7 @@ export class SnapshotEnd {
 
   see(view: ClusterView): void {
     for (const slot of view.moving.keys()) this.marked.add(slot)
-    for (const [slot, owner] of ownersOf(view).entries()) if (owner !== this.before[slot]) this.marked.add(slot)
+    for (const [slot, owner] of ownerNames(view).entries()) if (owner !== this.before[slot]) this.marked.add(slot)
   }
 
   /** The snapshot of a shard is read: resolves when all are. */
@@ -62,8 +62,4 @@ export class SnapshotEnd {
     this.see(await this.topology.look())
     return this.slotKeys.everywhere(this.marked)
   }
-}
-
-function ownersOf({ owners, shards }: ClusterView): (string | undefined)[] {
-  return Array.from(owners, (place) => shards[place]?.name)
 }

@@ -1,4 +1,4 @@
-import type { ShardSurvey, SlotSurvey } from '@ferrite-migrate/contracts'
+import { counted, type ShardSurvey, type SlotSurvey } from '@ferrite-migrate/contracts'
 import { formatBytes, formatCount, THIN } from './format.js'
 
 /** Slots of each kind that are shown. */
@@ -24,7 +24,7 @@ export function clusterLines(shards: readonly ShardSurvey[]): string[] {
   const wide = Math.max('Primary'.length, ...shards.map(({ place }) => place.length)) + 2
   const row = (place: string, slots: string, count: string, memory: string, ranges: string): string =>
     `${place.padEnd(wide)}${slots.padEnd(8)}${count.padEnd(20)}${memory.padEnd(11)}${ranges}`
-  const counted = shards.some(({ hottest }) => hottest !== undefined)
+  const isCounted = shards.some(({ hottest }) => hottest !== undefined)
   const fullest = most(shards, 'fullest', (slot) => slot.keys)
   const hottest = most(shards, 'hottest', (slot) => slot.cpuMs ?? 0)
   const named = (slot: PlacedSlot, what: string): string =>
@@ -37,14 +37,14 @@ export function clusterLines(shards: readonly ShardSurvey[]): string[] {
     ...shards.map(({ place, slotCount, keys: own, usedMemory, slots }) =>
       row(place, formatCount(slotCount), `${formatCount(own)} (${share(own, keys)})`, formatBytes(usedMemory), slots),
     ),
-    `Biggest: ${biggest.place}, ${formatBytes(biggest.usedMemory)}, ${formatCount(biggest.keys)} keys`,
+    `Biggest: ${biggest.place}, ${formatBytes(biggest.usedMemory)}, ${counted(biggest.keys, 'key')}`,
     ...(fullest.length === 0
       ? []
       : [
           '',
           'FULLEST SLOTS',
           THIN,
-          ...fullest.map((slot) => named(slot, `${formatCount(slot.keys)} keys (${share(slot.keys, keys)})`)),
+          ...fullest.map((slot) => named(slot, `${counted(slot.keys, 'key')} (${share(slot.keys, keys)})`)),
         ]),
     '',
     'HOT SLOTS',
@@ -52,7 +52,7 @@ export function clusterLines(shards: readonly ShardSurvey[]): string[] {
     ...(hottest.length > 0
       ? hottest.map((slot) => named(slot, `${(slot.cpuMs ?? 0).toFixed(1)} ms of CPU`))
       : [
-          counted
+          isCounted
             ? 'No slot has been used since the servers count (cluster-slot-stats-enabled)'
             : 'Unknown: the servers do not count it (Redis 8.2 and Valkey 8 do, with cluster-slot-stats-enabled yes)',
         ]),

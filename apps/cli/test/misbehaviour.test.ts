@@ -79,6 +79,10 @@ describe('a network that swallows everything', () => {
     await command(source.url, 'SET', 'before', '1')
     const run = tool('migrate', '--id', 'hole', ...ends, '-m', 'live', '--sync-timeout', PATIENCE, ...state)
     await run.says('LIVE_SYNC')
+    // Every lane has its connection: one that is only being opened is given up sooner than one that fell silent.
+    const spread = Array.from({ length: 64 }, (_, i) => `lane:${i}`)
+    for (const key of spread) await command(source.url, 'SET', key, '1')
+    await until(async () => Number(await command(target.url, 'EXISTS', ...spread)) === 64, 'a key of every lane')
     network.swallows = true
     await command(source.url, 'SET', 'during', '1')
     await sleep(HOLE_MS - ASKED_MS)

@@ -91,6 +91,8 @@ export interface ReadRequest {
   wants?(db: number, key: Buffer): boolean
   /** How long to rest now, ms, before more of the snapshot is read; 0 = go on. Changes are never slowed. */
   pace?(): number
+  /** How many changes an event should bring while more of them wait; absent = as the source's own batches are. A hint. */
+  readonly changesAtOnce?: number
 }
 
 /** One independent stream of a source: a primary of a cluster, a file. Shards are read in parallel. */

@@ -151,6 +151,11 @@ export interface Target extends AsyncDisposable {
   /** How many lanes serve this target best when nobody says; default 4. */
   readonly advisedLanes?: number
   /**
+   * How many changes of a stream a batch should bring while more of them wait, where the batch itself costs much: a cluster keeps a
+   * place in the stream for every slot that a batch touches. Absent = as many as a batch has.
+   */
+  readonly advisedChanges?: number
+  /**
    * Takes what is no key (a function library), so that the target knows it as the source does. False = it cannot.
    */
   takeAside?(what: 'function' | 'module-aux' | 'script', payload: Buffer): Promise<boolean>

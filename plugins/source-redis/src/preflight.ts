@@ -34,6 +34,7 @@ function pairs(reply: Reply): Map<string, string> {
 }
 
 const SETTINGS = [
+  'cluster-databases',
   'client-output-buffer-limit',
   'repl-backlog-size',
   'maxmemory-policy',

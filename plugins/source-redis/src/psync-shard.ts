@@ -197,7 +197,7 @@ export class PsyncShard implements Shard {
             yield* this.snapshot(epoch, window)
             if (!request.changes) return
           } else yield { kind: 'sync', mode: 'partial' }
-          yield* this.changes(epoch, window)
+          yield* this.changes(epoch, window, Math.max(this.options.batchSize, request.changesAtOnce ?? 0))
         } catch (error) {
           // An RDB that ends early because the link was lost: the next epoch brings a whole one.
           const cut = error instanceof MigrateError && error.code === 'FM_RDB_TRUNCATED'
@@ -262,7 +262,7 @@ export class PsyncShard implements Shard {
     yield { kind: 'snapshot-end', position: `${epoch.history.replid}:${epoch.offset}:${this.db}` }
   }
 
-  private async *changes(epoch: Epoch, window: ByteWindow): AsyncGenerator<SourceEvent> {
+  private async *changes(epoch: Epoch, window: ByteWindow, most: number): AsyncGenerator<SourceEvent> {
     epoch.spool.idleMs = IDLE_MS
     const scan = new CommandScan()
     const start = window.offset()
@@ -306,8 +306,8 @@ export class PsyncShard implements Shard {
       // Offsets as places in this block, so that the loop adds and asks for nothing that stays the same meanwhile.
       const fromPlace = window.pos - (window.offset() - from)
       const batchEnd = fromPlace + BATCH_BYTES
-      const { batchSize, transactionLimit } = this.options
-      while (inTransaction || (records.length < batchSize && window.pos < batchEnd)) {
+      const { transactionLimit } = this.options
+      while (inTransaction || (records.length < most && window.pos < batchEnd)) {
         const at = window.pos
         const next = scan.next(data, at, end)
         if (next === INCOMPLETE) {

@@ -80,10 +80,15 @@ export class Cutover {
       await this.approach.awaitEnds()
       const before = options.verify ? await this.compareBefore(track) : null
       this.mustGoOn()
-      await this.fence.putUp()
-      this.step('drain', await new FenceDrain(subject, this.fence.standing, options.timeoutMs, this.mustGoOn).run())
-      await subject.mustKeep()
-      const last = await this.lastLook(track)
+      const last = await subject.withVerifier(2, async (verifier) => {
+        // Its connections are open before writers wait for what it finds; what it finds now says nothing.
+        if (subject.lossless) await verifier.compareKeys(track.keys(LAST_KEYS))
+        await subject.mustKeep()
+        this.mustGoOn()
+        await this.fence.putUp()
+        this.step('drain', await new FenceDrain(subject, this.fence.standing, options.timeoutMs, this.mustGoOn).run())
+        return this.lastLook(track, verifier)
+      })
       this.mustGoOn()
       // Throws where what is fenced is not the source any more, as after a failover.
       await this.fence.standing?.positions()
@@ -189,17 +194,20 @@ export class Cutover {
   }
 
   /** Behind the fence both ends stand still: what changed since the comparison, or at least the last keys, must be equal. */
-  private async lastLook(track: ChangeTrack): Promise<VerifyReport> {
+  private async lastLook(
+    track: ChangeTrack,
+    verifier: Pick<Verifier, 'run' | 'compareKeys'>,
+  ): Promise<VerifyReport> {
     const { subject, options } = this
     const whole = (options.verify && track.overflow) || !subject.lossless
-    let report = await subject.withVerifier(2, (verifier) =>
-      whole ? verifier.run() : verifier.compareKeys(track.keys(options.verify ? undefined : LAST_KEYS)),
-    )
+    let report = await (whole
+      ? verifier.run()
+      : verifier.compareKeys(track.keys(options.verify ? undefined : LAST_KEYS)))
     // A look that was ended says nothing.
     this.mustGoOn()
     if (!report.equal && !subject.lossless) {
       await subject.repair(report)
-      report = await subject.withVerifier(2, (verifier) => verifier.run())
+      report = await subject.withVerifier(2, (again) => again.run())
       this.mustGoOn()
     }
     this.step('verify', lookedText(report, whole, options.verify))

@@ -132,7 +132,7 @@ export class ShardRun {
   /** False = the source must be read again from the start. */
   private async readFrom(from: Position | undefined): Promise<boolean> {
     this.from = from
-    const { signal, config, filter, onNote } = this.route
+    const { signal, config, filter, onNote, target } = this.route
     let again = false
     await this.reading.run(
       {
@@ -141,6 +141,7 @@ export class ShardRun {
         changes: config.mode !== 'snapshot',
         pace: () => this.route.pace(),
         wants: (db, key) => filter.takesKey(db, key),
+        ...(target.advisedChanges === undefined ? {} : { changesAtOnce: target.advisedChanges }),
         ...(from === undefined ? {} : { from }),
       },
       async (event) => {

@@ -9,7 +9,7 @@ import { SlotOwners } from './slot-owners.js'
 import { SnapshotEnd } from './snapshot-end.js'
 
 /** A look is taken at once when something comes that nobody expected, but not more often than this. */
-const SURPRISE_MS = 50
+const SURPRISE_MS = 20
 /** Looks in a row without a shard before it counts as gone. */
 const GONE_AFTER = 3
 

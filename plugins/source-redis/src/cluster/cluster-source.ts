@@ -56,7 +56,7 @@ export class ClusterSource implements Source {
   readonly capabilities: SourceCapabilities
   readonly description: Readonly<Record<string, string>>
   readonly relativeExpiry: boolean
-  readonly database = 0
+  readonly database: number | undefined
   readonly identity: string
   private readonly context: AdapterContext
   private readonly topology: ClusterTopology
@@ -82,6 +82,7 @@ export class ClusterSource implements Source {
     this.primaries = primaries
     this.followed = followed
     this.trace = trace
+    this.database = hasOneDatabase(facts) ? undefined : 0
     this.relativeExpiry = primaries.some((one) => one.facts.major < 7)
     const capabilities = capabilitiesOf(capture, facts)
     // Cursors say nothing once slots have moved.
@@ -416,4 +417,9 @@ function byScan(
       }),
   })
   return { capture, shard, close: () => slotKeys.close() }
+}
+
+/** A cluster of Redis has database 0 only; of Valkey 9 it may have more, of which only that one is read. */
+function hasOneDatabase({ product, major, config }: SourceFacts): boolean {
+  return product === 'Redis' || major < 9 || config.get('cluster-databases') === '1'
 }

@@ -60,3 +60,14 @@ export function divided(record: ChangeRecord): ReadonlyMap<number, ChangeRecord>
   const { db, receivedAt, at } = record
   return new Map([...parts].map(([slot, words]) => [slot, commandRecord(db, words, receivedAt, at)]))
 }
+
+/** True for a command that gives its only key a whole new state, of which nothing depends on the one before. */
+export function isOverwrite(record: ChangeRecord): boolean {
+  const { name } = record
+  const count = name === 'SET' ? 51 : name === 'DEL' || name === 'UNLINK' ? 50 : 0
+  if (count === 0) return false
+  const { data, start } =
+    record instanceof PackedChange ? record : { data: record.resp, start: 0 }
+  // The number of arguments has one digit, and is this one: an option could make the command depend on what is there.
+  return data[start + 1] === count && data[start + 2] === CR
+}

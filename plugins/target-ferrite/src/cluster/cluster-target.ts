@@ -58,6 +58,8 @@ interface ClusterFacts {
 export class ClusterTarget implements Target {
   readonly dialect: Dialect
   readonly advisedLanes = 4
+  /** Of the slots of a primary each comes once or twice then. */
+  readonly advisedChanges = 8192
   private readonly context: AdapterContext
   private readonly nodes: TargetNodes
   private readonly facts: ClusterFacts

@@ -28,6 +28,8 @@ interface Sent {
   readonly group: SlotGroup
   readonly first: number
   readonly replies: number
+  /** Without a transaction around it. */
+  readonly bare: boolean
 }
 
 /** What a node has answered to a group that it has not taken. */
@@ -62,7 +64,7 @@ export class GroupWrites {
       const refused: Refused[] = []
       const ways = this.byWay(left, words, refused)
       const results = await Promise.allSettled(
-        ways.map(({ way, groups }) => this.send(way, groups, checkpoints, tally, refused)),
+        ways.map(({ way, groups }) => this.send(way, groups, words, checkpoints, tally, refused)),
       )
       const losses = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
       if (losses.length > 0)
@@ -105,6 +107,7 @@ export class GroupWrites {
   private async send(
     way: Way,
     groups: readonly SlotGroup[],
+    words: ReadonlyMap<SlotGroup, string>,
     checkpoints: SlotCheckpoints | null,
     tally: GroupTally,
     refused: Refused[],
@@ -115,8 +118,10 @@ export class GroupWrites {
     const sent: Sent[] = []
     let first = 0
     for (const group of groups) {
-      const replies = render(out, group, checkpoints)
-      sent.push({ group, first, replies })
+      // What was refused is done whole where its keys are, or not at all: some of them may be at another node than the rest.
+      const bare = group.overwrites && !words.has(group)
+      const replies = bare ? renderBare(out, group) : render(out, group, checkpoints)
+      sent.push({ group, first, replies, bare })
       first += replies
     }
     tally.byteLength += out.at
@@ -136,7 +141,7 @@ export class GroupWrites {
   ): void {
     let next = 0
     const { errors } = flight
-    for (const { group, first, replies } of sent) {
+    for (const { group, first, replies, bare } of sent) {
       const end = first + replies
       const from = next
       while (next < errors.length && errors[next].index < end) next++
@@ -148,7 +153,7 @@ export class GroupWrites {
         if (!isRedirect(text) && kind === 'fatal') throw refusalError(endpoint, text)
         // A command that this server does not have, or not in this form: its keys are read again instead.
         if (!isRedirect(text) && kind !== 'passing' && kind !== 'full') {
-          const index = outside.index - first - 1
+          const index = outside.index - first - (bare ? 0 : 1)
           const [record] = group.records.splice(index, 1)
           if (record === undefined) throw refusalError(endpoint, text)
           tally.fail(record, text)
@@ -156,6 +161,7 @@ export class GroupWrites {
         } else refused.push({ group, text })
         continue
       }
+      if (bare) continue
       if (flight.sizes?.get(end - 1) !== replies - 2) throw notExecutedError(endpoint.label)
       for (const { inner, text } of own) {
         const record = group.records[inner]
@@ -168,13 +174,20 @@ export class GroupWrites {
   }
 }
 
-/** Appends one transaction; gives the number of replies. */
-function render(out: RespWriter, { slot, records, at }: SlotGroup, checkpoints: SlotCheckpoints | null): number {
-  out.raw(MULTI)
+/** Appends the commands alone; gives the number of replies. */
+function renderBare(out: RespWriter, { records }: SlotGroup): number {
   for (const record of records) {
     if (record instanceof PackedChange) out.raw(record.data, record.start, record.end)
     else out.raw(record.resp)
   }
+  return records.length
+}
+
+/** Appends one transaction; gives the number of replies. */
+function render(out: RespWriter, group: SlotGroup, checkpoints: SlotCheckpoints | null): number {
+  const { slot, records, at } = group
+  out.raw(MULTI)
+  renderBare(out, group)
   const marked = checkpoints !== null && at !== undefined
   if (marked) {
     out.raw(checkpoints.head(slot))

@@ -1,11 +1,16 @@
 import type { ChangeRecord } from '@ferrite-migrate/contracts'
 import { commandSpecOf } from '@ferrite-migrate/protocol'
-import { divided, NO_SLOT, SEVERAL_SLOTS, slotOfChange } from './change-slots.js'
+import { divided, isOverwrite, NO_SLOT, SEVERAL_SLOTS, slotOfChange } from './change-slots.js'
 
 /** The changes of one slot in one batch, in order: one transaction. */
 export interface SlotGroup {
   readonly slot: number
   records: ChangeRecord[]
+  /**
+   * Each of them makes its key what it was made before, whatever it is now: done again in the same order they come to the same, so
+   * that they need no transaction and no place.
+   */
+  overwrites: boolean
   /** The last place of the stream that these bring; undefined = they bring none. */
   at: number | undefined
 }
@@ -48,9 +53,10 @@ export function groupChanges(records: readonly ChangeRecord[], doneUpTo: (slot: 
       return
     }
     const group = groups.get(slot)
-    if (group === undefined) groups.set(slot, { slot, records: [record], at })
+    if (group === undefined) groups.set(slot, { slot, records: [record], overwrites: isOverwrite(record), at })
     else {
       group.records.push(record)
+      group.overwrites &&= isOverwrite(record)
       // A deletion that stands for an earlier command may come behind one that stands for a flush.
       if (at !== undefined && at > (group.at ?? -1)) group.at = at
     }

@@ -42,11 +42,14 @@ export class ChangedSample {
         keys[0].db,
         keys.map(({ key }) => key),
       )
-      for (const [i, name] of names.entries()) {
-        if (name === null || !here[i]) continue
-        looked++
-        const [there] = await target.exist(name.db, [name.key])
-        if (!there) missing++
+      const wanted = names.filter((name, i): name is DirtyKey => name !== null && here[i])
+      looked += wanted.length
+      for (const some of byDatabase(wanted)) {
+        const there = await target.exist(
+          some[0].db,
+          some.map(({ key }) => key),
+        )
+        missing += there.filter((one) => !one).length
       }
     }
     if (looked >= FEWEST && missing === looked)

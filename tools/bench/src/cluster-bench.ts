@@ -130,6 +130,7 @@ async function caughtUp(source: BenchCluster, target: BenchCluster, mark: string
 export async function benchClusterLive(keys: number, rounds: number): Promise<ClusterRow[]> {
   const loads = [
     { what: 'live, L1 10,000/s', writes: 100_000, perSecond: RATE },
+    { what: 'live, 250,000/s', writes: 1_000_000, perSecond: 250_000 },
     { what: 'live, L2 unpaced', writes: 2_000_000, perSecond: 0 },
   ]
   const rows: ClusterRow[] = []

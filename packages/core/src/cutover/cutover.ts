@@ -194,10 +194,7 @@ export class Cutover {
   }
 
   /** Behind the fence both ends stand still: what changed since the comparison, or at least the last keys, must be equal. */
-  private async lastLook(
-    track: ChangeTrack,
-    verifier: Pick<Verifier, 'run' | 'compareKeys'>,
-  ): Promise<VerifyReport> {
+  private async lastLook(track: ChangeTrack, verifier: Pick<Verifier, 'run' | 'compareKeys'>): Promise<VerifyReport> {
     const { subject, options } = this
     const whole = (options.verify && track.overflow) || !subject.lossless
     let report = await (whole

@@ -239,7 +239,10 @@ describe('a cutover that fails', () => {
     subject.on.set('keep', () => {
       throw new MigrateError('FM_TARGET_KEEPS_NOTHING', 'it is empty', 'Look.')
     })
-    await expectCalledOff(cutover().run(), 'FM_TARGET_KEEPS_NOTHING')
+    await expect(cutover().run()).rejects.toMatchObject({ code: 'FM_TARGET_KEEPS_NOTHING' })
+    // Writers were never kept out for it.
+    expect(subject.steps).not.toContain('fence')
+    expect(subject).toMatchObject(asIfNothing)
   })
 
   it('for the last keys differ', async () => {

@@ -9,20 +9,24 @@ let tags: string[] | null = null
 function makeTags(): string[] {
   const made = new Array<string>(SLOTS)
   let left = SLOTS
-  let former = ['']
-  for (let length = 1; length <= MOST_LETTERS && left > 0; length++) {
-    const longer: string[] = []
-    for (const start of former)
-      for (const letter of LETTERS) {
-        const text = start + letter
-        if (length < MOST_LETTERS) longer.push(text)
-        const slot = keySlot(Buffer.from(text, 'latin1'))
-        if (made[slot] !== undefined) continue
-        made[slot] = text
-        left--
+  // One piece of memory for all that are tried: there are a hundred thousand.
+  const text = Buffer.alloc(MOST_LETTERS)
+  const letters = Buffer.from(LETTERS, 'latin1')
+  const fill = (at: number, length: number): void => {
+    for (const letter of letters) {
+      if (left === 0) return
+      text[at] = letter
+      if (at + 1 < length) {
+        fill(at + 1, length)
+        continue
       }
-    former = longer
+      const slot = keySlot(text, 0, length)
+      if (made[slot] !== undefined) continue
+      made[slot] = text.toString('latin1', 0, length)
+      left--
+    }
   }
+  for (let length = 1; length <= MOST_LETTERS; length++) fill(0, length)
   return made
 }
 

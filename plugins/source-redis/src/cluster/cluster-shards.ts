@@ -10,6 +10,7 @@ import { SnapshotEnd } from './snapshot-end.js'
 
 /** A look is taken at once when something comes that nobody expected, but not more often than this. */
 const SURPRISE_MS = 20
+const NOBODY: readonly string[] = []
 /** Looks in a row without a shard before it counts as gone. */
 const GONE_AFTER = 3
 
@@ -121,11 +122,17 @@ export class ClusterShards {
   private settleClaims(): void {
     const { view } = this.needs.topology
     const claimers = new Map<number, string[]>()
-    for (const [shard, slots] of this.claims)
-      for (const slot of slots ?? []) claimers.set(slot, [...(claimers.get(slot) ?? []), shard])
     const gifts = new Map<string, number[]>()
+    for (const [shard, slots] of this.claims) {
+      gifts.set(shard, [])
+      for (const slot of slots ?? []) {
+        const others = claimers.get(slot)
+        if (others === undefined) claimers.set(slot, [shard])
+        else others.push(shard)
+      }
+    }
     for (let slot = 0; slot < view.owners.length; slot++) {
-      const claimed = claimers.get(slot) ?? []
+      const claimed = claimers.get(slot) ?? NOBODY
       const owner = view.shards[view.owners[slot]]?.name
       const shard =
         claimed.length === 1
@@ -133,9 +140,9 @@ export class ClusterShards {
           : claimed.length === 0 && owner !== undefined && this.claims.get(owner) === null
             ? owner
             : undefined
-      if (shard !== undefined) gifts.set(shard, [...(gifts.get(shard) ?? []), slot])
+      if (shard !== undefined) gifts.get(shard)?.push(slot)
     }
-    for (const [shard, slots] of gifts) this.owners.give(slots, shard)
+    for (const [shard, slots] of gifts) if (slots.length > 0) this.owners.give(slots, shard)
   }
 
   /** Nothing is handed over where nobody follows: what moved is read again in the end. */

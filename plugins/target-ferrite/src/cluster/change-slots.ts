@@ -66,8 +66,7 @@ export function isOverwrite(record: ChangeRecord): boolean {
   const { name } = record
   const count = name === 'SET' ? 51 : name === 'DEL' || name === 'UNLINK' ? 50 : 0
   if (count === 0) return false
-  const { data, start } =
-    record instanceof PackedChange ? record : { data: record.resp, start: 0 }
+  const { data, start } = record instanceof PackedChange ? record : { data: record.resp, start: 0 }
   // The number of arguments has one digit, and is this one: an option could make the command depend on what is there.
   return data[start + 1] === count && data[start + 2] === CR
 }

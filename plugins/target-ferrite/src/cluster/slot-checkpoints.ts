@@ -31,6 +31,9 @@ type Reached = Pick<SlotMark, 'position' | 'dirty' | 'at'>
  * write such values, is written at once as a mark at all nodes, with these keys dirty. It stands in front of the values in the
  * stream of each node: whoever finds the value finds the mark, or a later one that covers the changes which the value holds. A slot
  * whose mark is higher than the lowest gets that as its checkpoint before anything goes on, since the next marks start lower.
+ *
+ * Commands that overwrite their only key, and are alone in their slot, bring no checkpoint: done once more, in order and with all
+ * that follows them, they come to the same.
  */
 export class SlotCheckpoints {
   readonly migration: string
@@ -43,6 +46,8 @@ export class SlotCheckpoints {
   private readonly done = new Float64Array(SLOTS).fill(-1)
   private readonly heads = new Array<Buffer | undefined>(SLOTS)
   private at = 0
+  /** Slots in which keys of this shard may be; null = all, since nobody has looked. */
+  private held: Set<number> | null = null
   private copy = Date.now()
   /** What the next mark says; null = the last one says it. */
   private next: Reached | null = null
@@ -89,6 +94,7 @@ export class SlotCheckpoints {
   head(slot: number): Buffer {
     let head = this.heads[slot]
     if (head === undefined) {
+      this.held?.add(slot)
       const key = this.key(slot)
       head = Buffer.concat([Buffer.from(`*3\r\n$3\r\nSET\r\n$${key.length}\r\n`), key, Buffer.from('\r\n')])
       this.heads[slot] = head
@@ -158,6 +164,7 @@ export class SlotCheckpoints {
     const node = this.nodes.ofSlot(slot)
     const slots = this.nodes.slotsOf().get(node)
     if (reached === null || slots === undefined) return null
+    this.held?.add(slot)
     return { key: this.markKey(slot), value: encodeMark({ ...reached, slots, nodes: node.ids, copy: this.copy }) }
   }
 
@@ -195,14 +202,20 @@ export class SlotCheckpoints {
     }
     const found: FoundMark[] = []
     const own = new Float64Array(SLOTS).fill(-1)
+    const held = new Set<number>()
     await this.overAll(
       (slot) => ['MGET', this.key(slot), this.markKey(slot)],
       (slot, reply) => {
         const [done, mark] = Array.isArray(reply) ? reply : []
+        if (Buffer.isBuffer(done) || Buffer.isBuffer(mark)) held.add(slot)
         if (Buffer.isBuffer(done)) own[slot] = Number(done.toString('latin1'))
         this.addMark(found, slot, mark)
       },
     )
+    // What this process has written before may have been lost, or be there.
+    for (const [slot, head] of this.heads.entries()) if (head !== undefined) held.add(slot)
+    for (const slot of this.held ?? []) held.add(slot)
+    this.held = held
     for (const { mark } of found) this.copy = Math.max(this.copy, mark.copy)
     const low = lowWater(found)
     if (low === null) return undefined
@@ -222,6 +235,7 @@ export class SlotCheckpoints {
       if (covered[slot] > own[slot] && covered[slot] > mark.at) raised.push(slot)
       this.done[slot] = Math.max(own[slot], covered[slot])
     }
+    for (const slot of raised) this.held?.add(slot)
     await this.overSome(raised, (slot) => ['SET', this.key(slot), String(this.done[slot])])
     this.at = mark.at
     this.copy = mark.copy
@@ -231,7 +245,11 @@ export class SlotCheckpoints {
   /** Removes everything that it has written. */
   async forget(): Promise<void> {
     await this.stop()
-    await this.overAll((slot) => ['DEL', this.key(slot), this.markKey(slot)])
+    const remove = (slot: number): (string | Buffer)[] => ['DEL', this.key(slot), this.markKey(slot)]
+    if (this.held === null) await this.overAll(remove)
+    else await this.overSome([...this.held], remove)
+    this.held = new Set()
+    this.heads.fill(undefined)
     this.done.fill(-1)
     this.at = 0
     this.copy = Math.max(this.copy + 1, Date.now())
@@ -242,7 +260,10 @@ export class SlotCheckpoints {
     const commands: { slot: number; argv: (string | Buffer)[] }[] = []
     for (const [node, slots] of this.nodes.slotsOf()) {
       const value = encodeMark({ ...reached, slots, nodes: node.ids, copy: this.copy })
-      for (const slot of this.nodes.edgesOf(node)) commands.push({ slot, argv: ['SET', this.markKey(slot), value] })
+      for (const slot of this.nodes.edgesOf(node)) {
+        this.held?.add(slot)
+        commands.push({ slot, argv: ['SET', this.markKey(slot), value] })
+      }
     }
     for (const reply of await this.commands.all(commands))
       if (reply instanceof ReplyError) throw refusalError(this.nodes.endpoint, reply.message)

@@ -140,6 +140,41 @@ describe('a batch of changes', () => {
   })
 })
 
+describe('what overwrites its key', () => {
+  const alone = (...records: ChangeRecord[]): boolean[] => {
+    const { steps } = groupChanges(records, nothingDone)
+    return steps.flatMap((step) => (step.kind === 'groups' ? step.groups.map(({ overwrites }) => overwrites) : []))
+  }
+
+  it.each([
+    ['SET', 'a', 'v'],
+    ['DEL', 'a'],
+    ['UNLINK', 'a'],
+  ])('%s needs no place', (...words) => {
+    expect(alone(packed(10, ...words), record(20, ...words))).toEqual([true])
+  })
+
+  it.each([
+    ['SET', 'a', 'v', 'NX'],
+    ['SET', 'a', 'v', 'KEEPTTL'],
+    ['SET', 'a', 'v', 'PXAT', '9'],
+    ['INCR', 'a'],
+    ['PEXPIREAT', 'a', '9'],
+    ['HSET', 'a', 'f', 'v'],
+    ['DEL', '{a}1', '{a}2'],
+  ])('%s %s %s %s needs one', (...words) => {
+    expect(alone(packed(10, ...words))).toEqual([false])
+    expect(alone(record(10, ...words))).toEqual([false])
+  })
+
+  it('needs one together with what does', () => {
+    expect(alone(packed(10, 'SET', 'a', '1'), packed(20, 'INCR', 'a'), packed(30, 'SET', 'b', '1'))).toEqual([
+      false,
+      true,
+    ])
+  })
+})
+
 describe('commands for a slot on its way', () => {
   it('have ASKING before each, and once before a transaction', () => {
     const data = Buffer.concat(

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ExitCode, onSignals } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { ControlQueue, type RequestAnswer, type RequestKind, type RequestStep, StateStore } from '@ferrite-migrate/core'
-import { ExitCode } from './base-command.js'
-import { onSignals } from './signals.js'
 
 const TAKEN_WITHIN_MS = 10_000
 const LOOK_MS = 50

@@ -1,6 +1,7 @@
+import { nearest, offerPlugin, runAgain } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { KNOWN_PLUGINS, MissingPluginError } from '@ferrite-migrate/core'
 import type { Hook, Interfaces } from '@oclif/core'
-import { nearest } from './nearest.js'
 
 /** What oclif takes for the name of a command may be a word too many behind one. */
 export function unknownCommand(id: string, config: Interfaces.Config): MigrateError {
@@ -15,6 +16,10 @@ export function unknownCommand(id: string, config: Interfaces.Config): MigrateEr
       )
   }
   const name = words.join(' ')
+  const plugin = KNOWN_PLUGINS.find(({ commands }) =>
+    commands?.some((command) => name === command || name.startsWith(`${command} `)),
+  )
+  if (plugin !== undefined && !config.plugins.has(plugin.name)) return new MissingPluginError(name, plugin)
   const known = config.commands.filter(({ hidden }) => !hidden).map((command) => command.id.replaceAll(':', ' '))
   const meant = nearest(name, [...known, 'help', 'version'])
   const help = `${config.bin} --help lists all.`
@@ -26,7 +31,12 @@ export function unknownCommand(id: string, config: Interfaces.Config): MigrateEr
 }
 
 const commandNotFound: Hook<'command_not_found'> = async ({ id, config }) => {
-  throw unknownCommand(id, config)
+  const error = unknownCommand(id, config)
+  if (error instanceof MissingPluginError && (await offerPlugin(error, config, process.argv))) {
+    process.exitCode = await runAgain()
+    return
+  }
+  throw error
 }
 
 export default commandNotFound

@@ -1,7 +1,7 @@
 import { closeSync, writeSync } from 'node:fs'
+import { unwritable } from '@ferrite-migrate/cli-kit'
 import type { KeyDifference } from '@ferrite-migrate/core'
 import { openPrivate } from '@ferrite-migrate/files'
-import { unwritable } from './write-file.js'
 
 /** The layout of the file, see docs/verification.md. */
 const VERSION = 1

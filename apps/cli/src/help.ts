@@ -1,6 +1,7 @@
+import { adapterFlags, fit, loadedPlugins, opensSource } from '@ferrite-migrate/cli-kit'
+import { Registry } from '@ferrite-migrate/core'
 import { type Command, CommandHelp, Help } from '@oclif/core'
 import { unknownCommand } from './command-not-found.js'
-import { fit } from './render/layout.js'
 
 /** The order of groups of flags: what everybody needs comes first. */
 const GROUPS = [
@@ -66,13 +67,23 @@ export default class ToolHelp extends Help {
     await super.showHelp(argv)
   }
 
+  /** Installed sources may have flags of their own. */
+  override async showCommandHelp(command: Command.Loadable): Promise<void> {
+    const flags = opensSource(command.flags) ? adapterFlags(new Registry(loadedPlugins(this.config))) : {}
+    const cached: Record<string, Command.Flag.Cached> = {}
+    for (const [name, { parse: _, ...flag }] of Object.entries(flags)) cached[name] = { ...flag, name }
+    await super.showCommandHelp({ ...command, load: () => command.load(), flags: { ...command.flags, ...cached } })
+  }
+
   private knows(words: readonly string[]): boolean {
     const id = words.join(':')
     return this.config.findCommand(id) !== undefined || this.config.findTopic(id) !== undefined
   }
 
   override renderList(rows: (string | undefined)[][], options: { indentation: number }): string {
-    return list(rows, this.opts.maxWidth - options.indentation)
+    // Summaries were made as wide as the screen, and are wrapped anew beside their names.
+    const whole = rows.map(([left, right]) => [left, right?.replaceAll('\n', ' ')])
+    return list(whole, this.opts.maxWidth - options.indentation)
   }
 
   protected override summary(command: Command.Loadable): string | undefined {

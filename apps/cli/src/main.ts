@@ -1,15 +1,22 @@
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ExitCode, errorText } from '@ferrite-migrate/cli-kit'
 import { MigrateError, printable } from '@ferrite-migrate/contracts'
-import { flush, handle, run as runCommand, settings } from '@oclif/core'
-import { ExitCode } from './base-command.js'
+import { Config, flush, handle, run as runCommand, settings } from '@oclif/core'
 import { commandLine } from './command-line.js'
-import { manifestIsStale } from './manifest.js'
+import { dataDirectory } from './plugins/data-directory.js'
+import { loadPlugins } from './plugins/load-plugins.js'
+import { shareKit } from './plugins/share-kit.js'
 import { hideSecrets } from './process-title.js'
-import { errorText } from './usage-error.js'
 import { capYoungGeneration } from './young-generation.js'
 
 /** How long what a command has left open may still take. */
 const LEAVES_WITHIN_MS = 1000
+
+/** Leaves the user's own plugins out, wherever it stands. */
+const NO_PLUGINS = '--no-plugins'
+/** As `oclif.dirname` of the package says. */
+const DIRNAME = 'ferrite-migrate'
 
 /** Ends the process although a plugin has timers or connections that it never closes. */
 function leave(): void {
@@ -27,7 +34,14 @@ export async function run(argv: readonly string[], from: string): Promise<void> 
   settings.performanceEnabled = false
   capYoungGeneration()
   try {
-    await runCommand(commandLine(argv), { root: fileURLToPath(from), ignoreManifest: manifestIsStale() })
+    const root = dirname(dirname(fileURLToPath(from)))
+    const own = !argv.includes(NO_PLUGINS)
+    const { plugins, faults } = await loadPlugins(root, own ? dataDirectory(process.env, DIRNAME) : null)
+    for (const fault of faults) process.stderr.write(`${printable(fault)}\n`)
+    shareKit()
+    const config = new Config({ root, plugins })
+    await config.load()
+    await runCommand(commandLine(argv.filter((word) => word !== NO_PLUGINS)), config)
     await flush()
   } catch (error) {
     // Only what no command has caught: a command that does not exist.

@@ -1,3 +1,4 @@
+export * from './adapters/known-plugins.js'
 export * from './adapters/registry.js'
 export * from './analysis/index.js'
 export * from './comparison/index.js'

@@ -4,15 +4,6 @@ import { type Format, JsonCsvShard, type JsonCsvShardOptions } from './jsoncsv-s
 import { RowMapper, type RowType } from './row-mapper.js'
 import type { Encoding } from './text-feed.js'
 
-/** The scheme for a file by its name; null = its name does not tell. Compressed files are told by the name before. */
-export function schemeOf(path: string): Format | null {
-  const name = path.toLowerCase().replace(/\.(gz|zst|zstd)$/, '')
-  if (name.endsWith('.json')) return 'json'
-  if (/\.(ndjson|jsonl|ldjson)$/.test(name)) return 'ndjson'
-  if (name.endsWith('.csv')) return 'csv'
-  return /\.(tsv|tab)$/.test(name) ? 'tsv' : null
-}
-
 /** @throws MigrateError FM_CONFIG_INVALID, FM_FILE_UNREADABLE */
 export async function createSource({ url, options }: AdapterContext): Promise<Source> {
   const path = filePathOf(url)

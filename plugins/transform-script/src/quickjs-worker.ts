@@ -1,10 +1,18 @@
 import * as nodeModule from 'node:module'
 import { workerData } from 'node:worker_threads'
-import { limitMemory, logLine, SandboxError, seal, serve } from '@ferrite-migrate/sandbox'
+import type { ScriptFacts, ScriptRequest } from '@ferrite-migrate/sandbox'
+import {
+  answerTransfer,
+  fromJson,
+  limitMemory,
+  logLine,
+  SandboxError,
+  seal,
+  serve,
+  toJson,
+} from '@ferrite-migrate/sandbox'
 import { newQuickJSWASMModule, type QuickJSContext, type QuickJSHandle, RELEASE_SYNC } from 'quickjs-emscripten'
 import { JAVASCRIPT_PRELUDE } from './javascript-prelude.js'
-import { answerTransfer, fromJson, toJson } from './json-form.js'
-import type { ScriptFacts, ScriptRequest } from './script-request.js'
 
 const { source, file, memory, timeoutMs } = workerData as {
   source: string

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { testContext, testTransform } from '@ferrite-migrate/conformance'
 import type { Transform } from '@ferrite-migrate/contracts'
-import { createTransform } from '@ferrite-migrate/transform-script'
+import { createTransform as createPython } from '@ferrite-migrate/transform-python'
+import { createTransform as createScript } from '@ferrite-migrate/transform-script'
 import { describe, it } from 'vitest'
 
 const SCRIPTS: Readonly<Record<string, string>> = {
@@ -29,7 +30,9 @@ for (const [name, script] of Object.entries(SCRIPTS)) {
   const file = join(mkdtempSync(join(tmpdir(), 'fm-kit-')), name)
   writeFileSync(file, script)
   const open = (): Promise<Transform> =>
-    createTransform(testContext(file, { memory: 512 << 20, timeout: 20_000, workers: 1 }))
+    (name.endsWith('.py') ? createPython : createScript)(
+      testContext(file, { memory: 512 << 20, timeout: 20_000, workers: 1 }),
+    )
   testTransform({ describe, it }, name, async () => ({
     transform: await open(),
     refused: Buffer.from('refused'),

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DecodedRecord, DecodedValue, ItemsValue, Transform } from '@ferrite-migrate/contracts'
-import { createTransform } from '@ferrite-migrate/transform-script'
+import { createTransform as createPython } from '@ferrite-migrate/transform-python'
+import { createTransform as createScript } from '@ferrite-migrate/transform-script'
 
 export interface Loaded {
   readonly transform: Transform
@@ -23,6 +24,7 @@ export async function loaded(
   writeFileSync(file, source)
   const log: string[] = []
   try {
+    const createTransform = name.endsWith('.py') ? createPython : createScript
     const transform = await createTransform({
       url: file,
       options: { memory: options.memory ?? 256 << 20, timeout: options.timeout ?? 10_000, workers: 1 },

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Measured, processUse, runMeasured } from './measure.js'
 
-const BIN = resolve(import.meta.dirname, '..', '..', '..', 'apps', 'cli', 'bin', 'run.js')
+const BIN = resolve(import.meta.dirname, '..', '..', '..', 'apps', 'ferrite-migrate', 'bin', 'run.js')
 
 const state = (): string[] => ['--state-dir', mkdtempSync(join(tmpdir(), 'fm-bench-'))]
 

@@ -42,7 +42,7 @@ try {
   console.log(`$ ferrite-migrate ${command.join(' ')}\n`)
   const child = spawn(
     process.execPath,
-    [resolve(root, 'apps/cli/bin/run.js'), ...command, '--state-dir', source.directory],
+    [resolve(root, 'apps/ferrite-migrate/bin/run.js'), ...command, '--state-dir', source.directory],
     { stdio: 'inherit' },
   )
   code = await new Promise<number>((done) => child.once('exit', (status) => done(status ?? 1)))

@@ -12,9 +12,11 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   sandbox: ['contracts'],
   core: ['contracts', 'protocol', 'files'],
   conformance: ['contracts', 'protocol'],
-  plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core'],
-  cli: ['contracts', 'protocol', 'redis', 'files', 'core', 'plugin'],
-  tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'conformance', 'plugin', 'cli', 'tool'],
+  'cli-kit': ['contracts', 'files', 'core'],
+  plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core', 'cli-kit'],
+  cli: ['contracts', 'files', 'core', 'cli-kit'],
+  program: ['contracts', 'core', 'cli-kit', 'plugin', 'cli'],
+  tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'conformance', 'plugin', 'cli', 'program', 'tool'],
 }
 
 interface Package {
@@ -32,9 +34,15 @@ function readPackages(): Package[] {
       name: string
       nx?: { tags?: string[] }
       dependencies?: Record<string, string>
+      peerDependencies?: Record<string, string>
     }
     const layer = json.nx?.tags?.find((tag) => tag.startsWith('layer:'))?.slice(6) ?? ''
-    return { name: json.name, folder: dirname(file), layer, dependencies: Object.keys(json.dependencies ?? {}) }
+    return {
+      name: json.name,
+      folder: dirname(file),
+      layer,
+      dependencies: Object.keys({ ...json.dependencies, ...json.peerDependencies }),
+    }
   })
 }
 

@@ -1,4 +1,15 @@
 import {
+  adapterOptions,
+  BaseCommand,
+  formatBytes,
+  formatCount,
+  migrateFlags,
+  ProgressLine,
+  sourceAnalysisLines,
+  withContext,
+  writeWhole,
+} from '@ferrite-migrate/cli-kit'
+import {
   analyzeSource,
   htmlAnalysis,
   openEnds,
@@ -7,14 +18,6 @@ import {
   type SourceAnalysis,
 } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
-import { BaseCommand } from '../base-command.js'
-import { adapterOptions } from '../flag-values.js'
-import { migrateFlags } from '../migrate-flags.js'
-import { withContext } from '../read-flags.js'
-import { formatBytes, formatCount } from '../render/format.js'
-import { ProgressLine } from '../render/progress-line.js'
-import { sourceAnalysisLines } from '../render/source-analysis-view.js'
-import { writeWhole } from '../write-file.js'
 
 export default class Analyze extends BaseCommand {
   static override description =

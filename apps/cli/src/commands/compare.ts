@@ -1,3 +1,16 @@
+import {
+  BaseCommand,
+  comparisonFlags,
+  comparisonLines,
+  comparisonProgress,
+  confirmed,
+  ExitCode,
+  readConfig,
+  ttlToleranceMs,
+  withContext,
+  writeWhole,
+  yesFlag,
+} from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import {
   Comparison,
@@ -8,12 +21,7 @@ import {
   redactUrl,
 } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
-import { BaseCommand, ExitCode } from '../base-command.js'
-import { confirmed, yesFlag } from '../confirm.js'
 import { DifferenceFile } from '../difference-file.js'
-import { comparisonFlags, comparisonProgress, readConfig, ttlToleranceMs, withContext } from '../read-flags.js'
-import { comparisonLines } from '../render/comparison-view.js'
-import { writeWhole } from '../write-file.js'
 
 const SHOWN = 20
 const IN_HTML = 2000

@@ -1,3 +1,4 @@
+import { BaseCommand, confirmed, yesFlag } from '@ferrite-migrate/cli-kit'
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import {
   ControlQueue,
@@ -9,8 +10,6 @@ import {
 } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
-import { BaseCommand } from '../base-command.js'
-import { confirmed, yesFlag } from '../confirm.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Cutover extends BaseCommand {

@@ -1,8 +1,5 @@
+import { BaseCommand, ExitCode, migrateFlags, migrationConfig, withContext } from '@ferrite-migrate/cli-kit'
 import { type Diagnosis, diagnose } from '@ferrite-migrate/core'
-import { BaseCommand, ExitCode } from '../base-command.js'
-import { migrateFlags } from '../migrate-flags.js'
-import { migrationConfig } from '../migration-config.js'
-import { withContext } from '../read-flags.js'
 import { diagnosisLines } from '../render/diagnosis-view.js'
 
 const { 'dry-run': _, resume: __, ...flags } = migrateFlags

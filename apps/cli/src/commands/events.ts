@@ -1,5 +1,5 @@
+import { BaseCommand } from '@ferrite-migrate/cli-kit'
 import { StateStore, type StoredEvent } from '@ferrite-migrate/core'
-import { BaseCommand } from '../base-command.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Events extends BaseCommand {

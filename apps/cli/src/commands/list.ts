@@ -1,6 +1,5 @@
+import { BaseCommand, columnsOf, table } from '@ferrite-migrate/cli-kit'
 import { StateStore, type StoredMigration } from '@ferrite-migrate/core'
-import { BaseCommand } from '../base-command.js'
-import { columnsOf, table } from '../render/layout.js'
 
 export default class List extends BaseCommand {
   static override description = 'List all migrations of this machine, newest first'

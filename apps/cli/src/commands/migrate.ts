@@ -1,8 +1,5 @@
+import { MigrationCommand, migrateFlags, migrationConfig } from '@ferrite-migrate/cli-kit'
 import type { MigrationReport, Plan } from '@ferrite-migrate/core'
-import { adapterFlags } from '../adapter-flags.js'
-import { migrateFlags } from '../migrate-flags.js'
-import { MigrationCommand } from '../migration-command.js'
-import { migrationConfig } from '../migration-config.js'
 
 export default class Migrate extends MigrationCommand {
   static override description = 'Move the data of a source into a target, live or as a snapshot'
@@ -10,7 +7,7 @@ export default class Migrate extends MigrationCommand {
     '<%= config.bin %> <%= command.id %> --source redis://source:6379 --target ferrite://target:6379 --mode live',
     '<%= config.bin %> <%= command.id %> -s redis://source:6379 -t ferrite://target:6379 -m snapshot --verify',
   ]
-  static override flags = { ...migrateFlags, ...adapterFlags }
+  static override flags = migrateFlags
 
   async run(): Promise<MigrationReport | Plan> {
     const { flags } = await this.parse(Migrate)

@@ -1,5 +1,5 @@
+import { BaseCommand } from '@ferrite-migrate/cli-kit'
 import { askRunning } from '../ask-running.js'
-import { BaseCommand } from '../base-command.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Pause extends BaseCommand {

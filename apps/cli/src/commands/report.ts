@@ -1,9 +1,8 @@
+import { BaseCommand, writeWhole } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { htmlReport, migrationDetails, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
-import { BaseCommand } from '../base-command.js'
 import { idFlag, whichMigration } from '../which-migration.js'
-import { writeWhole } from '../write-file.js'
 
 export default class Report extends BaseCommand {
   static override description = 'Write a report of a migration as one HTML page, with charts of rate and lag'

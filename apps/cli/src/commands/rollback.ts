@@ -1,11 +1,16 @@
+import {
+  BaseCommand,
+  confirmed,
+  ExitCode,
+  endFlags,
+  givenEnds,
+  onSignals,
+  ProgressLine,
+  yesFlag,
+} from '@ferrite-migrate/cli-kit'
 import { type RollbackReport, rollBack } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
-import { BaseCommand, ExitCode } from '../base-command.js'
-import { confirmed, yesFlag } from '../confirm.js'
-import { endFlags, givenEnds } from '../end-flags.js'
-import { ProgressLine } from '../render/progress-line.js'
 import { rollbackLines } from '../render/rollback-view.js'
-import { onSignals } from '../signals.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class RollbackCommand extends BaseCommand {

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { BaseCommand, statusLines } from '@ferrite-migrate/cli-kit'
 import { type MigrationStatus, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
-import { BaseCommand } from '../base-command.js'
-import { statusLines } from '../render/status-view.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Status extends BaseCommand {

@@ -1,10 +1,17 @@
+import {
+  BaseCommand,
+  comparisonFlags,
+  comparisonProgress,
+  ExitCode,
+  readConfig,
+  ttlToleranceMs,
+  verificationLines,
+  withContext,
+} from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { type VerifyReport, verifyEnds } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
-import { BaseCommand, ExitCode } from '../base-command.js'
-import { comparisonFlags, comparisonProgress, readConfig, ttlToleranceMs, withContext } from '../read-flags.js'
-import { verificationLines } from '../render/report-view.js'
 
 export default class Verify extends BaseCommand {
   static override description =

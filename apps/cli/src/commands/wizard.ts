@@ -1,9 +1,6 @@
+import { ExitCode, MigrationCommand, planLines, withContext } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { Migration, type MigrationConfig, type MigrationReport, type Plan } from '@ferrite-migrate/core'
-import { ExitCode } from '../base-command.js'
-import { MigrationCommand } from '../migration-command.js'
-import { withContext } from '../read-flags.js'
-import { planLines } from '../render/plan-view.js'
 import { isExit } from '../wizard/prompts.js'
 import { runWizard } from '../wizard/wizard.js'
 

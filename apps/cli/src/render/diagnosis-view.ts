@@ -1,5 +1,5 @@
+import { formatCount, THICK, THIN } from '@ferrite-migrate/cli-kit'
 import type { Diagnosis, EndDiagnosis } from '@ferrite-migrate/core'
-import { formatCount, THICK, THIN } from './format.js'
 
 const MARKS = { info: '  ', warn: '⚠️ ', fail: '❌' } as const
 

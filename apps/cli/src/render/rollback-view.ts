@@ -1,5 +1,5 @@
+import { formatCount, THICK, THIN } from '@ferrite-migrate/cli-kit'
 import type { RollbackReport } from '@ferrite-migrate/core'
-import { formatCount, THICK, THIN } from './format.js'
 
 /** What a rollback did, or would do. */
 export function rollbackLines(id: string, report: RollbackReport): string[] {

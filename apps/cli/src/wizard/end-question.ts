@@ -1,3 +1,4 @@
+import { formatCount } from '@ferrite-migrate/cli-kit'
 import {
   type AdapterContext,
   MigrateError,
@@ -6,7 +7,6 @@ import {
   type Target,
 } from '@ferrite-migrate/contracts'
 import type { Registry } from '@ferrite-migrate/core'
-import { formatCount } from '../render/format.js'
 import { ask } from './prompts.js'
 
 /** One end as it was answered. */

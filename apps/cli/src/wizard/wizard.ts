@@ -1,10 +1,8 @@
 import { existsSync } from 'node:fs'
+import { formatCount, formatDuration, writeWhole } from '@ferrite-migrate/cli-kit'
 import type { AdapterContext } from '@ferrite-migrate/contracts'
 import { analyzeSource, type MigrationConfig, type Registry, type SourceAnalysis } from '@ferrite-migrate/core'
-import { fileUrlOf } from '@ferrite-migrate/files'
-import { schemeOf } from '@ferrite-migrate/source-jsoncsv'
-import { formatCount, formatDuration } from '../render/format.js'
-import { writeWhole } from '../write-file.js'
+import { fileUrlOf, rowScheme } from '@ferrite-migrate/files'
 import { askSource, askTarget, type EndAnswer } from './end-question.js'
 import { ask } from './prompts.js'
 import { type WizardAnswers, wizardConfig, wizardYaml } from './wizard-config.js'
@@ -107,7 +105,7 @@ async function sourceOf(
     ])
     options = { key, type }
   }
-  const toUrl = (path: string): string => fileUrlOf(kind === 'rows' ? (schemeOf(path) ?? 'csv') : kind, path)
+  const toUrl = (path: string): string => fileUrlOf(kind === 'rows' ? (rowScheme(path) ?? 'csv') : kind, path)
   return askSource({ message: 'Source file:', fallback: undefined, toUrl, options }, registry, context, say)
 }
 

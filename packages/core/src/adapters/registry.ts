@@ -17,6 +17,7 @@ import {
   type Target,
   type Transform,
 } from '@ferrite-migrate/contracts'
+import { KNOWN_PLUGINS, MissingPluginError } from './known-plugins.js'
 import { pluginFault } from './plugin-fault.js'
 import { wholeSource, wholeTarget } from './whole-adapter.js'
 
@@ -96,6 +97,10 @@ export class Registry {
     return new Registry(names.map((name) => findPlugin(name, dirname(fileURLToPath(from)))))
   }
 
+  private has(name: string): boolean {
+    return this.plugins.some((plugin) => plugin.name === name)
+  }
+
   /** All adapters of one kind. */
   adapters(kind: AdapterSpec['kind']): readonly AdapterSpec[] {
     return this.entries.filter((entry) => entry.spec.kind === kind).map((entry) => entry.spec)
@@ -113,6 +118,9 @@ export class Registry {
         `Write one of ${known} and an address.`,
       )
     const entry = this.entries.find((one) => one.spec.kind === kind && one.spec.schemes.includes(scheme))
+    const missing = KNOWN_PLUGINS.find((plugin) => plugin[kind]?.includes(scheme))
+    if (entry === undefined && missing !== undefined && !this.has(missing.name))
+      throw new MissingPluginError(`${scheme}:// as a ${kind}`, missing)
     if (entry === undefined)
       throw new MigrateError(
         'FM_PLUGIN_MISSING',
@@ -235,6 +243,9 @@ export class Registry {
     context: Omit<AdapterContext, 'url' | 'options'>,
   ): Promise<Transform> {
     const entry = this.entries.find(({ spec }) => spec.kind === 'transform' && spec.name === name)
+    const missing = KNOWN_PLUGINS.find(({ transforms }) => transforms?.includes(name))
+    if (entry === undefined && missing !== undefined && !this.has(missing.name))
+      throw new MissingPluginError(`the transform ${name}`, missing)
     if (entry === undefined)
       throw new MigrateError(
         'FM_PLUGIN_MISSING',

@@ -85,7 +85,7 @@ async function openScript(
       'Name it after its language.',
     )
   readText(file, 'transform script')
-  return open('script', file, config.scriptOptions)
+  return open(extname(file).toLowerCase() === '.py' ? 'python' : 'script', file, config.scriptOptions)
 }
 
 async function rulesOf(

@@ -5,8 +5,7 @@ import { type Endpoint, parseEndpoint } from '../endpoint.js'
 import { type EndpointOptions, textOption } from '../endpoint-options.js'
 
 /** Schemes of clusters, and what their nodes speak. */
-const SCHEME =
-  /^(?:(redis|rediss|valkey|valkeys|ferrite|ferrites)\+cluster|(redis|rediss|valkey|valkeys)-cluster):\/\//i
+const SCHEME = /^(redis|rediss|valkey|valkeys|ferrite|ferrites)[+-]cluster:\/\//i
 const FORMS =
   'Write redis-cluster://[user:password@]host1:port1,host2:port2 (or redis+cluster://, rediss+cluster:// for TLS), IPv6 in brackets.'
 
@@ -44,7 +43,7 @@ export function parseCluster(url: string, options: EndpointOptions = {}): Cluste
   if (path !== '' && path !== '/' && path !== '/0')
     throw new MigrateError('FM_URL_INVALID', 'a cluster has database 0 only', 'Leave out what stands behind the nodes.')
   const seeds = hosts.split(',').map(parseSeed)
-  const single = `${scheme[1] ?? scheme[2]}://${who === undefined ? '' : `${who}@`}${printAddress(seeds[0])}${query}`
+  const single = `${scheme[1]}://${who === undefined ? '' : `${who}@`}${printAddress(seeds[0])}${query}`
   const endpoint = parseEndpoint(single, options)
   return {
     endpoint: { ...endpoint, db: 0, label: `${written.toLowerCase()}://${seeds.map(printAddress).join(',')}` },

@@ -1,6 +1,6 @@
+import { BaseCommand } from '@ferrite-migrate/cli-kit'
 import { type MigrationConfig, readConfigFile, redactUrl, resolveConfig } from '@ferrite-migrate/core'
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../../base-command.js'
 
 export default class ConfigValidate extends BaseCommand {
   static override description = 'Check a configuration file without running it'

@@ -1,0 +1,1 @@
+export { default } from '@ferrite-migrate/cli/help'

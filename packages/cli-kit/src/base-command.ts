@@ -1,0 +1,204 @@
+import { createWriteStream } from 'node:fs'
+import { type Logger, type LogLevel, MigrateError, printable, withoutSecrets } from '@ferrite-migrate/contracts'
+import {
+  createLogger,
+  createReadableLogger,
+  defaultStateDir,
+  type FoundPlugin,
+  findPlugin,
+  logLevelFrom,
+  MissingPluginError,
+  Registry,
+} from '@ferrite-migrate/core'
+import { openPrivate } from '@ferrite-migrate/files'
+import { Command, Flags, type Interfaces } from '@oclif/core'
+import { adapterFlags, opensSource, takeAdapterFlags } from './adapter-flags.js'
+import { offerPlugin, runAgain } from './plugins/offer-plugin.js'
+import { coloured } from './render/colour.js'
+import { columnsOf, fit } from './render/layout.js'
+import { errorText, usageError } from './usage-error.js'
+
+/** 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 refused by preflight, 130 interrupted. */
+export const ExitCode = { done: 0, failed: 1, usage: 2, differences: 3, refused: 4, interrupted: 130 } as const
+
+const USAGE =
+  /^FM_(URL|CONFIG|OPTION|PLUGIN_(MISSING|MANIFEST|CONTRACT|SCHEME)|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|USAGE|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/
+
+/** The exit code that belongs to an error. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof MigrateError)
+    return error.code === 'FM_PREFLIGHT_REFUSED'
+      ? ExitCode.refused
+      : error.code === 'FM_VERIFY_DIFFERENCES'
+        ? ExitCode.differences
+        : error.code === 'FM_INTERRUPTED' || error.code === 'FM_NOT_CONFIRMED'
+          ? ExitCode.interrupted
+          : USAGE.test(error.code)
+            ? ExitCode.usage
+            : ExitCode.failed
+  const { oclif } = error as { oclif?: { exit?: number } }
+  // What oclif refuses while parsing is usage, whatever number it carries.
+  const name = (error as Error).constructor?.name ?? ''
+  return /Flag|Arg|Parse|Invalid|Nonexistent|CLIError/i.test(name) ? ExitCode.usage : (oclif?.exit ?? ExitCode.failed)
+}
+
+/** A log for the owner only. A disk that is full ends the log, not the work. */
+function logFile(path: string): NodeJS.WritableStream & { write(text: string): boolean } {
+  const stream = createWriteStream(path, { fd: openPrivate(path, 'a') })
+  stream.once('error', (error) => process.stderr.write(`the log cannot be written any more: ${error.message}\n`))
+  return stream
+}
+
+/** The plugins that oclif has loaded, as the registry takes them. */
+export function loadedPlugins({ plugins }: Pick<Interfaces.Config, 'plugins'>): FoundPlugin[] {
+  return [...plugins.values()].map(({ name, root, pjson }) => ({ name, root, packageJson: { ...pjson } }))
+}
+
+type FlagValues = Interfaces.OutputFlags<Interfaces.FlagInput>
+
+/** What all commands share: --json, the state directory, the log, and how errors are shown. */
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true
+  static override baseFlags = {
+    'state-dir': Flags.string({
+      description: 'Directory of the state database',
+      env: 'FERRITE_MIGRATE_STATE_DIR',
+      helpValue: '<DIR>',
+      helpGroup: 'GLOBAL',
+    }),
+    verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
+    trace: Flags.boolean({ description: 'Trace the network, values cut and secrets left out', helpGroup: 'GLOBAL' }),
+    plugin: Flags.string({
+      description:
+        'Adapter package to use as well, found from the current directory; FERRITE_MIGRATE_PLUGINS names others',
+      multiple: true,
+      multipleNonGreedy: true,
+      delimiter: ',',
+      helpValue: '<PACKAGE>',
+      helpGroup: 'GLOBAL',
+    }),
+    'log-file': Flags.string({
+      description: 'Write the log to this file instead of the screen',
+      helpValue: '<FILE>',
+      helpGroup: 'GLOBAL',
+    }),
+  }
+
+  /** With the flags of the sources that are installed, for a command that opens one: what they say joins --source-option. */
+  protected override async parse<
+    F extends FlagValues,
+    B extends FlagValues,
+    A extends Interfaces.OutputArgs<Interfaces.ArgInput>,
+  >(options?: Interfaces.Input<F, B, A>, argv?: string[]): Promise<Interfaces.ParserOutput<F, B, A>> {
+    if (options === undefined || !opensSource(options.flags)) return super.parse(options, argv)
+    const registry = this.installed()
+    // What is given is a class: some of its settings are its own, and others inherited.
+    const flags = { ...options.flags, ...adapterFlags(registry) }
+    const whole: typeof options = Object.assign(Object.create(options), options, { flags })
+    const parsed = await super.parse(whole, argv)
+    const values: Record<string, unknown> = parsed.flags
+    const given = takeAdapterFlags(registry, values)
+    const others = values['source-option']
+    if (given.length > 0) values['source-option'] = [...(Array.isArray(others) ? others : []), ...given]
+    return parsed
+  }
+
+  protected stateDir(flag: string | undefined): string {
+    return flag ?? (process.env.XDG_DATA_HOME === undefined ? this.config.dataDir : defaultStateDir())
+  }
+
+  /** A log of JSON lines where one is asked for; else warnings go to `warn` as plain text. */
+  protected async logger(
+    flags: { verbose?: boolean; trace?: boolean; 'log-file'?: string },
+    warn: (text: string) => void,
+  ): Promise<Logger> {
+    const file = flags['log-file']
+    const level: LogLevel | undefined = flags.trace
+      ? 'trace'
+      : flags.verbose
+        ? 'debug'
+        : (logLevelFrom(process.env) ?? (file ? 'info' : undefined))
+    // On a terminal a person reads it, beside what is drawn there.
+    if (level !== undefined && file === undefined && process.stderr.isTTY === true && !this.jsonEnabled())
+      return createReadableLogger(level, (line) => warn(printable(withoutSecrets(line))))
+    if (level !== undefined) return createLogger(level, file ? logFile(file) : process.stderr)
+    return {
+      log: (at, text) => (at === 'warn' || at === 'error') && warn(text),
+      enabled: (at) => at === 'warn' || at === 'error',
+    }
+  }
+
+  /** The adapters of the plugins that oclif has loaded, and of the packages that --plugin names. */
+  protected registry(given: readonly string[] = []): Registry {
+    const named = (process.env.FERRITE_MIGRATE_PLUGINS ?? '').split(',').map((name) => name.trim())
+    const extra = [...given, ...named.filter((name) => name !== '')]
+    return new Registry([...loadedPlugins(this.config), ...extra.map((name) => findPlugin(name, process.cwd()))])
+  }
+
+  /** The adapters of the plugins that are installed. */
+  private installed(): Registry {
+    return new Registry(loadedPlugins(this.config))
+  }
+
+  /** Everything for the screen goes through here: nothing of a server, a file or a key is obeyed by the terminal. */
+  override log(message = '', ...args: unknown[]): void {
+    const lines = fit(printable(withoutSecrets(message)).split('\n'), columnsOf(process.stdout))
+    super.log(coloured(lines, process.stdout).join('\n'), ...args)
+  }
+
+  /** Says which migration was taken where none was named; nothing under --json, which has its id. */
+  protected sayWhich(text: string): void {
+    if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
+  }
+
+  /** What else a failed command gives under --json. */
+  protected besideError(): Readonly<Record<string, unknown>> {
+    return {}
+  }
+
+  /** What can be done after it failed. */
+  protected belowError(): readonly string[] {
+    return []
+  }
+
+  /** Installs what is missing, if that is wanted, and runs the same command line once more. */
+  private async offer(missing: MissingPluginError): Promise<boolean> {
+    if (!(await offerPlugin(missing, this.config, this.argv))) return false
+    this.exit(await runAgain())
+  }
+
+  override async catch(error: Error & { exitCode?: number }): Promise<void> {
+    if (error instanceof MissingPluginError && (await this.offer(error))) return
+    const code = exitCodeOf(error)
+    const { id, flags = {} } = this.ctor
+    const shown =
+      error instanceof MigrateError || code !== ExitCode.usage
+        ? error
+        : usageError(
+            error,
+            id.replaceAll(':', ' '),
+            Object.keys({
+              ...BaseCommand.baseFlags,
+              ...flags,
+              ...(opensSource(flags) ? adapterFlags(this.installed()) : {}),
+              json: 0,
+            }),
+          )
+    if (this.jsonEnabled()) {
+      const known = shown instanceof MigrateError
+      this.logJson({
+        error: {
+          code: known ? shown.code : 'FM_INTERNAL',
+          message: shown.message,
+          hint: known ? shown.hint : 'This is a fault of ferrite-migrate: please report it with -v.',
+        },
+        ...this.besideError(),
+      })
+    } else {
+      const lines = fit(errorText(shown).split('\n'), columnsOf(process.stderr))
+      process.stderr.write(`${coloured(lines, process.stderr).join('\n')}\n`)
+      for (const line of this.belowError()) process.stderr.write(`  ${line}\n`)
+    }
+    this.exit(code)
+  }
+}

@@ -1,5 +1,4 @@
-import { type MigrationConfig, passwordVariable } from '@ferrite-migrate/core'
-import { stringify } from 'yaml'
+import { type MigrationConfig, passwordVariable, yamlText } from '@ferrite-migrate/core'
 import type { EndAnswer } from './end-question.js'
 
 export interface WizardAnswers {
@@ -58,5 +57,5 @@ export function wizardYaml(answers: WizardAnswers): string {
           },
         }),
   }
-  return `# Made by ferrite-migrate wizard. Run it again: ferrite-migrate migrate -c FILE\n${stringify(file)}`
+  return `# Made by ferrite-migrate wizard. Run it again: ferrite-migrate migrate -c FILE\n${yamlText(file)}`
 }

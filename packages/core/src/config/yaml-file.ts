@@ -1,25 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import * as v from 'valibot'
-import type { Document } from 'yaml'
+import { type Problem, YamlTree } from './yaml-tree.js'
 
-const load = createRequire(import.meta.url)
-/** 10 MB of memory that a run without a file does not need. */
-const yaml = (): typeof import('yaml') => load('yaml') as typeof import('yaml')
-
-/** Characters of a file, and values that its aliases may come to. */
+/** Characters of a file. */
 const MOST_TEXT = 4 << 20
-const MOST_ALIASES = 100
 
 /** Fields that are text whatever they look like. */
 const TEXT = new Set(['password', 'username', 'user', 'sentinel_password', 'sentinel_username'])
-
-/** Something wrong at one place of a text. */
-interface Problem {
-  readonly offset: number
-  readonly text: string
-}
 
 /** What kind of file is read, for messages. */
 export interface YamlKind {
@@ -65,42 +53,40 @@ export function parseYaml<S extends v.GenericSchema>(
   kind: YamlKind,
   environment: NodeJS.ProcessEnv | null,
 ): YamlFile<v.InferOutput<S>> {
-  const { LineCounter, parseDocument } = yaml()
-  const lines = new LineCounter()
   if (text.length > MOST_TEXT)
     throw new MigrateError(kind.code, `the ${kind.noun} ${name} has more than ${MOST_TEXT} characters`, kind.hint)
-  const document = guarded(kind, name, () =>
-    parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true }),
-  )
-  const problems: Problem[] = [...document.errors].map((error) => ({ offset: error.pos[0], text: error.message }))
   const failure = (list: readonly Problem[]): MigrateError =>
     new MigrateError(
       kind.code,
       [...list]
         .sort((a, b) => a.offset - b.offset)
         .slice(0, 20)
-        .map(({ offset, text: what }) => {
-          const { line, col } = lines.linePos(offset)
-          return `${name}, line ${line}, column ${col}: ${what}`
-        })
+        .map(({ offset, text: what }) => `${name}, ${placeOf(text, offset)}: ${what}`)
         .join('\n'),
       kind.hint,
     )
+  const tree = guarded(kind, name, () => YamlTree.parse(text))
+  if (!(tree instanceof YamlTree)) throw failure([tree])
   const unset: { path: readonly string[]; name: string }[] = []
-  if (problems.length === 0 && environment !== null)
-    problems.push(...substitute(document, environment, kind.lenient, unset))
+  const problems = environment === null ? [] : substitute(tree, environment, kind.lenient, unset)
   if (problems.length === 0) {
-    const plain: unknown = guarded(kind, name, () => document.toJS({ maxAliasCount: MOST_ALIASES }))
+    const plain = guarded(kind, name, () => tree.toJs())
     const checked = guarded(kind, name, () => v.safeParse(schema, plain ?? {}))
     if (checked.success)
       return {
         value: checked.output,
         unset,
-        fail: (path, what) => failure([{ offset: offsetOf(document, path), text: `${path.join('.')}: ${what}` }]),
+        fail: (path, what) => failure([{ offset: tree.offsetOf(path), text: `${path.join('.')}: ${what}` }]),
       }
-    problems.push(...checked.issues.flatMap((issue) => toProblems(document, issue)))
+    problems.push(...checked.issues.flatMap((issue) => toProblems(tree, issue)))
   }
   throw failure(problems)
+}
+
+/** Line and column, from 1, as an editor counts them. */
+function placeOf(text: string, offset: number): string {
+  const before = text.slice(0, offset)
+  return `line ${before.split('\n').length}, column ${offset - before.lastIndexOf('\n')}`
 }
 
 /** Aliases that multiply and nesting without end are mistakes in the file, not of the tool. */
@@ -117,76 +103,46 @@ function guarded<T>(kind: YamlKind, name: string, work: () => T): T {
   }
 }
 
-/** Puts the environment into the scalars. A plain value that becomes a number or a boolean is one. */
+/** Puts the environment into the values. A plain one that becomes a number or a boolean is one. */
 function substitute(
-  document: Document,
+  tree: YamlTree,
   environment: NodeJS.ProcessEnv,
   lenient: string | undefined,
   unset: { path: readonly string[]; name: string }[],
 ): Problem[] {
-  const { isPair, isScalar, Scalar, visit } = yaml()
   const problems: Problem[] = []
-  visit(document, {
-    Scalar(key, node, path) {
-      if (key === 'key') return
-      const parent = path.at(-1)
-      const verbatim = isPair(parent) && isScalar(parent.key) && TEXT.has(String(parent.key.value))
-      // A password of digits is text all the same, leading zeros included.
-      if (verbatim && typeof node.value === 'number') node.value = node.source ?? String(node.value)
-      if (typeof node.value !== 'string' || !node.value.includes('${')) return
-      const text = node.value.replace(
-        /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
-        (_, name: string, fallback?: string) => {
-          const value = environment[name]
-          if (value !== undefined && (value !== '' || fallback === undefined)) return value
-          if (fallback !== undefined) return fallback
-          const names = path.flatMap((one) => (isPair(one) && isScalar(one.key) ? [String(one.key.value)] : []))
-          if (lenient !== undefined && names[0] === lenient) unset.push({ path: names.slice(1), name })
-          else problems.push({ offset: node.range?.[0] ?? 0, text: `the environment variable ${name} is not set` })
-          return ''
-        },
-      )
-      const plain = node.type === Scalar.PLAIN && !verbatim
-      node.value =
-        plain && /^-?\d{1,15}$/.test(text)
-          ? Number(text)
-          : plain && /^(true|false)$/.test(text)
-            ? text === 'true'
-            : text
-    },
-  })
+  for (const scalar of tree.values) {
+    const { names, offset } = scalar
+    // A password of digits is text all the same, leading zeros included.
+    const verbatim = TEXT.has(names.at(-1) ?? '')
+    if (verbatim) scalar.isText = true
+    if (!scalar.isText || !scalar.text.includes('${')) continue
+    scalar.text = scalar.text.replace(
+      /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
+      (_, name: string, fallback?: string) => {
+        const value = environment[name]
+        if (value !== undefined && (value !== '' || fallback === undefined)) return value
+        if (fallback !== undefined) return fallback
+        if (lenient !== undefined && names[0] === lenient) unset.push({ path: names.slice(1), name })
+        else problems.push({ offset, text: `the environment variable ${name} is not set` })
+        return ''
+      },
+    )
+    if (scalar.plain && !verbatim && /^(-?\d{1,15}|true|false)$/.test(scalar.text)) scalar.isText = false
+  }
   return problems
 }
 
-/** Where a field stands: at its key, or the nearest thing that is there. */
-function offsetOf(document: Document, path: readonly (string | number)[]): number {
-  const { isMap, isNode, isScalar, isSeq } = yaml()
-  let node: unknown = document.contents
-  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0
-  for (const step of path) {
-    if (isMap(node)) {
-      const pair = node.items.find((item) => (isScalar(item.key) ? String(item.key.value) : '') === String(step))
-      if (pair === undefined) break
-      if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset
-      node = pair.value
-    } else if (isSeq(node)) {
-      node = node.items[Number(step)]
-      if (isNode(node)) offset = node.range?.[0] ?? offset
-    } else break
-  }
-  return offset
-}
-
-function toProblems(document: Document, issue: v.BaseIssue<unknown>): Problem[] {
+function toProblems(tree: YamlTree, issue: v.BaseIssue<unknown>): Problem[] {
   // Of a choice between forms the branch that comes nearest tells most.
   const deeper = (issue.issues ?? []).filter((one) => one.path !== undefined && one.type !== 'object')
   if (deeper.length > 0)
     return deeper.flatMap((one) =>
-      toProblems(document, { ...one, path: [...(issue.path ?? []), ...(one.path ?? [])] } as v.BaseIssue<unknown>),
+      toProblems(tree, { ...one, path: [...(issue.path ?? []), ...(one.path ?? [])] } as v.BaseIssue<unknown>),
     )
   const path = (issue.path ?? []).map((step) => (step.type === 'array' ? Number(step.key) : String(step.key)))
   const field = path.join('.') || 'the file'
-  const offset = offsetOf(document, path)
+  const offset = tree.offsetOf(path)
   if (issue.type === 'strict_object' && issue.expected === 'never')
     return [{ offset, text: `${field}: there is no such field` }]
   if (issue.received === 'undefined') return [{ offset, text: `${field}: is missing` }]

@@ -32,6 +32,8 @@ export async function run(argv: readonly string[], from: string): Promise<void> 
     if (warning.name !== 'ExperimentalWarning') console.error(printable(`${warning.name}: ${warning.message}`))
   })
   settings.performanceEnabled = false
+  // What is installed is built: oclif would look for sources and for TypeScript.
+  settings.enableAutoTranspile = false
   capYoungGeneration()
   try {
     const root = dirname(dirname(fileURLToPath(from)))

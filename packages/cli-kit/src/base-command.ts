@@ -6,6 +6,7 @@ import {
   defaultStateDir,
   type FoundPlugin,
   findPlugin,
+  KNOWN_PLUGINS,
   logLevelFrom,
   MissingPluginError,
   Registry,
@@ -22,7 +23,7 @@ import { errorText, usageError } from './usage-error.js'
 export const ExitCode = { done: 0, failed: 1, usage: 2, differences: 3, refused: 4, interrupted: 130 } as const
 
 const USAGE =
-  /^FM_(URL|CONFIG|OPTION|PLUGIN_(MISSING|MANIFEST|CONTRACT|SCHEME)|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|USAGE|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/
+  /^FM_(URL|CONFIG|OPTION|PACKAGE_MISSING|PLUGIN_(MISSING|MANIFEST|CONTRACT|SCHEME|REFUSED)|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|USAGE|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/
 
 /** The exit code that belongs to an error. */
 export function exitCodeOf(error: unknown): number {
@@ -161,13 +162,23 @@ export abstract class BaseCommand extends Command {
     return []
   }
 
+  /** A flag that only a plugin brings which is not installed. */
+  private missingFlag({ message }: Error): MissingPluginError | null {
+    const flag = /^Nonexistent flag: --([a-z-]+)/.exec(message)?.[1]
+    const plugin = KNOWN_PLUGINS.find(({ flags }) => flag !== undefined && flags?.includes(flag))
+    return plugin === undefined || this.config.plugins.has(plugin.name)
+      ? null
+      : new MissingPluginError(`--${flag}`, plugin)
+  }
+
   /** Installs what is missing, if that is wanted, and runs the same command line once more. */
   private async offer(missing: MissingPluginError): Promise<boolean> {
     if (!(await offerPlugin(missing, this.config, this.argv))) return false
     this.exit(await runAgain())
   }
 
-  override async catch(error: Error & { exitCode?: number }): Promise<void> {
+  override async catch(given: Error & { exitCode?: number }): Promise<void> {
+    const error = this.missingFlag(given) ?? given
     if (error instanceof MissingPluginError && (await this.offer(error))) return
     const code = exitCodeOf(error)
     const { id, flags = {} } = this.ctor

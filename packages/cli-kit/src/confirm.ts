@@ -11,7 +11,7 @@ export const yesFlag = Flags.boolean({ char: 'y', description: 'Do not ask', hel
  */
 export async function confirmed(question: string, flags: { readonly yes: boolean }, json: boolean): Promise<void> {
   if (flags.yes || json || process.stdin.isTTY !== true || process.stderr.isTTY !== true) return
-  const { confirm } = await import('@inquirer/prompts')
+  const { default: confirm } = await import('@inquirer/confirm')
   const refused = new MigrateError('FM_NOT_CONFIRMED', 'not confirmed: nothing was changed', '--yes does not ask.')
   let answer: boolean
   try {

@@ -1,4 +1,8 @@
-import { checkbox, confirm, input, password, select } from '@inquirer/prompts'
+import checkbox from '@inquirer/checkbox'
+import confirm from '@inquirer/confirm'
+import input from '@inquirer/input'
+import password from '@inquirer/password'
+import select from '@inquirer/select'
 
 /** Signs that every terminal has, and none that says by colour alone. */
 const theme = {

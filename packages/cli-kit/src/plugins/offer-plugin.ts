@@ -19,7 +19,7 @@ export async function offerPlugin(
   const { name, megabytes } = plugin
   if (!agreed) {
     const what = message.slice(0, message.indexOf(' needs the plugin'))
-    const { confirm } = await import('@inquirer/prompts')
+    const { default: confirm } = await import('@inquirer/confirm')
     const answer = await confirm(
       { message: `${what} needs ${name}, about ${megabytes} MB: install it?`, default: true },
       { output: process.stderr },

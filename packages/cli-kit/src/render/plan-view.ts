@@ -24,6 +24,9 @@ export function planLines(plan: Plan): string[] {
     `Mode: ${plan.mode}; ${plan.keys === null ? 'unknown' : formatCount(plan.keys)} keys; ${plan.lanes} lanes; ${formatCount(plan.batchSize)} keys per batch; existing keys: ${plan.onConflict}`,
     `Filters: ${filters.length > 0 ? filters.join('; ') : 'none'}`,
     ...(plan.transforms.length > 0 ? [`Transforms: ${plan.transforms.join('; ')}`] : []),
+    ...plan.plugins.map(
+      ({ name, version, what, folder }) => `Plugin: ${name} ${version} (${what.join(', ')}), from ${folder}`,
+    ),
     ...plan.reasons.map((reason) => `• ${reason}`),
     '',
     'CHECKS',

@@ -8,6 +8,8 @@ export interface KnownPlugin {
   readonly transforms?: readonly string[]
   /** Names of commands as they are typed. */
   readonly commands?: readonly string[]
+  /** Flags of its source, without dashes. */
+  readonly flags?: readonly string[]
   readonly megabytes: number
 }
 
@@ -28,7 +30,12 @@ export const KNOWN_PLUGINS: readonly KnownPlugin[] = [
     megabytes: 2,
   },
   { name: '@ferrite-migrate/source-aof', source: ['aof'], commands: ['import-aof', 'analyze-aof'], megabytes: 4 },
-  { name: '@ferrite-migrate/source-memcached', source: ['memcached'], megabytes: 2 },
+  {
+    name: '@ferrite-migrate/source-memcached',
+    source: ['memcached'],
+    flags: ['memcached-flags', 'memcached-client'],
+    megabytes: 2,
+  },
   {
     name: '@ferrite-migrate/source-jsoncsv',
     source: ['json', 'ndjson', 'csv', 'tsv'],

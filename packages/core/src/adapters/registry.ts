@@ -52,6 +52,15 @@ export function findPlugin(name: string, directory: string): FoundPlugin {
   }
 }
 
+/** A plugin that a run uses. */
+export interface PluginUse {
+  readonly name: string
+  readonly version: string
+  readonly folder: string
+  /** As in `source redis`. */
+  readonly what: readonly string[]
+}
+
 interface Entry {
   readonly plugin: FoundPlugin
   readonly spec: AdapterSpec
@@ -63,6 +72,9 @@ type OptionValues = Readonly<Record<string, string | number | boolean>>
 export class Registry {
   /** The packages that adapters were found in. */
   readonly plugins: readonly FoundPlugin[]
+  /** The only packages that may be used; null = any. */
+  private allowed: ReadonlySet<string> | null = null
+  private readonly used = new Map<string, PluginUse>()
   private readonly entries: Entry[] = []
 
   /**
@@ -171,6 +183,36 @@ export class Registry {
     return values
   }
 
+  /** The plugins that were opened, and for what. */
+  get uses(): readonly PluginUse[] {
+    return [...this.used.values()]
+  }
+
+  /** The same adapters, of which only those of these packages may be opened. */
+  only(names: readonly string[] | undefined): Registry {
+    if (names === undefined) return this
+    const registry = new Registry(this.plugins)
+    registry.allowed = new Set(names)
+    return registry
+  }
+
+  /** @throws MigrateError FM_PLUGIN_REFUSED */
+  private use({ plugin, spec }: Entry): void {
+    const { name, root, packageJson } = plugin
+    if (this.allowed !== null && !this.allowed.has(name))
+      throw new MigrateError(
+        'FM_PLUGIN_REFUSED',
+        `the ${spec.kind} ${spec.name} is of the plugin ${name}, which the configuration does not allow`,
+        `Add it to \`plugins: allow:\` (now ${[...this.allowed].join(', ') || 'none'}), or use another ${spec.kind}.`,
+      )
+    const what = `${spec.kind} ${spec.name}`
+    const former = this.used.get(name)?.what ?? []
+    this.used.set(name, {
+      ...{ name, version: String(packageJson.version ?? ''), folder: root },
+      what: former.includes(what) ? former : [...former, what],
+    })
+  }
+
   private async import({ plugin, spec }: Entry, file: string): Promise<Record<string, unknown>> {
     try {
       return (await import(pathToFileURL(file).href)) as Record<string, unknown>
@@ -189,6 +231,7 @@ export class Registry {
   }
 
   private async load<T>(entry: Entry, name: string): Promise<T> {
+    this.use(entry)
     const file = join(entry.plugin.root, entry.spec.module)
     const module = await this.import(entry, file)
     if (typeof module[name] !== 'function')

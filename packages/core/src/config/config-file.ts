@@ -147,6 +147,7 @@ function toConfig(file: MigrationFile, switchedOff: ReadonlyMap<string, string>)
     ...defined({
       id: file.id,
       mode: file.mode,
+      allowPlugins: file.plugins?.allow,
       parallel: options.parallel_workers,
       workers: options.worker_processes,
       batchSize: options.batch_size,

@@ -93,6 +93,8 @@ export const configSchema = v.strictObject({
   /** Lanes of the initial copy; what the target advises when absent, else 4. */
   parallel: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64))),
   batchSize: count(1, 100_000, 1000),
+  /** Packages whose plugins may be used; any when absent. */
+  allowPlugins: v.optional(v.array(text)),
   /** Processes of this machine that run the shards of the source; 0 = this one does. */
   workers: count(0, 64, 0),
   filter: v.optional(filterSchema, {}),

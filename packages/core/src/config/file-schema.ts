@@ -57,6 +57,8 @@ const end = v.union([
 export const fileSchema = v.strictObject({
   id: optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only'))),
   mode: optional(v.picklist(['live', 'snapshot', 'incremental'])),
+  /** Which plugins may be used: names of packages. */
+  plugins: optional(v.strictObject({ allow: v.array(text) })),
   source: end,
   target: end,
   options: optional(

@@ -1,5 +1,6 @@
 import { type Finding, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { commandSpecOf } from '@ferrite-migrate/protocol'
+import type { PluginUse } from '../adapters/registry.js'
 import type { ResolvedConfig } from '../config/config.js'
 import { redactUrl } from '../config/secrets.js'
 import type { RecordTransform } from '../transform/record-transform.js'
@@ -21,6 +22,8 @@ export interface Plan {
   readonly targetFacts: Readonly<Record<string, string>>
   readonly findings: readonly Finding[]
   readonly keys: number | null
+  /** The packages whose code is run, and where they are. */
+  readonly plugins: readonly PluginUse[]
 }
 
 /**
@@ -35,6 +38,7 @@ export function makePlan(
   needsValue: boolean,
   transform: RecordTransform,
   keys: number | null,
+  plugins: readonly PluginUse[] = [],
 ): Plan {
   const refusals: string[] = []
   if (source.capabilities.changes !== 'lossless')
@@ -96,6 +100,7 @@ export function makePlan(
     targetFacts: target.dialect.facts,
     findings: all,
     keys,
+    plugins,
   }
 }
 

@@ -87,7 +87,7 @@ export class Migration extends EventEmitter<Events> {
       channel: options.channel ?? ((directory) => new ControlQueue(directory)),
     }
     const parts = runParts({
-      ...{ id: this.id, config: resolved, registry: options.registry, logger: this.logger },
+      ...{ id: this.id, config: resolved, registry: options.registry.only(resolved.allowPlugins), logger: this.logger },
       listener: {
         progress: (status) => this.emit('progress', status),
         phase: (phase) => this.emit('phase', phase),

@@ -137,7 +137,9 @@ export class RunEnds {
   }
 
   planFor(source: Source, findings: readonly Finding[], keys: number | null): Plan {
-    const plan = makePlan(this.config, source, this.target!, findings, this.filter.needsValue, this.transform, keys)
+    const { needsValue } = this.filter
+    const plugins = this.needs.registry.uses
+    const plan = makePlan(this.config, source, this.target!, findings, needsValue, this.transform, keys, plugins)
     this.needs.status.plan = plan
     return plan
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '@ferrite-migrate/contracts'
 import type { NotificationsConfig } from '../config/config.js'
+import { optionalPackage } from '../config/optional-package.js'
 import type { MigrationStatus } from '../state/status.js'
 import { postJson } from './post-json.js'
 
@@ -83,7 +84,7 @@ export class Notifier {
   }
 
   private async mail(to: string, subject: string, text: string): Promise<void> {
-    const { createTransport } = await import('nodemailer')
+    const { createTransport } = optionalPackage<typeof import('nodemailer')>('nodemailer', 'mail')
     const { host, port, secure, user, password, from } = this.config.smtp
     const transport = createTransport({
       host,

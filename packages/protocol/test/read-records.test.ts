@@ -3,7 +3,8 @@ import { readAof, readRdb } from '../dist/index.js'
 import { RdbWriter, rdbString } from './rdb-writer.js'
 
 /** `n` and its strings. */
-const list = (...items: string[]): Buffer => Buffer.concat([Buffer.from([items.length]), ...items.map((item) => rdbString(item))])
+const list = (...items: string[]): Buffer =>
+  Buffer.concat([Buffer.from([items.length]), ...items.map((item) => rdbString(item))])
 
 const FILE = new RdbWriter(9)
   .raw([0xfe, 3])

@@ -12,6 +12,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   sandbox: ['contracts'],
   core: ['contracts', 'protocol', 'files'],
   conformance: ['contracts', 'protocol'],
+  'create-plugin': [],
   'cli-kit': ['contracts', 'files', 'core'],
   plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core', 'cli-kit'],
   cli: ['contracts', 'files', 'core', 'cli-kit'],

@@ -54,6 +54,11 @@ export const KNOWN_PLUGINS: readonly KnownPlugin[] = [
 export class MissingPluginError extends MigrateError {
   readonly plugin: KnownPlugin
 
+  /** Errors are recognised across copies of the package by what they have; these have a plugin. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof MigrateError && 'plugin' in value
+  }
+
   /** @param what it is needed for, as the beginning of a sentence */
   constructor(what: string, plugin: KnownPlugin) {
     super(

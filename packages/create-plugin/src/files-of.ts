@@ -1,23 +1,32 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Answers } from './answers.js'
-import { sourceCode, sourceTest } from './source-template.js'
-import { targetCode, targetTest } from './target-template.js'
-import { transformCode, transformTest } from './transform-template.js'
+
+const TEMPLATES = join(import.meta.dirname, '..', 'templates')
 
 /** Releases that a plugin is made for. */
 const CONTRACTS = '^0.1.0'
 const CONTRACT = 2
 
-const CODE = { source: sourceCode, target: targetCode, transform: transformCode }
-const TEST = { source: sourceTest, target: targetTest, transform: transformTest }
+/** A template with the scheme in its place. What is JavaScript there is TypeScript as well. */
+function template(file: string, scheme: string): string {
+  return readFileSync(join(TEMPLATES, file), 'utf8').replaceAll('SCHEME', scheme)
+}
 
 /** The files of a plugin: path and text. It builds, passes the kit, and runs with `--plugin .`. */
 export function filesOf(answers: Answers): ReadonlyMap<string, string> {
-  const { kind, language } = answers
+  const { kind, language, scheme } = answers
   const typescript = language === 'typescript'
   const files = new Map([
     ['package.json', `${JSON.stringify(packageJson(answers), null, 2)}\n`],
-    [typescript ? 'src/index.ts' : 'src/index.js', CODE[kind](answers)],
-    ['test/conformance.test.js', TEST[kind](answers, typescript ? '../dist/index.js' : '../src/index.js')],
+    [typescript ? 'src/index.ts' : 'src/index.js', template(`${kind}.js`, scheme)],
+    [
+      'test/conformance.test.js',
+      template(`${kind}.test.js`, scheme).replace(
+        '../src/index.js',
+        typescript ? '../dist/index.js' : '../src/index.js',
+      ),
+    ],
     ['README.md', readme(answers)],
     ['.gitignore', 'node_modules\ndist\n'],
   ])

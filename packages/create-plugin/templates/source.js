@@ -1,8 +1,4 @@
-import type { Answers } from './answers.js'
-
-/** A live source without loss, to be changed into one's own. */
-export function sourceCode({ scheme }: Answers): string {
-  return `import { open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { changeOf, defineSource, MigrateError, stringRecord } from '@ferrite-migrate/contracts'
@@ -10,7 +6,7 @@ import { changeOf, defineSource, MigrateError, stringRecord } from '@ferrite-mig
 const BLOCK = 64 << 10
 
 /**
- * \`${scheme}:///path\`: a file of lines, each a key, a tab and a value. What is there is the snapshot, and what is appended are
+ * `SCHEME:///path`: a file of lines, each a key, a tab and a value. What is there is the snapshot, and what is appended are
  * changes. A position is an offset in the file, so that a run that was stopped goes on where it was.
  */
 export const createSource = defineSource(async ({ url }) => {
@@ -24,29 +20,32 @@ export const createSource = defineSource(async ({ url }) => {
         covers: (position, mark) => Number(position) >= Number(mark),
         async *read({ from, signal, changes }) {
           const file = await open(path).catch((cause) => {
-            throw new MigrateError('FM_FILE_UNREADABLE', \`\${path} cannot be opened\`, 'Give another path.', { cause })
+            throw new MigrateError('FM_FILE_UNREADABLE', `${path} cannot be opened`, 'Give another path.', { cause })
           })
           try {
             const { size } = await file.stat()
             let offset = Number(from ?? 0)
             if (!(offset <= size))
-              throw new MigrateError('FM_POSITION_INVALID', \`\${path} has no place "\${from}"\`, 'Start again without it.')
+              throw new MigrateError('FM_POSITION_INVALID', `${path} has no place "${from}"`, 'Start again without it.')
             yield { kind: 'sync', mode: from === undefined ? 'full' : 'partial' }
             // From a position on, all that follows is a change; otherwise the snapshot ends where the file ends now.
             let live = changes && from !== undefined
             while (!signal.aborted) {
               const most = live ? BLOCK : Math.min(BLOCK, size - offset)
               const { buffer, bytesRead } = await file.read(Buffer.alloc(BLOCK), 0, most, offset)
-              const byteLength = buffer.lastIndexOf('\\n') + 1
+              const byteLength = buffer.lastIndexOf('\n') + 1
               if (byteLength === 0 && bytesRead === BLOCK)
-                throw new MigrateError('FM_IMPORT_ROW', \`\${path} has a line of \${BLOCK} bytes\`, 'Shorten it.')
+                throw new MigrateError('FM_IMPORT_ROW', `${path} has a line of ${BLOCK} bytes`, 'Shorten it.')
               offset += byteLength
               const position = String(offset)
-              const lines = buffer.toString('latin1', 0, byteLength).split('\\n').slice(0, -1)
+              const lines = buffer.toString('latin1', 0, byteLength).split('\n').slice(0, -1)
               const pairs = lines.map((line) => {
-                const tab = line.indexOf('\\t')
+                const tab = line.indexOf('\t')
                 const at = tab < 0 ? line.length : tab
-                return { key: Buffer.from(line.slice(0, at), 'latin1'), value: Buffer.from(line.slice(at + 1), 'latin1') }
+                return {
+                  key: Buffer.from(line.slice(0, at), 'latin1'),
+                  value: Buffer.from(line.slice(at + 1), 'latin1'),
+                }
               })
               if (byteLength > 0 && live) {
                 const records = pairs.map(({ key, value }) => changeOf(0, ['SET', key, value]))
@@ -69,32 +68,3 @@ export const createSource = defineSource(async ({ url }) => {
     ],
   }
 })
-`
-}
-
-/** The kit over it. */
-export function sourceTest({ scheme }: Answers, module: string): string {
-  return `import { appendFileSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { describe, it } from 'node:test'
-import { testContext, testSource } from '@ferrite-migrate/conformance'
-import { stringRecord } from '@ferrite-migrate/contracts'
-import { createSource } from '${module}'
-
-testSource({ describe, it }, '${scheme}', async () => {
-  const file = join(mkdtempSync(join(tmpdir(), '${scheme}-')), 'lines.txt')
-  const expected = [stringRecord('a', '1'), stringRecord('b', '2'), stringRecord('c', '')]
-  writeFileSync(file, 'a\\t1\\nb\\t2\\nc\\t\\n')
-  const open = () => createSource(testContext(\`${scheme}://\${file}\`))
-  return {
-    source: await open(),
-    expected,
-    types: ['string'],
-    change: async (key, value) => appendFileSync(file, \`\${key}\\t\${value}\\n\`),
-    reopen: open,
-    broken: () => createSource(testContext('${scheme}:///there/is/no/such/file')),
-  }
-})
-`
-}

@@ -63,7 +63,7 @@ function megabytes(folder: string): number {
   let bytes = 0
   for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true }))
     if (entry.isFile()) bytes += statSync(join(entry.parentPath, entry.name)).size
-  return bytes / (1 << 20)
+  return bytes / 1_000_000
 }
 
 describe('the program alone', () => {

@@ -4,7 +4,7 @@ import { AofCensus } from './aof-census.js'
 import type { AofFile } from './aof-files.js'
 import { openPart } from './aof-part.js'
 
-export type InspectedFile = AofFile & { readonly rdb: boolean; readonly commands: number }
+type InspectedFile = AofFile & { readonly rdb: boolean; readonly commands: number }
 
 /** What one reading of an append-only file tells before anything is written. */
 export interface AofInspection {

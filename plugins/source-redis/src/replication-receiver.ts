@@ -77,7 +77,7 @@ const VALKEY_VERSION = '9.1.0'
 type Stage = 'preamble' | 'rdb' | 'stream'
 
 /** Stands for a refusal that means "PSYNC is not for you here". */
-export class PsyncRefused extends MigrateError {
+class PsyncRefused extends MigrateError {
   constructor(label: string, reply: string) {
     super(
       'FM_PSYNC_REFUSED',

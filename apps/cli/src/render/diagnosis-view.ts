@@ -4,7 +4,7 @@ import type { Diagnosis, EndDiagnosis } from '@ferrite-migrate/core'
 const MARKS = { info: '  ', warn: '⚠️ ', fail: '❌' } as const
 
 /** One end in a line: what it is, its keys, how fast it answers. */
-export function endSummary({ facts, keys, latencyMs }: EndDiagnosis): string {
+function endSummary({ facts, keys, latencyMs }: EndDiagnosis): string {
   const name = [facts.product, facts.version].filter((part) => part !== undefined && part !== '').join(' ')
   return [
     name || 'file',

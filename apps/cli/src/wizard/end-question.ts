@@ -86,7 +86,7 @@ async function askEnd(
 }
 
 /** The password of a connection string apart, so that it is neither shown again nor written down. */
-export function splitPassword(typed: string): { url: string; password: string | undefined } {
+function splitPassword(typed: string): { url: string; password: string | undefined } {
   const parts = splitConnection(typed)
   // What cannot be taken apart is refused, with the reason, when it is tried.
   if (parts === null) return { url: typed, password: undefined }

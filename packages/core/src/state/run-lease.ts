@@ -12,7 +12,7 @@ export interface LeaseStore {
 }
 
 /** Another process runs this migration now. */
-export function runTaken(id: string): MigrateError {
+function runTaken(id: string): MigrateError {
   return new MigrateError(
     'FM_RUN_TAKEN',
     `another process has taken the migration ${id} over, since this one stood still`,

@@ -39,7 +39,7 @@ export interface ReplayedChangesNeeds extends FlushedKeysNeeds, UnknownCommandsN
 }
 
 /** Positions as they become durable together with the changes before them. */
-export interface StreamCheckpoints {
+interface StreamCheckpoints {
   readonly position: Position | null
   of(position: Position): Parameters<ShardLanes['write']>[1]
   write(position: Position): Promise<void>

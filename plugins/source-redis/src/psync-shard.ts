@@ -170,7 +170,8 @@ export class PsyncShard implements Shard {
     )
   }
 
-  async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
+  /** @param idleMs after so long without changes an event without any tells that there are none */
+  async *read(request: ReadRequest, idleMs = IDLE_MS): AsyncGenerator<SourceEvent> {
     const receiver = new ReplicationReceiver({
       ...this.options,
       endpoint: this.options.streamFrom ?? this.options.endpoint,
@@ -197,6 +198,7 @@ export class PsyncShard implements Shard {
             yield* this.snapshot(epoch, window)
             if (!request.changes) return
           } else yield { kind: 'sync', mode: 'partial' }
+          epoch.spool.idleMs = idleMs
           yield* this.changes(epoch, window, Math.max(this.options.batchSize, request.changesAtOnce ?? 0))
         } catch (error) {
           // An RDB that ends early because the link was lost: the next epoch brings a whole one.
@@ -263,7 +265,6 @@ export class PsyncShard implements Shard {
   }
 
   private async *changes(epoch: Epoch, window: ByteWindow, most: number): AsyncGenerator<SourceEvent> {
-    epoch.spool.idleMs = IDLE_MS
     const scan = new CommandScan()
     const start = window.offset()
     let records: PackedChange[] = []

@@ -9,6 +9,7 @@ import { fill, mixedKey } from './dataset.js'
 import { emptyServer } from './empty-server.js'
 import { Heartbeat } from './heartbeat.js'
 import { type Measured, median, percentile } from './measure.js'
+import { shakeOverClusters } from './peers.js'
 import { Random } from './random.js'
 import type { SlotWriter } from './slot-writer.js'
 import { cutOver, LiveTool, measureTool, runTool } from './tool.js'
@@ -52,6 +53,7 @@ export async function benchClusterSnapshot(keys: number, rounds: number): Promis
   const ofServers: Measured[] = []
   let verified: Measured
   let verifiedSingle: Measured
+  let ofShake: Measured | null = null
   try {
     await fillCluster(source, keys)
     await fill(parseEndpoint(single.url), 'mixed', keys)
@@ -70,6 +72,12 @@ export async function benchClusterSnapshot(keys: number, rounds: number): Promis
         if (code !== 0) throw new Error(`ferrite-migrate failed: ${output}`)
     }
     verified = await mustBeEqual(source.url, target.url)
+    const shake = shakeOverClusters()
+    if (shake !== null) {
+      await target.empty()
+      ofShake = await shake(source.url, target.url)
+      await mustBeEqual(source.url, target.url)
+    }
     verifiedSingle = await mustBeEqual(single.url, other.url)
   } finally {
     for (const end of [source, target, single, other]) await end.stop()
@@ -77,6 +85,14 @@ export async function benchClusterSnapshot(keys: number, rounds: number): Promis
   const [three, one] = [ofClusters.map(({ wallMs }) => wallMs), ofServers.map(({ wallMs }) => wallMs)]
   const name = `${keys.toLocaleString('en-US')} mixed keys`
   return [
+    ...(ofShake === null
+      ? []
+      : [
+          {
+            what: `${name}, 3 primaries to 3, by RedisShake's cluster reader and writer`,
+            value: `${seconds(ofShake.wallMs)} s, ${(ofShake.wallMs / median(three)).toFixed(1)} of ours, CPU ${seconds(ofShake.cpuMs)} s, ${ofShake.rssMb.toFixed(0)} MB`,
+          },
+        ]),
     {
       what: `${name}, 3 primaries to 3`,
       value: `${seconds(median(three))} s${each(three)}, ${(median(three) / median(one)).toFixed(2)} of one server to one (${seconds(median(one))} s${each(one)}), CPU ${seconds(median(ofClusters.map(({ cpuMs }) => cpuMs)))} s against ${seconds(median(ofServers.map(({ cpuMs }) => cpuMs)))} s, ${Math.max(...ofClusters.map(({ rssMb }) => rssMb)).toFixed(0)} MB against ${Math.max(...ofServers.map(({ rssMb }) => rssMb)).toFixed(0)} MB`,

@@ -41,3 +41,19 @@ export function peers(): Peer[] {
     })
   return list
 }
+
+/** RedisShake from one cluster into another, where it is to be had; null = it is not. The first node of each is enough for it. */
+export function shakeOverClusters(): ((source: string, target: string) => Promise<Measured>) | null {
+  const shake = process.env.REDIS_SHAKE_BIN
+  if (!shake) return null
+  return (source, target) => {
+    const folder = mkdtempSync(join(tmpdir(), 'fm-shake-'))
+    const file = join(folder, 'shake.toml')
+    const first = (url: string): string => url.replace(/^.*:\/\//, '').split(',')[0]
+    writeFileSync(
+      file,
+      `[sync_reader]\ncluster = true\naddress = "${first(source)}"\nsync_rdb = true\nsync_aof = false\n[redis_writer]\ncluster = true\naddress = "${first(target)}"\n[advanced]\ndir = "${folder}"\nlog_level = "warn"\nrdb_restore_command_behavior = "rewrite"\n`,
+    )
+    return runMeasured(shake, [file], 600_000)
+  }
+}

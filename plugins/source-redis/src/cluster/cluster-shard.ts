@@ -19,6 +19,8 @@ import type { HandoverShard, SlotHandover } from './slot-handover.js'
 import type { SlotOwners } from './slot-owners.js'
 import type { SnapshotEnd } from './snapshot-end.js'
 
+/** A copy ends when no stream has anything left: how soon that is noticed, ms. */
+const SOON_MS = 20
 /** Keys of one event. */
 const KEYS_AT_ONCE = 5000
 
@@ -136,7 +138,7 @@ export class ClusterShard implements Shard, HandoverShard {
     const { signal } = request
     let allRead = false
     let goal: number | null = null
-    for await (const event of this.inner.read({ ...request, changes: true })) {
+    for await (const event of this.inner.read({ ...request, changes: true }, SOON_MS)) {
       if (event.kind === 'changes') {
         for (const record of event.records) this.listen(record, end)
         event.release?.()

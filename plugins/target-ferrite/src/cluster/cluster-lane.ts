@@ -144,29 +144,31 @@ export class ClusterLane {
     words: ReadonlyMap<SnapshotRecord, string>,
     moved: Moved[],
   ): { readonly way: Way; readonly records: SnapshotRecord[] }[] {
-    const ways = new Map<number | string, { readonly way: Way; readonly records: SnapshotRecord[] }>()
+    type Part = { readonly way: Way; readonly records: SnapshotRecord[] }
+    // The owner's place is enough for nearly all: a way is made once for each.
+    const byOwner: (Part | undefined)[] = []
+    const asking = new Map<string, Part>()
     const { nodes } = this.needs
     const { owners } = nodes.topology.view
     for (const record of records) {
       const slot = slotOf(record)
       const text = words.size === 0 ? '' : (words.get(record) ?? '')
-      // The owner's place is enough for nearly all: a way is made once for each.
-      const known = text === '' ? ways.get(owners[slot]) : undefined
+      const known = text === '' ? byOwner[owners[slot]] : undefined
       if (known !== undefined) {
         known.records.push(record)
         continue
       }
       try {
         const way = nodes.wayAfter(slot, text)
-        const name = way.asking ? `asking ${way.node.id}` : owners[slot]
-        const some = ways.get(name)
-        if (some === undefined) ways.set(name, { way, records: [record] })
-        else some.records.push(record)
+        const part = way.asking ? asking.get(way.node.id) : byOwner[owners[slot]]
+        if (part !== undefined) part.records.push(record)
+        else if (way.asking) asking.set(way.node.id, { way, records: [record] })
+        else byOwner[owners[slot]] = { way, records: [record] }
       } catch (error) {
         moved.push({ record, text: `CLUSTERDOWN ${(mustPass(error) as MigrateError).message}` })
       }
     }
-    return [...ways.values()]
+    return [...byOwner, ...asking.values()].filter((part) => part !== undefined)
   }
 
   private async delete(keys: readonly DirtyKey[], tally: WriteTally): Promise<void> {

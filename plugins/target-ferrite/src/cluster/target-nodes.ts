@@ -1,10 +1,11 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { SLOTS } from '@ferrite-migrate/protocol'
+import { keySlot, SLOTS } from '@ferrite-migrate/protocol'
 import {
   type ClusterShard,
   type ClusterTopology,
   type Endpoint,
   printAddress,
+  type RedisLink,
   type WireTrace,
 } from '@ferrite-migrate/redis'
 import { lostNode, TargetNode } from './target-node.js'
@@ -14,6 +15,28 @@ export interface Way {
   readonly node: TargetNode
   /** The slot is on its way there: what it has not got yet it takes only after ASKING. */
   readonly asking: boolean
+}
+
+/** A node with so many keys is not looked through. */
+const FEW_KEYS = 500
+
+/** Slots in which a node with few keys has some; null = it has many, or who asks may not know. */
+async function heldSlots(link: RedisLink): Promise<ReadonlySet<number> | null> {
+  const size = await link.call('DBSIZE').catch(() => null)
+  if (typeof size !== 'number' || size > FEW_KEYS) return null
+  const held = new Set<number>()
+  if (size === 0) return held
+  let cursor = '0'
+  do {
+    const page = await link.call('SCAN', cursor, 'COUNT', '1000').catch(() => null)
+    if (!Array.isArray(page) || !Array.isArray(page[1])) return null
+    cursor = String(page[0])
+    for (const key of page[1]) {
+      if (!Buffer.isBuffer(key)) return null
+      held.add(keySlot(key))
+    }
+  } while (cursor !== '0')
+  return held
 }
 
 /** How old a topology may be where it matters who has which slot, ms. */
@@ -114,15 +137,14 @@ export class TargetNodes {
     return slots
   }
 
-  /** Slots of nodes that hold no key at all; none of them while slots move, when a key may be anywhere. */
+  /** Slots that hold no key, of nodes that have few keys or none; none of them while slots move, when a key may be anywhere. */
   async emptySlots(): Promise<ReadonlySet<number>> {
     const { topology } = this
     const before = await topology.look()
     const empty = new Set<number>()
     for (const [node, slots] of this.slotsOf()) {
-      // Who may not ask does not know.
-      const size = await node.link().then((link) => link.call('DBSIZE').catch(() => null))
-      if (size === 0) for (const slot of slots) empty.add(slot)
+      const held = await heldSlots(await node.link())
+      if (held !== null) for (const slot of slots) if (!held.has(slot)) empty.add(slot)
     }
     const after = await topology.look()
     const atRest = before.moving.size === 0 && after.moving.size === 0 && before.disputed.size === 0

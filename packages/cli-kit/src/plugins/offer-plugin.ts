@@ -3,6 +3,9 @@ import type { MissingPluginError } from '@ferrite-migrate/core'
 import type { Interfaces } from '@oclif/core'
 import { PluginInstaller } from './plugin-installer.js'
 
+/** Names the plugin that the process before has installed: who still misses it does not install it again. */
+const TRIED = 'FERRITE_MIGRATE_TRIED_PLUGIN'
+
 /**
  * Asks whether a plugin that is needed is to be installed, and installs it; `--yes` means that it is. Where nobody can be asked
  * nothing is installed: a step of CI gets what it names and nothing else.
@@ -13,6 +16,7 @@ export async function offerPlugin(
   { dataDir, version }: Pick<Interfaces.Config, 'dataDir' | 'version'>,
   argv: readonly string[],
 ): Promise<boolean> {
+  if (process.env[TRIED] === plugin.name) return false
   const agreed = argv.includes('--yes') || argv.includes('-y')
   const asked = process.stdin.isTTY === true && process.stderr.isTTY === true && process.env.CI === undefined
   if (!agreed && !asked) return false
@@ -28,6 +32,7 @@ export async function offerPlugin(
   }
   process.stderr.write(`Installing ${name} …\n`)
   await new PluginInstaller(dataDir).install(`${name}@^${version}`)
+  process.env[TRIED] = name
   return true
 }
 

@@ -9,8 +9,9 @@ export function dataDirectory(environment: NodeJS.ProcessEnv, dirname: string): 
   const { FERRITE_MIGRATE_DATA_DIR, XDG_DATA_HOME, LOCALAPPDATA } = environment
   if (FERRITE_MIGRATE_DATA_DIR !== undefined && FERRITE_MIGRATE_DATA_DIR !== '') return FERRITE_MIGRATE_DATA_DIR
   const base =
-    XDG_DATA_HOME ??
-    (process.platform === 'win32' ? LOCALAPPDATA : undefined) ??
-    join(environment.HOME ?? homedir(), '.local', 'share')
+    // Empty counts as not set: plugins are never looked for in the current folder.
+    XDG_DATA_HOME ||
+    (process.platform === 'win32' && LOCALAPPDATA) ||
+    join(environment.HOME || homedir(), '.local', 'share')
   return join(base, dirname)
 }

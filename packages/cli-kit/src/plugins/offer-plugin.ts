@@ -3,6 +3,8 @@ import type { MissingPluginError } from '@ferrite-migrate/core'
 import type { Interfaces } from '@oclif/core'
 import { PluginInstaller } from './plugin-installer.js'
 
+/** Exit code of a process that a signal has ended. */
+const INTERRUPTED = 130
 /** Names the plugin that the process before has installed: who still misses it does not install it again. */
 const TRIED = 'FERRITE_MIGRATE_TRIED_PLUGIN'
 
@@ -41,6 +43,6 @@ export function runAgain(): Promise<number> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], { stdio: 'inherit' })
   return new Promise((done) => {
     child.once('error', () => done(1))
-    child.once('close', (code) => done(code ?? 1))
+    child.once('close', (code) => done(code ?? INTERRUPTED))
   })
 }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { MigrateError, parseManifest } from '@ferrite-migrate/contracts'
+import { MigrateError, parseManifest, withoutSecrets } from '@ferrite-migrate/contracts'
 import { type UserPlugin, UserPlugins } from './user-plugins.js'
 
 /** Lines of npm that an error repeats. */
@@ -121,7 +121,7 @@ export class PluginInstaller {
       .filter((line) => line !== '' && !/complete log of this run|debug-\d+\.log/.test(line))
     throw new MigrateError(
       'FM_PLUGIN_INSTALL',
-      `npm could not ${action} ${spec}: ${lines.slice(0, TOLD_LINES).join(' ')}`,
+      withoutSecrets(`npm could not ${action} ${spec}: ${lines.slice(0, TOLD_LINES).join(' ')}`),
       'Look at the name, at the network, and at the registry that npm uses (npm config get registry).',
     )
   }

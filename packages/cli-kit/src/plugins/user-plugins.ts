@@ -18,6 +18,34 @@ interface UserPackage {
   [field: string]: unknown
 }
 
+/** What npm and oclif wrote, or somebody else has broken. @throws Error that says what is wrong */
+function checked(own: unknown): UserPackage {
+  if (!isObject(own)) throw new Error('it is no object')
+  const { oclif = {}, dependencies = {} } = own
+  if (!isObject(oclif)) throw new Error('`oclif` is no object')
+  if (!isObject(dependencies)) throw new Error('`dependencies` is no object')
+  const { plugins = [] } = oclif
+  if (!Array.isArray(plugins)) throw new Error('`oclif.plugins` is no list')
+  const named = plugins.map((plugin: unknown): UserPlugin => {
+    if (!isObject(plugin) || typeof plugin.name !== 'string' || plugin.name === '')
+      throw new Error('a plugin in `oclif.plugins` has no name')
+    const { name, type, tag, root } = plugin
+    if (type !== 'user' && type !== 'link') throw new Error(`the plugin ${name} is neither of type user nor link`)
+    if (root !== undefined && typeof root !== 'string') throw new Error(`the folder of the plugin ${name} is no text`)
+    return {
+      ...{ name, type },
+      ...(typeof tag === 'string' ? { tag } : {}),
+      ...(root === undefined ? {} : { root }),
+    }
+  })
+  const installed = Object.entries(dependencies).map(([name, spec]) => [name, String(spec)] as const)
+  return { ...own, dependencies: Object.fromEntries(installed), oclif: { ...oclif, schema: 1, plugins: named } }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 /** The plugins of one user: in the data directory, with a package.json that npm and oclif both read. */
 export class UserPlugins {
   readonly directory: string
@@ -72,7 +100,7 @@ export class UserPlugins {
       throw this.broken(error)
     }
     try {
-      return JSON.parse(text) as UserPackage
+      return checked(JSON.parse(text))
     } catch (error) {
       throw this.broken(error)
     }

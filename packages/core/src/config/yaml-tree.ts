@@ -29,7 +29,7 @@ export interface PlacedScalar {
 export class YamlTree {
   private readonly root: Node | null
   private readonly offsets = new Map<Node, number>()
-  private readonly anchors = new Map<string, Node>()
+  private readonly targets = new Map<Node, Node>()
   private readonly scalars = new Map<Node, PlacedScalar>()
   private aliases = 0
 
@@ -47,10 +47,15 @@ export class YamlTree {
       const tree = new YamlTree(documents[0]?.contents ?? null)
       // The library gives places with the events only; its tree has a node for each that opens something or is a value.
       const placed = events.filter(({ type }) => type !== EVENT_ID.DOCUMENT && type !== EVENT_ID.POP)
+      // An anchor may be given again: an alias means the last one before it.
+      const anchors = new Map<string, Node>()
       let at = 0
       visit(documents, (node) => {
         tree.offsets.set(node, offsetOf(placed[at++]))
-        if (node.kind !== 'alias' && node.anchor !== undefined) tree.anchors.set(node.anchor, node)
+        if (node.kind === 'alias') {
+          const target = anchors.get(node.anchor)
+          if (target !== undefined) tree.targets.set(node, target)
+        } else if (node.anchor !== undefined) anchors.set(node.anchor, node)
       })
       if (tree.root !== null) tree.name(tree.root, [])
       return tree.twice() ?? tree
@@ -121,7 +126,7 @@ export class YamlTree {
   }
 
   private followed(node: Node): Node | undefined {
-    return node.kind === 'alias' ? this.anchors.get(node.anchor) : node
+    return node.kind === 'alias' ? this.targets.get(node) : node
   }
 
   private offset(node: Node): number {

@@ -60,6 +60,13 @@ describe('a YAML file', () => {
     expect(() => parse(text)).toThrow(message)
   })
 
+  it('means by an alias the last anchor before it', () => {
+    const text = 'told:\n  a: &x one\n  b: *x\n  c: &x two\n  d: *x\n'
+    expect(parse(text).value.told).toEqual({ a: 'one', b: 'one', c: 'two', d: 'two' })
+    expect(() => parse('told: &x\n  a: *x\n')).toThrow(/stands in what it names/)
+    expect(() => parse('name: *none\n')).toThrow(/none/)
+  })
+
   it('that is not there is named', () => {
     expect(() => readText('/nowhere/x.yaml', 'configuration')).toThrow(
       expect.objectContaining({

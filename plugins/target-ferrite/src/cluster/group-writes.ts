@@ -154,6 +154,8 @@ export class GroupWrites {
         // A command that this server does not have, or not in this form: its keys are read again instead.
         if (!isRedirect(text) && kind !== 'passing' && kind !== 'full') {
           const index = outside.index - first - (bare ? 0 : 1)
+          // The transaction itself: nothing that is read again would help.
+          if (index < 0) throw refusalError(endpoint, text)
           const [record] = group.records.splice(index, 1)
           if (record === undefined) throw refusalError(endpoint, text)
           tally.fail(record, text)

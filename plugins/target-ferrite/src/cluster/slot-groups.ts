@@ -42,13 +42,15 @@ export function groupChanges(records: readonly ChangeRecord[], doneUpTo: (slot: 
   const refused: { record: ChangeRecord; reason: string }[] = []
   let groups = new Map<number, SlotGroup>()
   let done = 0
+  /** Whatever a slot has, it has no more once everything is emptied. */
+  let emptied = false
   const close = (): void => {
     if (groups.size > 0) steps.push({ kind: 'groups', groups: [...groups.values()] })
     groups = new Map()
   }
   const add = (slot: number, record: ChangeRecord): void => {
     const { at } = record
-    if (at !== undefined && at <= doneUpTo(slot)) {
+    if (at !== undefined && !emptied && at <= doneUpTo(slot)) {
       done++
       return
     }
@@ -77,8 +79,10 @@ export function groupChanges(records: readonly ChangeRecord[], doneUpTo: (slot: 
     const { kind } = commandSpecOf(record.name)
     if (kind === 'write') continue
     close()
-    if (kind === 'flush') steps.push({ kind: 'flush', record })
-    else if (kind === 'publish') steps.push({ kind: 'keyless', record, everywhere: false })
+    if (kind === 'flush') {
+      steps.push({ kind: 'flush', record })
+      emptied = true
+    } else if (kind === 'publish') steps.push({ kind: 'keyless', record, everywhere: false })
     else if (kind === 'keyless') steps.push({ kind: 'keyless', record, everywhere: true })
     else refused.push({ record, reason: 'a cluster has one database, and no such command' })
   }

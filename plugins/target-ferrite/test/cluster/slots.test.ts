@@ -131,6 +131,15 @@ describe('a batch of changes', () => {
     ])
   })
 
+  it('does again what comes behind what empties everything, whatever its slot has now', () => {
+    // Repeated after a loss, the flush takes what the slot has with it.
+    const { steps, done } = groupChanges(
+      [packed(10, 'INCR', 'a'), packed(20, 'FLUSHALL'), packed(30, 'INCR', 'a')],
+      () => 30,
+    )
+    expect([steps.map(({ kind }) => kind), done]).toEqual([['flush', 'groups'], 1])
+  })
+
   it('is parted by what empties everything', () => {
     const { steps } = groupChanges(
       [packed(10, 'INCR', 'a'), packed(20, 'FLUSHALL'), packed(30, 'INCR', 'a'), packed(40, 'PUBLISH', 'c', 'm')],

@@ -51,7 +51,7 @@ export async function rollBack(request: RollbackRequest): Promise<RollbackReport
       throw new MigrateError(
         'FM_ROLLBACK_DONE',
         `the migration ${id} is rolled back already`,
-        'What it left alone belongs to others: delete it yourself where it does not.',
+        'What it left alone others may have written since: --force gives that back as well.',
       )
     if (stored.status.state === 'RUNNING') {
       if (dryRun)

@@ -8,7 +8,7 @@ import { connectError, handshakeError, plainError, stoppedError } from '../conne
 import type { Endpoint } from '../endpoint.js'
 import { answersPlainly } from '../plain-probe.js'
 import { type ClusterNode, type NodesAnswer, parseNodes } from './cluster-nodes.js'
-import { type ClusterShard, type ClusterView, ShardNames, slotRanges, viewOf } from './cluster-view.js'
+import { type ClusterShard, type ClusterView, ShardNames, slotRanges, strangers, viewOf } from './cluster-view.js'
 
 /** How often the topology is looked at where nothing tells of a change. */
 const LOOK_MS = 1000
@@ -243,6 +243,7 @@ export class ClusterTopology {
       nodes.some(({ id, role }) => id === self && role === 'primary'),
     )
     const first = this.view.shards.length === 0
+    if (first) this.mustBeOne(asked)
     const counted = primaries.length === 0 ? answers : primaries
     // Nearly every look finds what the last one found.
     const said = JSON.stringify(counted)
@@ -252,6 +253,20 @@ export class ClusterTopology {
     if (first && !this.closing.signal.aborted) return this.askAll()
     for (const listener of this.listeners) listener(this.view)
     return this.view
+  }
+
+  /** Nodes that were named together must know each other, or the keys of one cluster would stand for those of another. */
+  private mustBeOne(asked: readonly Asked[]): void {
+    const others = strangers(asked.flatMap((one) => ('answer' in one ? [one.answer] : [])))
+    if (others === null) return
+    const addressOf = (self: string): string =>
+      asked.flatMap((one) => ('answer' in one && one.answer.self === self ? [printAddress(one.address)] : []))[0] ??
+      self
+    throw new MigrateError(
+      'FM_CLUSTER_SEVERAL',
+      `${addressOf(others[0])} and ${addressOf(others[1])} are not of one cluster: neither knows the other`,
+      'Name nodes of one cluster only.',
+    )
   }
 
   private async ask(address: Address): Promise<Asked> {

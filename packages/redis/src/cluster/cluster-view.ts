@@ -94,6 +94,22 @@ export function viewOf(answers: readonly NodesAnswer[], names: ShardNames): Clus
   }
 }
 
+/** Two nodes that answered and have no node in common, by any way over the others; null = all are of one cluster. */
+export function strangers(answers: readonly NodesAnswer[]): readonly [string, string] | null {
+  const [first, ...rest] = answers
+  if (first === undefined) return null
+  const known = new Set([first.self, ...first.nodes.map(({ id }) => id)])
+  let left = rest
+  for (;;) {
+    const others = left.filter(({ self, nodes }) => !known.has(self) && !nodes.some(({ id }) => known.has(id)))
+    if (others.length === 0) return null
+    if (others.length === left.length) return [first.self, others[0].self]
+    for (const { self, nodes } of left)
+      if (!others.some((one) => one.self === self)) for (const { id } of nodes) known.add(id)
+    left = others
+  }
+}
+
 /** The name of the shard that has each slot; undefined = it has no owner. */
 export function ownerNames({ owners, shards }: ClusterView): (string | undefined)[] {
   return Array.from(owners, (place) => shards[place]?.name)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseNodes, ShardNames, slotRanges, viewOf } from '../../dist/index.js'
+import { parseNodes, ShardNames, slotRanges, strangers, viewOf } from '../../dist/index.js'
 
 const id = (digit: string): string => digit.repeat(40)
 const A = `${id('a')} 10.0.0.1:6379@16379,db1.example.com myself,master - 0 0 3 connected 0-5460 [77->-${id('b')}]`
@@ -59,6 +59,19 @@ describe('the view of a cluster', () => {
     expect([view.owners[0], view.owners[16_383]]).toEqual([0, 1])
     expect(view.disputed.size).toBe(0)
     expect([...view.moving.keys()]).toEqual([77])
+  })
+
+  it('is of one cluster only: who knows nobody of the others is a stranger', () => {
+    const [a, b] = [parseNodes(text, asked), parseNodes(seenByB, asked)]
+    const node = (self: string, ...others: string[]) => ({
+      ...{ self, moving: [] },
+      nodes: [self, ...others].map((one) => ({ ...a.nodes[0], id: one })),
+    })
+    expect([strangers([]), strangers([a]), strangers([a, b])]).toEqual([null, null, null])
+    expect(strangers([a, b, node('x', 'y')])).toEqual([a.self, 'x'])
+    // By way of one that both know, in whatever order they answer.
+    expect(strangers([node('k', 'l'), node('m', 'n'), node('l', 'm')])).toBeNull()
+    expect(strangers([node('k', 'l'), node('n', 'o'), node('m', 'n'), node('l', 'm')])).toBeNull()
   })
 
   it('takes the later epoch where two claim a slot, and says that they disagree', () => {

@@ -96,9 +96,9 @@ function packageJson({ kind, name, scheme, language }: Answers): object {
 
 function readme({ kind, name, scheme }: Answers): string {
   const use = {
-    source: `ferrite-migrate --plugin . migrate --source ${scheme}:///path/to/lines.txt --target redis://localhost:6379 --mode live`,
-    target: `ferrite-migrate --plugin . migrate --source redis://localhost:6379 --target ${scheme}://anything --mode snapshot`,
-    transform: `ferrite-migrate --plugin . transform test -t rules.yaml --source redis://localhost:6379`,
+    source: `ferrite-migrate migrate --plugin . --source ${scheme}:///path/to/lines.txt --target redis://localhost:6379 --mode live`,
+    target: `ferrite-migrate migrate --plugin . --source redis://localhost:6379 --target ${scheme}://anything --mode snapshot`,
+    transform: `ferrite-migrate transform test --plugin . -t rules.yaml --source redis://localhost:6379`,
   }[kind]
   const rule = `\n\`\`\`yaml\n# rules.yaml\ntransformations:\n  values:\n    - type: ${scheme}\n      prefix: "new "\n\`\`\`\n`
   return `# ${name}

@@ -31,7 +31,7 @@ export async function run(argv: readonly string[]): Promise<void> {
         '  npm install',
         '  npm test',
         '',
-        'Then change src, and try it with ferrite-migrate --plugin . (see README.md).',
+        'Then change src, and try it with ferrite-migrate migrate --plugin . (see README.md).',
         '',
       ].join('\n'),
     )

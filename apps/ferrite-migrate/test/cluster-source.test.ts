@@ -195,6 +195,13 @@ describe('a cluster that cannot be read', () => {
     await bad(1, /FM_CLUSTER_NODE.*announces 127.0.0.1:1 .*node-map=127.0.0.1:1=HOST:PORT/s, cluster.url)
     const mapped = ['--source-option', `node-map=127.0.0.1:1=127.0.0.1:${a.port}`]
     expect((await run(cluster.url, ...mapped)).code).toBe(0)
+    const wrong = ['--source-option', 'node-map=127.0.0.1:1=127.0.0.1:2']
+    await bad(
+      1,
+      /FM_CLUSTER_NODE.*where node-map says.*Correct --source-option node-map=127.0.0.1:1=/s,
+      cluster.url,
+      ...wrong,
+    )
     await announced(0)
     await cluster.command(b, 'CLUSTER', 'DELSLOTS', (await cluster.slotsOf(b))[0].first)
     await bad(1, /FM_CLUSTER_DOWN.*(no owner|state fail)/s, cluster.url)

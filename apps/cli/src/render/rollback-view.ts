@@ -18,7 +18,8 @@ export function rollbackLines(id: string, report: RollbackReport): string[] {
     ...(report.kept > 0
       ? [
           '',
-          'LEFT ALONE: others have written these since, or may have; --force undoes them too',
+          'LEFT ALONE: they are not what the source has now, so that somebody has written them since: at the target,',
+          'or at the source, where writers still go there. If they did only there, --force undoes these too.',
           THIN,
           ...report.keptExamples,
         ]
@@ -30,6 +31,8 @@ export function rollbackLines(id: string, report: RollbackReport): string[] {
         ? 'RESULT: nothing was changed'
         : report.failed > 0
           ? 'RESULT: ❌ some keys could not be put back; run it again'
-          : 'RESULT: ✅ ROLLED BACK',
+          : report.kept > 0
+            ? `RESULT: ⚠️ ROLLED BACK, except ${formatCount(report.kept)} keys that are left alone`
+            : 'RESULT: ✅ ROLLED BACK',
   ]
 }

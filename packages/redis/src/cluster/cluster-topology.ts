@@ -296,8 +296,8 @@ export class ClusterTopology {
       if (/^cluster_state:fail/m.test(info))
         throw new MigrateError(
           'FM_CLUSTER_DOWN',
-          `the cluster is in state fail, says ${printAddress(asked.address)}`,
-          'Look at CLUSTER NODES for what is missing, and start again when cluster_state is ok.',
+          `the cluster is in state fail, says ${printAddress(asked.address)}${failedNodes(asked.answer.nodes)}`,
+          'Bring back what is missing (CLUSTER NODES shows it), and start again when cluster_state is ok.',
           { retryable: true },
         )
     }
@@ -305,8 +305,15 @@ export class ClusterTopology {
 
   private away(node: ClusterNode, cause: MigrateError): MigrateError {
     const { nodeMap, option } = this.needs
-    if (node.address === null || !cause.code.startsWith('FM_CONNECT_') || nodeMap.has(node.address)) return cause
+    if (node.address === null || !cause.code.startsWith('FM_CONNECT_')) return cause
     const announced = printAddress(node.address)
+    if (nodeMap.has(node.address))
+      return new MigrateError(
+        'FM_CLUSTER_NODE',
+        `the node that announces ${announced} cannot be reached where node-map says it is: ${cause.message}`,
+        `Correct ${option} node-map=${announced}=${printAddress(nodeMap.reach(node.address))}, or see that the node runs.`,
+        { retryable: true, cause },
+      )
     return new MigrateError(
       'FM_CLUSTER_NODE',
       `the node that announces ${announced} cannot be reached from here: ${cause.message}`,
@@ -372,4 +379,12 @@ export class ClusterTopology {
       })
     return connectError(at, failure ?? cause)
   }
+}
+
+/** What the node itself sees as failed, for the sentence; empty where it names none. */
+function failedNodes(nodes: readonly ClusterNode[]): string {
+  const failed = nodes.filter((node) => node.failed)
+  if (failed.length === 0) return ''
+  const names = failed.map(({ id, address }) => (address === null ? id.slice(0, 8) : printAddress(address)))
+  return `: it cannot reach ${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
 }

@@ -1,7 +1,8 @@
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
+import * as v from 'valibot'
 import type { MigrationConfig } from './config.js'
 import { type FileEnd, fileSchema, type MigrationFile } from './file-schema.js'
-import { parseYaml, readText, type YamlFile, type YamlKind } from './yaml-file.js'
+import { parseYaml, readText, wrongFields, type YamlFile, type YamlKind } from './yaml-file.js'
 
 const KIND: YamlKind = {
   noun: 'configuration',
@@ -22,6 +23,21 @@ export function readConfigFile(path: string, environment: NodeJS.ProcessEnv = pr
 export function parseConfig(text: string, name: string, environment: NodeJS.ProcessEnv = process.env): MigrationConfig {
   const file = parseYaml(text, name, fileSchema, KIND, environment)
   return toConfig(file.value, off(file))
+}
+
+/**
+ * The same for what a program gives: the layout of the file as an object. Nothing comes from the environment.
+ * @throws MigrateError FM_CONFIG_INVALID naming the fields that are wrong
+ */
+export function configFrom(value: unknown): MigrationConfig {
+  const checked = v.safeParse(fileSchema, value)
+  if (!checked.success)
+    throw new MigrateError(
+      KIND.code,
+      [...new Set(checked.issues.flatMap(wrongFields))].slice(0, 20).join('\n'),
+      'docs/configuration.md lists all fields.',
+    )
+  return toConfig(checked.output, new Map())
 }
 
 function bytes(value: string | number | undefined, name: string): number | undefined {

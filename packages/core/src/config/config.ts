@@ -157,7 +157,25 @@ export type MigrationConfig = v.InferInput<typeof configSchema>
 /** The same with every default filled in. */
 export type ResolvedConfig = v.InferOutput<typeof configSchema>
 export type NotificationsConfig = v.InferOutput<typeof notificationsSchema>
-export type FilterConfig = v.InferOutput<typeof filterSchema>
+/** Which keys are taken; of every field that is empty or absent all. */
+export interface FilterConfig {
+  /** Patterns of names, as KEYS takes them. */
+  readonly include: string[]
+  readonly exclude: string[]
+  readonly types: ('string' | 'list' | 'set' | 'zset' | 'hash' | 'stream' | 'module')[]
+  readonly dbs: number[]
+  readonly expiry: 'any' | 'expiring' | 'persistent'
+  readonly includeRegex: string[]
+  readonly excludeRegex: string[]
+  /** Bytes of all strings of the value. */
+  readonly minSize?: number | undefined
+  readonly maxSize?: number | undefined
+  /** Time left to live, ms. */
+  readonly minTtlMs?: number | undefined
+  readonly maxTtlMs?: number | undefined
+  /** Hash slots of a cluster, such as 5 or 0-5460. */
+  readonly slots: string[]
+}
 
 /**
  * Checks a configuration.

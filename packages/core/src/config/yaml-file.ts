@@ -134,21 +134,34 @@ function substitute(
 }
 
 function toProblems(tree: YamlTree, issue: v.BaseIssue<unknown>): Problem[] {
+  return wrongPlaces(issue).map(({ path, text }) => ({ offset: tree.offsetOf(path), text }))
+}
+
+/** What is wrong, in a sentence for each field; values are not in it. */
+export function wrongFields(issue: v.BaseIssue<unknown>): string[] {
+  return wrongPlaces(issue).map(({ text }) => text)
+}
+
+interface WrongPlace {
+  readonly path: readonly (string | number)[]
+  readonly text: string
+}
+
+function wrongPlaces(issue: v.BaseIssue<unknown>): WrongPlace[] {
   // Of a choice between forms the branch that comes nearest tells most.
   const deeper = (issue.issues ?? []).filter((one) => one.path !== undefined && one.type !== 'object')
   if (deeper.length > 0)
     return deeper.flatMap((one) =>
-      toProblems(tree, { ...one, path: [...(issue.path ?? []), ...(one.path ?? [])] } as v.BaseIssue<unknown>),
+      wrongPlaces({ ...one, path: [...(issue.path ?? []), ...(one.path ?? [])] } as v.BaseIssue<unknown>),
     )
   const path = (issue.path ?? []).map((step) => (step.type === 'array' ? Number(step.key) : String(step.key)))
   const field = path.join('.') || 'the file'
-  const offset = tree.offsetOf(path)
   if (issue.type === 'strict_object' && issue.expected === 'never')
-    return [{ offset, text: `${field}: there is no such field` }]
-  if (issue.received === 'undefined') return [{ offset, text: `${field}: is missing` }]
+    return [{ path, text: `${field}: there is no such field` }]
+  if (issue.received === 'undefined') return [{ path, text: `${field}: is missing` }]
   // What was received may be a password in the wrong place.
   const said = /must be|such as|only|a scheme/.test(issue.message)
     ? issue.message
     : `must be ${issue.expected ?? 'something else'}, not ${issue.received.startsWith('"') ? 'text' : issue.received}`
-  return [{ offset, text: `${field}: ${said.replace(/^Invalid \w+: /, '')}` }]
+  return [{ path, text: `${field}: ${said.replace(/^Invalid \w+: /, '')}` }]
 }

@@ -1,7 +1,7 @@
 import { type Finding, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { commandSpecOf } from '@ferrite-migrate/protocol'
 import type { PluginUse } from '../adapters/registry.js'
-import type { ResolvedConfig } from '../config/config.js'
+import type { FilterConfig, ResolvedConfig } from '../config/config.js'
 import { redactUrl } from '../config/secrets.js'
 import type { RecordTransform } from '../transform/record-transform.js'
 
@@ -15,7 +15,7 @@ export interface Plan {
   readonly lanes: number
   readonly batchSize: number
   readonly onConflict: string
-  readonly filter: ResolvedConfig['filter']
+  readonly filter: FilterConfig
   /** What changes names and values, in words. */
   readonly transforms: readonly string[]
   readonly sourceFacts: Readonly<Record<string, string>>

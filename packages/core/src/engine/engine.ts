@@ -2,7 +2,6 @@ import {
   type ChangeBatch,
   type DirtyKey,
   type KeyReader,
-  type Lag,
   MigrateError,
   type Position,
   type Shard,
@@ -17,7 +16,7 @@ import type { ErrorRate } from './lanes/error-rate.js'
 import { LanePool } from './lanes/lane-pool.js'
 import { TargetRecovery } from './lanes/target-recovery.js'
 import type { Route } from './route.js'
-import type { RunningShards } from './running-shards.js'
+import type { RunningShards, ShardLag } from './running-shards.js'
 import type { ShardNeighbours } from './shard-parts.js'
 import { ShardRun } from './shard-run.js'
 import { SeenKeys } from './snapshot/seen-keys.js'
@@ -173,9 +172,12 @@ export class Engine implements RunningShards {
     for (const [shard, { lastSeen }] of this.runs) if (lastSeen !== null) yield [shard, lastSeen]
   }
 
-  /** How far each shard is behind its source; null = unknown. */
-  lags(): readonly Promise<Lag | null>[] {
-    return [...this.runs.values()].map((run) => run.lag())
+  lags(): readonly ShardLag[] {
+    return [...this.runs].map(([shard, run]) => ({ shard, lag: run.lag() }))
+  }
+
+  get batchesUnderWay(): number {
+    return this.lanes.underWay.reduce((sum, lane) => sum + lane.size, 0)
   }
 
   /**

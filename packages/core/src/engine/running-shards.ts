@@ -2,6 +2,12 @@ import type { DirtyKey, KeyReader, Lag, Position } from '@ferrite-migrate/contra
 import type { ChangeTrack } from './changes/change-track.js'
 import type { BothEnds } from './changes/stream-stop.js'
 
+/** How far one shard is behind its source; null = unknown. */
+export interface ShardLag {
+  readonly shard: string
+  readonly lag: Promise<Lag | null>
+}
+
 /** The shards of a run while they run, wherever that is: in this process, or in others. */
 export interface RunningShards {
   /** A pause began or is over; who runs in this process sees it at the gate. */
@@ -26,8 +32,10 @@ export interface RunningShards {
   thaw(): Promise<void>
   /** True once everything of the shard up to this position was read, and the track knows of it. */
   seen(shard: string, position: Position): boolean
-  /** How far each shard is behind its source; null = unknown. */
-  lags(): readonly Promise<Lag | null>[]
+  /** How far each shard is behind its source. */
+  lags(): readonly ShardLag[]
+  /** Batches that the target has not answered yet; null = nobody here knows. */
+  readonly batchesUnderWay: number | null
   /**
    * What both ends hold of keys at one place of the stream of their shard; null where that cannot be had, or nobody can tell
    * which of several shards has them.

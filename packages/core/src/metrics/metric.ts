@@ -18,3 +18,8 @@ export interface MetricSample {
   readonly labels: Readonly<Record<string, string>>
   readonly value: number
 }
+
+/** Samples as JSON, for the state: [name, labels, value] each. */
+export function storedMetrics(samples: readonly MetricSample[]): string {
+  return JSON.stringify(samples.map(({ metric, labels, value }) => [metric.name, labels, value]))
+}

@@ -1,4 +1,6 @@
+import type { Lag } from '@ferrite-migrate/contracts'
 import type { CutoverResult } from '../cutover/cutover.js'
+import type { Plan } from '../ends/plan.js'
 import type { Progress } from '../engine/progress/progress.js'
 import type { SnapshotCount } from '../engine/progress/snapshot-counts.js'
 import type { MigrationStatus, Phase } from '../state/status.js'
@@ -14,10 +16,14 @@ export interface MeasuredRun {
   /** The last comparison; null = there was none. */
   readonly verification: VerifyReport | null
   readonly cutover: CutoverResult | null
+  /** Null = it was not made yet. */
+  readonly plan: Plan | null
+  /** Batches that the target has not answered yet; null = unknown. */
+  readonly underWay: number | null
 }
 
-/** A value, or several by their label; null = not known. */
-type Reading = number | null | Iterable<readonly [label: string, value: number | null]>
+/** A value, or several by their label (by all of their labels, where there are several); null = not known. */
+type Reading = number | null | Iterable<readonly [label: string | readonly string[], value: number | null]>
 
 interface Row extends Metric {
   read(run: MeasuredRun): Reading
@@ -46,6 +52,10 @@ function ofShard(value: (counts: ShardCounts) => number | null): Row['read'] {
   return ({ tally }) => [...tally.shards].map(([shard, counts]) => [shard, value(counts)])
 }
 
+function factsOf(end: string, facts: Plan['sourceFacts']): [string[], number][] {
+  return Object.entries(facts).map(([fact, value]) => [[end, fact, value], 1])
+}
+
 function differencesOf({ mismatched, missingSource, missingTarget }: VerifyReport): [string, number][] {
   return [
     ['value', mismatched],
@@ -54,7 +64,39 @@ function differencesOf({ mismatched, missingSource, missingTarget }: VerifyRepor
   ]
 }
 
+/** Of each shard how far it is behind, as the last look told. */
+function ofLag(value: (lag: Lag) => number | null): Row['read'] {
+  return ({ tally }) => [...tally.lags].map(([shard, lag]) => [shard, value(lag)])
+}
+
+/** What kind of failure it was: the words that a server or this tool begins its reason with, and nothing of a key. */
+function kindsOf({ failures }: Progress): Map<string, number> {
+  const kinds = new Map<string, number>()
+  for (const { reason } of failures) {
+    const kind = /^[A-Za-z_-]+/.exec(reason)?.[0] ?? 'other'
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
+  }
+  return kinds
+}
+
 const ROWS: readonly Row[] = [
+  {
+    name: 'ferrite_migrate_run_info',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: ['source', 'target', 'mode', 'capture', 'apply'],
+    help: 'What is moved where, and how: always 1.',
+    read: ({ status: { source, target, mode, capture, apply } }) => [[[source, target, mode, capture, apply], 1]],
+  },
+  {
+    name: 'ferrite_migrate_fact_info',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: ['end', 'fact', 'value'],
+    help: 'What was found out of source and target by asking and by probes, as the plan shows it: always 1.',
+    read: ({ plan }) =>
+      plan === null ? null : [...factsOf('source', plan.sourceFacts), ...factsOf('target', plan.targetFacts)],
+  },
   {
     name: 'ferrite_migrate_phase',
     kind: 'gauge',
@@ -240,6 +282,22 @@ const ROWS: readonly Row[] = [
     read: ({ progress }) => progress.failed,
   },
   {
+    name: 'ferrite_migrate_failure_reasons',
+    kind: 'gauge',
+    unit: 'keys',
+    labels: ['reason'],
+    help: 'Keys that the target refused, by the first word of its reason; of the first thousand.',
+    read: ({ progress }) => kindsOf(progress),
+  },
+  {
+    name: 'ferrite_migrate_batches_under_way',
+    kind: 'gauge',
+    unit: 'times',
+    labels: [],
+    help: 'Batches that the target has not answered yet; of worker processes nothing is known.',
+    read: ({ underWay }) => underWay,
+  },
+  {
     name: 'ferrite_migrate_values_passed_total',
     kind: 'counter',
     unit: 'values',
@@ -320,6 +378,38 @@ const ROWS: readonly Row[] = [
     read: ({ status }) => seconds(status.lagMs),
   },
   {
+    name: 'ferrite_migrate_shard_lag_changes',
+    kind: 'gauge',
+    unit: 'changes',
+    labels: ['shard'],
+    help: 'Changes of the shard that the target is behind.',
+    read: ofLag(({ keys }) => keys ?? null),
+  },
+  {
+    name: 'ferrite_migrate_shard_lag_bytes',
+    kind: 'gauge',
+    unit: 'bytes',
+    labels: ['shard'],
+    help: 'Bytes of the change stream of the shard that the target is behind: written by the source, not yet durable at the target.',
+    read: ofLag(({ bytes }) => bytes ?? null),
+  },
+  {
+    name: 'ferrite_migrate_shard_lag_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    labels: ['shard'],
+    help: 'Time that the target is behind the shard.',
+    read: ofLag(({ ms }) => seconds(ms ?? null)),
+  },
+  {
+    name: 'ferrite_migrate_shard_spool_bytes',
+    kind: 'gauge',
+    unit: 'bytes',
+    labels: ['shard'],
+    help: 'Bytes of the shard that were received and are not taken yet, in memory or on disk.',
+    read: ofLag(({ spooledBytes }) => spooledBytes ?? null),
+  },
+  {
     name: 'ferrite_migrate_spool_bytes',
     kind: 'gauge',
     unit: 'bytes',
@@ -380,6 +470,16 @@ const ROWS: readonly Row[] = [
 /** All that is measured of a run, in the order of docs/metrics.md, which is made from it. */
 export const METRICS: readonly Metric[] = ROWS
 
+/** What `storedMetrics` wrote; what a later version measures besides is left out. @throws SyntaxError */
+export function readMetrics(text: string): MetricSample[] {
+  if (text === '') return []
+  const rows = JSON.parse(text) as [string, Record<string, string>, number][]
+  return rows.flatMap(([name, labels, value]) => {
+    const metric = ROWS.find((row) => row.name === name)
+    return metric === undefined ? [] : [{ metric, labels, value }]
+  })
+}
+
 /** The values of all metrics now; what is not known is not among them. */
 export function measure(run: MeasuredRun): MetricSample[] {
   const samples: MetricSample[] = []
@@ -389,7 +489,10 @@ export function measure(run: MeasuredRun): MetricSample[] {
     if (typeof reading === 'number') samples.push({ metric, labels: {}, value: reading })
     else
       for (const [label, value] of reading)
-        if (value !== null) samples.push({ metric, labels: { [metric.labels[0]]: label }, value })
+        if (value !== null) {
+          const given = typeof label === 'string' ? [label] : label
+          samples.push({ metric, labels: Object.fromEntries(given.map((one, i) => [metric.labels[i], one])), value })
+        }
   }
   return samples
 }

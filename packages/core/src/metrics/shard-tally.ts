@@ -1,3 +1,4 @@
+import type { Lag } from '@ferrite-migrate/contracts'
 import type { ShardEvent, ShardPhase } from '../engine/events/shard-event.js'
 
 /** What one shard has told so far. */
@@ -15,6 +16,8 @@ export class ShardCounts {
 /** Counts what shards tell. */
 export class ShardTally {
   readonly shards = new Map<string, ShardCounts>()
+  /** How far each is behind, as the last look told. */
+  readonly lags = new Map<string, Lag>()
   /** How often something was said, by its type. */
   readonly notes = new Map<string, number>()
 
@@ -34,6 +37,7 @@ export class ShardTally {
         return
       case 'left':
         this.shards.delete(event.shard)
+        this.lags.delete(event.shard)
         return
       case 'phase':
         this.of(event.shard).phase = event.phase

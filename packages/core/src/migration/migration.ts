@@ -11,7 +11,7 @@ import type { CutoverResult } from '../cutover/cutover.js'
 import type { CutoverOptions } from '../cutover/cutover-options.js'
 import { type Plan, refuseUnfit } from '../ends/plan.js'
 import type { Gate } from '../engine/lanes/gate.js'
-import type { MetricSample } from '../metrics/metric.js'
+import { type MetricSample, storedMetrics } from '../metrics/metric.js'
 import { measure } from '../metrics/metrics-table.js'
 import type { Notifier } from '../report/notifier.js'
 import type { RequestStep } from '../state/requests.js'
@@ -96,6 +96,7 @@ export class Migration extends EventEmitter<Events> {
         step: (step) => this.emit('step', step),
       },
       keepReport: () => this.keepReport(),
+      keepMetrics: () => this.keepMetrics(),
     })
     this.gate = parts.gate
     this.notifier = parts.notifier
@@ -121,8 +122,11 @@ export class Migration extends EventEmitter<Events> {
   /** The values of all metrics (METRICS) now; cheap enough to be asked every second. */
   metrics(): MetricSample[] {
     const { progress, tally } = this.current
-    const { comparison, live } = this
-    return measure({ status: this.status(), progress, tally, verification: comparison.result, cutover: live.result })
+    const { comparison, live, passes } = this
+    return measure({
+      ...{ status: this.status(), progress, tally, plan: this.current.plan },
+      ...{ verification: comparison.result, cutover: live.result, underWay: passes.engine?.batchesUnderWay ?? null },
+    })
   }
 
   /** True once it has a row of its own, so that there is something to report, to go on with and to take back. */
@@ -282,12 +286,18 @@ export class Migration extends EventEmitter<Events> {
     if (this.enrolled) this.current.record?.keepReport(storedReport(this.report()))
   }
 
+  /** For whoever shows the metrics of all migrations of this state directory. */
+  private keepMetrics(): void {
+    if (this.enrolled) this.current.record?.keepMetrics(storedMetrics(this.metrics()))
+  }
+
   private finish(state: Exclude<RunState, 'RUNNING'>): void {
     const { current } = this
     // A run that never got its row must not write into the one that has it.
     if (this.requests === null) this.closeRecord()
     current.end(state)
     this.keepReport()
+    this.keepMetrics()
     if (this.enrolled) this.emit('progress', this.status())
     current.tellEnd()
   }

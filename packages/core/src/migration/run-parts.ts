@@ -28,6 +28,8 @@ export interface RunPartsNeeds {
   }
   /** Keeps what `report` shows of a run that is killed. */
   keepReport(): void
+  /** Keeps what other processes see measured. */
+  keepMetrics(): void
 }
 
 /** What one run is made of, each part with what it needs of the others. */
@@ -45,7 +47,8 @@ export interface RunParts {
 }
 
 /** Puts a run together; nothing of it is opened or started. */
-export function runParts({ id, config, registry, logger, listener, keepReport }: RunPartsNeeds): RunParts {
+export function runParts(needs: RunPartsNeeds): RunParts {
+  const { id, config, registry, logger, listener, keepReport, keepMetrics } = needs
   const signals = new RunSignals()
   const gate = new Gate(config.maxRate)
   const notifier = new Notifier(config.notifications, logger)
@@ -54,10 +57,14 @@ export function runParts({ id, config, registry, logger, listener, keepReport }:
   // The passes come last, and the parts before them ask what follows the source.
   const engine = (): RunningShards | null => passes.engine
   const pulse = new RunPulse({
-    ...{ config, status, signals, logger, listener, keepReport },
+    ...{ config, status, signals, logger, listener, keepReport, keepMetrics },
     target: () => ends.target,
     lags: (applied) =>
-      engine()?.lags() ?? ends.source!.shards.map(async (shard) => (await shard.lag?.(applied.get(shard.id))) ?? null),
+      engine()?.lags() ??
+      ends.source!.shards.map((shard) => ({
+        shard: shard.id,
+        lag: Promise.resolve(shard.lag?.(applied.get(shard.id)) ?? null),
+      })),
   })
   const comparison = new RunComparison({
     ...{ ends, status, signals, engine },

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { counted, type Lag, type Logger, type Position, type Target } from '@ferrite-migrate/contracts'
+import { counted, type Logger, type Position, type Target } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from '../config/config.js'
 import { worstLag } from '../engine/progress/worst-lag.js'
+import type { ShardLag } from '../engine/running-shards.js'
 import { LagAlarm } from './lag-alarm.js'
 import type { RunSignals } from './run-signals.js'
 import type { RunListener, RunStatus } from './run-status.js'
@@ -20,10 +21,11 @@ export interface RunPulseNeeds {
   readonly logger: Logger
   readonly listener: RunListener
   target(): Target | null
-  /** The lag of each shard; null = unknown. */
-  lags(applied: ReadonlyMap<string, Position>): readonly Promise<Lag | null>[]
+  lags(applied: ReadonlyMap<string, Position>): readonly ShardLag[]
   /** Keeps what `report` shows of a run that is killed. */
   keepReport(): void
+  /** Keeps what other processes see measured. */
+  keepMetrics(): void
 }
 
 /** The signs of life that a run gives once a second: its row, its lag, its claim at the target. */
@@ -57,8 +59,11 @@ export class RunPulse {
 
   private async askLag(): Promise<void> {
     const { status } = this.needs
-    const answers = await Promise.allSettled(this.needs.lags(status.applied))
-    status.progress.lag = worstLag(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : null)))
+    const asked = this.needs.lags(status.applied)
+    const answers = await Promise.allSettled(asked.map(({ lag }) => lag))
+    const lags = answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : null))
+    for (const [i, { shard }] of asked.entries()) status.tally.lags.set(shard, lags[i] ?? {})
+    status.progress.lag = worstLag(lags)
   }
 
   private tick(): void {
@@ -99,9 +104,13 @@ export class RunPulse {
   private async lookAtLag(): Promise<void> {
     const { status, listener } = this.needs
     const answered = await Promise.race([this.readLag().then(() => true), sleep(LAG_MS, false, { ref: false })])
-    if (!answered) status.progress.lag = {}
+    if (!answered) {
+      status.progress.lag = {}
+      status.tally.lags.clear()
+    }
     status.progress.sample(Date.now())
     this.lookForAlarm()
+    this.needs.keepMetrics()
     listener.progress(status.now())
   }
 

@@ -192,6 +192,12 @@ export class RunRecord {
     this.attempt(() => this.store.saveReport(this.id, this.owner, report))
   }
 
+  /** @param metrics as JSON */
+  keepMetrics(metrics: string): void {
+    if (this.lease.isLost) return
+    this.attempt(() => this.store.saveMetrics(this.id, this.owner, metrics))
+  }
+
   /** A busy or full disk under the state must not stop the data. */
   private attempt(write: () => void): void {
     try {

@@ -97,6 +97,11 @@ export interface StoredEvent {
   readonly actor: string
 }
 
+/** An event with its place among all that were written: one that comes later has a greater number. */
+export interface NumberedEvent extends StoredEvent {
+  readonly number: number
+}
+
 /** The plan of a migration and what is kept of its report, each as JSON; null = none was written. */
 export interface StoredDetails {
   readonly plan: string | null

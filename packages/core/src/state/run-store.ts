@@ -26,6 +26,10 @@ export interface RunStore extends ChangeLedgerStore, LeaseStore {
   setFacts(id: string, owner: string, facts: RunFacts): boolean
   /** Nothing is written when another process has taken over. @param report as JSON */
   saveReport(id: string, owner: string, report: string): void
+  /** Nothing is written when another process has taken over. @param metrics as JSON */
+  saveMetrics(id: string, owner: string, metrics: string): void
+  /** What was measured last, as JSON; '' = nothing yet. */
+  metrics(id: string): string
   find(id: string): StoredMigration | undefined
   /** @throws MigrateError FM_ID_UNKNOWN */
   get(id: string): StoredMigration

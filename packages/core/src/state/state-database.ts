@@ -2,13 +2,13 @@ import { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { privatePlace } from '@ferrite-migrate/files'
 
-const VERSION = 6
+const VERSION = 7
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS migrations (
   id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, mode TEXT NOT NULL,
   pid INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL, status TEXT NOT NULL, plan TEXT NOT NULL,
   config TEXT NOT NULL, facts TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '', report TEXT NOT NULL DEFAULT '',
-  holder TEXT NOT NULL DEFAULT '', expires_at INTEGER NOT NULL DEFAULT 0
+  holder TEXT NOT NULL DEFAULT '', expires_at INTEGER NOT NULL DEFAULT 0, metrics TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE IF NOT EXISTS positions (
   migration TEXT NOT NULL, shard TEXT NOT NULL, position TEXT NOT NULL, saved_at INTEGER NOT NULL, PRIMARY KEY (migration, shard)
@@ -88,6 +88,8 @@ export function openStateDatabase(directory: string): DatabaseSync {
       db.exec(
         "ALTER TABLE migrations ADD COLUMN holder TEXT NOT NULL DEFAULT ''; ALTER TABLE migrations ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0",
       )
+    if (columns.length > 0 && !columns.includes('metrics'))
+      db.exec("ALTER TABLE migrations ADD COLUMN metrics TEXT NOT NULL DEFAULT ''")
     const loans = db.prepare('PRAGMA table_info(loans)').all()
     if (loans.length > 0 && !loans.some(({ name }) => name === 'identity'))
       db.exec("ALTER TABLE loans ADD COLUMN identity TEXT NOT NULL DEFAULT ''")

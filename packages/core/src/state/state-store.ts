@@ -6,6 +6,7 @@ import { currentActor } from './actor.js'
 import { currentProcess, isGone, type ProcessIdentity } from './process-identity.js'
 import type {
   Loan,
+  NumberedEvent,
   Pass,
   RunFacts,
   Sample,
@@ -39,6 +40,8 @@ export class StateStore implements RunStore {
 
   private readonly actor = currentActor()
   private leases: StatementSync | null = null
+  private measured: StatementSync | null = null
+  private news: StatementSync | null = null
 
   /** @throws MigrateError FM_STATE_DIR when the directory cannot be used */
   constructor(directory: string) {
@@ -100,6 +103,16 @@ export class StateStore implements RunStore {
   /** Keeps what is known so far beside the status; nothing is written when another process has taken over. */
   saveReport(id: string, owner: string, report: string): void {
     this.db.prepare('UPDATE migrations SET report = ? WHERE id = ? AND owner = ?').run(report, id, owner)
+  }
+
+  /** Keeps what was measured last; nothing is written when another process has taken over. */
+  saveMetrics(id: string, owner: string, metrics: string): void {
+    this.measured ??= this.db.prepare('UPDATE migrations SET metrics = ? WHERE id = ? AND owner = ?')
+    this.measured.run(metrics, id, owner)
+  }
+
+  metrics(id: string): string {
+    return String(this.db.prepare('SELECT metrics FROM migrations WHERE id = ?').get(id)?.metrics ?? '')
   }
 
   /** What a page about a migration tells beside its row. */
@@ -256,10 +269,18 @@ export class StateStore implements RunStore {
   }
 
   events(id: string): StoredEvent[] {
-    return this.db
-      .prepare('SELECT at, type, text, actor FROM events WHERE migration = ? ORDER BY at, rowid')
-      .all(id)
-      .map((row) => ({ at: Number(row.at), type: String(row.type), text: String(row.text), actor: String(row.actor) }))
+    return this.eventsAfter(id, 0).map(({ number: _, ...event }) => event)
+  }
+
+  /** Those that came after one of that number, oldest first; numbers only grow. @param number 0 = from the first */
+  eventsAfter(id: string, number: number): NumberedEvent[] {
+    this.news ??= this.db.prepare(
+      'SELECT rowid AS number, at, type, text, actor FROM events WHERE migration = ? AND rowid > ? ORDER BY rowid',
+    )
+    return this.news.all(id, number).map((row) => ({
+      ...{ number: Number(row.number), at: Number(row.at), type: String(row.type) },
+      ...{ text: String(row.text), actor: String(row.actor) },
+    }))
   }
 
   find(id: string): StoredMigration | undefined {

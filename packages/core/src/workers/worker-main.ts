@@ -138,7 +138,9 @@ class Worker {
         this.follow()
         return void (await engine.thaw())
       case 'lags':
-        return (await Promise.allSettled(engine.lags())).map((one) => (one.status === 'fulfilled' ? one.value : null))
+        return (await Promise.allSettled(engine.lags().map(({ lag }) => lag))).map((one) =>
+          one.status === 'fulfilled' ? one.value : null,
+        )
       case 'repair':
         return void (await engine.repair(asBuffers))
       case 'readBoth': {

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type {
   DirtyKey,
   KeyReader,
-  Lag,
   Logger,
   MigrateError,
   Position,
@@ -15,7 +14,7 @@ import type { ShardEvent } from '../engine/events/shard-event.js'
 import { covers } from '../engine/lanes/position-queue.js'
 import type { Progress } from '../engine/progress/progress.js'
 import type { ProgressCounts } from '../engine/progress/progress-counts.js'
-import type { RunningShards } from '../engine/running-shards.js'
+import type { RunningShards, ShardLag } from '../engine/running-shards.js'
 import { revived } from '../records/revived.js'
 import type { ShardTask } from './shard-task.js'
 import type { FromWorker, ToWorker } from './worker-message.js'
@@ -145,11 +144,16 @@ export class WorkerShards implements RunningShards {
     return of === undefined || (read !== undefined && covers(of, read, position))
   }
 
-  lags(): readonly Promise<Lag | null>[] {
+  lags(): readonly ShardLag[] {
     return this.places.flatMap(({ process, shards }) => {
       const all = process === null ? Promise.resolve(null) : process.ask('lags').catch(() => null)
-      return shards.map(async (_, i) => (await all)?.[i] ?? null)
+      return shards.map((shard, i) => ({ shard, lag: all.then((lags) => lags?.[i] ?? null) }))
     })
+  }
+
+  /** Each process has its own. */
+  get batchesUnderWay(): null {
+    return null
   }
 
   async readBoth(keys: readonly DirtyKey[], _target: KeyReader): Promise<BothEnds | null> {

@@ -1,14 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ExitCode, onSignals } from '@ferrite-migrate/cli-kit'
-import { MigrateError } from '@ferrite-migrate/contracts'
-import { ControlQueue, type RequestAnswer, type RequestKind, type RequestStep, StateStore } from '@ferrite-migrate/core'
-
-const TAKEN_WITHIN_MS = 10_000
-const LOOK_MS = 50
+import { askRunning as ask, type RequestAnswer, type RequestKind, type RequestStep } from '@ferrite-migrate/core'
 
 /**
- * Asks a running migration for something and waits for the answer; `onStep` gets each step as it happens.
- * @throws MigrateError FM_NOT_RUNNING, or the error that the migration answered
+ * Asks a running migration for something and waits for the answer; `onStep` gets each step as it happens. Ctrl-C takes back what was
+ * asked, as far as that is possible; a second one leaves.
+ * @throws MigrateError FM_NOT_RUNNING, FM_INTERRUPTED, or the error that the migration answered
  */
 export async function askRunning(
   directory: string,
@@ -17,79 +13,14 @@ export async function askRunning(
   args: Readonly<Record<string, unknown>> = {},
   onStep: (step: RequestStep) => void = () => undefined,
 ): Promise<RequestAnswer> {
-  const store = new StateStore(directory)
-  const control = new ControlQueue(directory)
-  try {
-    const { status } = store.get(id)
-    const notRunning = (): MigrateError => {
-      const { state } = store.get(id).status
-      return new MigrateError(
-        'FM_NOT_RUNNING',
-        `the migration ${id} is ${state}: no process runs it`,
-        state === 'COMPLETED' || state === 'ROLLED_BACK'
-          ? 'It is over; ferrite-migrate list shows those that run.'
-          : `Go on with it first: ferrite-migrate migrate --resume ${id}`,
-      )
-    }
-    if (status.state !== 'RUNNING') throw notRunning()
-    const request = control.ask(id, kind, args)
-    const askedAt = Date.now()
-    let stopped = false
-    let callOff: number | null = null
-    const release = onSignals(
-      () => {
-        stopped = true
-        if (!control.withdraw(request) && kind === 'cutover') callOff = control.ask(id, 'call-off')
-      },
-      () => process.exit(ExitCode.interrupted),
-    )
-    try {
-      let shown = 0
-      for (;;) {
-        await sleep(LOOK_MS)
-        const now = control.get(request)
-        if (now === undefined) throw stopped ? interrupted(kind) : notRunning()
-        for (const step of now.answer.steps.slice(shown)) onStep(step)
-        shown = now.answer.steps.length
-        if (now.state === 'done') return now.answer
-        if (now.state === 'failed') {
-          const { code, message, hint } = now.answer.error!
-          if (stopped && code === 'FM_CUTOVER_CALLED_OFF') throw interrupted(kind)
-          throw new MigrateError(code as `FM_${string}`, message, hint)
-        }
-        if (callOff !== null && control.get(callOff)?.answer.result?.calledOff === false) {
-          callOff = null
-          onStep({
-            at: Date.now(),
-            name: 'call-off',
-            text: 'too late: the traffic is being moved (Ctrl-C again leaves, and it goes on)',
-          })
-        }
-        // What was taken and is no cutover goes on without anybody who waits.
-        if (stopped && kind !== 'cutover') throw interrupted(kind)
-        const { state } = store.get(id).status
-        const late = now.state === 'open' && Date.now() - askedAt > TAKEN_WITHIN_MS
-        if (late || (state !== 'RUNNING' && now.state === 'open')) {
-          control.withdraw(request)
-          throw notRunning()
-        }
-        if (state !== 'RUNNING' && Date.now() - askedAt > TAKEN_WITHIN_MS && state !== 'COMPLETED') throw notRunning()
-      }
-    } finally {
-      release()
-    }
-  } finally {
-    control.close()
-    store.close()
-  }
-}
-
-function interrupted(kind: RequestKind): MigrateError {
-  return new MigrateError(
-    'FM_INTERRUPTED',
-    kind === 'cutover'
-      ? 'interrupted: the cutover is called off, and the migration goes on'
-      : 'interrupted before the answer came',
-    'Ask again when it suits.',
+  const stop = new AbortController()
+  const release = onSignals(
+    () => stop.abort(),
+    () => process.exit(ExitCode.interrupted),
   )
+  try {
+    return await ask(directory, id, kind, args, { onStep, signal: stop.signal })
+  } finally {
+    release()
+  }
 }

@@ -11,13 +11,14 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   files: ['contracts', 'protocol'],
   sandbox: ['contracts'],
   core: ['contracts', 'protocol', 'files'],
+  api: ['contracts', 'core'],
   conformance: ['contracts', 'protocol'],
   'create-plugin': [],
   'cli-kit': ['contracts', 'files', 'core'],
-  plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core', 'cli-kit'],
-  cli: ['contracts', 'files', 'core', 'cli-kit'],
+  plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core', 'api', 'cli-kit'],
+  cli: ['contracts', 'files', 'core', 'api', 'cli-kit'],
   program: ['contracts', 'core', 'cli-kit', 'plugin', 'cli'],
-  tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'conformance', 'plugin', 'cli', 'program', 'tool'],
+  tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'api', 'conformance', 'plugin', 'cli', 'program', 'tool'],
 }
 
 interface Package {

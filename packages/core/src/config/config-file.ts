@@ -40,6 +40,31 @@ export function configFrom(value: unknown): MigrationConfig {
   return toConfig(checked.output, new Map())
 }
 
+/**
+ * Source and target with what belongs to them, of an object in that layout; other fields are left out.
+ * @throws MigrateError FM_CONFIG_INVALID
+ */
+export function endsFrom(value: unknown): Partial<MigrationConfig> {
+  const both = v.safeParse(endsSchema, value)
+  if (!both.success)
+    throw new MigrateError(
+      KIND.code,
+      [...new Set(both.issues.flatMap(wrongFields))].join('\n'),
+      'docs/configuration.md lists all fields.',
+    )
+  const source = both.output.source === undefined ? null : toEnd(both.output.source, 'source')
+  const target = both.output.target === undefined ? null : toEnd(both.output.target, 'target')
+  return {
+    ...(source === null ? {} : { source: source.url, sourceOptions: source.options }),
+    ...(target === null ? {} : { target: target.url, targetOptions: target.options }),
+  }
+}
+
+const endsSchema = v.object({
+  source: v.optional(fileSchema.entries.source),
+  target: v.optional(fileSchema.entries.target),
+})
+
 function bytes(value: string | number | undefined, name: string): number | undefined {
   return value === undefined
     ? undefined

@@ -115,7 +115,10 @@ describe('worker processes', () => {
       ['b:1', 'a:1', 'b:2'],
     ])
     expect(await one.readBoth([{ db: 0, key: bytes('z') }], unasked)).toBe(null)
-    expect((await Promise.all(one.lags().map(({ lag }) => lag))).map((lag) => typeof lag?.keys)).toEqual(['number', 'number'])
+    expect((await Promise.all(one.lags().map(({ lag }) => lag))).map((lag) => typeof lag?.keys)).toEqual([
+      'number',
+      'number',
+    ])
     reading.abort()
     await over
   })

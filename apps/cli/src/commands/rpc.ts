@@ -1,0 +1,28 @@
+import { MigrationService, serveStdio } from '@ferrite-migrate/api'
+import { BaseCommand, ExitCode, onSignals } from '@ferrite-migrate/cli-kit'
+
+export default class Rpc extends BaseCommand {
+  static override description =
+    'Speak JSON-RPC 2.0 over standard input and output, a message a line, for programs that drive migrations (docs/protocol.md)'
+  static override examples = ['<%= config.bin %> <%= command.id %>']
+  static override enableJsonFlag = false
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(Rpc)
+    // Standard output is the wire: nothing else may be written there.
+    const logger = await this.logger(flags, (text) => process.stderr.write(`${text}\n`))
+    const service = new MigrationService({
+      stateDir: this.stateDir(flags['state-dir']),
+      registry: this.registry(flags.plugin),
+      logger,
+      version: this.config.version,
+      allowHooks: true,
+    })
+    const release = onSignals(
+      () => process.stdin.destroy(),
+      () => process.exit(ExitCode.interrupted),
+    )
+    await serveStdio(service, { input: process.stdin, output: process.stdout }, logger)
+    release()
+  }
+}

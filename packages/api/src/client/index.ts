@@ -1,0 +1,6 @@
+export * from '../protocol/answers.js'
+export type { Method, Params } from '../protocol/params.js'
+export type * from '../protocol/results.js'
+export * from '../protocol/version.js'
+export * from './find-tool.js'
+export * from './migration-client.js'

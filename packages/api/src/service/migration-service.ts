@@ -1,0 +1,293 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
+import {
+  askRunning,
+  configFrom,
+  endsFrom,
+  type MigrationConfig,
+  type MigrationStatus,
+  migrationDetails,
+  type Registry,
+  type RollbackReport,
+  readMetrics,
+  resolveConfig,
+  resumedConfig,
+  rollBack,
+  StateStore,
+  type VerifyReport,
+  verifyEnds,
+} from '@ferrite-migrate/core'
+import type { Answers } from '../protocol/answers.js'
+import { METHODS, type Params } from '../protocol/params.js'
+import type { ApiStatus } from '../protocol/results.js'
+import { PROTOCOL_VERSION } from '../protocol/version.js'
+import { derivedReport, derivedStatus } from './derived-status.js'
+import { RunProcess } from './run-process.js'
+import { type Notify, RunWatch } from './run-watch.js'
+
+export interface MigrationServiceOptions {
+  /** Where migrations are kept. */
+  readonly stateDir: string
+  readonly registry: Registry
+  readonly logger: Logger
+  /** Version of the program. */
+  readonly version: string
+  /** Clients may give shell commands as hooks of a cutover. */
+  readonly allowHooks: boolean
+}
+
+const LOOK_MS = 200
+/** How long a run that is stopped with the service may take to write what it has read. */
+const STOP_MS = 60_000
+const TTL_TOLERANCE_MS = 1000
+const VERIFY_ROUNDS = 3
+
+/**
+ * All that a client can ask for, whatever carries its questions. Migrations run in processes of their own; those that other processes
+ * began are seen and driven as well. Secrets are kept in memory for as long as the service lives, and nowhere else.
+ */
+export class MigrationService {
+  private readonly options: MigrationServiceOptions
+  private readonly store: StateStore
+  /** Those that this service began, by id. */
+  private readonly runs = new Map<string, RunProcess>()
+  private readonly configs = new Map<string, MigrationConfig>()
+
+  /** @throws MigrateError FM_STATE_DIR */
+  constructor(options: MigrationServiceOptions) {
+    this.options = options
+    this.store = new StateStore(options.stateDir)
+  }
+
+  /** @throws MigrateError FM_PROTOCOL_VERSION */
+  initialize({ protocolVersion }: Params<'initialize'>): Answers['initialize'] {
+    if (protocolVersion > PROTOCOL_VERSION)
+      throw new MigrateError(
+        'FM_PROTOCOL_VERSION',
+        `the client speaks version ${protocolVersion} of the protocol, and this ferrite-migrate ${this.options.version} speaks ${PROTOCOL_VERSION}`,
+        'Install a newer ferrite-migrate, or an older client.',
+      )
+    return {
+      protocolVersion: PROTOCOL_VERSION,
+      name: 'ferrite-migrate',
+      version: this.options.version,
+      node: process.versions.node,
+      stateDir: this.options.stateDir,
+      methods: METHODS,
+    }
+  }
+
+  /** @throws MigrateError FM_CONFIG_INVALID, FM_URL_*, FM_CONNECT_*, … */
+  async plan({ config }: Params<'migration.plan'>): Promise<Answers['migration.plan']> {
+    const run = new RunProcess(this.task(this.configOf(configFrom(config)), { dryRun: true, detach: false }))
+    const plan = await run.planned()
+    return { plan, refused: plan.findings.some(({ level }) => level === 'fail') }
+  }
+
+  /** Resolves when the run has its row in the state. @throws MigrateError what refused it */
+  async start({ config, resume, detach = false }: Params<'migration.start'>): Promise<Answers['migration.start']> {
+    const whole = resume === undefined ? this.configOf(configFrom(config)) : this.again(resume, config)
+    const run = new RunProcess(this.task(whole, { dryRun: false, detach }))
+    const id = await run.began()
+    this.configs.set(id, whole)
+    if (!detach) {
+      this.runs.set(id, run)
+      void run.gone.then(() => this.runs.get(id) === run && this.runs.delete(id))
+    }
+    return { id }
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN */
+  status(id: string): ApiStatus {
+    return derivedStatus(this.store.get(id).status)
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN; FM_INTERRUPTED when the signal is aborted */
+  async wait({ id, until = 'end', timeoutMs }: Params<'migration.wait'>, signal: AbortSignal): Promise<ApiStatus> {
+    const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs
+    for (;;) {
+      const status = this.status(id)
+      const done =
+        status.state !== 'RUNNING' ||
+        (until === 'live' && status.phase === 'LIVE_SYNC') ||
+        (until === 'complete' && status.complete)
+      if (done || Date.now() >= deadline) return status
+      if (signal.aborted)
+        throw new MigrateError('FM_INTERRUPTED', 'the service ends, and the migration does not', 'Attach to it again.')
+      await sleep(Math.min(LOOK_MS, Math.max(1, deadline - Date.now())))
+    }
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN, FM_NOT_RUNNING */
+  async pause(id: string): Promise<ApiStatus> {
+    await askRunning(this.options.stateDir, id, 'pause')
+    return this.status(id)
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN, FM_NOT_RUNNING */
+  async resume(id: string): Promise<ApiStatus> {
+    await askRunning(this.options.stateDir, id, 'resume')
+    return this.status(id)
+  }
+
+  /** @throws MigrateError FM_NOT_RUNNING, FM_HOOK_REFUSED, FM_CUTOVER_*, FM_FENCE_*, FM_VERIFY_DIFFERENCES */
+  async cutover(
+    { id, ...options }: Params<'migration.cutover'>,
+    notify: Notify,
+    signal: AbortSignal,
+  ): Promise<Answers['migration.cutover']> {
+    if (options.hook !== undefined && !this.options.allowHooks)
+      throw new MigrateError(
+        'FM_HOOK_REFUSED',
+        'shell commands are not taken from clients',
+        'Start serve with --allow-hooks, or let a webhook move the traffic.',
+      )
+    const { steps, result } = await askRunning(this.options.stateDir, id, 'cutover', options, {
+      onStep: (step) => notify('step', { id, step }),
+      signal,
+    })
+    return { ...answered<Answers['migration.cutover']>(id, result, 'downtimeMs'), steps }
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN, FM_NOT_RUNNING */
+  async cancel({ id, what = 'run' }: Params<'migration.cancel'>): Promise<Answers['migration.cancel']> {
+    const kind = what === 'run' ? 'stop' : 'call-off'
+    const { result } = await askRunning(this.options.stateDir, id, kind)
+    return { cancelled: what === 'run' || result?.calledOff === true }
+  }
+
+  /**
+   * Of one that runs exactly, while it goes on; of one that is over both ends as they are now.
+   * @throws MigrateError FM_VERIFY_*, FM_RESUME_PASSWORD, FM_CONNECT_*
+   */
+  async verify({ id, config }: Params<'migration.verify'>, signal: AbortSignal): Promise<Answers['migration.verify']> {
+    if (this.store.get(id).status.state === 'RUNNING') {
+      const { result } = await askRunning(this.options.stateDir, id, 'verify', {}, { signal })
+      return derivedReport(answered<VerifyReport>(id, result, 'differences'))
+    }
+    const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
+    try {
+      const { resume: _, ...whole } = this.again(id, config)
+      const report = await verifyEnds({
+        config: resolveConfig(whole),
+        registry: this.options.registry,
+        context: { logger: this.options.logger, signal, tempDir },
+        ttlToleranceMs: TTL_TOLERANCE_MS,
+        rounds: VERIFY_ROUNDS,
+        read: 'auto',
+        ignoreFieldExpiry: false,
+      })
+      return derivedReport(report)
+    } finally {
+      rmSync(tempDir, { recursive: true, force: true })
+    }
+  }
+
+  /** @throws MigrateError FM_ROLLBACK_*, FM_RESUME_PASSWORD */
+  rollback(
+    { id, force = false, dryRun = false, config }: Params<'migration.rollback'>,
+    signal: AbortSignal,
+  ): Promise<RollbackReport> {
+    const { stateDir, registry, logger } = this.options
+    return rollBack({ id, stateDir, registry, logger, given: this.given(id, config), force, dryRun, signal })
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN */
+  report(id: string): Answers['migration.report'] {
+    const status = this.status(id)
+    return { status, ...migrationDetails(this.store.details(id)), passes: this.store.passes(id) }
+  }
+
+  list(): Answers['migration.list'] {
+    return { migrations: this.store.list().map(({ status }) => derivedStatus(status)) }
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN */
+  events({ id, after = 0 }: Params<'migration.events'>): Answers['migration.events'] {
+    this.store.get(id)
+    return { events: this.store.eventsAfter(id, after) }
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN */
+  samples({ id, after = 0 }: Params<'migration.samples'>): Answers['migration.samples'] {
+    this.store.get(id)
+    return { samples: this.store.samples(id).filter(({ at }) => at > after) }
+  }
+
+  /** @throws MigrateError FM_ID_UNKNOWN */
+  metrics(id: string): Answers['migration.metrics'] {
+    this.store.get(id)
+    const samples = readMetrics(this.store.metrics(id))
+    return { samples: samples.map(({ metric, labels, value }) => ({ name: metric.name, labels, value })) }
+  }
+
+  /** Those that some process runs now. */
+  running(): MigrationStatus[] {
+    return this.store.list().flatMap(({ status }) => (status.state === 'RUNNING' ? [status] : []))
+  }
+
+  /** @param fromStart what was told before it was watched is told as well */
+  watch(id: string, notify: Notify, fromStart: boolean): RunWatch {
+    this.store.get(id)
+    const last = fromStart ? 0 : (this.store.eventsAfter(id, 0).at(-1)?.number ?? 0)
+    return new RunWatch(id, this.store, notify, last)
+  }
+
+  /** It no longer ends with this service. @throws MigrateError FM_ID_UNKNOWN */
+  detach(id: string): ApiStatus {
+    this.runs.get(id)?.detach()
+    this.runs.delete(id)
+    return this.status(id)
+  }
+
+  /** Stops what this service began and did not detach; resolves when all of it has written what it had read. */
+  async close(): Promise<void> {
+    const runs = [...this.runs.values()]
+    for (const run of runs) run.stop()
+    await Promise.race([Promise.all(runs.map(({ gone }) => gone)), sleep(STOP_MS, undefined, { ref: false })])
+    this.store.close()
+  }
+
+  private configOf(config: MigrationConfig): MigrationConfig {
+    if (config.stateDir !== undefined && config.stateDir !== this.options.stateDir)
+      throw new MigrateError(
+        'FM_CONFIG_INVALID',
+        'options.state_dir: the service has one state directory for all',
+        'Leave it out, or start the service with --state-dir.',
+      )
+    return { ...config, stateDir: this.options.stateDir }
+  }
+
+  /** What is known of its secrets: from when it was started here, and from what is given now. */
+  private given(id: string, config: unknown): Partial<MigrationConfig> {
+    const { source, target, sourceOptions, targetOptions } = this.configs.get(id) ?? {}
+    const known = Object.entries({ source, target, sourceOptions, targetOptions }).filter(
+      ([, value]) => value !== undefined,
+    )
+    return { ...Object.fromEntries(known), ...(config === undefined ? {} : endsFrom(config)) }
+  }
+
+  private again(id: string, config: unknown): MigrationConfig {
+    return { ...resumedConfig(this.store.get(id), this.given(id, config)), stateDir: this.options.stateDir }
+  }
+
+  private task(
+    config: MigrationConfig,
+    how: { dryRun: boolean; detach: boolean },
+  ): ConstructorParameters<typeof RunProcess>[0] {
+    return { config, plugins: this.options.registry.plugins, ...how }
+  }
+}
+
+/** What another process answered, which may be of another version. */
+function answered<T>(id: string, result: object | undefined, field: string): T {
+  if (result !== undefined && field in result) return result as T
+  throw new MigrateError(
+    'FM_INTERNAL',
+    `the migration ${id} answered something else than was asked for`,
+    'Is it run by this version of ferrite-migrate? If so, please report it.',
+  )
+}

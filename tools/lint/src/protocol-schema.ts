@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import { METHODS, PARAMS, PROTOCOL_VERSION } from '@ferrite-migrate/api'
+import { fileSchema } from '@ferrite-migrate/core'
+import { toJsonSchema } from '@valibot/to-json-schema'
+import { createGenerator } from 'ts-json-schema-generator'
+
+/**
+ * The protocol as one JSON Schema. What is asked (`Params`, by method) comes from what the service checks with, what is said (`Said`) from
+ * the types that it answers with.
+ * @param folder of packages/api, built
+ */
+export function protocolSchema(folder: string): object {
+  const said = createGenerator({
+    path: join(folder, 'dist', 'protocol', 'schema-root.d.ts'),
+    tsconfig: join(folder, 'tsconfig.json'),
+    type: 'Said',
+    // Dates, classes and the like have no place in it: whatever is not plain JSON fails here.
+    skipTypeCheck: true,
+    // A later version may tell more.
+    additionalProperties: true,
+  }).createSchema('Said')
+  const params = METHODS.map((method) => [method, paramsOf(method)] as const)
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: `The protocol of ferrite-migrate, version ${PROTOCOL_VERSION}`,
+    $ref: '#/definitions/Said',
+    definitions: {
+      ...said.definitions,
+      Config: plain(toJsonSchema(fileSchema, { errorMode: 'ignore' })),
+      Params: { type: 'object', properties: Object.fromEntries(params) },
+    },
+  }
+}
+
+function paramsOf(method: (typeof METHODS)[number]): object {
+  const definitions = { Config: fileSchema }
+  const schema = plain(toJsonSchema(PARAMS[method], { errorMode: 'ignore', definitions }))
+  return JSON.parse(JSON.stringify(schema).replaceAll('#/$defs/', '#/definitions/')) as object
+}
+
+function plain({ $schema: _, $defs: __, ...schema }: ReturnType<typeof toJsonSchema>): object {
+  return schema
+}

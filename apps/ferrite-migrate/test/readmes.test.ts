@@ -56,7 +56,11 @@ describe('what the pages show', () => {
     stops.push(async () => rmSync(file, { force: true }))
     const child = spawn(process.execPath, ['--no-warnings', file], {
       cwd: folder,
-      env: { ...process.env, XDG_DATA_HOME: directory },
+      env: {
+        ...process.env,
+        XDG_DATA_HOME: directory,
+        FERRITE_MIGRATE_BIN: join(ROOT, 'apps/ferrite-migrate/bin/run.js'),
+      },
     })
     let said = ''
     for (const stream of [child.stdout, child.stderr])

@@ -16,7 +16,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'create-plugin': [],
   'cli-kit': ['contracts', 'files', 'core'],
   plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core', 'api', 'cli-kit'],
-  cli: ['contracts', 'files', 'core', 'api', 'cli-kit'],
+  cli: ['contracts', 'files', 'core', 'cli-kit'],
   program: ['contracts', 'core', 'cli-kit', 'plugin', 'cli'],
   tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'api', 'conformance', 'plugin', 'cli', 'program', 'tool'],
 }

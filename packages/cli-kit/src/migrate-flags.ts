@@ -200,6 +200,11 @@ export const migrateFlags = grouped({
     multipleNonGreedy: true,
     helpValue: '<NAME=VALUE>',
   }),
+  'metrics-listen': Flags.string({
+    description:
+      'Answer collectors such as Prometheus at this address while it runs: HOST:PORT, or PORT for this machine alone',
+    helpValue: '<ADDRESS>',
+  }),
   yes: yesFlag,
 })
 

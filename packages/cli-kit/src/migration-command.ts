@@ -1,6 +1,7 @@
 import type { MigrationConfig, MigrationReport, Plan } from '@ferrite-migrate/core'
 import { BaseCommand } from './base-command.js'
 import { confirmed } from './confirm.js'
+import { metricsListener } from './metrics-listener.js'
 import { afterRun, type NamedAgain } from './render/next-steps.js'
 import { runMigration } from './run-migration.js'
 
@@ -13,6 +14,7 @@ export interface RunFlags {
   readonly verbose?: boolean
   readonly trace?: boolean
   readonly 'log-file'?: string
+  readonly 'metrics-listen'?: string | undefined
 }
 
 /** A command that runs a migration: one that fails tells what it did and what can be done. */
@@ -33,8 +35,16 @@ export abstract class MigrationCommand extends BaseCommand {
         flags,
         this.jsonEnabled(),
       )
+    const address = flags['metrics-listen']
+    const listen = address === undefined || flags['dry-run'] ? null : await metricsListener(this.config)
     return runMigration({
       config,
+      measured: async (samples) => {
+        if (listen === null || address === undefined) return null
+        const listener = await listen(address, samples)
+        if (!this.jsonEnabled()) process.stderr.write(`Metrics at ${listener.url}\n`)
+        return listener
+      },
       registry: this.registry(flags.plugin),
       dryRun: flags['dry-run'],
       json: this.jsonEnabled(),

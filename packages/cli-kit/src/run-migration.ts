@@ -1,5 +1,12 @@
 import { counted, type Logger } from '@ferrite-migrate/contracts'
-import { Migration, type MigrationConfig, type MigrationReport, type Plan, type Registry } from '@ferrite-migrate/core'
+import {
+  type MetricSample,
+  Migration,
+  type MigrationConfig,
+  type MigrationReport,
+  type Plan,
+  type Registry,
+} from '@ferrite-migrate/core'
 import { ExitCode } from './base-command.js'
 import { LiveDisplay } from './render/live-display.js'
 import { afterRun, type NamedAgain } from './render/next-steps.js'
@@ -18,6 +25,8 @@ export interface RunOptions {
   readonly given: NamedAgain
   /** Findings that were shown already. */
   readonly told?: readonly string[]
+  /** Whoever shows what is measured while it runs; null = nobody wants to know. */
+  measured(samples: () => readonly MetricSample[]): Promise<{ close(): Promise<void> } | null>
   /** A run that had begun failed: its report, before the error is thrown. */
   failed(report: MigrationReport): void
 }
@@ -69,10 +78,15 @@ export async function runMigration(options: RunOptions): Promise<MigrationReport
     if (plan.findings.some((finding) => finding.level === 'fail')) process.exitCode = ExitCode.refused
     return plan
   }
+  // An address that is taken is told before anything begins.
+  const listener = await options.measured(() => migration.metrics())
   if (!json) display.attach(migration)
   const release = stopOnSignal(migration, display)
   try {
-    const report = await migration.start().finally(release)
+    const report = await migration.start().finally(async () => {
+      release()
+      await listener?.close()
+    })
     display.end()
     log(reportLines(report).join('\n'))
     process.exitCode = exitCodeOfReport(report)

@@ -8,7 +8,15 @@ const COLUMNS = ['metric', 'kind', 'unit', 'labels', 'what it is']
 
 const INTRODUCTION = `# Metrics
 
-What is measured of a migration while it runs. \`Migration.metrics()\` gives the values now (docs of \`@ferrite-migrate/core\`); the table itself is its \`METRICS\`. This page is made from that table (\`npm run schema\`).
+What is measured of a migration while it runs. \`--metrics-listen 127.0.0.1:9108\` of every command that runs one (\`9108\` alone is this machine only) answers \`GET /metrics\` for Prometheus and whatever reads its text; a collector that asks for OpenMetrics gets that. What the process itself uses (\`process_*\`, \`nodejs_*\`) is beside it. Nobody has to log in there: no password is in it, but the addresses of both ends are.
+
+\`\`\`yaml
+scrape_configs:
+  - job_name: ferrite-migrate
+    static_configs: [{ targets: ["migrator:9108"] }]
+\`\`\`
+
+The answer is in the plugin \`@ferrite-migrate/serve\`, which \`ferrite-migrate\` brings. Programs have the same of every migration by the method \`migration.metrics\` of [the protocol](protocol.md). \`Migration.metrics()\` gives the values now (docs of \`@ferrite-migrate/core\`); the table itself is its \`METRICS\`. This page is made from that table (\`npm run schema\`).
 
 A \`counter\` is only ever added to while one process runs; \`--resume\` goes on from what the former process had counted where that was stored, and begins at 0 otherwise. A \`gauge\` is what is so now. "yes or no" is 1 or 0. What is not known has no value: a source that does not tell how far it is behind has no \`ferrite_migrate_lag_bytes\`. \`shard\` is the name of a stream of the source as \`status\` shows it; of keys and values nothing is ever in a label.
 `

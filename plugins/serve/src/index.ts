@@ -1,0 +1,2 @@
+export * from './metrics/metrics-listener.js'
+export * from './metrics/scrape.js'

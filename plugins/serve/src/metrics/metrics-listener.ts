@@ -1,0 +1,77 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { MigrateError } from '@ferrite-migrate/contracts'
+import type { MetricSample } from '@ferrite-migrate/core'
+import { Scrape } from './scrape.js'
+
+/** Answers GET /metrics with what is measured now, for as long as a run goes on. */
+export class MetricsListener {
+  private readonly server: Server
+  private readonly scrape = new Scrape()
+  private readonly samples: () => readonly MetricSample[]
+
+  private constructor(samples: () => readonly MetricSample[]) {
+    this.samples = samples
+    this.server = createServer((request, response) => {
+      this.answer(request, response).catch(() => response.destroy())
+    })
+    // A collector that keeps its connection must not keep the program.
+    this.server.unref()
+  }
+
+  /**
+   * @param address HOST:PORT, or PORT for this machine alone; port 0 = any free one
+   * @throws MigrateError FM_LISTEN, FM_OPTION_VALUE
+   */
+  static async open(address: string, samples: () => readonly MetricSample[]): Promise<MetricsListener> {
+    const { host, port } = placeOf(address)
+    const listener = new MetricsListener(samples)
+    await new Promise<void>((resolve, reject) => {
+      listener.server.once('error', (cause: NodeJS.ErrnoException) =>
+        reject(
+          new MigrateError(
+            'FM_LISTEN',
+            `nobody can be answered at ${address} (${cause.code ?? cause.message})`,
+            'Give an address of this machine and a port that is free.',
+            { cause },
+          ),
+        ),
+      )
+      listener.server.listen(port, host, resolve)
+    })
+    return listener
+  }
+
+  /** Where it answers. */
+  get url(): string {
+    const { address, family, port } = this.server.address() as AddressInfo
+    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}/metrics`
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections()
+    await new Promise((done) => this.server.close(done))
+  }
+
+  private async answer({ url = '', method, headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (url.split('?')[0] !== '/metrics') return void response.writeHead(404).end('GET /metrics\n')
+    if (method !== 'GET' && method !== 'HEAD') return void response.writeHead(405, { allow: 'GET, HEAD' }).end()
+    const form = Scrape.formOf(headers.accept ?? '')
+    const text = await this.scrape.text(this.samples(), form)
+    response.writeHead(200, { 'content-type': Scrape.contentType(form), 'cache-control': 'no-store' })
+    response.end(method === 'HEAD' ? undefined : text)
+  }
+}
+
+/** @throws MigrateError FM_OPTION_VALUE */
+function placeOf(address: string): { host: string; port: number } {
+  const parts = /^(?:(?<host>\[[0-9a-f:.]+\]|[^:[\]]*):)?(?<port>\d{1,5})$/i.exec(address)?.groups
+  const port = Number(parts?.port)
+  if (parts === undefined || port > 65535)
+    throw new MigrateError(
+      'FM_OPTION_VALUE',
+      `"${address.slice(0, 60)}" is no address to listen at`,
+      'Give HOST:PORT, such as 127.0.0.1:9108 (0.0.0.0:9108 for all), or PORT for this machine alone.',
+    )
+  return { host: parts.host?.replace(/^\[|\]$/g, '') || '127.0.0.1', port }
+}

@@ -10,6 +10,8 @@ type AnyRegistry = Registry | Registry<OpenMetricsContentType>
 function processRegistry(form: ScrapeForm): AnyRegistry {
   const registry = emptyRegistry(form)
   collectDefaultMetrics({ register: registry })
+  // Gauges that are named as counters.
+  for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`)
   return registry
 }
 

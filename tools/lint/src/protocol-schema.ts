@@ -8,8 +8,9 @@ import { createGenerator } from 'ts-json-schema-generator'
  * The protocol as one JSON Schema. What is asked (`Params`, by method) comes from what the service checks with, what is said (`Said`) from
  * the types that it answers with.
  * @param folder of packages/api, built
+ * @returns the whole, and of it the definitions of what is said
  */
-export function protocolSchema(folder: string): object {
+export function protocolSchema(folder: string): { said: Readonly<Record<string, unknown>>; whole: object } {
   const said = createGenerator({
     path: join(folder, 'dist', 'protocol', 'schema-root.d.ts'),
     tsconfig: join(folder, 'tsconfig.json'),
@@ -20,16 +21,18 @@ export function protocolSchema(folder: string): object {
     additionalProperties: true,
   }).createSchema('Said')
   const params = METHODS.map((method) => [method, paramsOf(method)] as const)
-  return {
+  const definitions = said.definitions ?? {}
+  const whole = {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: `The protocol of ferrite-migrate, version ${PROTOCOL_VERSION}`,
     $ref: '#/definitions/Said',
     definitions: {
-      ...said.definitions,
+      ...definitions,
       Config: plain(toJsonSchema(fileSchema, { errorMode: 'ignore' })),
       Params: { type: 'object', properties: Object.fromEntries(params) },
     },
   }
+  return { said: definitions, whole }
 }
 
 function paramsOf(method: (typeof METHODS)[number]): object {

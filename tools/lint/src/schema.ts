@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { fileSchema, shardEventSchema, shardTaskSchema } from '@ferrite-migrate/core'
 import { toJsonSchema } from '@valibot/to-json-schema'
 import { protocolSchema } from './protocol-schema.js'
+import { pythonTypes } from './python-types.js'
 
 /** The JSON Schemas that packages/core and packages/api publish: `node tools/lint/dist/schema.js` checks them, `--write` makes them. */
 const SCHEMAS = [
@@ -13,16 +14,22 @@ const SCHEMAS = [
 ] as const
 const PACKAGES = resolve(import.meta.dirname, '..', '..', '..', 'packages')
 
-function keep(place: string, schema: object): void {
+/** @param same what counts of a text, however it is laid out */
+function keepText(place: string, text: string, same: (text: string) => string = (whole) => whole): void {
   const file = resolve(PACKAGES, place)
-  const text = `${JSON.stringify(schema, null, 2)}\n`
   if (process.argv.includes('--write')) writeFileSync(file, text)
-  else if (JSON.stringify(JSON.parse(readFileSync(file, 'utf8'))) !== JSON.stringify(JSON.parse(text))) {
+  else if (same(readFileSync(file, 'utf8')) !== same(text)) {
     console.error(`packages/${place} is not what the code accepts: npm run schema`)
     process.exitCode = 1
   }
 }
 
+function keep(place: string, schema: object): void {
+  keepText(place, `${JSON.stringify(schema, null, 2)}\n`, (text) => JSON.stringify(JSON.parse(text)))
+}
+
 for (const [name, title, schema] of SCHEMAS)
   keep(`core/schema/${name}.schema.json`, { ...toJsonSchema(schema, { errorMode: 'ignore' }), title })
-keep('api/schema/protocol.schema.json', protocolSchema(resolve(PACKAGES, 'api')))
+const { said, whole } = protocolSchema(resolve(PACKAGES, 'api'))
+keep('api/schema/protocol.schema.json', whole)
+keepText('sdk-python/src/ferrite_migrate/types.py', pythonTypes(said))

@@ -1,0 +1,134 @@
+"""JSON-RPC 2.0, one message a line, without any input or output: bytes in, bytes out.
+
+Both clients drive a Core. It is not safe for threads; whoever drives it sees to that.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, cast
+
+from .errors import MigrateError, error_of
+
+PROTOCOL_VERSION = 1
+MOST_LINE = 256 << 20
+
+Listener = Callable[[Optional[str], Mapping[str, Any]], None]
+"""Gets every notification by its name, and None when no more will come."""
+
+
+class Slot(Protocol):
+    """Where an answer goes: a future of threads or of asyncio."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: Any, /) -> None: ...
+    def set_exception(self, exception: Any, /) -> None: ...
+
+
+class Core:
+    """The requests under way, the listeners, and what has arrived of a line."""
+
+    def __init__(self) -> None:
+        self.closed: Optional[MigrateError] = None
+        self._buffer = bytearray()
+        self._pending: Dict[int, Slot] = {}
+        self._listeners: List[Listener] = []
+        self._last = 0
+
+    def request(self, method: str, params: Mapping[str, Any], slot: Slot) -> bytes:
+        """The line to write; `slot` gets the answer. Raises when the tool is gone."""
+        if self.closed is not None:
+            raise self.closed
+        self._last += 1
+        self._pending[self._last] = slot
+        message = {"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}
+        return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+    def forget(self, slot: Slot) -> None:
+        """Drops a request that nobody waits for any more."""
+        self._pending = {number: one for number, one in self._pending.items() if one is not slot}
+
+    def listen(self, listener: Listener) -> None:
+        """Adds a listener; it is told at once if nothing will come."""
+        self._listeners.append(listener)
+        if self.closed is not None:
+            listener(None, {})
+
+    def unlisten(self, listener: Listener) -> None:
+        """Removes it again."""
+        self._listeners = [one for one in self._listeners if one is not listener]
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes what the tool wrote. Raises ProtocolError when it is not of the protocol."""
+        # Only the new bytes are searched, so that a long line costs linear time.
+        scanned = len(self._buffer)
+        self._buffer += chunk
+        if self._buffer.find(b"\n", scanned) < 0:
+            if len(self._buffer) > MOST_LINE:
+                raise error_of("FM_PROTOCOL", "the tool wrote a line without an end.")
+            return
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = rest
+        for line in lines:
+            if line.strip():
+                self._take(bytes(line))
+
+    def close(self, reason: MigrateError) -> None:
+        """Nothing more will come: everyone who waits gets the reason."""
+        if self.closed is not None:
+            return
+        self.closed = reason
+        pending, self._pending = self._pending, {}
+        for slot in pending.values():
+            if not slot.done():
+                slot.set_exception(reason)
+        for listener in list(self._listeners):
+            listener(None, {})
+
+    def ended(self, code: Optional[int]) -> MigrateError:
+        """What is said of a tool that has ended."""
+        half = ", in the middle of a message" if self._buffer else ""
+        return error_of(
+            "FM_TOOL_LOST",
+            f"ferrite-migrate is gone: it ended ({code}){half}.",
+            "A migration that it ran can be gone on with by its id; start it again, and look why it ended.",
+            True,
+        )
+
+    def _take(self, line: bytes) -> None:
+        message = _record(_parsed(line))
+        if message is None:
+            raise error_of("FM_PROTOCOL", "the tool wrote a line that is no message.")
+        if "method" in message:
+            for listener in list(self._listeners):
+                listener(str(message["method"]), message.get("params") or {})
+            return
+        slot = self._pending.pop(message.get("id") or 0, None)
+        if slot is None or slot.done():
+            return
+        if "error" in message:
+            slot.set_exception(_refusal(_record(message["error"]) or {}))
+        else:
+            slot.set_result(message.get("result"))
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _record(value: object) -> Optional[Dict[str, Any]]:
+    return cast("Dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _refusal(error: Mapping[str, Any]) -> MigrateError:
+    data = _record(error.get("data"))
+    if data is not None and "code" in data:
+        return error_of(data["code"], data["message"], data.get("hint", ""), data.get("retryable", False))
+    return error_of(
+        "FM_PROTOCOL",
+        f"the call was refused ({error.get('code')}): {error.get('message')}.",
+        "Tool and package may be of different versions.",
+    )

@@ -1,0 +1,207 @@
+"""The same for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, AsyncIterator, Mapping, Optional, Sequence, Type
+
+from . import types
+from ._core import PROTOCOL_VERSION, Core, Listener
+from .client import CLOSES_WITHIN
+from .config import MigrationConfig, rpc_command
+from .errors import MigrateError, error_of
+from .results import Cutover, Status, Verification, cutover_params, lag_of, status_of, verification_of
+
+
+class AsyncClient:
+    """A running `ferrite-migrate rpc`; made by `open`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._core = Core()
+        self._reader = asyncio.ensure_future(self._read())
+
+    @classmethod
+    async def open(
+        cls, command: Optional[Sequence[str]] = None, *, state_dir: Optional[str] = None, timeout: float = 30
+    ) -> AsyncClient:
+        """Starts the tool and agrees on the protocol."""
+        pipe = asyncio.subprocess.PIPE
+        found = rpc_command(command, state_dir)
+        try:
+            process = await asyncio.create_subprocess_exec(*found, stdin=pipe, stdout=pipe)
+        except OSError as error:
+            raise error_of("FM_TOOL_MISSING", f"{found[0]} could not be started: {error}.") from error
+        client = cls(process)
+        try:
+            await asyncio.wait_for(client.call("initialize", {"protocolVersion": PROTOCOL_VERSION}), timeout)
+        except BaseException:
+            await client.close()
+            raise
+        return client
+
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Asks and waits for the answer; for a limit use asyncio.wait_for."""
+        slot: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        line = self._core.request(method, params, slot)
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(line)
+            await self._process.stdin.drain()
+        except (OSError, RuntimeError):
+            pass  # A closed pipe: the reader is about to tell how the tool ended.
+        try:
+            return await slot
+        finally:
+            self._core.forget(slot)
+
+    def listen(self, listener: Listener) -> None:
+        """Calls it with every notification."""
+        self._core.listen(listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Takes it away again."""
+        self._core.unlisten(listener)
+
+    async def close(self) -> None:
+        """Ends the tool, and gracefully what it runs and was not detached; may be called twice."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._reader), CLOSES_WITHIN)
+        except asyncio.TimeoutError:
+            self._process.kill()
+            await self._reader
+
+    async def _read(self) -> None:
+        assert self._process.stdout
+        reason: Optional[MigrateError] = None
+        # read(), not readline(): that one gives up on long lines.
+        while chunk := await self._process.stdout.read(65536):
+            try:
+                self._core.feed(chunk)
+            except MigrateError as error:
+                reason = error
+                self._process.kill()
+                break
+        code = await self._process.wait()
+        self._core.close(reason or self._core.ended(code))
+
+
+class AsyncMigration:
+    """A migration of `config`, or one that is there already by its `id`; used with `async with`."""
+
+    def __init__(
+        self,
+        config: Optional[MigrationConfig] = None,
+        *,
+        id: Optional[str] = None,
+        command: Optional[Sequence[str]] = None,
+        state_dir: Optional[str] = None,
+    ) -> None:
+        if (config is None) == (id is None):
+            raise error_of("FM_CONFIG_INVALID", "give either a config or the id of a migration.")
+        self.config = config
+        self._id = id
+        self._command = command
+        self._state_dir = state_dir
+        self._client: Optional[AsyncClient] = None
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        if self._id is None:
+            raise error_of("FM_NOT_RUNNING", "the migration was not started.", "Await start() first.")
+        return self._id
+
+    async def client(self) -> AsyncClient:
+        """The connection to the tool, which is started where it is not."""
+        if self._client is None:
+            self._client = await AsyncClient.open(self._command, state_dir=self._state_dir)
+        return self._client
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """Asks something of this migration by the names of docs/protocol.md."""
+        client = await self.client()
+        return await client.call(method, {"id": self.id, **params})
+
+    async def start(self, *, detach: bool = False) -> str:
+        """Starts it and gives its id, once it has passed its checks."""
+        if self.config is None:
+            raise error_of("FM_CONFIG_INVALID", "there is no config: this one is known by its id.", "Await resume().")
+        client = await self.client()
+        answer = await client.call("migration.start", {"config": self.config.to_wire(), "detach": detach})
+        self._id = str(answer["id"])
+        return self._id
+
+    async def resume(self, *, detach: bool = False) -> str:
+        """Goes on with one that was interrupted."""
+        client = await self.client()
+        await client.call("migration.start", {"resume": self.id, "detach": detach})
+        return self.id
+
+    async def status(self) -> Status:
+        """Where it stands."""
+        return status_of(await self.call("migration.status"))
+
+    async def lag(self) -> float:
+        """Keys or changes that the target is behind; math.inf while nobody knows."""
+        return lag_of(await self.status())
+
+    async def is_complete(self) -> bool:
+        """The run is over, or everything was copied and the target follows closely."""
+        return (await self.status()).complete
+
+    async def wait(self, until: str = "end") -> Status:
+        """Waits until its `end`, or until it is `live` or `complete`."""
+        return status_of(await self.call("migration.wait", until=until))
+
+    async def progress(self) -> AsyncIterator[Status]:
+        """Its status about once a second, until the run is over."""
+        client = await self.client()
+        queue: asyncio.Queue[Optional[Status]] = asyncio.Queue()
+
+        def take(name: Optional[str], params: Mapping[str, Any]) -> None:
+            if name is None:
+                queue.put_nowait(None)
+            elif name == "progress" and params["id"] == self.id:
+                queue.put_nowait(status_of(params["status"]))
+
+        client.listen(take)
+        try:
+            status = status_of(await self.call("migration.attach"))
+            yield status
+            while not status.over:
+                # How a tool ended that is gone is told by asking it.
+                status = await queue.get() or await self.status()
+                yield status
+        finally:
+            client.unlisten(take)
+
+    async def cutover(self, **options: Any) -> Cutover:
+        """Switches over; the options of `Migration.cutover`."""
+        client = await self.client()
+        raw: types.CutoverAnswer = await client.call("migration.cutover", cutover_params(self.id, options))
+        return Cutover(raw["downtimeMs"], raw)
+
+    async def cancel(self) -> bool:
+        """Stops it gracefully, so that it can go on later."""
+        return bool((await self.call("migration.cancel"))["cancelled"])
+
+    async def verify(self) -> Verification:
+        """Compares both ends by value."""
+        return verification_of(await self.call("migration.verify"))
+
+    async def close(self) -> None:
+        """Ends the tool; what was not detached stops gracefully."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def __aenter__(self) -> AsyncMigration:
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        await self.close()

@@ -1,0 +1,65 @@
+"""What to migrate, and which program does it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+from .errors import error_of
+
+
+def _nothing() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class MigrationConfig:
+    """What to migrate. Everything has the layout and the names of migration.yaml (docs/configuration.md)."""
+
+    source: Union[str, Mapping[str, Any]]
+    """Connection string, or the fields of `source:`."""
+    target: Union[str, Mapping[str, Any]]
+    mode: str = "live"
+    """`live`, `snapshot` or `incremental`."""
+    parallel: Optional[int] = None
+    """Connections to the target; `options.parallel_workers`."""
+    filters: Mapping[str, Any] = field(default_factory=_nothing)
+    """Such as `include` and `exclude`."""
+    options: Mapping[str, Any] = field(default_factory=_nothing)
+    """What else `options:` can have."""
+    notifications: Mapping[str, Any] = field(default_factory=_nothing)
+    id: Optional[str] = None
+    """Name of the migration; the tool chooses one otherwise."""
+
+    def to_wire(self) -> Dict[str, Any]:
+        """As the tool takes it: what is not set is not sent."""
+        options = dict(self.options)
+        if self.parallel is not None:
+            options["parallel_workers"] = self.parallel
+        given = {
+            "id": self.id,
+            "source": self.source,
+            "target": self.target,
+            "mode": self.mode,
+            "options": options,
+            "filters": dict(self.filters),
+            "notifications": dict(self.notifications),
+        }
+        return {name: value for name, value in given.items() if value is not None and value != {}}
+
+
+def rpc_command(command: Optional[Sequence[str]], state_dir: Optional[str]) -> List[str]:
+    """The command line to start: `command`, else what FERRITE_MIGRATE_BIN names, else ferrite-migrate on PATH."""
+    program, *arguments = command or [os.environ.get("FERRITE_MIGRATE_BIN") or "ferrite-migrate"]
+    # which() also finds what npm puts on PATH on Windows, which Popen alone does not.
+    found = shutil.which(program)
+    if found is None:
+        raise error_of(
+            "FM_TOOL_MISSING",
+            f"{program} is no program and not on PATH.",
+            "Install it (npm install -g ferrite-migrate), or say where it is with FERRITE_MIGRATE_BIN.",
+        )
+    place = [] if state_dir is None else ["--state-dir", state_dir]
+    return [found, *arguments, "rpc", *place]

@@ -1,0 +1,65 @@
+"""The protocol without any process."""
+
+import json
+import unittest
+from concurrent.futures import Future
+from typing import Any, List, Mapping, Optional
+
+from ferrite_migrate._core import Core
+from ferrite_migrate.errors import ConnectError, MigrateError, ProtocolError, error_of
+
+
+class CoreTest(unittest.TestCase):
+    def test_takes_answers_however_the_bytes_come(self) -> None:
+        said = [
+            {"jsonrpc": "2.0", "method": "progress", "params": {"id": "m", "text": "ä\u2028"}},
+            {"jsonrpc": "2.0", "id": 1, "result": {"a": 1}},
+            {"jsonrpc": "2.0", "id": 2, "error": {"code": -32000, "message": "x", "data": {"code": "FM_CONNECT_REFUSED", "message": "no", "hint": "look"}}},
+        ]
+        data = b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in said)
+        for size in range(1, 40):
+            core, heard = Core(), []  # type: Core, List[Any]
+            core.listen(lambda name, params: heard.append((name, params)))
+            one, two = Future(), Future()  # type: Future[Any], Future[Any]
+            core.request("a", {}, one)
+            core.request("b", {}, two)
+            for start in range(0, len(data), size):
+                core.feed(data[start : start + size])
+            self.assertEqual(one.result(0), {"a": 1})
+            error = two.exception(0)
+            assert isinstance(error, ConnectError)
+            self.assertEqual((error.code, error.hint), ("FM_CONNECT_REFUSED", "look"))
+            self.assertEqual(heard, [("progress", {"id": "m", "text": "ä\u2028"})])
+
+    def test_tells_everyone_when_the_tool_is_gone(self) -> None:
+        core = Core()
+        heard: List[Optional[str]] = []
+
+        def listener(name: Optional[str], params: Mapping[str, Any]) -> None:
+            heard.append(name)
+
+        core.listen(listener)
+        slot: Future[Any] = Future()
+        core.request("a", {}, slot)
+        core.feed(b'{"jsonrpc":')
+        core.close(core.ended(-9))
+        error = slot.exception(0)
+        assert isinstance(error, MigrateError)
+        self.assertEqual(error.code, "FM_TOOL_LOST")
+        self.assertIn("in the middle of a message", error.message)
+        self.assertEqual(heard, [None])
+        with self.assertRaises(MigrateError):
+            core.request("b", {}, slot)
+
+    def test_refuses_what_is_no_message(self) -> None:
+        for line in (b"Hello\n", b"7\n", b"[]\n"):
+            with self.assertRaises(ProtocolError):
+                Core().feed(line)
+
+    def test_has_an_error_for_every_code(self) -> None:
+        self.assertIs(type(error_of("FM_SOMETHING_NEW", "x")), MigrateError)
+        self.assertIs(type(error_of("FM_PROTOCOL_VERSION", "x")), ProtocolError)
+
+
+if __name__ == "__main__":
+    unittest.main()

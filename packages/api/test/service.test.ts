@@ -65,7 +65,9 @@ describe('the service behind the protocol', () => {
     const answer = JSON.stringify(
       await session.take(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'migration.start', params: { config } })),
     )
-    expect(answer).toContain('-32602')
+    expect(answer).toContain('FM_CONFIG_INVALID')
+    expect(answer).toContain('options.batch_size: ')
+    expect(answer).toContain('pasword: there is no such field')
     expect(answer).not.toContain('sesame')
   })
 

@@ -35,12 +35,19 @@ export function protocolSchema(folder: string): { said: Readonly<Record<string, 
   return { said: definitions, whole }
 }
 
+/** Those that take a whole configuration, which the service checks by itself. */
+const WHOLE: ReadonlySet<string> = new Set(['migration.plan', 'migration.start'])
+
 function paramsOf(method: (typeof METHODS)[number]): object {
-  const definitions = { Config: fileSchema }
-  const schema = plain(toJsonSchema(PARAMS[method], { errorMode: 'ignore', definitions }))
-  return JSON.parse(JSON.stringify(schema).replaceAll('#/$defs/', '#/definitions/')) as object
+  const schema = plain(toJsonSchema(PARAMS[method], { errorMode: 'ignore' }))
+  const { config, ...others } = schema.properties ?? {}
+  if (!WHOLE.has(method) || config === undefined) return schema
+  return { ...schema, properties: { config: { $ref: '#/definitions/Config' }, ...others } }
 }
 
-function plain({ $schema: _, $defs: __, ...schema }: ReturnType<typeof toJsonSchema>): object {
+function plain({
+  $schema: _,
+  ...schema
+}: ReturnType<typeof toJsonSchema>): Omit<ReturnType<typeof toJsonSchema>, '$schema'> {
   return schema
 }

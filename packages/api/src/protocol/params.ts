@@ -12,6 +12,9 @@ const ends = v.strictObject({
   target: optional(fileSchema.entries.target),
 })
 
+/** The layout of migration.yaml as an object: the service checks it, so that all that is wrong is told by field. */
+const whole = v.record(v.string(), v.unknown())
+
 /** What each method takes. `config` has the layout of migration.yaml (migration.schema.json of @ferrite-migrate/core). */
 export const PARAMS = {
   initialize: v.strictObject({
@@ -19,10 +22,10 @@ export const PARAMS = {
     protocolVersion: v.pipe(v.number(), v.integer(), v.minValue(1)),
     client: optional(v.strictObject({ name: v.string(), version: optional(v.string()) })),
   }),
-  'migration.plan': v.strictObject({ config: fileSchema }),
+  'migration.plan': v.strictObject({ config: whole }),
   'migration.start': v.strictObject({
     /** With `resume`: source and target with their passwords, as far as they are not stored. */
-    config: optional(v.union([fileSchema, ends])),
+    config: optional(whole),
     /** Go on with the interrupted migration of this id. */
     resume: optional(id),
     /** It goes on when the client is gone. */

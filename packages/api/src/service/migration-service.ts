@@ -89,6 +89,12 @@ export class MigrationService {
 
   /** Resolves when the run has its row in the state. @throws MigrateError what refused it */
   async start({ config, resume, detach = false }: Params<'migration.start'>): Promise<Answers['migration.start']> {
+    if (config === undefined && resume === undefined)
+      throw new MigrateError(
+        'FM_CONFIG_INVALID',
+        'neither config nor resume is given',
+        'Give a configuration, or the id of a migration to go on with.',
+      )
     const whole = resume === undefined ? this.configOf(configFrom(config)) : this.again(resume, config)
     const run = new RunProcess(this.task(whole, { dryRun: false, detach }))
     const id = await run.began()

@@ -34,7 +34,10 @@ export function configFrom(value: unknown): MigrationConfig {
   if (!checked.success)
     throw new MigrateError(
       KIND.code,
-      [...new Set(checked.issues.flatMap(wrongFields))].slice(0, 20).join('\n'),
+      [...new Set(checked.issues.flatMap(wrongFields))]
+        .slice(0, 20)
+        .map((text) => text.replace(/^the file:/, 'the configuration:'))
+        .join('\n'),
       'docs/configuration.md lists all fields.',
     )
   return toConfig(checked.output, new Map())

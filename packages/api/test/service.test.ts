@@ -20,7 +20,12 @@ function service(allowHooks = false): MigrationService {
   folders.push(stateDir)
   const registry = new Registry([memory])
   const made = new MigrationService({ stateDir, registry, logger: silentLogger, version: '1.2.3', allowHooks })
-  open.push(made)
+  open.push({
+    close: async () => {
+      await made.stop()
+      made.close()
+    },
+  })
   return made
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any, Dict
 
 how = sys.argv[1]
 for line in sys.stdin:
@@ -12,5 +13,12 @@ for line in sys.stdin:
         sys.stdout.write('{"jsonrpc":"2.0","id":')
         sys.stdout.flush()
         sys.exit(3)
+    elif how == "notice":
+        print(json.dumps({"jsonrpc": "2.0", "method": "note", "params": {}}), flush=True)
+    elif how == "failed":
+        error = {"code": "FM_CONNECT_LOST", "message": "gone", "hint": "look"}
+        failed: Dict[str, Any] = {"id": "m", "state": "FAILED", "phase": "FAILED", "progress": None, "lag": None, "complete": True}
+        failed.update(etaMs=None, error=error)
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": failed}), flush=True)
     elif how == "noise":
         print("Hello", flush=True)

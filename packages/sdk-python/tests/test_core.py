@@ -56,6 +56,15 @@ class CoreTest(unittest.TestCase):
             with self.assertRaises(ProtocolError):
                 Core().feed(line)
 
+    def test_tells_the_caller_of_an_answer_that_is_not_whole(self) -> None:
+        for said in ({"code": "FM_X"}, {"code": 7, "message": None}, {}, None, "text"):
+            core, slot = Core(), Future()  # type: Core, Future[Any]
+            core.request("a", {}, slot)
+            core.feed(json.dumps({"id": 1, "error": {"code": -32000, "message": "x", "data": said}}).encode() + b"\n")
+            self.assertIsInstance(slot.exception(0), MigrateError)
+        core = Core()
+        core.feed(b'{"id":[1],"result":1}\n{"id":{},"error":7}\n')
+
     def test_has_an_error_for_every_code(self) -> None:
         self.assertIs(type(error_of("FM_SOMETHING_NEW", "x")), MigrateError)
         self.assertIs(type(error_of("FM_PROTOCOL_VERSION", "x")), ProtocolError)

@@ -87,6 +87,26 @@ class WithoutToolTest(unittest.TestCase):
             client.call("migration.list", {})
         client.close()
 
+    def test_a_listener_that_raises_ends_the_waiting(self) -> None:
+        client = Client(fake("notice"))
+
+        def broken(name: Any, params: Any) -> None:
+            if name is not None:
+                raise ValueError("a listener's own fault")
+
+        client.listen(broken)
+        with self.assertRaisesRegex(ProtocolError, "ValueError: a listener's own fault"):
+            client.call("migration.list", {})
+        client.close()
+
+    def test_a_run_that_failed_is_not_complete(self) -> None:
+        with Migration(id="m", command=fake("failed")) as migration:
+            self.assertEqual(migration.status().state, "FAILED")
+            with self.assertRaisesRegex(ConnectError, "FM_CONNECT_LOST"):
+                migration.is_complete()
+            with self.assertRaises(ConnectError):
+                migration.lag
+
     def test_says_what_to_install(self) -> None:
         with self.assertRaisesRegex(ToolError, "FM_TOOL_MISSING.*npm install"):
             Client(["/nowhere/ferrite-migrate"])

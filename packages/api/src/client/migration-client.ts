@@ -1,10 +1,10 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { EventEmitter } from 'node:events'
-import { type ErrorCode, MigrateError } from '@ferrite-migrate/contracts'
+import { errorFromTold, MigrateError, type ToldError } from '@ferrite-migrate/contracts'
 import { isJSONRPCResponse, JSONRPCClient, JSONRPCErrorException } from 'json-rpc-2.0'
 import type { Answers } from '../protocol/answers.js'
 import type { Method, Params } from '../protocol/params.js'
-import type { ErrorData, Notices } from '../protocol/results.js'
+import type { Notices } from '../protocol/results.js'
 import { PROTOCOL_VERSION } from '../protocol/version.js'
 import { lines } from '../rpc/lines.js'
 import { findTool } from './find-tool.js'
@@ -148,9 +148,7 @@ function parsed(line: string): unknown {
 
 function errorOf(error: unknown): Error {
   if (!(error instanceof JSONRPCErrorException)) return error as Error
-  const data = error.data as ErrorData | undefined
-  if (data !== undefined && isCode(data.code))
-    return new MigrateError(data.code, data.message, data.hint, { retryable: data.retryable })
+  if (isTold(error.data)) return errorFromTold(error.data)
   return new MigrateError(
     'FM_PROTOCOL',
     `the call was refused (${error.code}): ${error.message}`,
@@ -158,6 +156,6 @@ function errorOf(error: unknown): Error {
   )
 }
 
-function isCode(code: string): code is ErrorCode {
-  return code.startsWith('FM_')
+function isTold(data: unknown): data is ToldError {
+  return typeof data === 'object' && data !== null && 'code' in data && 'message' in data && 'hint' in data
 }

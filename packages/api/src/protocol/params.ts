@@ -1,16 +1,10 @@
-import { fileSchema } from '@ferrite-migrate/core'
+import { endsSchema } from '@ferrite-migrate/core'
 import * as v from 'valibot'
 
 const optional = v.optional
 const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only'))
 const ms = v.pipe(v.number(), v.minValue(0), v.maxValue(366 * 86_400_000))
 const flag = v.boolean()
-
-/** Passwords and options that are not stored, in the layout of the configuration; only what differs. */
-const ends = v.strictObject({
-  source: optional(fileSchema.entries.source),
-  target: optional(fileSchema.entries.target),
-})
 
 /** The layout of migration.yaml as an object: the service checks it, so that all that is wrong is told by field. */
 const whole = v.record(v.string(), v.unknown())
@@ -64,9 +58,14 @@ export const PARAMS = {
   'migration.verify': v.strictObject({
     id,
     /** Passwords that are not stored, once the run is over. */
-    config: optional(ends),
+    config: optional(endsSchema),
   }),
-  'migration.rollback': v.strictObject({ id, force: optional(flag), dryRun: optional(flag), config: optional(ends) }),
+  'migration.rollback': v.strictObject({
+    id,
+    force: optional(flag),
+    dryRun: optional(flag),
+    config: optional(endsSchema),
+  }),
   'migration.report': v.strictObject({ id }),
   'migration.list': v.strictObject({}),
   'migration.events': v.strictObject({

@@ -1,3 +1,4 @@
+import type { ToldError } from '@ferrite-migrate/contracts'
 import type {
   CutoverResult,
   MigrationStatus,
@@ -129,12 +130,5 @@ export interface Notices {
   step: StepNotice
 }
 
-/** `data` of an error whose code is -32000. */
-export interface ErrorData {
-  /** FM_ code; docs/errors.md lists all. */
-  readonly code: string
-  readonly message: string
-  /** What to do. */
-  readonly hint: string
-  readonly retryable: boolean
-}
+/** `data` of an error whose code is -32000; docs/errors.md lists the codes. */
+export type ErrorData = ToldError

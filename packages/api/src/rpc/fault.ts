@@ -1,4 +1,4 @@
-import { MigrateError, withoutSecrets } from '@ferrite-migrate/contracts'
+import { MigrateError, toldError } from '@ferrite-migrate/contracts'
 import { createJSONRPCErrorResponse, JSONRPCErrorException, type JSONRPCErrorResponse } from 'json-rpc-2.0'
 import type { ErrorData } from '../protocol/results.js'
 
@@ -17,7 +17,6 @@ export function faultOf(id: string | number | null, error: unknown): JSONRPCErro
   if (error instanceof JSONRPCErrorException)
     return createJSONRPCErrorResponse(id, error.code, error.message, error.data)
   if (!(error instanceof MigrateError)) return createJSONRPCErrorResponse(id, RpcCode.internal, 'Internal error')
-  const { code, message, hint, retryable } = error
-  const data: ErrorData = { code, message: withoutSecrets(message), hint: withoutSecrets(hint), retryable }
+  const data: ErrorData = toldError(error)
   return createJSONRPCErrorResponse(id, RpcCode.migrate, data.message, data)
 }

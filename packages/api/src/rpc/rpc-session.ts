@@ -73,8 +73,11 @@ export class RpcSession {
       initialize: (params) => service.initialize(params),
       'migration.plan': (params) => service.plan(params),
       'migration.start': async (params) => {
+        const named = params.resume ?? params.config?.id
+        // A former run of that name has told its own.
+        const after = typeof named === 'string' ? service.lastEvent(named) : 0
         const started = await service.start(params)
-        this.watch(started.id, true)
+        this.watch(started.id, after)
         return started
       },
       'migration.status': ({ id }) => service.status(id),
@@ -91,7 +94,7 @@ export class RpcSession {
       'migration.samples': (params) => service.samples(params),
       'migration.metrics': ({ id }) => service.metrics(id),
       'migration.attach': ({ id }) => {
-        this.watch(id, false)
+        this.watch(id, service.lastEvent(id))
         return service.status(id)
       },
       'migration.detach': ({ id }) => {
@@ -105,11 +108,11 @@ export class RpcSession {
     this.needs.send?.({ jsonrpc: '2.0', method, params })
   }
 
-  private watch(id: string, fromStart: boolean): void {
-    if (this.needs.send === null) return
+  private watch(id: string, after: number): void {
+    if (this.needs.send === null || this.closing.signal.aborted) return
     this.watches.set(
       id,
-      this.needs.service.watch(id, (name, notice) => this.notify(name, notice), fromStart),
+      this.needs.service.watch(id, (name, notice) => this.notify(name, notice), after),
     )
     this.timer ??= setInterval(() => this.look(), LOOK_MS)
   }

@@ -31,7 +31,8 @@ export async function serveStdio(service: MigrationService, { input, output }: S
     }
   } finally {
     session.close()
-    await service.close()
+    await service.stop()
     await Promise.all(working)
+    service.close()
   }
 }

@@ -25,6 +25,7 @@ import { METHODS, type Params } from '../protocol/params.js'
 import type { ApiStatus } from '../protocol/results.js'
 import { PROTOCOL_VERSION } from '../protocol/version.js'
 import { derivedReport, derivedStatus } from './derived-status.js'
+import type { RunTask } from './run-message.js'
 import { RunProcess } from './run-process.js'
 import { type Notify, RunWatch } from './run-watch.js'
 
@@ -52,8 +53,10 @@ const VERIFY_ROUNDS = 3
 export class MigrationService {
   private readonly options: MigrationServiceOptions
   private readonly store: StateStore
-  /** Those that this service began, by id. */
-  private readonly runs = new Map<string, RunProcess>()
+  /** Processes of migrations that end with this service. */
+  private readonly runs = new Set<RunProcess>()
+  /** The last of each migration that this service began. */
+  private readonly latest = new Map<string, RunProcess>()
   private readonly configs = new Map<string, MigrationConfig>()
 
   /** @throws MigrateError FM_STATE_DIR */
@@ -82,8 +85,7 @@ export class MigrationService {
 
   /** @throws MigrateError FM_CONFIG_INVALID, FM_URL_*, FM_CONNECT_*, … */
   async plan({ config }: Params<'migration.plan'>): Promise<Answers['migration.plan']> {
-    const run = new RunProcess(this.task(this.configOf(configFrom(config)), { dryRun: true, detach: false }))
-    const plan = await run.planned()
+    const plan = await this.fork(this.configOf(configFrom(config)), { dryRun: true, detach: false }).planned()
     return { plan, refused: plan.findings.some(({ level }) => level === 'fail') }
   }
 
@@ -96,13 +98,10 @@ export class MigrationService {
         'Give a configuration, or the id of a migration to go on with.',
       )
     const whole = resume === undefined ? this.configOf(configFrom(config)) : this.again(resume, config)
-    const run = new RunProcess(this.task(whole, { dryRun: false, detach }))
+    const run = this.fork(whole, { dryRun: false, detach })
     const id = await run.began()
     this.configs.set(id, whole)
-    if (!detach) {
-      this.runs.set(id, run)
-      void run.gone.then(() => this.runs.get(id) === run && this.runs.delete(id))
-    }
+    this.latest.set(id, run)
     return { id }
   }
 
@@ -235,25 +234,34 @@ export class MigrationService {
     return this.store.list().flatMap(({ status }) => (status.state === 'RUNNING' ? [status] : []))
   }
 
-  /** @param fromStart what was told before it was watched is told as well */
-  watch(id: string, notify: Notify, fromStart: boolean): RunWatch {
+  /** Number of the last event of a migration, also of a former one of that name; 0 = there was none. */
+  lastEvent(id: string): number {
+    return this.store.eventsAfter(id, 0).at(-1)?.number ?? 0
+  }
+
+  /** @param after number of the last event that is not told. @throws MigrateError FM_ID_UNKNOWN */
+  watch(id: string, notify: Notify, after: number): RunWatch {
     this.store.get(id)
-    const last = fromStart ? 0 : (this.store.eventsAfter(id, 0).at(-1)?.number ?? 0)
-    return new RunWatch(id, this.store, notify, last)
+    return new RunWatch(id, this.store, notify, after)
   }
 
   /** It no longer ends with this service. @throws MigrateError FM_ID_UNKNOWN */
   detach(id: string): ApiStatus {
-    this.runs.get(id)?.detach()
-    this.runs.delete(id)
-    return this.status(id)
+    const status = this.status(id)
+    const run = this.latest.get(id)
+    if (run !== undefined && this.runs.delete(run)) run.detach()
+    return status
   }
 
   /** Stops what this service began and did not detach; resolves when all of it has written what it had read. */
-  async close(): Promise<void> {
-    const runs = [...this.runs.values()]
+  async stop(): Promise<void> {
+    const runs = [...this.runs]
     for (const run of runs) run.stop()
     await Promise.race([Promise.all(runs.map(({ gone }) => gone)), sleep(STOP_MS, undefined, { ref: false })])
+  }
+
+  /** Call after `stop`, when nothing is asked any more. */
+  close(): void {
     this.store.close()
   }
 
@@ -280,11 +288,13 @@ export class MigrationService {
     return { ...resumedConfig(this.store.get(id), this.given(id, config)), stateDir: this.options.stateDir }
   }
 
-  private task(
-    config: MigrationConfig,
-    how: { dryRun: boolean; detach: boolean },
-  ): ConstructorParameters<typeof RunProcess>[0] {
-    return { config, plugins: this.options.registry.plugins, ...how }
+  private fork(config: MigrationConfig, how: Pick<RunTask, 'dryRun' | 'detach'>): RunProcess {
+    const run = new RunProcess({ config, plugins: this.options.registry.plugins, ...how })
+    if (!how.detach) {
+      this.runs.add(run)
+      void run.gone.then(() => this.runs.delete(run))
+    }
+    return run
   }
 }
 

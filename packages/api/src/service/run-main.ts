@@ -1,6 +1,6 @@
-import { MigrateError } from '@ferrite-migrate/contracts'
+import { type ToldError, toldError } from '@ferrite-migrate/contracts'
 import { createLogger, logLevelFrom, Migration, Registry } from '@ferrite-migrate/core'
-import type { FromRun, RunFault, RunTask, ToRun } from './run-message.js'
+import type { FromRun, RunTask, ToRun } from './run-message.js'
 
 /** A process that runs one migration for the service that forked it. It ends gracefully when that one is gone, unless it was detached. */
 class Run {
@@ -25,7 +25,7 @@ class Run {
 
   private async work({ config, plugins, dryRun, detach }: RunTask): Promise<void> {
     this.detached = detach
-    let fault: RunFault | null = null
+    let fault: ToldError | null = null
     try {
       const logger = createLogger(logLevelFrom(process.env) ?? 'warn', process.stderr)
       const migration = new Migration(config, { registry: new Registry(plugins), logger })
@@ -38,7 +38,7 @@ class Run {
         await migration.start()
       }
     } catch (error) {
-      fault = faultOf(error)
+      fault = toldError(error)
     }
     tell({ kind: 'over', fault })
     if (process.connected) process.disconnect()
@@ -47,19 +47,6 @@ class Run {
 
 function tell(message: FromRun): void {
   if (process.connected) process.send?.(message)
-}
-
-function faultOf(error: unknown): RunFault {
-  if (error instanceof MigrateError) {
-    const { code, message, hint, retryable } = error
-    return { code, message, hint, retryable }
-  }
-  return {
-    code: 'FM_INTERNAL',
-    message: (error as Error).message,
-    hint: 'This is a fault of ferrite-migrate: please report it with its log (LOG_LEVEL=debug).',
-    retryable: false,
-  }
 }
 
 const run = new Run()

@@ -1,3 +1,4 @@
+import type { ToldError } from '@ferrite-migrate/contracts'
 import type { FoundPlugin, MigrationConfig, Plan } from '@ferrite-migrate/core'
 
 /** What a process that runs one migration needs to know; it comes over its channel, never in a file or an argument. */
@@ -10,13 +11,6 @@ export interface RunTask {
   readonly detach: boolean
 }
 
-export interface RunFault {
-  readonly code: string
-  readonly message: string
-  readonly hint: string
-  readonly retryable: boolean
-}
-
 /** To the process of a run. */
 export type ToRun = { readonly kind: 'run'; readonly task: RunTask } | { readonly kind: 'detach' }
 
@@ -25,4 +19,4 @@ export type FromRun =
   | { readonly kind: 'planned'; readonly plan: Plan }
   /** It has its row: everything else is told by the state. */
   | { readonly kind: 'began'; readonly id: string }
-  | { readonly kind: 'over'; readonly fault: RunFault | null }
+  | { readonly kind: 'over'; readonly fault: ToldError | null }

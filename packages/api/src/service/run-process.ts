@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { type ErrorCode, MigrateError } from '@ferrite-migrate/contracts'
+import { errorFromTold, MigrateError } from '@ferrite-migrate/contracts'
 import type { Plan } from '@ferrite-migrate/core'
-import type { FromRun, RunFault, RunTask, ToRun } from './run-message.js'
+import type { FromRun, RunTask, ToRun } from './run-message.js'
 
 const MAIN = fileURLToPath(new URL('./run-main.js', import.meta.url))
 
@@ -62,7 +62,7 @@ export class RunProcess {
       if (message.kind === 'began') this.first.resolve({ id: message.id })
       else if (message.kind === 'planned') this.first.resolve({ plan: message.plan })
       else {
-        this.fault = message.fault && errorOf(message.fault)
+        this.fault = message.fault && errorFromTold(message.fault)
         this.first.resolve(null)
       }
     })
@@ -91,12 +91,4 @@ function lost(why: string): MigrateError {
     'Where it had begun, go on with it by its id; where it happens again, look for what ends processes here (memory).',
     { retryable: true },
   )
-}
-
-function errorOf({ code, message, hint, retryable }: RunFault): MigrateError {
-  return new MigrateError(isCode(code) ? code : 'FM_INTERNAL', message, hint, { retryable })
-}
-
-function isCode(code: string): code is ErrorCode {
-  return code.startsWith('FM_')
 }

@@ -1,7 +1,7 @@
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import * as v from 'valibot'
 import type { MigrationConfig } from './config.js'
-import { type FileEnd, fileSchema, type MigrationFile } from './file-schema.js'
+import { endsSchema, type FileEnd, fileSchema, type MigrationFile } from './file-schema.js'
 import { parseYaml, readText, wrongFields, type YamlFile, type YamlKind } from './yaml-file.js'
 
 const KIND: YamlKind = {
@@ -30,43 +30,33 @@ export function parseConfig(text: string, name: string, environment: NodeJS.Proc
  * @throws MigrateError FM_CONFIG_INVALID naming the fields that are wrong
  */
 export function configFrom(value: unknown): MigrationConfig {
-  const checked = v.safeParse(fileSchema, value)
-  if (!checked.success)
-    throw new MigrateError(
-      KIND.code,
-      [...new Set(checked.issues.flatMap(wrongFields))]
-        .slice(0, 20)
-        .map((text) => text.replace(/^the file:/, 'the configuration:'))
-        .join('\n'),
-      'docs/configuration.md lists all fields.',
-    )
-  return toConfig(checked.output, new Map())
+  return toConfig(checked(fileSchema, value), new Map())
 }
 
 /**
- * Source and target with what belongs to them, of an object in that layout; other fields are left out.
+ * Source and target with what belongs to them, as far as they are given.
  * @throws MigrateError FM_CONFIG_INVALID
  */
 export function endsFrom(value: unknown): Partial<MigrationConfig> {
-  const both = v.safeParse(endsSchema, value)
-  if (!both.success)
-    throw new MigrateError(
-      KIND.code,
-      [...new Set(both.issues.flatMap(wrongFields))].join('\n'),
-      'docs/configuration.md lists all fields.',
-    )
-  const source = both.output.source === undefined ? null : toEnd(both.output.source, 'source')
-  const target = both.output.target === undefined ? null : toEnd(both.output.target, 'target')
+  const { source, target } = checked(endsSchema, value)
+  const from = source === undefined ? null : toEnd(source, 'source')
+  const to = target === undefined ? null : toEnd(target, 'target')
   return {
-    ...(source === null ? {} : { source: source.url, sourceOptions: source.options }),
-    ...(target === null ? {} : { target: target.url, targetOptions: target.options }),
+    ...(from === null ? {} : { source: from.url, sourceOptions: from.options }),
+    ...(to === null ? {} : { target: to.url, targetOptions: to.options }),
   }
 }
 
-const endsSchema = v.object({
-  source: v.optional(fileSchema.entries.source),
-  target: v.optional(fileSchema.entries.target),
-})
+function checked<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
+  const result = v.safeParse(schema, value)
+  if (result.success) return result.output
+  const wrong = [...new Set(result.issues.flatMap(wrongFields))].slice(0, 20)
+  throw new MigrateError(
+    KIND.code,
+    wrong.map((text) => text.replace(/^the file:/, 'the configuration:')).join('\n'),
+    'docs/configuration.md lists all fields.',
+  )
+}
 
 function bytes(value: string | number | undefined, name: string): number | undefined {
   return value === undefined

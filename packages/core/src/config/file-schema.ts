@@ -53,6 +53,9 @@ const end = v.union([
   }),
 ])
 
+/** Of that layout the two ends, for what is not stored of a migration: both may be left out. */
+export const endsSchema = v.strictObject({ source: optional(end), target: optional(end) })
+
 /** The layout of migration.yaml; names as on the product page, everything else that flags can say beside them. */
 export const fileSchema = v.strictObject({
   id: optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only'))),

@@ -65,7 +65,7 @@ export async function askRunning(
         onStep({
           at: Date.now(),
           name: 'call-off',
-          text: 'too late: the traffic is being moved (Ctrl-C again leaves, and it goes on)',
+          text: 'too late: the traffic is being moved, and the cutover goes on',
         })
       }
       // What was taken and is no cutover goes on without anybody who waits.

@@ -470,12 +470,14 @@ const ROWS: readonly Row[] = [
 /** All that is measured of a run, in the order of docs/metrics.md, which is made from it. */
 export const METRICS: readonly Metric[] = ROWS
 
+const BY_NAME: ReadonlyMap<string, Metric> = new Map(METRICS.map((metric) => [metric.name, metric]))
+
 /** What `storedMetrics` wrote; what a later version measures besides is left out. @throws SyntaxError */
 export function readMetrics(text: string): MetricSample[] {
   if (text === '') return []
   const rows = JSON.parse(text) as [string, Record<string, string>, number][]
   return rows.flatMap(([name, labels, value]) => {
-    const metric = ROWS.find((row) => row.name === name)
+    const metric = BY_NAME.get(name)
     return metric === undefined ? [] : [{ metric, labels, value }]
   })
 }

@@ -1,11 +1,11 @@
-import { type Logger, type LogLevel, MigrateError } from '@ferrite-migrate/contracts'
+import { type Logger, type LogLevel, MigrateError, type ToldError, toldError } from '@ferrite-migrate/contracts'
 import * as v from 'valibot'
 import { resolveConfig } from '../config/config.js'
 import type { Engine } from '../engine/engine.js'
 import type { ShardEvent } from '../engine/events/shard-event.js'
 import { shardTaskSchema } from './shard-schema.js'
 import type { ShardTask } from './shard-task.js'
-import type { FromWorker, ToWorker, WorkerAnswers, WorkerFault } from './worker-message.js'
+import type { FromWorker, ToWorker, WorkerAnswers } from './worker-message.js'
 import { WorkerRun } from './worker-run.js'
 import { WorkerTrack } from './worker-track.js'
 
@@ -48,7 +48,7 @@ class Worker {
 
   private async work(given: ShardTask): Promise<void> {
     const counting = setInterval(() => this.count(), TELL_MS)
-    let fault: WorkerFault | null = null
+    let fault: ToldError | null = null
     try {
       // Secrets of the task are known as such from here on.
       const task: ShardTask = { ...v.parse(shardTaskSchema, given), config: resolveConfig(given.config) }
@@ -62,7 +62,7 @@ class Worker {
       await this.engine.track(this.track)
       await this.engine.run()
     } catch (error) {
-      fault = faultOf(error)
+      fault = toldError(error)
     }
     clearInterval(counting)
     clearInterval(this.tracking)
@@ -114,7 +114,7 @@ class Worker {
         })
       this.send({ kind: 'answer', id, answer: await this.answer(engine, what, keys) })
     } catch (error) {
-      this.send({ kind: 'refusal', id, fault: faultOf(error) })
+      this.send({ kind: 'refusal', id, fault: toldError(error) })
     }
   }
 
@@ -168,19 +168,6 @@ function plain<T extends { db: number; key: Buffer; value: unknown; expireAt: nu
   record: T | null,
 ): Pick<T, 'db' | 'key' | 'value' | 'expireAt'> | null {
   return record && { db: record.db, key: record.key, value: record.value, expireAt: record.expireAt }
-}
-
-function faultOf(error: unknown): WorkerFault {
-  if (error instanceof MigrateError) {
-    const { code, message, hint, retryable } = error
-    return { code, message, hint, retryable }
-  }
-  return {
-    code: 'FM_INTERNAL',
-    message: (error as Error).message,
-    hint: 'This is a fault of ferrite-migrate: please report it with -v.',
-    retryable: false,
-  }
 }
 
 const worker = new Worker()

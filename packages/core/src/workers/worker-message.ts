@@ -1,4 +1,4 @@
-import type { DirtyKey, Lag, LogLevel, Position, SnapshotRecord } from '@ferrite-migrate/contracts'
+import type { DirtyKey, Lag, LogLevel, Position, SnapshotRecord, ToldError } from '@ferrite-migrate/contracts'
 import type { ShardEvent } from '../engine/events/shard-event.js'
 import type { ShardTask } from './shard-task.js'
 
@@ -31,13 +31,6 @@ export type ToWorker =
   | { readonly kind: 'track'; readonly on: boolean }
   | { readonly kind: 'ask'; readonly id: number; readonly what: WorkerQuestion; readonly keys: readonly DirtyKey[] }
 
-export interface WorkerFault {
-  readonly code: string
-  readonly message: string
-  readonly hint: string
-  readonly retryable: boolean
-}
-
 /** From a worker. */
 export type FromWorker =
   | { readonly kind: 'event'; readonly event: ShardEvent }
@@ -51,7 +44,7 @@ export type FromWorker =
   /** Everything of the shard up to here was read, and the keys that changed were told before. */
   | { readonly kind: 'seen'; readonly shard: string; readonly position: Position }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: WorkerAnswers[WorkerQuestion] }
-  | { readonly kind: 'refusal'; readonly id: number; readonly fault: WorkerFault }
+  | { readonly kind: 'refusal'; readonly id: number; readonly fault: ToldError }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly text: string }
   /** It is over; null = all shards came to their end. */
-  | { readonly kind: 'over'; readonly fault: WorkerFault | null }
+  | { readonly kind: 'over'; readonly fault: ToldError | null }

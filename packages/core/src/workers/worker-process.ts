@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { type DirtyKey, type ErrorCode, MigrateError } from '@ferrite-migrate/contracts'
+import { type DirtyKey, errorFromTold, MigrateError } from '@ferrite-migrate/contracts'
 import { revived } from '../records/revived.js'
 import type { ShardTask } from './shard-task.js'
-import type { FromWorker, ToWorker, WorkerAnswers, WorkerFault, WorkerQuestion } from './worker-message.js'
+import type { FromWorker, ToWorker, WorkerAnswers, WorkerQuestion } from './worker-message.js'
 
 const MAIN = fileURLToPath(new URL('./worker-main.js', import.meta.url))
 /** Bytes kept of what a process says when it dies. */
@@ -45,8 +45,8 @@ export class WorkerProcess {
     }
     child.on('message', (message: FromWorker) => {
       if (message.kind === 'answer') this.settle(message.id, ({ resolve }) => resolve(message.answer))
-      else if (message.kind === 'refusal') this.settle(message.id, ({ reject }) => reject(errorOf(message.fault)))
-      else if (message.kind === 'over') end(message.fault && errorOf(message.fault))
+      else if (message.kind === 'refusal') this.settle(message.id, ({ reject }) => reject(errorFromTold(message.fault)))
+      else if (message.kind === 'over') end(message.fault && errorFromTold(message.fault))
       else if (!this.ended) listener.told(message)
     })
     const why = Promise.withResolvers<void>()
@@ -103,12 +103,4 @@ function lost(why: string): MigrateError {
     'Its shards are given to a new one. Where it happens again and again, look for what ends processes here (memory), or leave --workers out.',
     { retryable: true },
   )
-}
-
-function errorOf({ code, message, hint, retryable }: WorkerFault): MigrateError {
-  return new MigrateError(isCode(code) ? code : 'FM_INTERNAL', message, hint, { retryable })
-}
-
-function isCode(code: string): code is ErrorCode {
-  return code.startsWith('FM_')
 }

@@ -103,13 +103,23 @@ class Core:
             for listener in list(self._listeners):
                 listener(str(message["method"]), message.get("params") or {})
             return
-        slot = self._pending.pop(message.get("id") or 0, None)
+        number = message.get("id")
+        # Read before the request counts as answered: of an answer that cannot be read its caller must hear as well.
+        refusal = _refusal(_record(message["error"]) or {}) if "error" in message else None
+        slot = self._pending.pop(number, None) if isinstance(number, int) else None
         if slot is None or slot.done():
             return
-        if "error" in message:
-            slot.set_exception(_refusal(_record(message["error"]) or {}))
+        if refusal is not None:
+            slot.set_exception(refusal)
         else:
             slot.set_result(message.get("result"))
+
+
+def misunderstood(error: Exception) -> MigrateError:
+    """What becomes of whatever goes wrong while the tool's output is taken."""
+    if isinstance(error, MigrateError):
+        return error
+    return error_of("FM_PROTOCOL", f"what the tool said could not be taken ({type(error).__name__}: {error}).")
 
 
 def _parsed(line: bytes) -> object:
@@ -126,7 +136,8 @@ def _record(value: object) -> Optional[Dict[str, Any]]:
 def _refusal(error: Mapping[str, Any]) -> MigrateError:
     data = _record(error.get("data"))
     if data is not None and "code" in data:
-        return error_of(data["code"], data["message"], data.get("hint", ""), data.get("retryable", False))
+        message = data.get("message", error.get("message"))
+        return error_of(str(data["code"]), str(message), str(data.get("hint", "")), data.get("retryable") is True)
     return error_of(
         "FM_PROTOCOL",
         f"the call was refused ({error.get('code')}): {error.get('message')}.",

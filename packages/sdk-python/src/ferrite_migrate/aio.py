@@ -7,11 +7,21 @@ from types import TracebackType
 from typing import Any, AsyncIterator, Mapping, Optional, Sequence, Type
 
 from . import types
-from ._core import PROTOCOL_VERSION, Core, Listener
+from ._core import PROTOCOL_VERSION, Core, Listener, misunderstood
 from .client import CLOSES_WITHIN
-from .config import MigrationConfig, rpc_command
+from ._named import Named
+from .config import rpc_command
 from .errors import MigrateError, error_of
-from .results import Cutover, Status, Verification, cutover_params, lag_of, status_of, verification_of
+from .results import (
+    Cutover,
+    Status,
+    Verification,
+    completeness_of,
+    cutover_params,
+    lag_of,
+    status_of,
+    verification_of,
+)
 
 
 class AsyncClient:
@@ -81,39 +91,19 @@ class AsyncClient:
         while chunk := await self._process.stdout.read(65536):
             try:
                 self._core.feed(chunk)
-            except MigrateError as error:
-                reason = error
+            except Exception as error:
+                # Whoever waits is told, whatever it was.
+                reason = misunderstood(error)
                 self._process.kill()
                 break
         code = await self._process.wait()
         self._core.close(reason or self._core.ended(code))
 
 
-class AsyncMigration:
+class AsyncMigration(Named):
     """A migration of `config`, or one that is there already by its `id`; used with `async with`."""
 
-    def __init__(
-        self,
-        config: Optional[MigrationConfig] = None,
-        *,
-        id: Optional[str] = None,
-        command: Optional[Sequence[str]] = None,
-        state_dir: Optional[str] = None,
-    ) -> None:
-        if (config is None) == (id is None):
-            raise error_of("FM_CONFIG_INVALID", "give either a config or the id of a migration.")
-        self.config = config
-        self._id = id
-        self._command = command
-        self._state_dir = state_dir
-        self._client: Optional[AsyncClient] = None
-
-    @property
-    def id(self) -> str:
-        """Its name."""
-        if self._id is None:
-            raise error_of("FM_NOT_RUNNING", "the migration was not started.", "Await start() first.")
-        return self._id
+    _client: Optional[AsyncClient] = None
 
     async def client(self) -> AsyncClient:
         """The connection to the tool, which is started where it is not."""
@@ -124,14 +114,13 @@ class AsyncMigration:
     async def call(self, method: str, **params: Any) -> Any:
         """Asks something of this migration by the names of docs/protocol.md."""
         client = await self.client()
-        return await client.call(method, {"id": self.id, **params})
+        return await client.call(method, self._asked(**params))
 
     async def start(self, *, detach: bool = False) -> str:
         """Starts it and gives its id, once it has passed its checks."""
-        if self.config is None:
-            raise error_of("FM_CONFIG_INVALID", "there is no config: this one is known by its id.", "Await resume().")
+        params = {"config": self._to_start(), "detach": detach}
         client = await self.client()
-        answer = await client.call("migration.start", {"config": self.config.to_wire(), "detach": detach})
+        answer = await client.call("migration.start", params)
         self._id = str(answer["id"])
         return self._id
 
@@ -150,8 +139,8 @@ class AsyncMigration:
         return lag_of(await self.status())
 
     async def is_complete(self) -> bool:
-        """The run is over, or everything was copied and the target follows closely."""
-        return (await self.status()).complete
+        """The run is over, or everything was copied and the target follows closely. Raises what a run failed with."""
+        return completeness_of(await self.status())
 
     async def wait(self, until: str = "end") -> Status:
         """Waits until its `end`, or until it is `live` or `complete`."""

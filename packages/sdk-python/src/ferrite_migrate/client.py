@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 import weakref
 from concurrent.futures import Future
 from typing import Any, Mapping, Optional, Sequence
 
-from ._core import PROTOCOL_VERSION, Core, Listener
+from ._core import PROTOCOL_VERSION, Core, Listener, misunderstood
 from .config import rpc_command
 from .errors import MigrateError, error_of
 
@@ -47,8 +48,9 @@ class _Pipe:
             try:
                 with self.lock:
                     self.core.feed(chunk)
-            except MigrateError as error:
-                reason = error
+            except Exception as error:
+                # Whoever waits is told, whatever it was.
+                reason = misunderstood(error)
                 self.process.kill()
                 break
         code = self.process.wait()
@@ -59,10 +61,17 @@ class _Pipe:
     def close(self) -> None:
         """Ends the input, upon which the tool stops what was not detached and ends; kills it if it does not."""
         assert self.process.stdin
-        with self._writing:
-            self.process.stdin.close()
+        deadline = time.monotonic() + CLOSES_WITHIN
+        # A thread may be stuck writing to a tool that reads no more; killing the tool frees it.
+        if not self._writing.acquire(timeout=CLOSES_WITHIN):
+            self.process.kill()
+            self._writing.acquire()
         try:
-            self.process.wait(timeout=CLOSES_WITHIN)
+            self.process.stdin.close()
+        finally:
+            self._writing.release()
+        try:
+            self.process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Iterator, Mapping, Optional, Sequence, Type
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Type
 
 from . import types
+from ._named import Named
 from .client import Client
-from .config import MigrationConfig
-from .errors import error_of
-from .results import Cutover, Status, Verification, cutover_params, lag_of, status_of, verification_of
+from .results import (
+    Cutover,
+    Status,
+    Verification,
+    completeness_of,
+    cutover_params,
+    lag_of,
+    status_of,
+    verification_of,
+)
 
 
-class Migration:
-    """A migration of `config`. `start` starts the tool; leaving the `with` block, or `close`, stops gracefully what was not detached."""
+class Migration(Named):
+    """A migration of `config`, or by its `id` one that is there already: it is seen and driven, or gone on with by `resume`.
 
-    def __init__(
-        self,
-        config: Optional[MigrationConfig] = None,
-        *,
-        id: Optional[str] = None,
-        command: Optional[Sequence[str]] = None,
-        state_dir: Optional[str] = None,
-    ) -> None:
-        """`id` instead of a config is one that is there already: it is seen and driven, or gone on with by `resume`."""
-        if (config is None) == (id is None):
-            raise error_of("FM_CONFIG_INVALID", "give either a config or the id of a migration.")
-        self.config = config
-        self._id = id
-        self._command = command
-        self._state_dir = state_dir
-        self._client: Optional[Client] = None
+    The tool is started when it is first needed. Leaving the `with` block, or `close`, stops gracefully what was not detached.
+    """
+
+    _client: Optional[Client] = None
 
     @property
     def client(self) -> Client:
@@ -40,51 +36,45 @@ class Migration:
             self._client = Client(self._command, state_dir=self._state_dir)
         return self._client
 
-    @property
-    def id(self) -> str:
-        """Its name."""
-        if self._id is None:
-            raise error_of("FM_NOT_RUNNING", "the migration was not started.", "Call start() first.")
-        return self._id
-
     def plan(self) -> types.PlanResult:
         """What would be done, and whether a check refuses it; writes nothing."""
-        answer: types.PlanResult = self.client.call("migration.plan", {"config": self._whole()})
+        answer: types.PlanResult = self.client.call("migration.plan", {"config": self._to_start()})
         return answer
 
     def start(self, *, detach: bool = False) -> str:
         """Starts it and gives its id, once it has passed its checks. Detached it goes on when this program ends."""
-        params = {"config": self._whole(), "detach": detach}
+        params = {"config": self._to_start(), "detach": detach}
         self._id = str(self.client.call("migration.start", params)["id"])
         return self._id
 
     def resume(self, *, detach: bool = False, config: Optional[Mapping[str, Any]] = None) -> str:
         """Goes on with one that was interrupted; `config` has source and target with passwords that are not stored."""
-        params: dict[str, Any] = {"resume": self.id, "detach": detach}
+        params: Dict[str, Any] = {"resume": self.id, "detach": detach}
         if config is not None:
-            params["config"] = dict(config)
-        self._id = str(self.client.call("migration.start", params)["id"])
-        return self._id
+            params["config"] = config
+        self.client.call("migration.start", params)
+        return self.id
 
     def status(self) -> Status:
         """Where it stands."""
-        return status_of(self.client.call("migration.status", {"id": self.id}))
+        return status_of(self.client.call("migration.status", self._asked()))
 
     @property
     def lag(self) -> float:
-        """Keys or changes that the target is behind; math.inf while nobody knows."""
+        """Keys or changes that the target is behind; math.inf while nobody knows. Raises what a run failed with."""
         return lag_of(self.status())
 
     def is_complete(self) -> bool:
-        """The run is over, or everything was copied and the target follows closely: a live one may be cut over."""
-        return self.status().complete
+        """The run is over, or everything was copied and the target follows closely: a live one may be cut over.
+
+        Raises what a run failed with: nothing of it is complete.
+        """
+        return completeness_of(self.status())
 
     def wait(self, until: str = "end", *, timeout: Optional[float] = None) -> Status:
         """Waits until its `end`, until it is `live` or `complete`, or for `timeout` seconds."""
-        params: dict[str, Any] = {"id": self.id, "until": until}
-        if timeout is not None:
-            params["timeoutMs"] = timeout * 1000
-        return status_of(self.client.call("migration.wait", params))
+        limit = None if timeout is None else timeout * 1000
+        return status_of(self.client.call("migration.wait", self._asked(until=until, timeoutMs=limit)))
 
     def progress(self) -> Iterator[Status]:
         """Its status about once a second, until the run is over."""
@@ -98,7 +88,7 @@ class Migration:
 
         self.client.listen(take)
         try:
-            status = status_of(self.client.call("migration.attach", {"id": self.id}))
+            status = status_of(self.client.call("migration.attach", self._asked()))
             yield status
             while not status.over:
                 next_one = queue.get()
@@ -112,11 +102,11 @@ class Migration:
 
     def pause(self) -> Status:
         """Writes nothing to the target until `unpause`; the source is still followed."""
-        return status_of(self.client.call("migration.pause", {"id": self.id}))
+        return status_of(self.client.call("migration.pause", self._asked()))
 
     def unpause(self) -> Status:
         """Goes on after `pause`."""
-        return status_of(self.client.call("migration.resume", {"id": self.id}))
+        return status_of(self.client.call("migration.resume", self._asked()))
 
     def cutover(self, **options: Any) -> Cutover:
         """Switches over: `max_lag`, `timeout`, `verify`, `strict`, `fence`, `hold`, `after_cutover`, `hook`, `webhook`, `dry_run`."""
@@ -125,33 +115,33 @@ class Migration:
 
     def cancel(self) -> bool:
         """Stops it gracefully, so that it can go on later."""
-        return bool(self.client.call("migration.cancel", {"id": self.id})["cancelled"])
+        return bool(self.client.call("migration.cancel", self._asked())["cancelled"])
 
     def verify(self, *, config: Optional[Mapping[str, Any]] = None) -> Verification:
         """Compares both ends by value: exactly while it runs, as they are now when it is over."""
-        return verification_of(self.client.call("migration.verify", self._with(config)))
+        return verification_of(self.client.call("migration.verify", self._asked(config=config)))
 
     def rollback(
         self, *, force: bool = False, dry_run: bool = False, config: Optional[Mapping[str, Any]] = None
     ) -> types.RollbackReport:
         """Puts the target back as it was before."""
-        params = {**self._with(config), "force": force, "dryRun": dry_run}
+        params = self._asked(force=force, dryRun=dry_run, config=config)
         answer: types.RollbackReport = self.client.call("migration.rollback", params)
         return answer
 
     def report(self) -> types.ReportResult:
         """What is known of it: plan, what was not carried, failures, comparison, cutover."""
-        answer: types.ReportResult = self.client.call("migration.report", {"id": self.id})
+        answer: types.ReportResult = self.client.call("migration.report", self._asked())
         return answer
 
-    def events(self, after: int = 0) -> list[types.NumberedEvent]:
+    def events(self, after: int = 0) -> List[types.NumberedEvent]:
         """The audit trail, from behind the event of that number."""
-        answer: types.EventsResult = self.client.call("migration.events", {"id": self.id, "after": after})
+        answer: types.EventsResult = self.client.call("migration.events", self._asked(after=after))
         return answer["events"]
 
     def detach(self) -> Status:
         """It goes on when this program ends."""
-        return status_of(self.client.call("migration.detach", {"id": self.id}))
+        return status_of(self.client.call("migration.detach", self._asked()))
 
     def close(self) -> None:
         """Ends the tool; what was not detached stops gracefully."""
@@ -165,11 +155,3 @@ class Migration:
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
-
-    def _whole(self) -> Mapping[str, Any]:
-        if self.config is None:
-            raise error_of("FM_CONFIG_INVALID", "there is no config: this one is known by its id.", "Call resume().")
-        return self.config.to_wire()
-
-    def _with(self, config: Optional[Mapping[str, Any]]) -> dict[str, Any]:
-        return {"id": self.id} if config is None else {"id": self.id, "config": dict(config)}

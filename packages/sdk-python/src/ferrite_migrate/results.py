@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional
 
 from . import types
+from .errors import error_of
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,21 @@ def verification_of(raw: Any) -> Verification:
     return Verification(raw["status"], raw["success"], raw["compared"], raw["differences"], raw)
 
 
+def _must_not_have_failed(status: Status) -> None:
+    if status.state == "FAILED":
+        error = status.error or {}
+        raise error_of(error.get("code", "FM_INTERNAL"), error.get("message", "the run failed."), error.get("hint", ""))
+
+
+def completeness_of(status: Status) -> bool:
+    """Whether it is complete; a run that failed is an error, or whoever waits for it would go on as if it were done."""
+    _must_not_have_failed(status)
+    return status.complete
+
+
 def lag_of(status: Status) -> float:
     """The lag as a number: of one that is unknown nothing is assumed, so that it is greater than any."""
+    _must_not_have_failed(status)
     return math.inf if status.lag is None else status.lag
 
 

@@ -439,12 +439,13 @@ class StepNotice(TypedDict):
     step: RequestStep
 
 
-class ErrorData(TypedDict):
-    """`data` of an error whose code is -32000."""
+ErrorData = "ToldError"
+
+
+class ToldError(TypedDict):
+    """An error as plain JSON, as it goes from one process to another."""
 
     code: str
-    """FM_ code; docs/errors.md lists all."""
     message: str
     hint: str
-    """What to do."""
     retryable: bool

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { MigrationClient } from '@ferrite-migrate/api/client'
 import { until } from '@ferrite-migrate/servers'
+import { StateStore } from 'ferrite-migrate'
 import { afterEach, describe, expect, it } from 'vitest'
 import { command, stateDir } from './run.js'
 import { start, stops } from './servers.js'
@@ -146,6 +147,73 @@ describe('ferrite-migrate rpc', () => {
     await again.call('migration.start', { resume: id })
     expect(await again.call('migration.wait', { id, until: 'complete' })).toMatchObject({ complete: true })
     expect(await sizeOf(target.url)).toBeGreaterThanOrEqual(50)
+  })
+
+  it('lets a run that was detached go on, though nobody reads its log any more', async () => {
+    const source = await start()
+    const target = await start()
+    const directory = stateDir()
+    const client = await MigrationClient.open({
+      ...{ program: process.execPath, programArguments: [BIN], stateDir: directory },
+    })
+    const { id } = await client.call('migration.start', { config: { source: source.url, target: target.url } })
+    await client.call('migration.wait', { id, until: 'live' })
+    await client.call('migration.detach', { id })
+    await client.close()
+    // It has something to say.
+    await command(source.url, 'CLIENT', 'KILL', 'TYPE', 'replica')
+    await command(source.url, 'SET', 'after', '1')
+    await until(async () => String(await command(target.url, 'GET', 'after')) === '1', 'what came afterwards')
+    const again = await open(directory)
+    expect(await again.call('migration.status', { id })).toMatchObject({ state: 'RUNNING' })
+    await again.call('migration.cancel', { id })
+    await again.call('migration.wait', { id })
+  })
+
+  it('tells the end of a run that was killed', async () => {
+    const source = await start()
+    const target = await start()
+    const directory = stateDir()
+    const client = await open(directory)
+    const phases: string[] = []
+    const notes: string[] = []
+    client.on('phase', ({ phase }) => phases.push(phase))
+    client.on('note', ({ event }) => notes.push(event.type))
+    const { id } = await client.call('migration.start', { config: { source: source.url, target: target.url } })
+    await client.call('migration.attach', { id })
+    await client.call('migration.wait', { id, until: 'live' })
+    const store = new StateStore(directory)
+    const { pid } = store.get(id)
+    store.close()
+    process.kill(pid, 'SIGKILL')
+    await until(() => phases.at(-1) === 'INTERRUPTED', 'the news of its end')
+    expect(phases).toEqual(['INITIAL_SYNC', 'LIVE_SYNC', 'INTERRUPTED'])
+    expect(notes).toContain('started')
+  })
+
+  it('ends gracefully when it is told to by a signal', async () => {
+    const source = await start()
+    const target = await start()
+    const directory = stateDir()
+    const child = spawn(process.execPath, [BIN, 'rpc', '--state-dir', directory], { stdio: ['pipe', 'pipe', 'pipe'] })
+    stops.push(async () => void child.kill('SIGKILL'))
+    let said = ''
+    let complained = ''
+    child.stdout.on('data', (data: Buffer) => {
+      said += data.toString('utf8')
+    })
+    child.stderr.on('data', (data: Buffer) => {
+      complained += data.toString('utf8')
+    })
+    const params = { config: { source: source.url, target: target.url, id: 'm' } }
+    child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'migration.start', params })}\n`)
+    await until(() => said.includes('LIVE_SYNC'), 'a live run')
+    child.kill('SIGTERM')
+    expect(await new Promise((done) => child.once('exit', done))).toBe(130)
+    expect(complained).not.toContain('FM_')
+    const store = new StateStore(directory)
+    expect(store.get('m').status).toMatchObject({ state: 'INTERRUPTED', error: null })
+    store.close()
   })
 
   it('has an error for each mistake of a client', async () => {

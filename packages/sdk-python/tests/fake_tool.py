@@ -15,6 +15,7 @@ for line in sys.stdin:
         sys.exit(3)
     elif how == "notice":
         print(json.dumps({"jsonrpc": "2.0", "method": "note", "params": {}}), flush=True)
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {}}), flush=True)
     elif how == "failed":
         error = {"code": "FM_CONNECT_LOST", "message": "gone", "hint": "look"}
         failed: Dict[str, Any] = {"id": "m", "state": "FAILED", "phase": "FAILED", "progress": None, "lag": None, "complete": True}

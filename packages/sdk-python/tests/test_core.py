@@ -3,7 +3,7 @@
 import json
 import unittest
 from concurrent.futures import Future
-from typing import Any, List, Mapping, Optional
+from typing import Any, List
 
 from ferrite_migrate._core import Core
 from ferrite_migrate.errors import ConnectError, MigrateError, ProtocolError, error_of
@@ -19,12 +19,11 @@ class CoreTest(unittest.TestCase):
         data = b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in said)
         for size in range(1, 40):
             core, heard = Core(), []  # type: Core, List[Any]
-            core.listen(lambda name, params: heard.append((name, params)))
             one, two = Future(), Future()  # type: Future[Any], Future[Any]
             core.request("a", {}, one)
             core.request("b", {}, two)
             for start in range(0, len(data), size):
-                core.feed(data[start : start + size])
+                heard += core.feed(data[start : start + size])
             self.assertEqual(one.result(0), {"a": 1})
             error = two.exception(0)
             assert isinstance(error, ConnectError)
@@ -33,12 +32,6 @@ class CoreTest(unittest.TestCase):
 
     def test_tells_everyone_when_the_tool_is_gone(self) -> None:
         core = Core()
-        heard: List[Optional[str]] = []
-
-        def listener(name: Optional[str], params: Mapping[str, Any]) -> None:
-            heard.append(name)
-
-        core.listen(listener)
         slot: Future[Any] = Future()
         core.request("a", {}, slot)
         core.feed(b'{"jsonrpc":')
@@ -47,7 +40,6 @@ class CoreTest(unittest.TestCase):
         assert isinstance(error, MigrateError)
         self.assertEqual(error.code, "FM_TOOL_LOST")
         self.assertIn("in the middle of a message", error.message)
-        self.assertEqual(heard, [None])
         with self.assertRaises(MigrateError):
             core.request("b", {}, slot)
 
@@ -64,6 +56,15 @@ class CoreTest(unittest.TestCase):
             self.assertIsInstance(slot.exception(0), MigrateError)
         core = Core()
         core.feed(b'{"id":[1],"result":1}\n{"id":{},"error":7}\n')
+        with self.assertRaisesRegex(ProtocolError, "-32700"):
+            core.feed(b'{"id":null,"error":{"code":-32700,"message":"Parse error"}}\n')
+
+    def test_refuses_what_json_has_not(self) -> None:
+        core, slot = Core(), Future()  # type: Core, Future[Any]
+        with self.assertRaises(ValueError):
+            core.request("a", {"x": float("inf")}, slot)
+        core.close(core.ended(0))
+        self.assertFalse(slot.done())
 
     def test_has_an_error_for_every_code(self) -> None:
         self.assertIs(type(error_of("FM_SOMETHING_NEW", "x")), MigrateError)

@@ -1,6 +1,8 @@
 """Against the real tool and real servers: FERRITE_MIGRATE_BIN, SOURCE_URL, TARGET_URL and STATE_DIR name them."""
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import signal
@@ -87,17 +89,52 @@ class WithoutToolTest(unittest.TestCase):
             client.call("migration.list", {})
         client.close()
 
-    def test_a_listener_that_raises_ends_the_waiting(self) -> None:
+    def test_a_listener_is_its_own_business(self) -> None:
         client = Client(fake("notice"))
+        told: List[Any] = []
 
         def broken(name: Any, params: Any) -> None:
-            if name is not None:
-                raise ValueError("a listener's own fault")
+            raise ValueError("a listener's own fault")
+
+        def leaving(name: Any, params: Any) -> None:
+            told.append(name)
+            client.unlisten(leaving)
 
         client.listen(broken)
-        with self.assertRaisesRegex(ProtocolError, "ValueError: a listener's own fault"):
-            client.call("migration.list", {})
+        client.listen(leaving)
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertEqual(client.call("migration.list", {}, timeout=20), {})
+            client.close()
+        self.assertEqual(told, ["note"])
+        self.assertIn("a listener's own fault", said.getvalue())
+
+    def test_a_limit_of_time(self) -> None:
+        client = Client(fake("mute"))
+        with self.assertRaises(TimeoutError):
+            client.call("migration.list", {}, timeout=0.05)
         client.close()
+
+    def test_a_forked_process_has_no_client(self) -> None:
+        client = Client(fake("notice"))
+        child = os.fork()
+        if child == 0:
+            try:
+                client.call("migration.list", {}, timeout=20)
+            except ToolError:
+                os._exit(7)
+            os._exit(1)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 7)
+        started = time.monotonic()
+        client.close()
+        self.assertLess(time.monotonic() - started, 30)
+
+    def test_asyncio_opens_one_tool(self) -> None:
+        async def run() -> None:
+            async with AsyncMigration(id="m", command=fake("failed")) as migration:
+                clients = await asyncio.gather(*(migration.client() for _ in range(3)))
+                self.assertEqual(len(set(clients)), 1)
+
+        asyncio.run(run())
 
     def test_a_run_that_failed_is_not_complete(self) -> None:
         with Migration(id="m", command=fake("failed")) as migration:

@@ -107,9 +107,20 @@ export class MigrationClient extends EventEmitter<NoticeEvents> {
     for await (const line of lines(this.child.stdout)) {
       const message: unknown = parsed(line)
       if (isJSONRPCResponse(message)) this.rpc.receive(message)
-      else if (isNotice(message)) this.emit(message.method, message.params as never)
+      else if (isNotice(message)) this.tell(message)
       else if (isFault(message)) this.end(`it did not understand what was sent: ${message.error.message}`)
       else this.end('it said something that is not of the protocol')
+    }
+  }
+
+  /** What a listener throws is its own: it reaches whoever handles what nobody catches, and the tool is read on. */
+  private tell({ method, params }: { method: keyof Notices; params: object }): void {
+    try {
+      this.emit(method, params as never)
+    } catch (error) {
+      process.nextTick(() => {
+        throw error
+      })
     }
   }
 

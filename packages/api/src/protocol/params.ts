@@ -5,6 +5,8 @@ const optional = v.optional
 const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only'))
 const ms = v.pipe(v.number(), v.minValue(0), v.maxValue(366 * 86_400_000))
 const flag = v.boolean()
+/** A NUL would end it within the system. */
+const text = v.pipe(v.string(), v.regex(/^[^\0]*$/, 'text without NUL'))
 
 /** The layout of migration.yaml as an object: the service checks it, so that all that is wrong is told by field. */
 const whole = v.record(v.string(), v.unknown())
@@ -45,9 +47,9 @@ export const PARAMS = {
     holdMs: optional(ms),
     afterCutover: optional(v.picklist(['warn', 'keep-fence'])),
     /** Shell command that moves the traffic; over HTTP only where `serve --allow-hooks` was given. */
-    hook: optional(v.string()),
+    hook: optional(text),
     hookTimeoutMs: optional(ms),
-    webhook: optional(v.string()),
+    webhook: optional(text),
     dryRun: optional(flag),
   }),
   'migration.cancel': v.strictObject({

@@ -1,9 +1,11 @@
+import { MigrateError } from '@ferrite-migrate/contracts'
+
 /** Bytes of one message at most. */
 export const MOST_LINE = 16 << 20
 
 /**
  * Lines of a byte stream, without their end; empty ones are left out. A line ends with \n alone: U+2028 is a letter here, as JSON has it.
- * @throws RangeError when a line is longer than `most`
+ * @throws MigrateError FM_PROTOCOL when a line is longer than `most`: what follows could not be told from it
  */
 export async function* lines(input: AsyncIterable<Buffer>, most = MOST_LINE): AsyncGenerator<string> {
   let parts: Buffer[] = []
@@ -18,8 +20,12 @@ export async function* lines(input: AsyncIterable<Buffer>, most = MOST_LINE): As
       if (line.trim() !== '') yield line
     }
     size += rest.length
-    if (size > most) throw new RangeError(`a line of more than ${most} bytes`)
+    if (size > most) throw tooLong(most)
     if (rest.length > 0) parts.push(rest)
   }
   if (size > 0) yield Buffer.concat(parts).toString('utf8')
+}
+
+function tooLong(most: number): MigrateError {
+  return new MigrateError('FM_PROTOCOL', `a message has more than ${most} bytes`, 'A message is one line of JSON.')
 }

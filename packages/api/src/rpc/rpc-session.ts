@@ -16,6 +16,8 @@ export interface RpcSessionNeeds {
   readonly logger: Logger
   /** Carries a message to the client; null = it cannot be told anything but answers (a POST). */
   readonly send: ((message: object) => void) | null
+  /** True while the client does not read what it was sent: notifications wait then, and nothing of them is lost. */
+  full?(): boolean
 }
 
 type Handlers = { [M in Method]: (params: Params<M>) => Answers[M] | Promise<Answers[M]> }
@@ -109,7 +111,8 @@ export class RpcSession {
   }
 
   private watch(id: string, after: number): void {
-    if (this.needs.send === null || this.closing.signal.aborted) return
+    // One that is watched already goes on where it is.
+    if (this.needs.send === null || this.closing.signal.aborted || this.watches.has(id)) return
     this.watches.set(
       id,
       this.needs.service.watch(id, (name, notice) => this.notify(name, notice), after),
@@ -118,6 +121,7 @@ export class RpcSession {
   }
 
   private look(): void {
+    if (this.needs.full?.() === true) return
     for (const [id, watch] of this.watches)
       try {
         if (!watch.look()) this.watches.delete(id)

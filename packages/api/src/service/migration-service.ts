@@ -28,6 +28,7 @@ import { derivedReport, derivedStatus } from './derived-status.js'
 import type { RunTask } from './run-message.js'
 import { RunProcess } from './run-process.js'
 import { type Notify, RunWatch } from './run-watch.js'
+import { Turns } from './turns.js'
 
 export interface MigrationServiceOptions {
   /** Where migrations are kept. */
@@ -41,6 +42,8 @@ export interface MigrationServiceOptions {
 }
 
 const LOOK_MS = 200
+/** Migrations that are opened or planned at once; each is a process of some 70 MB. */
+const OPENING = 4
 /** How long a run that is stopped with the service may take to write what it has read. */
 const STOP_MS = 60_000
 const TTL_TOLERANCE_MS = 1000
@@ -57,6 +60,8 @@ export class MigrationService {
   private readonly runs = new Set<RunProcess>()
   /** The last of each migration that this service began. */
   private readonly latest = new Map<string, RunProcess>()
+  private stopped = false
+  private readonly turns = new Turns(OPENING)
   private readonly configs = new Map<string, MigrationConfig>()
 
   /** @throws MigrateError FM_STATE_DIR */
@@ -85,7 +90,8 @@ export class MigrationService {
 
   /** @throws MigrateError FM_CONFIG_INVALID, FM_URL_*, FM_CONNECT_*, … */
   async plan({ config }: Params<'migration.plan'>): Promise<Answers['migration.plan']> {
-    const plan = await this.fork(this.configOf(configFrom(config)), { dryRun: true, detach: false }).planned()
+    const whole = this.configOf(configFrom(config))
+    const plan = await this.turns.take(() => this.fork(whole, { dryRun: true, detach: false }).planned())
     return { plan, refused: plan.findings.some(({ level }) => level === 'fail') }
   }
 
@@ -98,11 +104,13 @@ export class MigrationService {
         'Give a configuration, or the id of a migration to go on with.',
       )
     const whole = resume === undefined ? this.configOf(configFrom(config)) : this.again(resume, config)
-    const run = this.fork(whole, { dryRun: false, detach })
-    const id = await run.began()
-    this.configs.set(id, whole)
-    this.latest.set(id, run)
-    return { id }
+    return this.turns.take(async () => {
+      const run = this.fork(whole, { dryRun: false, detach })
+      const id = await run.began()
+      this.configs.set(id, whole)
+      this.latest.set(id, run)
+      return { id }
+    })
   }
 
   /** @throws MigrateError FM_ID_UNKNOWN */
@@ -255,6 +263,7 @@ export class MigrationService {
 
   /** Stops what this service began and did not detach; resolves when all of it has written what it had read. */
   async stop(): Promise<void> {
+    this.stopped = true
     const runs = [...this.runs]
     for (const run of runs) run.stop()
     await Promise.race([Promise.all(runs.map(({ gone }) => gone)), sleep(STOP_MS, undefined, { ref: false })])
@@ -289,6 +298,8 @@ export class MigrationService {
   }
 
   private fork(config: MigrationConfig, how: Pick<RunTask, 'dryRun' | 'detach'>): RunProcess {
+    if (this.stopped)
+      throw new MigrateError('FM_INTERRUPTED', 'the service ends, and begins nothing any more', 'Ask once more.')
     const run = new RunProcess({ config, plugins: this.options.registry.plugins, ...how })
     if (!how.detach) {
       this.runs.add(run)

@@ -51,6 +51,8 @@ function tell(message: FromRun): void {
 
 const run = new Run()
 process.title = 'ferrite-migrate run'
+// Whoever read the log is gone: the run is not.
+process.stderr.on('error', () => undefined)
 process.on('message', (message: ToRun) => run.take(message))
 process.on('disconnect', () => run.orphaned())
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => run.stop())

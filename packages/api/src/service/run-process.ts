@@ -22,8 +22,10 @@ export class RunProcess {
       serialization: 'advanced',
       // Ctrl-C on the terminal of the service is the service's to handle.
       detached: true,
-      stdio: ['ignore', 'ignore', task.detach ? 'ignore' : 'inherit', 'ipc'],
+      // Through a pipe of our own: a run that outlives this process must not hold what belongs to whoever started that.
+      stdio: ['ignore', 'ignore', task.detach ? 'ignore' : 'pipe', 'ipc'],
     })
+    this.child.stderr?.pipe(process.stderr, { end: false })
     this.gone = this.listen()
     this.tell({ kind: 'run', task })
     if (task.detach) this.child.unref()
@@ -48,6 +50,7 @@ export class RunProcess {
     this.tell({ kind: 'detach' })
     this.child.unref()
     this.child.channel?.unref()
+    this.child.stderr?.destroy()
   }
 
   /** What was read is written, and its place kept. */

@@ -13,6 +13,7 @@ export class RunWatch {
   private last: number
   private updatedAt = 0
   private wasOver = false
+  private phase: Phase | null = null
 
   /** @param after number of the last event that is known already */
   constructor(id: string, store: StateStore, notify: Notify, after: number) {
@@ -33,6 +34,8 @@ export class RunWatch {
     if (status.updatedAt !== this.updatedAt || over !== this.wasOver) {
       this.updatedAt = status.updatedAt
       this.wasOver = over
+      // A run that was killed could not say so.
+      if (over && this.phase !== status.phase) notify('phase', { id, phase: status.phase, at: Date.now() })
       notify('progress', { id, status: derivedStatus(status) })
     }
     return !over
@@ -40,7 +43,9 @@ export class RunWatch {
 
   private tell(event: NumberedEvent): void {
     this.last = event.number
-    if (event.type === 'phase') this.notify('phase', { id: this.id, phase: event.text as Phase, at: event.at })
-    else this.notify('note', { id: this.id, event })
+    if (event.type === 'phase') {
+      this.phase = event.text as Phase
+      this.notify('phase', { id: this.id, phase: this.phase, at: event.at })
+    } else this.notify('note', { id: this.id, event })
   }
 }

@@ -6,6 +6,8 @@ import { ControlQueue } from './control-queue.js'
 
 const TAKEN_WITHIN_MS = 10_000
 const LOOK_MS = 50
+/** A run that is over answers nothing more; what it answered last is there by then. */
+const OVER_MS = 2000
 
 export interface AskOptions {
   /** Gets each step as it happens. */
@@ -43,6 +45,7 @@ export async function askRunning(
     const askedAt = Date.now()
     let stopped = false
     let callOff: number | null = null
+    let overAt: number | null = null
     let shown = 0
     for (;;) {
       await sleep(LOOK_MS)
@@ -76,7 +79,9 @@ export async function askRunning(
         control.withdraw(request)
         throw notRunning()
       }
-      if (state !== 'RUNNING' && Date.now() - askedAt > TAKEN_WITHIN_MS && state !== 'COMPLETED') throw notRunning()
+      if (state === 'RUNNING') overAt = null
+      else overAt ??= Date.now()
+      if (overAt !== null && Date.now() - overAt > OVER_MS) throw notRunning()
     }
   } finally {
     control.close()

@@ -47,12 +47,7 @@ export async function rollBack(request: RollbackRequest): Promise<RollbackReport
     let stored = store.get(id)
     // What was left alone can still be forced, from the journal that was kept for it.
     const kept = (stored.facts.rollbackKept ?? 0) > 0 || UndoJournal.exists(stateDir, id)
-    if (stored.status.state === 'ROLLED_BACK' && !(request.force && kept))
-      throw new MigrateError(
-        'FM_ROLLBACK_DONE',
-        `the migration ${id} is rolled back already`,
-        'What it left alone others may have written since: --force gives that back as well.',
-      )
+    if (stored.status.state === 'ROLLED_BACK' && !(request.force && kept)) throw doneAlready(id)
     if (stored.status.state === 'RUNNING') {
       if (dryRun)
         throw new MigrateError(
@@ -94,10 +89,20 @@ async function stopRunning(
   }
 }
 
+function doneAlready(id: string): MigrateError {
+  return new MigrateError(
+    'FM_ROLLBACK_DONE',
+    `the migration ${id} is rolled back already`,
+    'What it left alone others may have written since: --force gives that back as well.',
+  )
+}
+
 async function undo(store: StateStore, stored: StoredMigration, request: RollbackRequest): Promise<RollbackReport> {
   const { id, stateDir, registry, logger, force, dryRun, signal } = request
   const { facts } = stored
   const hasJournal = UndoJournal.exists(stateDir, id)
+  // Another one may have been quicker.
+  if (facts.journal && !hasJournal && store.get(id).status.state === 'ROLLED_BACK') throw doneAlready(id)
   if (!facts.targetWasEmpty && (!facts.journal || !hasJournal))
     throw new MigrateError(
       'FM_ROLLBACK_NO_JOURNAL',

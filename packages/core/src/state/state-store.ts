@@ -179,8 +179,10 @@ export class StateStore implements RunStore {
 
   /** Forgets what a former migration of this name left, before a new one starts under it. */
   clear(id: string): void {
-    for (const table of ['positions', 'samples', 'passes', 'schedules', 'requests'])
+    for (const table of ['positions', 'samples', 'passes'])
       this.db.prepare(`DELETE FROM ${table} WHERE migration = ?`).run(id)
+    // Those that wait, and what is scheduled, have files of their own: whoever answers requests removes both.
+    this.db.prepare("DELETE FROM requests WHERE migration = ? AND state NOT IN ('open', 'taken')").run(id)
   }
 
   renew(id: string, owner: string): boolean {

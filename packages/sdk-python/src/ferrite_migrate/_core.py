@@ -6,7 +6,7 @@ Both clients drive a Core. It is not safe for threads; whoever drives it sees to
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, cast
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple, cast
 
 from .errors import MigrateError, error_of
 
@@ -15,6 +15,9 @@ MOST_LINE = 256 << 20
 
 Listener = Callable[[Optional[str], Mapping[str, Any]], None]
 """Gets every notification by its name, and None when no more will come."""
+
+
+Notice = Tuple[str, Mapping[str, Any]]
 
 
 class Slot(Protocol):
@@ -39,39 +42,47 @@ class Core:
         """The line to write; `slot` gets the answer. Raises when the tool is gone."""
         if self.closed is not None:
             raise self.closed
+        message = {"jsonrpc": "2.0", "id": self._last + 1, "method": method, "params": params}
+        # JSON has no infinity: ValueError, before anything waits for an answer.
+        line = json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         self._last += 1
         self._pending[self._last] = slot
-        message = {"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}
-        return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        return line
 
     def forget(self, slot: Slot) -> None:
         """Drops a request that nobody waits for any more."""
         self._pending = {number: one for number, one in self._pending.items() if one is not slot}
 
     def listen(self, listener: Listener) -> None:
-        """Adds a listener; it is told at once if nothing will come."""
+        """Adds a listener. One that comes when the tool is gone already is told by whoever drives the core."""
         self._listeners.append(listener)
-        if self.closed is not None:
-            listener(None, {})
+
+    @property
+    def listeners(self) -> Sequence[Listener]:
+        """Those there are now; whoever drives the core calls them, with nothing held."""
+        return tuple(self._listeners)
 
     def unlisten(self, listener: Listener) -> None:
         """Removes it again."""
         self._listeners = [one for one in self._listeners if one is not listener]
 
-    def feed(self, chunk: bytes) -> None:
-        """Takes what the tool wrote. Raises ProtocolError when it is not of the protocol."""
+    def feed(self, chunk: bytes) -> List[Notice]:
+        """Takes what the tool wrote, and gives its notifications. Raises ProtocolError when it is not of the protocol."""
         # Only the new bytes are searched, so that a long line costs linear time.
         scanned = len(self._buffer)
         self._buffer += chunk
         if self._buffer.find(b"\n", scanned) < 0:
             if len(self._buffer) > MOST_LINE:
                 raise error_of("FM_PROTOCOL", "the tool wrote a line without an end.")
-            return
+            return []
         *lines, rest = self._buffer.split(b"\n")
         self._buffer = rest
+        notices: List[Notice] = []
         for line in lines:
-            if line.strip():
-                self._take(bytes(line))
+            notice = self._take(bytes(line)) if line.strip() else None
+            if notice is not None:
+                notices.append(notice)
+        return notices
 
     def close(self, reason: MigrateError) -> None:
         """Nothing more will come: everyone who waits gets the reason."""
@@ -82,8 +93,6 @@ class Core:
         for slot in pending.values():
             if not slot.done():
                 slot.set_exception(reason)
-        for listener in list(self._listeners):
-            listener(None, {})
 
     def ended(self, code: Optional[int]) -> MigrateError:
         """What is said of a tool that has ended."""
@@ -95,24 +104,26 @@ class Core:
             True,
         )
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes) -> Optional[Notice]:
         message = _record(_parsed(line))
         if message is None:
             raise error_of("FM_PROTOCOL", "the tool wrote a line that is no message.")
         if "method" in message:
-            for listener in list(self._listeners):
-                listener(str(message["method"]), message.get("params") or {})
-            return
+            return str(message["method"]), _record(message.get("params")) or {}
         number = message.get("id")
         # Read before the request counts as answered: of an answer that cannot be read its caller must hear as well.
         refusal = _refusal(_record(message["error"]) or {}) if "error" in message else None
+        if number is None and refusal is not None:
+            # The tool could not tell whose question it was: one that waits would wait for ever.
+            raise refusal
         slot = self._pending.pop(number, None) if isinstance(number, int) else None
         if slot is None or slot.done():
-            return
+            return None
         if refusal is not None:
             slot.set_exception(refusal)
         else:
             slot.set_result(message.get("result"))
+        return None
 
 
 def misunderstood(error: Exception) -> MigrateError:

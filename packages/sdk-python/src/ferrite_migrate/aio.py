@@ -12,6 +12,7 @@ from .client import CLOSES_WITHIN
 from ._named import Named
 from .config import rpc_command
 from .errors import MigrateError, error_of
+from .migration import QUIET
 from .results import (
     Cutover,
     Status,
@@ -47,6 +48,9 @@ class AsyncClient:
         try:
             await asyncio.wait_for(client.call("initialize", {"protocolVersion": PROTOCOL_VERSION}), timeout)
         except BaseException:
+            # It does nothing yet that would have to be ended gracefully.
+            if process.returncode is None:
+                process.kill()
             await client.close()
             raise
         return client
@@ -69,6 +73,8 @@ class AsyncClient:
     def listen(self, listener: Listener) -> None:
         """Calls it with every notification."""
         self._core.listen(listener)
+        if self._core.closed is not None:
+            listener(None, {})
 
     def unlisten(self, listener: Listener) -> None:
         """Takes it away again."""
@@ -88,28 +94,44 @@ class AsyncClient:
         assert self._process.stdout
         reason: Optional[MigrateError] = None
         # read(), not readline(): that one gives up on long lines.
-        while chunk := await self._process.stdout.read(65536):
-            try:
-                self._core.feed(chunk)
-            except Exception as error:
-                # Whoever waits is told, whatever it was.
-                reason = misunderstood(error)
+        try:
+            while chunk := await self._process.stdout.read(65536):
+                for name, params in self._core.feed(chunk):
+                    self._tell(name, params)
+        except Exception as error:
+            # Whoever waits is told, whatever it was.
+            reason = misunderstood(error)
+            if self._process.returncode is None:
                 self._process.kill()
-                break
         code = await self._process.wait()
         self._core.close(reason or self._core.ended(code))
+        self._tell(None, {})
+
+    def _tell(self, name: Optional[str], params: Mapping[str, Any]) -> None:
+        for listener in self._core.listeners:
+            try:
+                listener(name, params)
+            except Exception as error:
+                # Its own fault: nobody else's waiting ends by it.
+                context = {"message": "a listener of ferrite-migrate raised", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
 
 class AsyncMigration(Named):
     """A migration of `config`, or one that is there already by its `id`; used with `async with`."""
 
-    _client: Optional[AsyncClient] = None
+    _opening: Optional[asyncio.Future[AsyncClient]] = None
 
     async def client(self) -> AsyncClient:
         """The connection to the tool, which is started where it is not."""
-        if self._client is None:
-            self._client = await AsyncClient.open(self._command, state_dir=self._state_dir)
-        return self._client
+        if self._opening is None:
+            # Those who ask meanwhile get the same.
+            self._opening = asyncio.ensure_future(AsyncClient.open(self._command, state_dir=self._state_dir))
+        try:
+            return await asyncio.shield(self._opening)
+        except MigrateError:
+            self._opening = None
+            raise
 
     async def call(self, method: str, **params: Any) -> Any:
         """Asks something of this migration by the names of docs/protocol.md."""
@@ -162,8 +184,13 @@ class AsyncMigration(Named):
             status = status_of(await self.call("migration.attach"))
             yield status
             while not status.over:
+                try:
+                    told = await asyncio.wait_for(queue.get(), QUIET)
+                except asyncio.TimeoutError:
+                    # One that was detached tells nothing any more; how it stands is still to be had.
+                    told = None
                 # How a tool ended that is gone is told by asking it.
-                status = await queue.get() or await self.status()
+                status = told or await self.status()
                 yield status
         finally:
             client.unlisten(take)
@@ -184,8 +211,8 @@ class AsyncMigration(Named):
 
     async def close(self) -> None:
         """Ends the tool; what was not detached stops gracefully."""
-        if self._client is not None:
-            await self._client.close()
+        if self._opening is not None:
+            await (await self._opening).close()
 
     async def __aenter__(self) -> AsyncMigration:
         return self

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
+import traceback
 import weakref
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Mapping, Optional, Sequence
 
 from ._core import PROTOCOL_VERSION, Core, Listener, misunderstood
@@ -26,8 +29,11 @@ class _Pipe:
         except OSError as error:
             raise error_of("FM_TOOL_MISSING", f"{command[0]} could not be started: {error}.") from error
         self.core = Core()
-        self.lock = threading.Lock()
+        # A listener, or what is collected within it, may come back for it.
+        self.lock = threading.RLock()
         self._writing = threading.Lock()
+        self._owner = os.getpid()
+        _PIPES.add(self)
 
     def write(self, line: bytes) -> None:
         """Writes; of a closed pipe nothing is said, since the reader is about to tell how the tool ended."""
@@ -44,23 +50,45 @@ class _Pipe:
         """Feeds the core until the output ends; runs in a thread of its own."""
         assert self.process.stdout
         reason: Optional[MigrateError] = None
-        while chunk := self.process.stdout.read(65536):
-            try:
+        try:
+            while chunk := self.process.stdout.read(65536):
                 with self.lock:
-                    self.core.feed(chunk)
-            except Exception as error:
-                # Whoever waits is told, whatever it was.
-                reason = misunderstood(error)
-                self.process.kill()
-                break
+                    notices = self.core.feed(chunk)
+                for name, params in notices:
+                    self._tell(name, params)
+        except Exception as error:
+            # Whoever waits is told, whatever it was.
+            reason = misunderstood(error)
+            self.process.kill()
         code = self.process.wait()
         self.process.stdout.close()
         with self.lock:
             self.core.close(reason or self.core.ended(code))
+        self._tell(None, {})
+
+    def _tell(self, name: Optional[str], params: Mapping[str, Any]) -> None:
+        for listener in self.core.listeners:
+            try:
+                listener(name, params)
+            except Exception:
+                # Its own fault: nobody else's waiting ends by it.
+                traceback.print_exc()
+
+    def forked(self) -> None:
+        """In a process that was forked from this one: the tool belongs to the other, which alone can end it."""
+        for end in (self.process.stdin, self.process.stdout):
+            if end is not None:
+                try:
+                    os.close(end.fileno())
+                except (OSError, ValueError):
+                    pass
+        self.core.closed = error_of("FM_TOOL_LOST", "this process was forked from the one that started the tool.", "Make a client of its own.")
 
     def close(self) -> None:
         """Ends the input, upon which the tool stops what was not detached and ends; kills it if it does not."""
         assert self.process.stdin
+        if self._owner != os.getpid():
+            return
         deadline = time.monotonic() + CLOSES_WITHIN
         # A thread may be stuck writing to a tool that reads no more; killing the tool frees it.
         if not self._writing.acquire(timeout=CLOSES_WITHIN):
@@ -75,6 +103,18 @@ class _Pipe:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+_PIPES: "weakref.WeakSet[_Pipe]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for pipe in list(_PIPES):
+        pipe.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Client:
@@ -96,6 +136,8 @@ class Client:
         try:
             self.call("initialize", {"protocolVersion": protocol_version}, timeout=timeout)
         except BaseException:
+            # It does nothing yet that would have to be ended gracefully.
+            self._pipe.process.kill()
             self.close()
             raise
 
@@ -112,6 +154,11 @@ class Client:
         self._pipe.write(line)
         try:
             return slot.result(timeout)
+        except FutureTimeout as error:
+            if slot.done():
+                raise
+            # Before Python 3.11 it is a class of its own.
+            raise TimeoutError(f"no answer to {method} within {timeout} s") from error
         finally:
             with self._pipe.lock:
                 self._pipe.core.forget(slot)
@@ -120,6 +167,9 @@ class Client:
         """Calls it, in the reading thread, with every notification; it must not wait there."""
         with self._pipe.lock:
             self._pipe.core.listen(listener)
+            gone = self._pipe.core.closed is not None
+        if gone:
+            listener(None, {})
 
     def unlisten(self, listener: Listener) -> None:
         """Takes it away again."""
@@ -129,5 +179,5 @@ class Client:
     def close(self) -> None:
         """Ends the tool, and gracefully what it runs and was not detached; may be called twice."""
         self._finalizer()
-        if threading.current_thread() is not self._thread:
+        if threading.current_thread() is not self._thread and self._thread.is_alive():
             self._thread.join()

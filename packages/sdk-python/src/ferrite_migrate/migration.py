@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from queue import SimpleQueue
+import math
+import threading
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Type
 
@@ -21,6 +23,10 @@ from .results import (
 )
 
 
+QUIET = 5
+"""Seconds after which one that tells nothing is asked."""
+
+
 class Migration(Named):
     """A migration of `config`, or by its `id` one that is there already: it is seen and driven, or gone on with by `resume`.
 
@@ -28,13 +34,16 @@ class Migration(Named):
     """
 
     _client: Optional[Client] = None
+    # Of all migrations: tools are started one after the other.
+    _opening = threading.Lock()
 
     @property
     def client(self) -> Client:
         """The connection to the tool, which is started where it is not."""
-        if self._client is None:
-            self._client = Client(self._command, state_dir=self._state_dir)
-        return self._client
+        with self._opening:
+            if self._client is None:
+                self._client = Client(self._command, state_dir=self._state_dir)
+            return self._client
 
     def plan(self) -> types.PlanResult:
         """What would be done, and whether a check refuses it; writes nothing."""
@@ -73,7 +82,7 @@ class Migration(Named):
 
     def wait(self, until: str = "end", *, timeout: Optional[float] = None) -> Status:
         """Waits until its `end`, until it is `live` or `complete`, or for `timeout` seconds."""
-        limit = None if timeout is None else timeout * 1000
+        limit = None if timeout is None or math.isinf(timeout) else timeout * 1000
         return status_of(self.client.call("migration.wait", self._asked(until=until, timeoutMs=limit)))
 
     def progress(self) -> Iterator[Status]:
@@ -91,11 +100,13 @@ class Migration(Named):
             status = status_of(self.client.call("migration.attach", self._asked()))
             yield status
             while not status.over:
-                next_one = queue.get()
-                if next_one is None:
-                    # How the tool ended is told by asking it.
-                    next_one = self.status()
-                status = next_one
+                try:
+                    told = queue.get(timeout=QUIET)
+                except Empty:
+                    # One that was detached tells nothing any more; how it stands is still to be had.
+                    told = None
+                # How a tool ended that is gone is told by asking it.
+                status = told or self.status()
                 yield status
         finally:
             self.client.unlisten(take)

@@ -100,7 +100,7 @@ def cutover_params(id: str, options: Mapping[str, Any]) -> Dict[str, Any]:
     seconds = {"timeout": "timeoutMs", "hold": "holdMs", "hook_timeout": "hookTimeoutMs"}
     params: Dict[str, Any] = {"id": id}
     for name, value in options.items():
-        if value is None:
+        if value is None or value == math.inf:
             continue
         if name in seconds:
             params[seconds[name]] = value * 1000

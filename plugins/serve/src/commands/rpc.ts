@@ -18,11 +18,16 @@ export default class Rpc extends BaseCommand {
       version: this.config.version,
       allowHooks: true,
     })
+    const stop = new AbortController()
     const release = onSignals(
-      () => process.stdin.destroy(),
+      () => {
+        stop.abort()
+        process.stdin.destroy()
+      },
       () => process.exit(ExitCode.interrupted),
     )
-    await serveStdio(service, { input: process.stdin, output: process.stdout }, logger)
-    release()
+    const { signal } = stop
+    await serveStdio(service, { input: process.stdin, output: process.stdout, signal }, logger).finally(release)
+    if (signal.aborted) process.exitCode = ExitCode.interrupted
   }
 }

@@ -1,13 +1,18 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import type { MetricSample } from '@ferrite-migrate/core'
 import { Scrape } from './scrape.js'
+
+const MOST_CONNECTIONS = 50
+/** How long a collector may take to ask and to read. */
+const WITHIN_MS = 10_000
 
 /** Answers GET /metrics with what is measured now, for as long as a run goes on. */
 export class MetricsListener {
   private readonly server: Server
   private readonly scrape = new Scrape()
+  private readonly busy = new WeakSet<Socket>()
   private readonly samples: () => readonly MetricSample[]
 
   private constructor(samples: () => readonly MetricSample[]) {
@@ -15,6 +20,9 @@ export class MetricsListener {
     this.server = createServer((request, response) => {
       this.answer(request, response).catch(() => response.destroy())
     })
+    this.server.maxConnections = MOST_CONNECTIONS
+    this.server.requestTimeout = WITHIN_MS
+    this.server.timeout = WITHIN_MS
     // A collector that keeps its connection must not keep the program.
     this.server.unref()
   }
@@ -53,7 +61,12 @@ export class MetricsListener {
     await new Promise((done) => this.server.close(done))
   }
 
-  private async answer({ url = '', method, headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { url = '', method, headers, socket } = request
+    // Nobody who collects asks again before he was answered: whoever does would have many answers made that he does not read.
+    if (this.busy.has(socket)) return void socket.destroy()
+    this.busy.add(socket)
+    response.once('close', () => this.busy.delete(socket))
     if (url.split('?')[0] !== '/metrics') return void response.writeHead(404).end('GET /metrics\n')
     if (method !== 'GET' && method !== 'HEAD') return void response.writeHead(405, { allow: 'GET, HEAD' }).end()
     const form = Scrape.formOf(headers.accept ?? '')

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { keySlot } from '@ferrite-migrate/protocol'
 import { type ClusterNode, ClusterWriter, Random, type ServerVersion, until } from '@ferrite-migrate/servers'
 import { describe, expect, it } from 'vitest'
-import { between, failOver, isLive, killPrimary, moveSlots, settled, startCluster, twoOf } from './clusters.js'
+import { between, equal, failOver, isLive, killPrimary, moveSlots, settled, startCluster, twoOf } from './clusters.js'
 import { command, migration, stateDir } from './run.js'
 import { start, stops } from './servers.js'
 import { cli, Tool } from './tool.js'
@@ -165,6 +166,44 @@ describe('a cluster as a source', () => {
   )
 })
 
+describe('a cluster whose keys are everywhere', () => {
+  it('keeps each of them when the tool is killed while many slots move, and goes on afterwards', async () => {
+    const cluster = await startCluster('7.0', { replicas: 0 })
+    const target = await start()
+    const routes = new Map<number, ClusterNode>()
+    for (const node of await cluster.primaries())
+      for (const { first, last } of await cluster.slotsOf(node))
+        for (let slot = first; slot <= last; slot++) routes.set(slot, node)
+    const keys = Array.from({ length: 20_000 }, (_, i) => `key:${i}`)
+    for (let i = 0; i < keys.length; i += 1000)
+      await Promise.all(
+        keys.slice(i, i + 1000).map((key) => routes.get(keySlot(Buffer.from(key)))!.command('SET', key, key)),
+      )
+    const state = stateDir()
+    const names = ['-s', cluster.url, '-t', target.url, '--mode', 'live', '--id', 'keys']
+    let tool = new Tool(['migrate', ...names, '--state-dir', state])
+    stops.push(() => tool.kill())
+    await tool.says('LIVE_SYNC')
+    const writer = await ClusterWriter.start(cluster.url, { perSecond: 600, tags: 400 })
+    const random = new Random(11)
+    for (let round = 0; round < (LONG ? 40 : 3); round++) {
+      const [from, to] = await twoOf(cluster, random)
+      const ranges = await cluster.slotsOf(from)
+      const slots = ranges.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i))
+      const moving = cluster.reshardSlots(slots.slice(0, 200 + random.below(800)), from, to)
+      await sleep(random.below(1000))
+      await tool.kill()
+      await moving
+      tool = new Tool(['migrate', '--resume', 'keys', '--state-dir', state])
+      await tool.says('LIVE_SYNC')
+    }
+    await writer.stop()
+    await equal(cluster, target)
+    tool.child.kill('SIGINT')
+    expect(await tool.over).toBe(130)
+  }, 900_000)
+})
+
 describe('a cluster that cannot be read', () => {
   it('is told in one line, with the right exit code', async () => {
     const cluster = await startCluster()
@@ -201,6 +240,13 @@ describe('a cluster that cannot be read', () => {
       /FM_CLUSTER_NODE.*where node-map says.*Correct --source-option node-map=127.0.0.1:1=/s,
       cluster.url,
       ...wrong,
+    )
+    const sibling = ['--source-option', `node-map=127.0.0.1:1=127.0.0.1:${b.port}`]
+    await bad(
+      1,
+      /FM_CLUSTER_NODE.*another node.*Correct --source-option node-map=127.0.0.1:1=/s,
+      cluster.url,
+      ...sibling,
     )
     await announced(0)
     await cluster.command(b, 'CLUSTER', 'DELSLOTS', (await cluster.slotsOf(b))[0].first)

@@ -209,7 +209,7 @@ describe('ferrite-migrate rpc', () => {
     child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'migration.start', params })}\n`)
     await until(() => said.includes('LIVE_SYNC'), 'a live run')
     child.kill('SIGTERM')
-    expect(await new Promise((done) => child.once('exit', done))).toBe(130)
+    expect({ code: await new Promise((done) => child.once('exit', done)), complained }).toMatchObject({ code: 130 })
     expect(complained).not.toContain('FM_')
     const store = new StateStore(directory)
     expect(store.get('m').status).toMatchObject({ state: 'INTERRUPTED', error: null })

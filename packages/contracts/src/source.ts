@@ -79,6 +79,8 @@ export interface Lag {
 
 export interface ReadAt {
   readonly records: readonly (SnapshotRecord | null)[]
+  /** Which of the keys another shard has now, by their index: their records are null and say nothing, and that shard tells of them. */
+  readonly elsewhere?: readonly number[]
   readonly position: Position
 }
 

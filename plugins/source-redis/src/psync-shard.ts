@@ -149,13 +149,17 @@ export class PsyncShard implements Shard {
     const link = await this.controlLink()
     const { endpoint, cluster } = this.options
     const told = endpoint.moving !== undefined
-    const { records, offset, info } = await (cluster
-      ? readSlotsAt(link, keys, (away) => this.options.elsewhere?.(away))
+    const { records, offset, info, elsewhere } = await (cluster
+      ? readSlotsAt(link, keys)
       : readDatabasesAt(link, keys, told))
+    if (elsewhere !== undefined) this.options.elsewhere?.(elsewhere.map((i) => keys[i]))
     if (info !== null) this.mustBeOfStream(info)
     this.marks.add(offset)
     this.readAtOffset = Math.max(this.readAtOffset, offset)
-    return { records, position: this.positionAt(offset) }
+    return {
+      ...{ records, position: this.positionAt(offset) },
+      ...(elsewhere === undefined ? {} : { elsewhere }),
+    }
   }
 
   /** An offset has a meaning in one history only: after a failover the stream may be of another than the values, for a moment. */

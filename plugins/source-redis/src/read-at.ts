@@ -5,6 +5,8 @@ import { handshakeError, movedError, parseInfo, type RedisLink } from '@ferrite-
 /** Values and the offset of the stream that they belong to. */
 export interface OffsetRead {
   readonly records: readonly (SnapshotRecord | null)[]
+  /** Indexes of keys that are on another node. */
+  readonly elsewhere?: readonly number[]
   readonly offset: number
   /** What the server said of its replication in the same moment; null = it was not asked. */
   readonly info: ReadonlyMap<string, string> | null
@@ -93,14 +95,9 @@ export async function readDatabasesAt(link: RedisLink, keys: readonly DirtyKey[]
 
 /**
  * Reads keys of any slots of a primary in one script.
- * @param elsewhere told of keys that are on another node; what is given of them is null
  * @throws MigrateError FM_SERVER_REFUSED, FM_CONNECT_LOST when it is no primary any more
  */
-export async function readSlotsAt(
-  link: RedisLink,
-  keys: readonly DirtyKey[],
-  elsewhere: (keys: readonly DirtyKey[]) => void,
-): Promise<OffsetRead> {
+export async function readSlotsAt(link: RedisLink, keys: readonly DirtyKey[]): Promise<OffsetRead> {
   const [replies] = await link.pipeline((out) => {
     out.call('EVAL', SCRIPT, 0, ...keys.map(({ key }) => key))
     return 1
@@ -117,9 +114,9 @@ export async function readSlotsAt(
     link.destroy(error)
     throw error
   }
-  const away = keys.filter((_, i) => Number(replies[i * 2 + 1]) === -3)
-  if (away.length > 0) elsewhere(away)
+  const elsewhere = [...keys.keys()].filter((i) => Number(replies[i * 2 + 1]) === -3)
   return {
+    ...(elsewhere.length === 0 ? {} : { elsewhere }),
     records: keys.map((key, i) => recordOf(key, replies[i * 2], Number(replies[i * 2 + 1]), now)),
     offset: Number(info.get('master_repl_offset')),
     info,

@@ -292,6 +292,7 @@ export class ClusterTopology {
     for (const { primary } of view.shards) {
       const asked = await this.ask(this.addressOf(primary))
       if ('error' in asked) throw this.away(primary, asked.error)
+      if (asked.answer.self !== primary.id) throw this.another(primary, asked.address, asked.answer)
       const info = String(await this.call(this.addressOf(primary), 'CLUSTER', 'INFO'))
       if (/^cluster_state:fail/m.test(info))
         throw new MigrateError(
@@ -301,6 +302,21 @@ export class ClusterTopology {
           { retryable: true },
         )
     }
+  }
+
+  /** Whoever would be read there instead of the node has other keys. */
+  private another(node: ClusterNode, at: Address, { self, nodes }: NodesAnswer): MigrateError {
+    const { nodeMap, option } = this.needs
+    const announced = node.address === null ? node.id : printAddress(node.address)
+    const found = nodes.find(({ id }) => id === self)?.address ?? null
+    const mapped = node.address !== null && nodeMap.has(node.address)
+    return new MigrateError(
+      'FM_CLUSTER_NODE',
+      `${mapped ? `node-map says that ${announced} is at ${printAddress(at)}, and there` : `at ${printAddress(at)}, where ${announced} should be,`} is another node${found === null ? '' : `: ${printAddress(found)}`}`,
+      mapped
+        ? `Correct ${option} node-map=${announced}=…`
+        : `Where nodes announce addresses that lead elsewhere from here (NAT, containers), say where each is: ${option} node-map=${announced}=HOST:PORT.`,
+    )
   }
 
   private away(node: ClusterNode, cause: MigrateError): MigrateError {

@@ -24,6 +24,12 @@ const SOON_MS = 20
 /** Keys of one event. */
 const KEYS_AT_ONCE = 5000
 
+/** The stream of one server. */
+export type OneStream = Pick<
+  PsyncShard,
+  'read' | 'acknowledge' | 'covers' | 'positionAt' | 'readAt' | 'lag' | 'stop' | 'close'
+>
+
 /** What a shard shares with the others of its cluster. */
 export interface ClusterShardNeeds {
   readonly owners: SlotOwners
@@ -87,13 +93,15 @@ export class ClusterShard implements Shard, HandoverShard {
   isOver = false
   given: number | null = null
   durable: number | null = null
-  private readonly inner: PsyncShard
+  eventsGiven = 0
+  eventsTaken = 0
+  private readonly inner: OneStream
   private readonly needs: ClusterShardNeeds
   private readonly place: number
   private readonly orders: Order[] = []
   private ended = false
 
-  constructor(id: string, inner: PsyncShard, needs: ClusterShardNeeds) {
+  constructor(id: string, inner: OneStream, needs: ClusterShardNeeds) {
     this.id = id
     this.inner = inner
     this.needs = needs
@@ -115,6 +123,7 @@ export class ClusterShard implements Shard, HandoverShard {
       if (request.changes) yield* this.followed(from === null ? whole : { ...whole, from: from.stream })
       else yield* this.alone(whole, this.needs.snapshotEnd())
     } finally {
+      this.eventsTaken = this.eventsGiven
       this.isLive = false
       this.isOver = this.ended
     }
@@ -126,9 +135,12 @@ export class ClusterShard implements Shard, HandoverShard {
       const { failure } = this.needs.handover
       if (failure !== null) throw failure
       yield* this.ordered()
+      // What is given now says which slots are right here: of these nothing may wait to be named, and naming takes its time.
       const made = this.translated(event)
+      this.eventsGiven++
       if (made !== null) yield made
       // Whoever asks for the next one has taken this one whole.
+      this.eventsTaken = this.eventsGiven
       this.needs.changed(false)
     }
   }
@@ -190,8 +202,8 @@ export class ClusterShard implements Shard, HandoverShard {
   }
 
   async readAt(keys: readonly DirtyKey[]): Promise<ReadAt> {
-    const { records, position } = await this.inner.readAt(keys)
-    return { records, position: clusterPosition(position, '') }
+    const read = await this.inner.readAt(keys)
+    return { ...read, position: clusterPosition(read.position, '') }
   }
 
   async lag(applied: Position | undefined): Promise<Lag> {
@@ -235,8 +247,10 @@ export class ClusterShard implements Shard, HandoverShard {
     return this.inner.close()
   }
 
+  /** All of them, also those that come while others are taken. */
   private *ordered(): Generator<SourceEvent> {
-    for (const { keys, sweep } of this.orders.splice(0)) {
+    for (let order = this.orders.shift(); order !== undefined; order = this.orders.shift()) {
+      const { keys, sweep } = order
       for (let at = 0; at < keys.length; at += KEYS_AT_ONCE)
         yield { kind: 'dirty', keys: keys.slice(at, at + KEYS_AT_ONCE) }
       if (sweep) yield { kind: 'dirty', keys: [], sweep: true }
@@ -306,13 +320,18 @@ export class ClusterShard implements Shard, HandoverShard {
     for (let i = 0; i < records.length; i++) {
       const record = records[i]
       const slot = slotOfChange(record)
-      if (slot === NO_SLOT || owners.at(slot) === this.place) own?.push(record)
+      if (slot === NO_SLOT || (owners.at(slot) === this.place && !this.isMoved(slot, record))) own?.push(record)
       else {
         own ??= records.slice(0, i)
         this.leaveOut(slot, record)
       }
     }
     return own ?? records
+  }
+
+  /** A key that is deleted while its slot moves is most likely at the next node already: whoever has it in the end is asked. */
+  private isMoved(slot: number, { name }: ChangeRecord): boolean {
+    return (name === 'DEL' || name === 'UNLINK') && this.needs.handover.isMoving(slot)
   }
 
   private leaveOut(slot: number, record: ChangeRecord): void {

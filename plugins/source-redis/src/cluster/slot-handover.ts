@@ -7,6 +7,9 @@ import type { SlotOwners } from './slot-owners.js'
 /** The same fault is told again after this time. */
 const SAY_AGAIN_MS = 10_000
 
+/** So long after a trace of a move in a stream it counts as over where no view has shown it; looks come every second. */
+const MOVING_MS = 3000
+
 /** A shard as a handover sees it. */
 export interface HandoverShard {
   readonly id: string
@@ -18,6 +21,9 @@ export interface HandoverShard {
   readonly given: number | null
   /** Up to where all is durable at the target; null = nothing is. */
   readonly durable: number | null
+  /** Events that it gave so far, and of these how many whoever reads has taken whole, with all that they made him read and write. */
+  readonly eventsGiven: number
+  readonly eventsTaken: number
   /** Where the server stands now; null = it is no primary any more. @throws MigrateError */
   standing(): Promise<number | null>
   /** All keys that it has of these slots. @throws MigrateError */
@@ -33,6 +39,8 @@ interface Handover {
   readonly to: HandoverShard
   /** What the giver had given when its commands were no longer taken: it must be durable first. */
   readonly mark: number | null
+  /** Of its events the last one until then: what it had read again must be written too. */
+  readonly events: number
 }
 
 /** Slots that were taken over while the giver's stream still has commands of before. */
@@ -59,6 +67,8 @@ export class SlotHandover {
   private readonly open = new Set<number>()
   /** Slots of which an ordinary move was seen: every key of it has left a trace. */
   private readonly traced = new Set<number>()
+  /** Slots that move: null = the last view says so; else when a stream showed it, ms. */
+  private readonly moving = new Map<number, number | null>()
   private working = false
   /** Why slots can never be handed over; null = they can. */
   failure: MigrateError | null = null
@@ -103,6 +113,12 @@ export class SlotHandover {
   /** An ordinary move of this slot was seen. */
   trace(slot: number): void {
     this.traced.add(slot)
+    if (this.moving.get(slot) !== null) this.moving.set(slot, Date.now())
+  }
+
+  /** Keys of this slot may be on their way to another node right now. */
+  isMoving(slot: number): boolean {
+    return this.moving.size > 0 && this.moving.has(slot)
   }
 
   /** Looks what there is to do; called for every view, and when something was given or became durable. */
@@ -110,6 +126,7 @@ export class SlotHandover {
     if (this.working) return
     this.working = true
     try {
+      this.noteMoving(view)
       this.begin(view)
       for (const handover of [...this.underWay]) if (this.isQuiet(handover)) await this.finish(handover)
       this.endTails()
@@ -122,6 +139,13 @@ export class SlotHandover {
     } finally {
       this.working = false
     }
+  }
+
+  private noteMoving(view: ClusterView): void {
+    const now = Date.now()
+    for (const [slot, at] of this.moving)
+      if (!view.moving.has(slot) && (at === null || now - at > MOVING_MS)) this.moving.delete(slot)
+    for (const slot of view.moving.keys()) this.moving.set(slot, null)
   }
 
   /** A slot that stays under way keeps its keys from the target, and the run from its end. */
@@ -165,7 +189,7 @@ export class SlotHandover {
       this.owners.give(slots, null)
       for (const slot of slots) this.open.add(slot)
       this.opened++
-      this.underWay.push({ slots, from, to, mark: from?.given ?? null })
+      this.underWay.push({ slots, from, to, mark: from?.given ?? null, events: from?.eventsGiven ?? 0 })
     }
   }
 
@@ -179,8 +203,9 @@ export class SlotHandover {
     return this.open.has(slot) && !this.tails.some(({ slots }) => slots.includes(slot))
   }
 
-  private isQuiet({ from, mark }: Handover): boolean {
-    return from === null || from.isOver || mark === null || (from.durable !== null && from.durable >= mark)
+  private isQuiet({ from, mark, events }: Handover): boolean {
+    if (from === null || from.isOver) return true
+    return from.eventsTaken >= events && (mark === null || (from.durable !== null && from.durable >= mark))
   }
 
   /** The new owner's commands are taken, and all keys of the slots are read again before them. */
@@ -190,6 +215,7 @@ export class SlotHandover {
     const listed = await to.keysOf(slots)
     // In one step: what was left out until now is among the keys in doubt, and what comes from now on is taken.
     this.owners.give(slots, to.id)
+    for (const slot of slots) this.moving.delete(slot)
     let sweep = until === null
     const doubtful: DirtyKey[][] = []
     for (const slot of slots) {
@@ -227,7 +253,7 @@ export class SlotHandover {
       const shard = owner === null ? undefined : this.shards.get(owner)
       if (shard === undefined || !shard.isLive) continue
       if (view.moving.has(slot)) open.push(slot)
-      if (view.moving.has(slot) || view.disputed.has(slot) || view.shards[view.owners[slot]]?.name !== owner) continue
+      if (this.isMoving(slot) || view.disputed.has(slot) || view.shards[view.owners[slot]]?.name !== owner) continue
       const { keys, whole } = this.doubtful.take(slot)
       const order = orders.get(shard) ?? { keys: [], sweep: false }
       for (const key of keys) order.keys.push(key)

@@ -1,7 +1,7 @@
 import { type DirtyKey, type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import { SLOTS } from '@ferrite-migrate/protocol'
 import type { ClusterView } from '@ferrite-migrate/redis'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { DoubtfulKeys } from '../../dist/cluster/doubtful-keys.js'
 import { type HandoverShard, SlotHandover } from '../../dist/cluster/slot-handover.js'
 import { SlotOwners } from '../../dist/cluster/slot-owners.js'
@@ -16,6 +16,8 @@ class FakeShard implements HandoverShard {
   isOver = false
   given: number | null = null
   durable: number | null = null
+  eventsGiven = 0
+  eventsTaken = 0
   stands: number | null = 100
   keys: DirtyKey[] = []
   readonly told: { keys: string[]; sweep: boolean }[] = []
@@ -95,6 +97,35 @@ describe('a slot that goes from shard to shard', () => {
     a.durable = 50
     await handover.step(sevenAtB)
     expect([owners.of(7), b.told]).toEqual(['b', [{ keys: ['k1', 'k2'], sweep: false }]])
+  })
+
+  it('is nobody’s until all that its former owner had read again is written', async () => {
+    await handover.step(underWay)
+    a.eventsGiven = 3
+    a.eventsTaken = 2
+    b.keys = [key('k')]
+    await handover.step(sevenAtB)
+    a.eventsGiven = 4
+    await handover.step(sevenAtB)
+    expect([owners.of(7), b.told]).toEqual([null, []])
+    a.eventsTaken = 3
+    await handover.step(sevenAtB)
+    expect(owners.of(7)).toBe('b')
+  })
+
+  it('moves as long as a view or a stream says so', async () => {
+    await handover.step(underWay)
+    expect([7, 8].map((slot) => handover.isMoving(slot))).toEqual([true, false])
+    handover.trace(8)
+    await handover.step(atA)
+    expect([7, 8].map((slot) => handover.isMoving(slot))).toEqual([false, true])
+    doubtful.add(8, [key('k')])
+    await handover.step(atA)
+    expect(a.told).toEqual([])
+    vi.useFakeTimers({ now: Date.now() + 4000, toFake: ['Date'] })
+    await handover.step(atA)
+    vi.useRealTimers()
+    expect([handover.isMoving(8), a.told]).toEqual([false, [{ keys: ['k'], sweep: false }]])
   })
 
   it('is doubtful until the stream of its former owner has nothing of before any more', async () => {

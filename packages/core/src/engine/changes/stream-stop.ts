@@ -58,7 +58,9 @@ export class StreamStop {
     this.stop = stop
     try {
       if (!(await stop.standing.promise)) return null
-      const { records, position } = await this.shard.readAt(keys)
+      const { records, position, elsewhere } = await this.shard.readAt(keys)
+      // Nothing was learnt of these.
+      if (elsewhere !== undefined) return null
       stop.position = position
       stop.known.resolve()
       if (!(await stop.reached.promise)) return null

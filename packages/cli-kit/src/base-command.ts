@@ -23,7 +23,7 @@ import { errorText, usageError } from './usage-error.js'
 export const ExitCode = { done: 0, failed: 1, usage: 2, differences: 3, refused: 4, interrupted: 130 } as const
 
 const USAGE =
-  /^FM_(URL|CONFIG|OPTION|PACKAGE_MISSING|PLUGIN_(MISSING|MANIFEST|CONTRACT|SCHEME|REFUSED)|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|USAGE|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/
+  /^FM_(URL|CONFIG|OPTION|PACKAGE_MISSING|PLUGIN_(MISSING|MANIFEST|CONTRACT|SCHEME|REFUSED)|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|USAGE|SERVE_TOKEN|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/
 
 /** The exit code that belongs to an error. */
 export function exitCodeOf(error: unknown): number {

@@ -7,8 +7,8 @@ import {
   askRunning,
   configFrom,
   endsFrom,
+  type MetricSample,
   type MigrationConfig,
-  type MigrationStatus,
   migrationDetails,
   type Registry,
   type RollbackReport,
@@ -46,6 +46,8 @@ const LOOK_MS = 200
 const OPENING = 4
 /** How long a run that is stopped with the service may take to write what it has read. */
 const STOP_MS = 60_000
+/** So long collectors still see how one ended. */
+const RECENT_MS = 3_600_000
 const TTL_TOLERANCE_MS = 1000
 const VERIFY_ROUNDS = 3
 
@@ -237,9 +239,13 @@ export class MigrationService {
     return { samples: samples.map(({ metric, labels, value }) => ({ name: metric.name, labels, value })) }
   }
 
-  /** Those that some process runs now. */
-  running(): MigrationStatus[] {
-    return this.store.list().flatMap(({ status }) => (status.state === 'RUNNING' ? [status] : []))
+  /** What is measured of those that some process runs now, and of those that ended in the last hour. */
+  measured(): { id: string; samples: MetricSample[] }[] {
+    const since = Date.now() - RECENT_MS
+    return this.store
+      .list()
+      .filter(({ status }) => status.state === 'RUNNING' || status.updatedAt >= since)
+      .map(({ status: { id } }) => ({ id, samples: readMetrics(this.store.metrics(id)) }))
   }
 
   /** Number of the last event of a migration, also of a former one of that name; 0 = there was none. */

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { MigrateError } from '@ferrite-migrate/contracts'
 import type { MetricSample } from '@ferrite-migrate/core'
+import { listenPlace, notListening } from '../listen-place.js'
 import { Scrape } from './scrape.js'
 
 const MOST_CONNECTIONS = 50
@@ -32,19 +32,10 @@ export class MetricsListener {
    * @throws MigrateError FM_LISTEN, FM_OPTION_VALUE
    */
   static async open(address: string, samples: () => readonly MetricSample[]): Promise<MetricsListener> {
-    const { host, port } = placeOf(address)
+    const { host, port } = listenPlace(address)
     const listener = new MetricsListener(samples)
     await new Promise<void>((resolve, reject) => {
-      listener.server.once('error', (cause: NodeJS.ErrnoException) =>
-        reject(
-          new MigrateError(
-            'FM_LISTEN',
-            `nobody can be answered at ${address} (${cause.code ?? cause.message})`,
-            'Give an address of this machine and a port that is free.',
-            { cause },
-          ),
-        ),
-      )
+      listener.server.once('error', (cause) => reject(notListening(address, cause)))
       listener.server.listen(port, host, resolve)
     })
     return listener
@@ -74,17 +65,4 @@ export class MetricsListener {
     response.writeHead(200, { 'content-type': Scrape.contentType(form), 'cache-control': 'no-store' })
     response.end(method === 'HEAD' ? undefined : text)
   }
-}
-
-/** @throws MigrateError FM_OPTION_VALUE */
-function placeOf(address: string): { host: string; port: number } {
-  const parts = /^(?:(?<host>\[[0-9a-f:.]+\]|[^:[\]]*):)?(?<port>\d{1,5})$/i.exec(address)?.groups
-  const port = Number(parts?.port)
-  if (parts === undefined || port > 65535)
-    throw new MigrateError(
-      'FM_OPTION_VALUE',
-      `"${address.slice(0, 60)}" is no address to listen at`,
-      'Give HOST:PORT, such as 127.0.0.1:9108 (0.0.0.0:9108 for all), or PORT for this machine alone.',
-    )
-  return { host: parts.host?.replace(/^\[|\]$/g, '') || '127.0.0.1', port }
 }

@@ -50,8 +50,10 @@ export class Scrape {
   async text(samples: readonly MetricSample[], form: ScrapeForm): Promise<string> {
     const registry = emptyRegistry(form)
     for (const [metric, of] of byMetric(samples)) {
-      const { name, help, labels } = metric
-      const settings = { name, help, labelNames: [...labels], registers: [registry] }
+      const { name, help } = metric
+      // Beside its own labels a sample may say whose it is.
+      const labelNames = [...new Set(of.flatMap(({ labels }) => Object.keys(labels)))]
+      const settings = { name, help, labelNames, registers: [registry] }
       if (metric.kind === 'counter') {
         const counter = new Counter(settings)
         for (const sample of of) counter.inc(sample.labels, sample.value)

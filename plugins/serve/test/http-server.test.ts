@@ -135,7 +135,7 @@ describe('the HTTP server', () => {
     socket.send(LIST)
     socket.send('{bad')
     await two
-    expect(answers.join('\n')).toMatch(/-32700[^]*"migrations":\[\]|"migrations":\[\][^]*-32700/)
+    expect(answers.join('\n')).toMatch(/-32700[\s\S]*"migrations":\[\]|"migrations":\[\][\s\S]*-32700/)
     const closed = new Promise<number>((done) => {
       socket.onclose = ({ code }) => done(code)
     })

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { BaseCommand, ExitCode, Flags } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { pageRoot } from '../page-root.js'
-import { serveFlags } from '../serve-flags.js'
-import { Served } from '../served.js'
+import { pageRoot } from '../served/page-root.js'
+import { serveFlags } from '../served/serve-flags.js'
+import { Served } from '../served/served.js'
 
 const OPENERS: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   darwin: ['open'],

@@ -1,7 +1,7 @@
 import { BaseCommand, ExitCode, Flags } from '@ferrite-migrate/cli-kit'
-import { pageRoot } from '../page-root.js'
-import { serveFlags } from '../serve-flags.js'
-import { Served } from '../served.js'
+import { pageRoot } from '../served/page-root.js'
+import { serveFlags } from '../served/serve-flags.js'
+import { Served } from '../served/served.js'
 
 export default class Serve extends BaseCommand {
   static override description =

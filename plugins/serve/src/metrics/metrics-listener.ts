@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { MetricSample } from '@ferrite-migrate/core'
-import { listenPlace, notListening } from '../listen-place.js'
+import { listenPlace, notListening } from '../listen/listen-place.js'
 import { Scrape } from './scrape.js'
 
 const MOST_CONNECTIONS = 50

@@ -3,9 +3,9 @@ import { MigrationService } from '@ferrite-migrate/api'
 import { ExitCode, onSignals } from '@ferrite-migrate/cli-kit'
 import type { Logger } from '@ferrite-migrate/contracts'
 import type { Registry } from '@ferrite-migrate/core'
-import { Access, newToken, tokenOf } from './http/access.js'
-import { HttpServer } from './http/http-server.js'
-import { listenPlace } from './listen-place.js'
+import { Access, newToken, tokenOf } from '../http/access.js'
+import { HttpServer } from '../http/http-server.js'
+import { listenPlace } from '../listen/listen-place.js'
 
 export interface ServedNeeds {
   readonly stateDir: string

@@ -75,6 +75,8 @@ export interface Lag {
   readonly spooledBytes?: number
   /** Of `keys`, those that wait for the source itself, such as keys of slots that move: nobody has caught up before they are read. */
   readonly unsettled?: number
+  /** Slots that are the shard's now, where the source is a cluster. */
+  readonly slots?: number
 }
 
 export interface ReadAt {

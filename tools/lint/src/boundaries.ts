@@ -13,9 +13,11 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   core: ['contracts', 'protocol', 'files'],
   api: ['contracts', 'core'],
   conformance: ['contracts', 'protocol'],
+  /** What a browser loads: the parts of others that need no system are bundled into it. */
+  page: ['core', 'api'],
   'create-plugin': [],
   'cli-kit': ['contracts', 'files', 'core'],
-  plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core', 'api', 'cli-kit'],
+  plugin: ['contracts', 'protocol', 'redis', 'files', 'sandbox', 'core', 'api', 'page', 'cli-kit'],
   cli: ['contracts', 'files', 'core', 'cli-kit'],
   program: ['contracts', 'core', 'cli-kit', 'plugin', 'cli'],
   tool: ['contracts', 'protocol', 'redis', 'files', 'core', 'api', 'conformance', 'plugin', 'cli', 'program', 'tool'],
@@ -37,13 +39,19 @@ function readPackages(): Package[] {
       nx?: { tags?: string[] }
       dependencies?: Record<string, string>
       peerDependencies?: Record<string, string>
+      devDependencies?: Record<string, string>
     }
     const layer = json.nx?.tags?.find((tag) => tag.startsWith('layer:'))?.slice(6) ?? ''
     return {
       name: json.name,
       folder: dirname(file),
       layer,
-      dependencies: Object.keys({ ...json.dependencies, ...json.peerDependencies }),
+      // A page is published with what it uses in it.
+      dependencies: Object.keys({
+        ...json.dependencies,
+        ...json.peerDependencies,
+        ...(layer === 'page' ? json.devDependencies : {}),
+      }),
     }
   })
 }

@@ -1,4 +1,4 @@
-import type { RollbackReport } from '@ferrite-migrate/core'
+import type { RollbackReport, SourceAnalysis } from '@ferrite-migrate/core'
 import type {
   ApiStatus,
   ApiVerifyReport,
@@ -27,6 +27,7 @@ export interface Answers {
   'migration.cancel': CancelResult
   'migration.verify': ApiVerifyReport
   'migration.rollback': RollbackReport
+  'migration.analyze': SourceAnalysis
   'migration.report': ReportResult
   'migration.list': ListResult
   'migration.events': EventsResult

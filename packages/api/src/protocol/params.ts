@@ -68,6 +68,13 @@ export const PARAMS = {
     dryRun: optional(flag),
     config: optional(endsSchema),
   }),
+  'migration.analyze': v.strictObject({
+    id,
+    /** Keys to look at, of each database in proportion. Default 20000. */
+    sample: optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(10_000_000))),
+    /** Passwords that are not stored. */
+    config: optional(endsSchema),
+  }),
   'migration.report': v.strictObject({ id }),
   'migration.list': v.strictObject({}),
   'migration.events': v.strictObject({

@@ -90,6 +90,7 @@ export class RpcSession {
       'migration.cancel': (params) => service.cancel(params),
       'migration.verify': (params) => service.verify(params, signal),
       'migration.rollback': (params) => service.rollback(params, signal),
+      'migration.analyze': (params) => service.analyze(params, signal),
       'migration.report': ({ id }) => service.report(id),
       'migration.list': () => service.list(),
       'migration.events': (params) => service.events(params),

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import {
+  analyzeSource,
   askRunning,
   configFrom,
   endsFrom,
@@ -16,6 +17,7 @@ import {
   resolveConfig,
   resumedConfig,
   rollBack,
+  type SourceAnalysis,
   StateStore,
   type VerifyReport,
   verifyEnds,
@@ -42,6 +44,11 @@ export interface MigrationServiceOptions {
 }
 
 const LOOK_MS = 200
+/** As of the command `analyze`. */
+const LOOK_RATE = 20_000
+const SAMPLE = 20_000
+const TOP_KEYS = 20
+const TOP_PATTERNS = 30
 /** Migrations that are opened or planned at once; each is a process of some 70 MB. */
 const OPENING = 4
 /** How long a run that is stopped with the service may take to write what it has read. */
@@ -64,6 +71,7 @@ export class MigrationService {
   private readonly latest = new Map<string, RunProcess>()
   private stopped = false
   private readonly turns = new Turns(OPENING)
+  private readonly looks = new Turns(1)
   private readonly configs = new Map<string, MigrationConfig>()
 
   /** @throws MigrateError FM_STATE_DIR */
@@ -208,6 +216,33 @@ export class MigrationService {
   ): Promise<RollbackReport> {
     const { stateDir, registry, logger } = this.options
     return rollBack({ id, stateDir, registry, logger, given: this.given(id, config), force, dryRun, signal })
+  }
+
+  /**
+   * Looks at the source of a migration, at a bounded rate, and writes nothing there.
+   * @throws MigrateError FM_ID_UNKNOWN, FM_ANALYZE_UNSUPPORTED, FM_RESUME_PASSWORD, FM_CONNECT_*
+   */
+  analyze({ id, sample = SAMPLE, config }: Params<'migration.analyze'>, signal: AbortSignal): Promise<SourceAnalysis> {
+    const { registry, logger } = this.options
+    const { resume: _, ...whole } = this.again(id, config)
+    const { source, sourceOptions } = resolveConfig(whole)
+    return this.looks.take(async () => {
+      const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
+      try {
+        await using opened = await registry.source(source, {}, sourceOptions, { logger, signal, tempDir })
+        return await analyzeSource(opened, null, {
+          sample,
+          full: false,
+          topKeys: TOP_KEYS,
+          topPatterns: TOP_PATTERNS,
+          tree: true,
+          maxRate: LOOK_RATE,
+          signal,
+        })
+      } finally {
+        rmSync(tempDir, { recursive: true, force: true })
+      }
+    })
   }
 
   /** @throws MigrateError FM_ID_UNKNOWN */

@@ -1,7 +1,7 @@
+import { htmlPage, htmlTable, markup, verdict } from '../page/html-page.js'
+import { formatCount } from '../page/words.js'
 import type { ElementDifference } from '../records/deep-difference.js'
 import type { Around, EncodedBytes } from '../records/encoded-bytes.js'
-import { htmlPage, htmlTable, markup, verdict } from '../report/html-page.js'
-import { formatCount } from '../report/words.js'
 import type { ComparisonReport, KeyDifference } from './comparison.js'
 
 /** Rows of a group that are shown. */

@@ -6,7 +6,7 @@ export interface Metric {
   /** As Prometheus names such: lower case, with its unit, and `_total` where it counts. */
   readonly name: string
   readonly kind: MetricKind
-  readonly unit: 'keys' | 'changes' | 'values' | 'bytes' | 'seconds' | 'times' | 'shards' | 'yes or no'
+  readonly unit: 'keys' | 'changes' | 'values' | 'bytes' | 'seconds' | 'times' | 'shards' | 'slots' | 'yes or no'
   readonly help: string
   /** Names of its labels. */
   readonly labels: readonly string[]

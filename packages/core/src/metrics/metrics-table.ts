@@ -378,6 +378,14 @@ const ROWS: readonly Row[] = [
     read: ({ status }) => seconds(status.lagMs),
   },
   {
+    name: 'ferrite_migrate_shard_slots',
+    kind: 'gauge',
+    unit: 'slots',
+    labels: ['shard'],
+    help: 'Slots that the shard has now, where the source is a cluster.',
+    read: ofLag(({ slots }) => slots ?? null),
+  },
+  {
     name: 'ferrite_migrate_shard_lag_changes',
     kind: 'gauge',
     unit: 'changes',

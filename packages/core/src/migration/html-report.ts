@@ -1,6 +1,7 @@
 import { counted } from '@ferrite-migrate/contracts'
-import { type Band, chart, type Mark, type Point } from '../report/html-chart.js'
-import { htmlPage, htmlTable, markup, verdict } from '../report/html-page.js'
+import { htmlPage, htmlTable, markup, verdict } from '../page/html-page.js'
+import { eventMarks, phaseBands, phaseTimeline } from '../page/phase-timeline.js'
+import { runCharts } from '../page/run-charts.js'
 import {
   applyText,
   captureText,
@@ -10,54 +11,11 @@ import {
   formatCount,
   formatDuration,
   formatTime,
-  phaseWords,
-} from '../report/words.js'
+} from '../page/words.js'
 import type { Pass, Sample, StoredEvent, StoredMigration } from '../state/run-facts.js'
 import type { MigrationStatus } from '../state/status.js'
 import type { VerifyReport } from '../verify/verify-report.js'
 import type { MigrationDetails, StoredReport } from './stored-report.js'
-
-/** Phases in which nothing runs any more. */
-const OVER = new Set(['COMPLETED', 'FAILED', 'INTERRUPTED', 'ROLLED_BACK'])
-/** Events that stand in the charts. */
-const MARKS: Readonly<Record<string, string>> = {
-  'cutover-done': 'cutover',
-  paused: 'paused',
-  resumed: 'resumed',
-  'lag-alarm': 'lag alarm',
-}
-
-/** The phases of a run as stretches of time; when its process was away there is none. */
-export function phaseBands(events: readonly StoredEvent[], samples: readonly Sample[], until: number): Band[] {
-  const bands: Band[] = []
-  let open: { phase: string; from: number } | null = null
-  const close = (to: number): void => {
-    if (open !== null && to > open.from) bands.push({ ...open, to })
-    open = null
-  }
-  for (const { at, type, text } of events)
-    if (type === 'phase') {
-      close(at)
-      if (!OVER.has(text)) open = { phase: text, from: at }
-    } else if (type === 'started') {
-      // Of a process that was killed the last sample tells how long it ran.
-      const last = samples.findLast((sample) => sample.at <= at)?.at
-      if (open !== null) close(Math.min(at, last ?? at))
-    }
-  close(until)
-  return bands
-}
-
-/** `2m 13s (first copy 1m 58s, following the source 14s)`: what it ran, without the time in which it did not. */
-function tookText(bands: readonly Band[]): string {
-  const times = new Map<string, number>()
-  for (const { phase, from, to } of bands) times.set(phase, (times.get(phase) ?? 0) + to - from)
-  const total = [...times.values()].reduce((sum, ms) => sum + ms, 0)
-  const parts = [...times]
-    .filter(([, ms]) => ms >= 1)
-    .map(([phase, ms]) => `${phaseWords(phase)} ${formatDuration(ms)}`)
-  return parts.length > 1 ? `${formatDuration(total)} (${parts.join(', ')})` : formatDuration(total)
-}
 
 function outcome(status: MigrationStatus, verification: VerifyReport | null): ['good' | 'bad' | 'warn', string] {
   const { state } = status
@@ -92,7 +50,88 @@ function verificationPart(report: VerifyReport, since: number | null): string {
   }`
 }
 
-function lostPart({ notCarried, failures, passed }: StoredReport): string {
+/** A measured stretch of a cutover, from the step before. */
+function cutoverPart(report: StoredReport | null, events: readonly StoredEvent[]): string {
+  const steps = events.filter(({ type }) => /^cutover-(?!scheduled|due|missed|failed)/.test(type))
+  const cutover = report?.cutover ?? null
+  if (steps.length === 0 && cutover === null) return ''
+  const facts =
+    cutover === null || cutover.dryRun
+      ? []
+      : [
+          [
+            'Writers waited',
+            cutover.downtimeMs === null
+              ? 'they were not kept out'
+              : `${formatDuration(cutover.downtimeMs)}, from the fence to the moment when the target was the one to write to`,
+          ],
+          ['Fence', cutover.fence],
+          [
+            'Written past the fence',
+            cutover.slipped.keys.length === 0
+              ? 'nothing'
+              : `${cutover.slipped.keys.join(', ')}${cutover.slipped.more ? ' and more' : ''}`,
+          ],
+          ['By', steps[0]?.actor ?? '-'],
+        ]
+  return `<h2>Cutover</h2>${facts.length === 0 ? '' : htmlTable(facts)}${
+    steps.length === 0
+      ? ''
+      : htmlTable(
+          steps.map(({ at, type, text }, i) => [
+            `+${((at - steps[0].at) / 1000).toFixed(3)} s`,
+            i === 0 ? '-' : `${at - steps[i - 1].at} ms`,
+            type.slice('cutover-'.length),
+            text,
+          ]),
+          ['After', 'Took', 'Step', 'What'],
+        )
+  }`
+}
+
+/** `MOVED 12` and `MOVED 13` are one kind: numbers and quoted names say which key it was, not what happened. */
+function kindOf(reason: string): string {
+  return reason
+    .replace(/(["'`]).*?\1/g, '…')
+    .replace(/\d+/g, '…')
+    .slice(0, 120)
+}
+
+function failuresPart(failures: StoredReport['failures'], all: number): string {
+  if (failures.length === 0) return ''
+  const kinds = new Map<string, { count: number; keys: string[]; reason: string }>()
+  for (const { key, reason } of failures) {
+    const kind = kinds.get(kindOf(reason)) ?? { count: 0, keys: [], reason }
+    kinds.set(kindOf(reason), kind)
+    kind.count++
+    if (kind.keys.length < 3) kind.keys.push(key)
+  }
+  const more = all - failures.length
+  return `<h2>Failures by kind</h2>${htmlTable(
+    [...kinds.values()]
+      .sort((a, b) => b.count - a.count)
+      .map(({ count, keys, reason }) => [reason, formatCount(count), keys.join(', ')]),
+    ['Why', 'Keys', 'Such as'],
+  )}${more > 0 ? `<p class="none">of ${formatCount(failures.length)} that are kept; ${formatCount(more)} more are counted</p>` : ''}<details><summary>Each of them</summary>${htmlTable(
+    failures.map(({ key, db, reason }) => [key, String(db), reason]),
+    ['Key', 'Database', 'Why'],
+  )}</details>`
+}
+
+/** What people and programs asked of it, and who they are. */
+function askedPart(events: readonly StoredEvent[]): string {
+  const asked = events.filter(({ type }) =>
+    /^(started|stopped|paused|resumed|put-back|rollback|cutover-(scheduled|due|missed|done|failed))$/.test(type),
+  )
+  return asked.length === 0
+    ? ''
+    : `<h2>Who did what</h2>${htmlTable(
+        asked.map((event) => [formatTime(event.at), event.actor, event.type, eventText(event)]),
+        ['Time (UTC)', 'Who', 'What', 'Details'],
+      )}`
+}
+
+function lostPart({ notCarried, failures, passed }: StoredReport, all: number): string {
   const rows = [
     ...notCarried.map(({ what, count, examples }) => [what, 'left out', formatCount(count), examples.join(', ')]),
     ...(passed.count > 0
@@ -108,12 +147,7 @@ function lostPart({ notCarried, failures, passed }: StoredReport): string {
   ]
   return [
     rows.length === 0 ? '' : `<h2>Not carried</h2>${htmlTable(rows, ['What', 'Done', 'Count', 'Such as'])}`,
-    failures.length === 0
-      ? ''
-      : `<h2>Failed keys</h2>${htmlTable(
-          failures.map(({ key, db, reason }) => [key, String(db), reason]),
-          ['Key', 'Database', 'Why'],
-        )}`,
+    failuresPart(failures, all),
   ].join('')
 }
 
@@ -125,7 +159,7 @@ function settingsPart({ plan }: MigrationDetails): string {
       .filter(([name]) => !/^(rdbTypes|setPxat)$/.test(name))
       .map(([name, value]) => [`${whose}: ${name}`, value])
   const { findings } = plan
-  return `<h2>Settings</h2>${htmlTable([
+  return `<h2>Plan</h2>${htmlTable([
     ['Mode', plan.mode],
     ['Filters', filters.length > 0 ? filters.join('; ') : 'none'],
     ...(plan.transforms.length > 0 ? [['Transforms', plan.transforms.join('; ')]] : []),
@@ -145,49 +179,6 @@ function settingsPart({ plan }: MigrationDetails): string {
           ]),
           ['', 'Code', 'What'],
         )}`
-  }`
-}
-
-/** Changes a second, from how many there were at each sample. */
-function changeRates(samples: readonly Sample[]): Point[] {
-  return samples.flatMap((sample, i): Point[] => {
-    const former = samples[i - 1]
-    if (former === undefined || sample.at <= former.at || sample.changes < former.changes) return []
-    return [[sample.at, ((sample.changes - former.changes) * 1000) / (sample.at - former.at)]]
-  })
-}
-
-function chartsPart(samples: readonly Sample[], events: readonly StoredEvent[], bands: readonly Band[]): string {
-  const marks: Mark[] = events.flatMap(({ at, type }) => (type in MARKS ? [{ at, text: MARKS[type] }] : []))
-  const of = (list: readonly Sample[], pick: (sample: Sample) => number | null): Point[] =>
-    list.flatMap((sample): Point[] => {
-      const value = pick(sample)
-      return value === null ? [] : [[sample.at, value]]
-    })
-  const copying = samples.filter(({ phase }) => phase === 'INITIAL_SYNC')
-  // The first copy is so much faster that what follows would be a flat line beside it.
-  const following = samples.filter(({ phase }) => phase !== 'INITIAL_SYNC' && phase !== 'PREFLIGHT' && !OVER.has(phase))
-  const live = following.some(({ lagBytes, lagMs, lagKeys }) => lagBytes !== null || lagMs !== null || lagKeys !== null)
-  const draw = (title: string, unit: 'per second' | 'bytes' | 'ms', points: Point[]): string =>
-    chart({ title, unit, points, bands, marks })
-  return `<h2>Over time</h2>${draw(
-    'First copy: keys per second',
-    'per second',
-    of(copying, ({ rate }) => rate),
-  )}${
-    live
-      ? draw('Following: changes per second', 'per second', changeRates(following)) +
-        draw(
-          'Behind, in bytes',
-          'bytes',
-          of(following, ({ lagBytes }) => lagBytes),
-        ) +
-        draw(
-          'Behind, in time',
-          'ms',
-          of(following, ({ lagMs }) => lagMs),
-        )
-      : ''
   }`
 }
 
@@ -214,6 +205,7 @@ export function htmlReport(
       : status.mode === 'snapshot'
         ? ['Left out', formatCount(status.keysLeftOut ?? 0)]
         : ['Behind', status.lagMs === null ? 'not told' : formatDuration(status.lagMs)]
+  const marks = eventMarks(events)
   const running = bands.reduce((sum, { from, to }) => sum + to - from, 0)
   const facts = [
     ['Source', migration.source],
@@ -226,7 +218,6 @@ export function htmlReport(
     ],
     ['Started', `${formatTime(migration.createdAt)} UTC`],
     ['Last sign of life', `${formatTime(migration.heartbeatAt)} UTC`],
-    ['Took', tookText(bands)],
     [
       'Read',
       `${counted(status.keysDone, 'key')}${status.keysTotal === null ? '' : ` of ${formatCount(status.keysTotal)}`}, ${formatBytes(status.bytesDone + status.changeBytes)}`,
@@ -247,25 +238,15 @@ export function htmlReport(
           ['What to do', status.error.hint],
         ]),
   ]
-  const steps = events.filter(({ type }) => /^cutover-(?!scheduled|due|missed|failed)/.test(type))
   return htmlPage(
     `Migration ${migration.id}`,
     `<h1>Migration ${markup(migration.id)}</h1>${verdict(kind, word, [['Keys written', formatCount(status.keysWritten)], second, ['Took', formatDuration(running)]])}
 ${htmlTable(facts)}
+${settingsPart(details)}
+<h2>Phases</h2>${phaseTimeline(bands, marks)}
+${cutoverPart(report, events)}
 ${verification === null ? '' : verificationPart(verification, report?.changesSinceVerification ?? null)}
-${
-  steps.length === 0
-    ? ''
-    : `<h2>Cutover</h2>${htmlTable(
-        steps.map(({ at, type, text }) => [
-          `+${((at - steps[0].at) / 1000).toFixed(3)} s`,
-          type.slice('cutover-'.length),
-          text,
-        ]),
-        ['After', 'Step', 'What'],
-      )}`
-}
-${report === null ? '' : lostPart(report)}
+${report === null ? '' : lostPart(report, status.keysFailed)}
 ${
   report?.rollback == null
     ? ''
@@ -277,7 +258,7 @@ ${
         ['Failed', formatCount(report.rollback.failed)],
       ])}`
 }
-${chartsPart(samples, events, bands)}
+<h2>Rate and lag</h2>${runCharts(samples, bands, marks)}
 ${
   passes.length === 0
     ? ''
@@ -294,7 +275,7 @@ ${
         ['Pass', 'Started (UTC)', 'Took', 'How', 'Changes', 'Written', 'Deleted'],
       )}`
 }
-${settingsPart(details)}
+${askedPart(events)}
 <h2>Audit trail</h2>${htmlTable(
       events.map((event) => [formatTime(event.at), event.type, eventText(event), event.actor]),
       ['Time (UTC)', 'Event', 'What', 'Who'],

@@ -316,6 +316,148 @@ class RollbackReport(TypedDict):
     interrupted: bool
 
 
+class SourceAnalysis(TypedDict):
+    survey: SourceSurvey
+    totalKeys: float
+    lookedAt: float
+    error: float
+    """Half the width of the 95% confidence interval of shares, 0 when everything was looked at."""
+    summary: KeySummary
+    compatibility: List[CompatibilityNote]
+    recommendations: List[str]
+    writeTest: Union[WriteTest, None]
+    estimate: Union[Dict[str, object], None]
+    """Expected time of the initial copy, ms; null = unknown."""
+
+
+class _SourceSurvey(TypedDict):
+    product: str
+    version: str
+    keys: Dict[str, object]
+    usedMemory: float
+    commands: Dict[str, object]
+    """How often each command (upper case) was called since the server started."""
+    modules: List[str]
+    functions: float
+    scripts: float
+    """Lua scripts in its cache."""
+    users: float
+    """Users of its ACL besides the default one."""
+    role: str
+    cluster: bool
+    """It is one node of a cluster, and keys of the others are not seen."""
+
+
+class SourceSurvey(_SourceSurvey, total=False):
+    """What a server says of itself."""
+
+    shards: List[ShardSurvey]
+    """The shards of a cluster, all of which is seen."""
+
+
+class _ShardSurvey(TypedDict):
+    shard: str
+    place: str
+    """Where it is, to print."""
+    slots: str
+    """Ranges, as `0-5460,5462`."""
+    slotCount: float
+    keys: float
+    usedMemory: float
+    fullest: List[SlotSurvey]
+    """The slots that hold most keys, the fullest first."""
+
+
+class ShardSurvey(_ShardSurvey, total=False):
+    """What a primary of a cluster says of itself."""
+
+    hottest: List[SlotSurvey]
+    """The slots whose commands take most time, the hottest first; absent where the server does not count that."""
+
+
+class _SlotSurvey(TypedDict):
+    slot: float
+    keys: float
+
+
+class SlotSurvey(_SlotSurvey, total=False):
+    """A slot of a cluster."""
+
+    cpuMs: float
+    """What its commands have taken since the server began to count, ms."""
+
+
+class _KeySummary(TypedDict):
+    keys: float
+    bytes: float
+    types: List[TypeStatistics]
+    encodings: List[Dict[str, object]]
+    databases: List[Dict[str, object]]
+    ttl: List[TtlBucket]
+    patterns: List[KeyPattern]
+    bigKeys: List[BigKey]
+
+
+class KeySummary(_KeySummary, total=False):
+    """What was seen of a store's keys; sums are of what was looked at, scaled by the caller's weight."""
+
+    tree: PrefixNode
+
+
+class TypeStatistics(TypedDict):
+    type: str
+    keys: float
+    bytes: float
+    elements: float
+
+
+class TtlBucket(TypedDict):
+    name: str
+    keys: float
+
+
+class KeyPattern(TypedDict):
+    """One shape of key names: `user:*`."""
+
+    pattern: str
+    keys: float
+    bytes: float
+    shortLived: float
+    """Of these, keys that expire within an hour."""
+    example: str
+
+
+class BigKey(TypedDict):
+    db: float
+    key: str
+    type: str
+    bytes: float
+    elements: float
+
+
+class PrefixNode(TypedDict):
+    """A prefix of names, with those below it."""
+
+    prefix: str
+    keys: float
+    bytes: float
+    children: List[PrefixNode]
+    """The largest first; small ones are together as `(other)`."""
+
+
+class CompatibilityNote(TypedDict):
+    level: Literal["ok", "warn"]
+    text: str
+
+
+class WriteTest(TypedDict):
+    """A short test of writing the source's own values to the target, under temporary names that are removed again."""
+
+    keys: float
+    bytes: float
+    ms: float
+
+
 class ReportResult(TypedDict):
     """What is known of a migration beside its status."""
 

@@ -207,7 +207,8 @@ export class ClusterShard implements Shard, HandoverShard {
   }
 
   async lag(applied: Position | undefined): Promise<Lag> {
-    const lag = await this.inner.lag(applied === undefined ? undefined : streamPosition(applied))
+    const behind = await this.inner.lag(applied === undefined ? undefined : streamPosition(applied))
+    const lag = { ...behind, slots: this.needs.owners.slotsOf(this.id).length }
     // What is between the shards is told by one of them.
     const unsettled = this.waiting + (this.needs.handover.isFirst(this.id) ? this.needs.handover.pending : 0)
     return unsettled === 0 || lag.keys === undefined

@@ -1,4 +1,6 @@
 export * from './html-chart.js'
 export * from './html-page.js'
 export * from './html-treemap.js'
+export * from './phase-timeline.js'
+export * from './run-charts.js'
 export * from './words.js'

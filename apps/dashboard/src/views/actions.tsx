@@ -1,0 +1,82 @@
+import type { ApiStatus, Method, Params } from '@ferrite-migrate/api'
+import { useState } from 'preact/hooks'
+import type { Connection } from '../client/connection.js'
+import { Dialog } from '../parts/dialog.js'
+import { Problem } from '../parts/problem.js'
+import { CutoverDialog } from './cutover-dialog.js'
+import { RollbackDialog } from './rollback-dialog.js'
+
+interface ActionsProps {
+  readonly connection: Connection
+  readonly status: ApiStatus
+}
+
+/** What can be asked of a migration as it is now. */
+export function Actions({ connection, status }: ActionsProps) {
+  const [open, setOpen] = useState<'cutover' | 'rollback' | 'cancel' | null>(null)
+  const [problem, setProblem] = useState<unknown>(null)
+  const { id, state, phase, paused, mode } = status
+  const close = (): void => setOpen(null)
+  const ask = async <M extends Method>(method: M, params: Params<M>): Promise<void> => {
+    setProblem(null)
+    try {
+      await connection.ask(method, params)
+      close()
+    } catch (error) {
+      setProblem(error)
+    }
+  }
+  const running = state === 'RUNNING'
+  return (
+    <div class="actions">
+      <div class="buttons">
+        {running && !paused && (
+          <button type="button" class="quiet" onClick={() => ask('migration.pause', { id })}>
+            Pause
+          </button>
+        )}
+        {running && paused && (
+          <button type="button" onClick={() => ask('migration.resume', { id })}>
+            Resume
+          </button>
+        )}
+        {running && phase === 'LIVE_SYNC' && mode !== 'snapshot' && (
+          <button type="button" onClick={() => setOpen('cutover')}>
+            Cut over…
+          </button>
+        )}
+        {running && (
+          <button type="button" class="quiet" onClick={() => setOpen('cancel')}>
+            Cancel…
+          </button>
+        )}
+        {state === 'INTERRUPTED' && (
+          <button type="button" onClick={() => ask('migration.start', { resume: id, detach: true })}>
+            Go on
+          </button>
+        )}
+        {!running && state !== 'ROLLED_BACK' && (
+          <button type="button" class="quiet" onClick={() => setOpen('rollback')}>
+            Roll back…
+          </button>
+        )}
+      </div>
+      <Problem of={problem} />
+      {open === 'cutover' && <CutoverDialog connection={connection} status={status} onClose={close} />}
+      {open === 'rollback' && <RollbackDialog connection={connection} status={status} onClose={close} />}
+      {open === 'cancel' && (
+        <Dialog title={`Cancel ${id}?`} onClose={close}>
+          <p>What was read is written, and the place is kept: it can go on from there.</p>
+          <div class="buttons">
+            <button type="button" class="danger" onClick={() => ask('migration.cancel', { id })}>
+              Stop it
+            </button>
+            <button type="button" class="quiet" onClick={close}>
+              Let it run
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </div>
+  )
+}

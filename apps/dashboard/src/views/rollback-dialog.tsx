@@ -1,0 +1,75 @@
+import type { Answers, ApiStatus } from '@ferrite-migrate/api'
+import { formatCount } from '@ferrite-migrate/core/page'
+import { useEffect, useState } from 'preact/hooks'
+import type { Connection } from '../client/connection.js'
+import { Dialog } from '../parts/dialog.js'
+import { Problem } from '../parts/problem.js'
+
+interface RollbackProps {
+  readonly connection: Connection
+  readonly status: ApiStatus
+  readonly onClose: () => void
+}
+
+/** What would be put back, then the question, then what was. */
+export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
+  const { id, target } = status
+  const [report, setReport] = useState<Answers['migration.rollback'] | null>(null)
+  const [done, setDone] = useState(false)
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<unknown>(null)
+  useEffect(() => {
+    connection.ask('migration.rollback', { id, dryRun: true }).then(setReport, setProblem)
+  }, [connection, id])
+  const go = async (): Promise<void> => {
+    setBusy(true)
+    setProblem(null)
+    try {
+      setReport(await connection.ask('migration.rollback', { id }))
+      setDone(true)
+    } catch (error) {
+      setProblem(error)
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <Dialog title={`Roll back ${id}`} onClose={onClose}>
+      <p>
+        {done ? 'At' : 'What this migration wrote is taken back at'} <b>{target}</b>
+        {done ? ' this was done:' : '; the source is left as it is.'}
+      </p>
+      {report === null ? (
+        problem === null && <p class="none">Looking …</p>
+      ) : (
+        <dl class="facts-list">
+          {(
+            [
+              ['Removed', report.removed],
+              ['Restored', report.restored],
+              ['As before already', report.unchanged],
+              ['Left alone, since others wrote them', report.kept],
+              ['Failed', report.failed],
+            ] as const
+          ).map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{formatCount(value)}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      <Problem of={problem} />
+      <div class="buttons">
+        {!done && (
+          <button type="button" class="danger" disabled={busy || report === null} onClick={go}>
+            {busy ? 'Putting back …' : 'Roll back'}
+          </button>
+        )}
+        <button type="button" class="quiet" onClick={onClose}>
+          Close
+        </button>
+      </div>
+    </Dialog>
+  )
+}

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ClusterWriter, until } from '@ferrite-migrate/servers'
 import type { Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
@@ -15,7 +16,8 @@ const PICTURES = process.env.FERRITE_MIGRATE_PICTURES
 async function picture(page: Page, name: string): Promise<void> {
   if (PICTURES === undefined) return
   mkdirSync(PICTURES, { recursive: true })
-  await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true })
+  await page.screenshot({ path: join(PICTURES, `${name}.png`) })
+  await page.screenshot({ path: join(PICTURES, `${name}-whole.png`), fullPage: true })
 }
 
 /** The address of a dashboard that was started as its users do. */
@@ -33,7 +35,8 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard, in a browser', () => {
   it('starts a migration, shows its lag, cuts it over and shows it done', { timeout: 180_000 }, async () => {
     const source = await start()
     const target = await start()
-    for (let i = 0; i < 300; i++) await command(source.url, 'SET', `user:${i}:name`, `${i}`, ...(i % 3 ? [] : ['EX', '9000']))
+    for (let i = 0; i < 300; i++)
+      await command(source.url, 'SET', `user:${i}:name`, `${i}`, ...(i % 3 ? [] : ['EX', '9000']))
     await command(source.url, 'LPUSH', 'a:list', '1', '2')
     const url = await dashboard(stateDir())
     const browser = await openBrowser()
@@ -102,12 +105,25 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard, in a browser', () => {
     const [cluster, target] = await Promise.all([startCluster('7.0', { replicas: 0 }), start()])
     const writer = await ClusterWriter.start(cluster.url, { perSecond: 800 })
     const state = stateDir()
-    const tool = new Tool(['migrate', '-s', cluster.url, '-t', target.url, '-m', 'live', '--id', 'shards', '--state-dir', state])
+    const tool = new Tool([
+      'migrate',
+      '-s',
+      cluster.url,
+      '-t',
+      target.url,
+      '-m',
+      'live',
+      '--id',
+      'shards',
+      '--state-dir',
+      state,
+    ])
     stops.push(() => tool.kill())
     await tool.says('LIVE_SYNC')
     const url = new URL(await dashboard(state))
     const token = url.hash.slice('#token='.length)
     url.hash = ''
+    if (PICTURES !== undefined) await sleep(25_000)
     const browser = await openBrowser()
     stops.push(() => browser.close())
     for (const width of [1280, 400])
@@ -129,7 +145,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard, in a browser', () => {
         await until(async () => /5,46[0-9]/.test((await rows.first().textContent()) ?? ''), 'their slots')
         await until(async () => (await page.locator('.curves svg').count()) > 2, 'curves')
         expect(await barriers(page)).toEqual([])
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
         expect(overflow).toBeLessThanOrEqual(0)
         await picture(page, `migration-${width}-${colorScheme}`)
         expect(wrong.filter((text) => !/401/.test(text))).toEqual([])
@@ -151,4 +167,3 @@ describe('the files of the dashboard', () => {
     expect(page).not.toMatch(/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/)
   })
 })
-

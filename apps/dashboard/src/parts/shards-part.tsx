@@ -25,7 +25,7 @@ export function ShardsPart({ metrics }: { metrics: readonly MetricValue[] }) {
           'Followed',
           'Slots',
           'Keys read',
-          'Of',
+          'Expected',
           'Bytes read',
           'Changes behind',
           'Bytes behind',

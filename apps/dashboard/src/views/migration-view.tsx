@@ -93,7 +93,10 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
       ? ([
           ['Rate', rateText(status)],
           ['Behind', lagText(status)],
-          ['Left', status.etaMs === null ? 'not told' : formatDuration(status.etaMs)],
+          [
+            'Time left',
+            status.phase === 'LIVE_SYNC' ? '-' : status.etaMs === null ? 'not told' : formatDuration(status.etaMs),
+          ],
         ] as [string, string][])
       : []),
     ['Read', formatBytes(status.bytesDone + status.changeBytes)],

@@ -24,7 +24,10 @@ function clusterTables(shards: readonly ShardSurvey[]): string {
     const slots = [...fullest, ...(hottest ?? []).filter(({ slot }) => !fullest.some((one) => one.slot === slot))]
     return slots.map(({ slot, keys }) => ({ slot, keys, place, cpuMs: times.get(slot) }))
   })
-  return `<h2>Keys by primary</h2>${bars('Keys by primary', shards.map(({ place, keys }) => [place, keys] as const))}${htmlTable(
+  return `<h2>Keys by primary</h2>${bars(
+    'Keys by primary',
+    shards.map(({ place, keys }) => [place, keys] as const),
+  )}${htmlTable(
     shards.map(({ place, slots, slotCount, keys, usedMemory }) => [
       ...[place, number(slotCount), number(keys), formatBytes(usedMemory), slots],
     ]),
@@ -46,8 +49,14 @@ export function analysisParts(summary: KeySummary, shards: readonly ShardSurvey[
   const number = (value: number): string => value.toLocaleString('en-US')
   return `${summary.tree === undefined ? '' : `<h2>Key prefixes</h2>${treemap(summary.tree)}`}
 ${shards.length === 0 ? '' : clusterTables(shards)}
-<h2>Keys by type</h2>${bars('Keys by type', summary.types.map(({ type, keys }) => [type, keys] as const))}
-<h2>Time to live</h2>${bars('Time to live', summary.ttl.map(({ name, keys }) => [name, keys] as const))}
+<h2>Keys by type</h2>${bars(
+    'Keys by type',
+    summary.types.map(({ type, keys }) => [type, keys] as const),
+  )}
+<h2>Time to live</h2>${bars(
+    'Time to live',
+    summary.ttl.map(({ name, keys }) => [name, keys] as const),
+  )}
 <h2>Key patterns</h2>${htmlTable(
     summary.patterns.map(({ pattern, keys, bytes, example }) => [pattern, number(keys), number(bytes), example]),
     ['Pattern', 'Keys', 'Bytes', 'Example'],

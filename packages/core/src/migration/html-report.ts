@@ -72,7 +72,7 @@ function cutoverPart(report: StoredReport | null, events: readonly StoredEvent[]
               ? 'nothing'
               : `${cutover.slipped.keys.join(', ')}${cutover.slipped.more ? ' and more' : ''}`,
           ],
-          ['By', steps[0]?.actor ?? '-'],
+          ['Asked for by', events.findLast(({ type }) => type === 'asked-cutover')?.actor ?? steps[0]?.actor ?? '-'],
         ]
   return `<h2>Cutover</h2>${facts.length === 0 ? '' : htmlTable(facts)}${
     steps.length === 0
@@ -121,7 +121,9 @@ function failuresPart(failures: StoredReport['failures'], all: number): string {
 /** What people and programs asked of it, and who they are. */
 function askedPart(events: readonly StoredEvent[]): string {
   const asked = events.filter(({ type }) =>
-    /^(started|stopped|paused|resumed|put-back|rollback|cutover-(scheduled|due|missed|done|failed))$/.test(type),
+    /^(asked-.+|started|stopped|paused|resumed|put-back|rollback|cutover-(scheduled|due|missed|done|failed))$/.test(
+      type,
+    ),
   )
   return asked.length === 0
     ? ''

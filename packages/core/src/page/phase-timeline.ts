@@ -95,5 +95,5 @@ export function phaseTimeline(bands: readonly Band[], marks: readonly Mark[]): s
   const times = phaseTimes(bands)
   const spoken = times.map(({ phase, ms }) => `${phaseWords(phase)} ${formatDuration(ms)}`).join(', ')
   return `<svg class="phases" viewBox="0 -6 ${WIDTH} ${HEIGHT + 26}" role="img" aria-label="${markup(`Phases over time: ${spoken}`)}"><rect class="frame" x="0" y="0" width="${WIDTH}" height="${HEIGHT}"/>${rects.join('')}${lines.join('')}<text x="0" y="${HEIGHT + 16}">${formatTime(first)}</text><text class="end" x="${WIDTH}" y="${HEIGHT + 16}">${formatTime(last)} UTC</text></svg>
-<ul class="legend">${times.map(({ phase, ms }) => `<li><span class="swatch ${colour(phase)}"></span>${markup(phaseWords(phase))} <b>${formatDuration(ms)}</b></li>`).join('')}</ul>`
+<ul class="legend">${times.map(({ phase, ms }) => `<li><span class="swatch ${colour(phase)}"></span>${markup(phaseWords(phase))} <strong>${formatDuration(ms)}</strong></li>`).join('')}</ul>`
 }

@@ -179,6 +179,8 @@ describe('a report', () => {
     const events = [
       { at: T0, type: 'phase', text: 'INITIAL_SYNC', actor: 'me' },
       { at: T0 + 8000, type: 'phase', text: 'LIVE_SYNC', actor: 'me' },
+      { at: T0 + 18_500, type: 'asked-cutover', text: 'comparing', actor: 'somebody else' },
+      { at: T0 + 18_900, type: 'cutover-fence', text: 'writers wait', actor: 'me' },
       { at: T0 + 19_000, type: 'cutover-done', text: 'the target is the one to write to', actor: 'me' },
       { at: T0 + 20_000, type: 'phase', text: 'COMPLETED', actor: 'me' },
     ]
@@ -187,7 +189,8 @@ describe('a report', () => {
       {
         plan: null,
         report: {
-          ...{ passed: { count: 0, examples: [] }, failures: [], verification: null, changesSinceVerification: 0 },
+          ...{ passed: { count: 0, examples: [] }, verification: null, changesSinceVerification: 0 },
+          failures: [1, 2, 3].map((n) => ({ db: 0, key: `user:${n}`, reason: `OOM at ${n}` })),
           notCarried: [{ what: 'hash-field-ttl', count: 2, examples: ['<b>'] }],
           cutover: { dryRun: false, downtimeMs: 12, fence: 'pause', verification, slipped: { keys: [], more: false } },
           rollback: null,
@@ -198,9 +201,22 @@ describe('a report', () => {
       [],
     )
     expectSound(page)
-    for (const said of ['COMPLETED, VERIFIED', 'Writers waited', '12ms', '5,000', 'hash-field-ttl', 'first copy 8s'])
+    for (const said of [
+      'COMPLETED, VERIFIED',
+      'Writers waited',
+      '12ms',
+      '5,000',
+      'hash-field-ttl',
+      'first copy <strong>8s',
+      '100 ms',
+    ])
       expect(page).toContain(said)
     expect(page).not.toMatch(/\{\}|, psync|<b>/)
+    const failures = page.slice(page.indexOf('Failures by kind'), page.indexOf('Each of them'))
+    expect(failures).toMatch(/OOM at 1<\/td><td class="n">3<\/td><td>user:1, user:2, user:3/)
+    const asked = page.slice(page.indexOf('Who did what'), page.indexOf('Audit trail'))
+    expect(asked).toContain('somebody else')
+    expect(asked).not.toContain('cutover-fence')
     // The first copy does not flatten what follows.
     const following = page.slice(page.indexOf('Following: changes'), page.indexOf('Behind, in bytes'))
     const heights = [...following.matchAll(/points="([^"]+)"/g)].flatMap(([, points]) =>

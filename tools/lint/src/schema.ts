@@ -4,6 +4,7 @@ import { fileSchema, shardEventSchema, shardTaskSchema } from '@ferrite-migrate/
 import { toJsonSchema } from '@valibot/to-json-schema'
 import { protocolSchema } from './protocol-schema.js'
 import { pythonTypes } from './python-types.js'
+import { rustTypes } from './rust-types.js'
 
 /** The JSON Schemas that packages/core and packages/api publish: `node tools/lint/dist/schema.js` checks them, `--write` makes them. */
 const SCHEMAS = [
@@ -33,3 +34,4 @@ for (const [name, title, schema] of SCHEMAS)
 const { said, whole } = protocolSchema(resolve(PACKAGES, 'api'))
 keep('api/schema/protocol.schema.json', whole)
 keepText('sdk-python/src/ferrite_migrate/types.py', pythonTypes(said))
+keepText('sdk-rust/src/types.rs', rustTypes(said))

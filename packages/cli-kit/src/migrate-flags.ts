@@ -205,6 +205,11 @@ export const migrateFlags = grouped({
       'Answer collectors such as Prometheus at this address while it runs: HOST:PORT, or PORT for this machine alone',
     helpValue: '<ADDRESS>',
   }),
+  otlp: Flags.string({
+    description:
+      'Push metrics to this collector of OpenTelemetry while it runs, such as http://collector:4318 (plugin @ferrite-migrate/otlp)',
+    helpValue: '<URL>',
+  }),
   yes: yesFlag,
 })
 

@@ -1,12 +1,12 @@
 import type { MigrationConfig, MigrationReport, Plan } from '@ferrite-migrate/core'
 import { BaseCommand } from './base-command.js'
 import { confirmed } from './confirm.js'
-import { metricsListener } from './metrics-listener.js'
+import { type MeasuringFlags, measuringOf } from './measuring.js'
 import { afterRun, type NamedAgain } from './render/next-steps.js'
 import { runMigration } from './run-migration.js'
 
 /** What all commands that run a migration need of their flags. */
-export interface RunFlags {
+export interface RunFlags extends MeasuringFlags {
   readonly 'dry-run': boolean
   readonly yes: boolean
   readonly plugin?: string[] | undefined
@@ -14,7 +14,6 @@ export interface RunFlags {
   readonly verbose?: boolean
   readonly trace?: boolean
   readonly 'log-file'?: string
-  readonly 'metrics-listen'?: string | undefined
 }
 
 /** A command that runs a migration: one that fails tells what it did and what can be done. */
@@ -35,16 +34,11 @@ export abstract class MigrationCommand extends BaseCommand {
         flags,
         this.jsonEnabled(),
       )
-    const address = flags['metrics-listen']
-    const listen = address === undefined || flags['dry-run'] ? null : await metricsListener(this.config)
+    const measuring = flags['dry-run'] ? null : await measuringOf(this.config, flags)
+    const say = (text: string): void => void (this.jsonEnabled() || process.stderr.write(`${text}\n`))
     return runMigration({
       config,
-      measured: async (samples) => {
-        if (listen === null || address === undefined) return null
-        const listener = await listen(address, samples)
-        if (!this.jsonEnabled()) process.stderr.write(`Metrics at ${listener.url}\n`)
-        return listener
-      },
+      measured: async (samples) => (measuring === null ? null : measuring(samples, say)),
       registry: this.registry(flags.plugin),
       dryRun: flags['dry-run'],
       json: this.jsonEnabled(),

@@ -1,2 +1,3 @@
 export * from './metrics/metrics-listener.js'
+export * from './metrics/open-measuring.js'
 export * from './metrics/scrape.js'

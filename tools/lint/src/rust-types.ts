@@ -48,8 +48,7 @@ export function rustTypes(definitions: Readonly<Record<string, unknown>>): strin
 }
 
 function block(name: string, schema: Schema, inline: string[]): string {
-  if (schema.enum !== undefined && schema.enum.every((one) => typeof one === 'string'))
-    return words(name, schema.enum, schema.description)
+  if (schema.enum?.every((one) => typeof one === 'string')) return words(name, schema.enum, schema.description)
   if (schema.properties === undefined)
     return `${doc(schema.description ?? `As the tool has it.`, '')}pub type ${name} = ${typeOf(schema, name, inline)};`
   const fields = Object.entries(schema.properties).map(([key, one]) => {
@@ -90,7 +89,7 @@ function typeOf(schema: Schema, name: string, inline: string[]): string {
     return others.length === type.length ? inner : `Option<${inner}>`
   }
   const listed = schema.enum ?? (schema.const === undefined ? undefined : [schema.const])
-  if (listed !== undefined && listed.every((one) => typeof one === 'string')) {
+  if (listed?.every((one) => typeof one === 'string')) {
     inline.push(words(name, listed, schema.description))
     return name
   }

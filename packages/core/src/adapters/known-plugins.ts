@@ -44,6 +44,7 @@ export const KNOWN_PLUGINS: readonly KnownPlugin[] = [
   },
   { name: '@ferrite-migrate/export', commands: ['export'], megabytes: 2 },
   { name: '@ferrite-migrate/serve', commands: ['rpc', 'serve', 'dashboard'], megabytes: 16 },
+  { name: '@ferrite-migrate/otlp', megabytes: 22 },
   { name: '@ferrite-migrate/verify-hash', commands: ['verify-hash'], megabytes: 4 },
   { name: '@ferrite-migrate/benchmark', commands: ['benchmark'], megabytes: 5 },
   { name: '@ferrite-migrate/transform-jq', transforms: ['jq'], megabytes: 5 },

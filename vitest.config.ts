@@ -7,7 +7,8 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 240_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // More than a small machine has cores: most tests wait for servers.
+    maxWorkers: 3,
     reporters: ['default', new CountReporter()],
   },
 })

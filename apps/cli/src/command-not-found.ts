@@ -1,6 +1,6 @@
-import { nearest, offerPlugin, runAgain } from '@ferrite-migrate/cli-kit'
+import { offerPlugin, runAgain } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { KNOWN_PLUGINS, MissingPluginError } from '@ferrite-migrate/core'
+import { KNOWN_PLUGINS, MissingPluginError, nearest } from '@ferrite-migrate/core'
 import type { Hook, Interfaces } from '@oclif/core'
 
 /** What oclif takes for the name of a command may be a word too many behind one. */

@@ -50,6 +50,8 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard, in a browser', () => {
     await page.getByLabel('Source').fill('redis://127.0.0.1:1')
     await page.getByLabel('Target').fill(target.url)
     await page.getByLabel('Name').fill('web')
+    // So that a test that fails leaves nothing behind.
+    await page.getByLabel('goes on when').uncheck()
     await page.getByRole('button', { name: 'Check' }).click()
     await page.getByRole('alert').getByText('FM_CONNECT_REFUSED').waitFor()
     await page.getByLabel('Source').fill(source.url)

@@ -1,15 +1,5 @@
-import {
-  columnsOf,
-  etaText,
-  fit,
-  nearest,
-  nextStep,
-  statusLine,
-  statusLines,
-  table,
-  width,
-} from '@ferrite-migrate/cli-kit'
-import type { MigrationStatus } from '@ferrite-migrate/core'
+import { columnsOf, etaText, fit, nextStep, statusLine, statusLines, table, width } from '@ferrite-migrate/cli-kit'
+import { type MigrationStatus, nearest } from '@ferrite-migrate/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { commandLine } from '../../cli/dist/command-line.js'
@@ -143,6 +133,7 @@ describe('mistakes on the command line', () => {
       [['import-rdb'], /FILE is missing/],
       [['verify', 'x'], /takes no such argument: x/],
       [['help', 'migrat'], /Did you mean ferrite-migrate migrate\?/],
+      [['migrate', '-s', 'redis-clutser://a', '-t', 'redis://b'], /Did you mean redis-cluster:/],
     ]
     for (const [args, told] of cases) {
       const { code, output } = await cli(args)

@@ -200,6 +200,8 @@ describe('what is wrong is said in one line', { timeout: 60_000 }, () => {
     expect(wrong).toEqual([1, expect.stringMatching(/FM_AUTH_REFUSED.*the sentinel 127[\s\S]*sentinel-password/)])
     const none = await run(`redis+sentinel://${hosts}/main`)
     expect(none).toEqual([1, expect.stringMatching(/FM_AUTH_REQUIRED.*the sentinel 127[\s\S]*sentinel-password/)])
+    const plain = await run(`redis://${hosts.split(',')[0]}`, 'password-env=SENTINELS')
+    expect(plain).toEqual([2, expect.stringMatching(/FM_URL_INVALID.*is a sentinel[\s\S]*redis-sentinel:/)])
     const data = await run(`redis+sentinel://${primary}/main`)
     expect(data).toEqual([1, expect.stringMatching(/FM_SENTINEL_NONE.*is no sentinel/)])
     const nat = await run(`redis+sentinel://${hosts}/main`, known, `node-map=${primary}=${nobody}`)

@@ -1,5 +1,5 @@
 import { MigrateError, printable, withoutSecrets } from '@ferrite-migrate/contracts'
-import { nearest } from './nearest.js'
+import { nearest } from '@ferrite-migrate/core'
 
 /** What oclif refuses while it parses a command line, told as every other error: code, what is wrong, what to do. */
 interface ParseError extends Error {

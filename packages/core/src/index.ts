@@ -1,4 +1,5 @@
 export * from './adapters/known-plugins.js'
+export * from './adapters/nearest.js'
 export * from './adapters/registry.js'
 export * from './analysis/index.js'
 export * from './comparison/index.js'

@@ -1,6 +1,7 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
 import { handshakeError } from './connect-error.js'
+import type { Endpoint } from './endpoint.js'
 import type { RedisLink } from './link.js'
 
 /** The fields of INFO as text, lower-case names as the server gives them. */
@@ -55,10 +56,29 @@ export async function databaseSizes(link: RedisLink): Promise<Map<number, number
       if (db > 0 && error instanceof MigrateError && !error.retryable) break
       throw error
     }
-    if (size instanceof ReplyError) throw handshakeError(link.endpoint, size.message)
+    if (size instanceof ReplyError) {
+      if (await isSentinel(link)) throw sentinelError(link.endpoint)
+      throw handshakeError(link.endpoint, size.message)
+    }
     if (Number(size) > 0) sizes.set(db, Number(size))
   }
   return sizes
+}
+
+async function isSentinel(link: RedisLink): Promise<boolean> {
+  const reply = await link.call('INFO', 'server').catch((error: unknown) => {
+    if (error instanceof ReplyError) return ''
+    throw error
+  })
+  return /^redis_mode:sentinel/m.test(String(reply))
+}
+
+function sentinelError({ host, port }: Endpoint): MigrateError {
+  return new MigrateError(
+    'FM_URL_INVALID',
+    `${host}:${port} is a sentinel, and has no keys itself`,
+    `Name the primary that it watches: redis-sentinel://${host}:${port}/NAME.`,
+  )
 }
 
 /** Keys per database, from `INFO keyspace`. */

@@ -18,6 +18,7 @@ import {
   type Transform,
 } from '@ferrite-migrate/contracts'
 import { KNOWN_PLUGINS, MissingPluginError } from './known-plugins.js'
+import { nearest } from './nearest.js'
 import { pluginFault } from './plugin-fault.js'
 import { wholeSource, wholeTarget } from './whole-adapter.js'
 
@@ -133,11 +134,15 @@ export class Registry {
     const missing = KNOWN_PLUGINS.find((plugin) => plugin[kind]?.includes(scheme))
     if (entry === undefined && missing !== undefined && !this.has(missing.name))
       throw new MissingPluginError(`${scheme}:// as a ${kind}`, missing)
+    const meant = nearest(
+      scheme,
+      this.adapters(kind).flatMap(({ schemes }) => schemes),
+    )
     if (entry === undefined)
       throw new MigrateError(
         'FM_PLUGIN_MISSING',
         `no installed plugin takes ${scheme}:// as a ${kind}`,
-        `Installed: ${known || 'none'}. Others are npm packages: install one and name it with --plugin.`,
+        `${meant === undefined ? '' : `Did you mean ${meant}://? `}Installed: ${known || 'none'}. Others are npm packages: install one and name it with --plugin.`,
       )
     return entry
   }

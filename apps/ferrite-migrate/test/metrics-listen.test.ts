@@ -2,6 +2,7 @@ import { createServer } from 'node:net'
 import { RedisCluster, until } from '@ferrite-migrate/servers'
 import { METRICS } from 'ferrite-migrate'
 import { describe, expect, it } from 'vitest'
+import { hasParser, samplesIn } from './prometheus.js'
 import { command, stateDir } from './run.js'
 import { start, stops } from './servers.js'
 import { cli, Tool } from './tool.js'
@@ -59,6 +60,16 @@ describe('--metrics-listen', () => {
     expect((await fetch(url, { method: 'POST' })).status).toBe(405)
     tool.child.kill('SIGTERM')
     expect(await tool.over).toBe(130)
+  })
+
+  it.skipIf(!hasParser())('is read by the parsers of Prometheus, in both forms', async () => {
+    const source = await start()
+    const target = await start()
+    await command(source.url, 'SET', 'a "key" \\ of\nmany', '1')
+    const { url } = await listening(['-s', source.url, '-t', target.url])
+    expect(samplesIn((await read(url)).text, 'text')).toBeGreaterThan(50)
+    expect(samplesIn((await read(url, OPENMETRICS)).text, 'openmetrics')).toBeGreaterThan(50)
+    expect(() => samplesIn('# TYPE a counter\na 1\n', 'openmetrics')).toThrow()
   })
 
   it('keeps passwords out of its labels', async () => {

@@ -103,6 +103,51 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard, in a browser', () => {
     expect(wrong).toEqual([])
   })
 
+  it('asks for passwords, which are stored nowhere, where one is gone on with, looked at or rolled back', {
+    timeout: 180_000,
+  }, async () => {
+    const source = await start({ args: ['--requirepass', 'sesame'] })
+    const target = await start()
+    const whole = source.url.replace('://', '://:sesame@')
+    await command(whole, 'SET', 'a', '1')
+    const state = stateDir()
+    const tool = new Tool([
+      'migrate',
+      '-s',
+      whole,
+      '-t',
+      target.url,
+      '-m',
+      'live',
+      '--id',
+      'kept',
+      '--state-dir',
+      state,
+    ])
+    await tool.says('LIVE_SYNC')
+    tool.child.kill('SIGINT')
+    await tool.over
+    const url = await dashboard(state)
+    const browser = await openBrowser()
+    stops.push(() => browser.close())
+    const { page, wrong } = await openPage(browser, { viewport: { width: 1280, height: 900 } })
+    await page.goto(url)
+    await page.getByRole('link', { name: 'kept' }).click()
+    await page.getByRole('button', { name: 'Look at the source' }).click()
+    await page.getByLabel('Source with its password').fill(whole)
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByText('Key prefixes').waitFor()
+    await page.getByRole('button', { name: 'Go on' }).click()
+    await page.getByLabel('Source with its password').fill(whole)
+    expect(await barriers(page)).toEqual([])
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('button', { name: 'Stop it' }).click()
+    await page.getByRole('heading', { name: 'interrupted' }).waitFor()
+    expect(await page.content()).not.toContain('sesame')
+    expect(wrong).toEqual([])
+  })
+
   it('asks for the token, and shows a cluster at all widths, light and dark', { timeout: 180_000 }, async () => {
     const [cluster, target] = await Promise.all([startCluster('7.0', { replicas: 0 }), start()])
     const writer = await ClusterWriter.start(cluster.url, { perSecond: 800 })

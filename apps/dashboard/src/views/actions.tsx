@@ -2,6 +2,7 @@ import type { ApiStatus, Method, Params } from '@ferrite-migrate/api'
 import { useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
 import { Dialog } from '../parts/dialog.js'
+import { EndsForm } from '../parts/ends-form.js'
 import { Problem } from '../parts/problem.js'
 import { CutoverDialog } from './cutover-dialog.js'
 import { RollbackDialog } from './rollback-dialog.js'
@@ -62,6 +63,10 @@ export function Actions({ connection, status }: ActionsProps) {
         )}
       </div>
       <Problem of={problem} />
+      <EndsForm
+        problem={problem}
+        onGiven={(config) => ask('migration.start', { resume: id, detach: true, config: { ...config } })}
+      />
       {open === 'cutover' && <CutoverDialog connection={connection} status={status} onClose={close} />}
       {open === 'rollback' && <RollbackDialog connection={connection} status={status} onClose={close} />}
       {open === 'cancel' && (

@@ -3,6 +3,7 @@ import { formatCount } from '@ferrite-migrate/core/page'
 import { analysisParts } from '@ferrite-migrate/core/page/analysis'
 import { useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
+import { type Ends, EndsForm } from '../parts/ends-form.js'
 import { Html } from '../parts/html.js'
 import { Problem } from '../parts/problem.js'
 
@@ -11,11 +12,11 @@ export function AnalysisView({ id, connection }: { id: string; connection: Conne
   const [analysis, setAnalysis] = useState<Answers['migration.analyze'] | null>(null)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<unknown>(null)
-  const look = async (): Promise<void> => {
+  const look = async (config?: Ends): Promise<void> => {
     setBusy(true)
     setProblem(null)
     try {
-      setAnalysis(await connection.ask('migration.analyze', { id }))
+      setAnalysis(await connection.ask('migration.analyze', { id, config }))
     } catch (error) {
       setProblem(error)
     } finally {
@@ -26,12 +27,13 @@ export function AnalysisView({ id, connection }: { id: string; connection: Conne
     <>
       <h2>Analysis of the source</h2>
       <p>
-        <button type="button" class="quiet" disabled={busy} onClick={look}>
+        <button type="button" class="quiet" disabled={busy} onClick={() => look()}>
           {busy ? 'Looking …' : analysis === null ? 'Look at the source' : 'Look again'}
         </button>{' '}
         <span class="none">Reads 20,000 keys of it, at 20,000 a second at most.</span>
       </p>
       <Problem of={problem} />
+      <EndsForm problem={problem} onGiven={look} />
       {analysis !== null && (
         <>
           <p>

@@ -3,6 +3,7 @@ import { formatCount } from '@ferrite-migrate/core/page'
 import { useEffect, useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
 import { Dialog } from '../parts/dialog.js'
+import { type Ends, EndsForm } from '../parts/ends-form.js'
 import { Problem } from '../parts/problem.js'
 
 interface RollbackProps {
@@ -18,14 +19,16 @@ export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
   const [done, setDone] = useState(false)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<unknown>(null)
+  const [ends, setEnds] = useState<Ends | undefined>(undefined)
   useEffect(() => {
-    connection.ask('migration.rollback', { id, dryRun: true }).then(setReport, setProblem)
-  }, [connection, id])
+    setProblem(null)
+    connection.ask('migration.rollback', { id, dryRun: true, config: ends }).then(setReport, setProblem)
+  }, [connection, id, ends])
   const go = async (): Promise<void> => {
     setBusy(true)
     setProblem(null)
     try {
-      setReport(await connection.ask('migration.rollback', { id }))
+      setReport(await connection.ask('migration.rollback', { id, config: ends }))
       setDone(true)
     } catch (error) {
       setProblem(error)
@@ -60,6 +63,7 @@ export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
         </dl>
       )}
       <Problem of={problem} />
+      <EndsForm problem={problem} onGiven={setEnds} />
       <div class="buttons">
         {!done && (
           <button type="button" class="danger" disabled={busy || report === null} onClick={go}>

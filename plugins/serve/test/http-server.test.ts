@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -162,6 +162,11 @@ describe('the HTTP server', () => {
       })
     expect(await ask()).toBe(200)
     expect(statSync(path).mode & 0o077).toBe(0)
+    const file = join(folder(), 'file')
+    writeFileSync(file, 'precious')
+    const third = await create(null)
+    await expect(third.listenAt(file)).rejects.toMatchObject({ code: 'FM_LISTEN' })
+    expect(readFileSync(file, 'utf8')).toBe('precious')
     const second = await create(null)
     await expect(second.listenAt(path)).rejects.toMatchObject({
       code: 'FM_LISTEN',

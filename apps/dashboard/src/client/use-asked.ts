@@ -8,7 +8,6 @@ export function useAsked<T>(ask: () => Promise<T>, everyMs: number, of: unknown)
   useEffect(() => {
     let going = true
     let timer: ReturnType<typeof setTimeout> | undefined
-    setAnswer(null)
     const look = async (): Promise<void> => {
       try {
         const found = await latest.current()

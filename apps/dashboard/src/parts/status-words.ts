@@ -23,6 +23,14 @@ export function stateOf({ state, phase, paused, diverging }: ApiStatus): { kind:
   return { kind, word: state.toLowerCase().replace('_', ' ') }
 }
 
+/** What a person types to say that they mean this target: its address without user and scheme. */
+export function hostOf(target: string): string {
+  return target
+    .replace(/^[^:]+:\/\//, '')
+    .replace(/^[^@/]*@/, '')
+    .replace(/[/?].*$/, '')
+}
+
 export function rateText({ rate }: ApiStatus): string {
   return `${formatCount(rate)}/s`
 }

@@ -42,7 +42,7 @@ export function Actions({ connection, status }: ActionsProps) {
           </button>
         )}
         {running && phase === 'LIVE_SYNC' && mode !== 'snapshot' && (
-          <button type="button" onClick={() => setOpen('cutover')}>
+          <button type="button" class={paused ? 'quiet' : ''} onClick={() => setOpen('cutover')}>
             Cut over…
           </button>
         )}
@@ -51,7 +51,7 @@ export function Actions({ connection, status }: ActionsProps) {
             Cancel…
           </button>
         )}
-        {state === 'INTERRUPTED' && (
+        {(state === 'INTERRUPTED' || state === 'FAILED') && (
           <button type="button" onClick={() => ask('migration.start', { resume: id, detach: true })}>
             Go on
           </button>
@@ -73,11 +73,11 @@ export function Actions({ connection, status }: ActionsProps) {
         <Dialog title={`Cancel ${id}?`} onClose={close}>
           <p>What was read is written, and the place is kept: it can go on from there.</p>
           <div class="buttons">
-            <button type="button" class="danger" onClick={() => ask('migration.cancel', { id })}>
-              Stop it
-            </button>
             <button type="button" class="quiet" onClick={close}>
               Let it run
+            </button>
+            <button type="button" class="danger" onClick={() => ask('migration.cancel', { id })}>
+              Stop it
             </button>
           </div>
         </Dialog>

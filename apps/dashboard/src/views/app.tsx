@@ -11,6 +11,7 @@ const idOf = (): string | null => new URLSearchParams(location.search).get('id')
 export function App() {
   const [token, setToken] = useState(tokenOfTab)
   const [reach, setReach] = useState<Reach>('connecting')
+  const [refused, setRefused] = useState(false)
   const [id, setId] = useState(idOf)
   const connection = useMemo(() => (token === null ? null : new Connection(token, setReach)), [token])
   useEffect(() => () => connection?.close(), [connection])
@@ -25,6 +26,7 @@ export function App() {
       void isToken(token).then((good) => {
         if (good !== false) return
         forgetToken()
+        setRefused(true)
         setToken(null)
       })
   }, [reach, token])
@@ -52,6 +54,7 @@ export function App() {
       <main>
         {connection === null ? (
           <TokenForm
+            refused={refused}
             onToken={(given) => {
               keepToken(given)
               setToken(given)

@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
 import { Dialog } from '../parts/dialog.js'
 import { Problem } from '../parts/problem.js'
+import { hostOf } from '../parts/status-words.js'
 
 interface CutoverProps {
   readonly connection: Connection
@@ -13,14 +14,6 @@ interface CutoverProps {
 
 type Cutover = Answers['migration.cutover']
 type Step = Cutover['steps'][number]
-
-/** What a person types to say that they mean this target: its address without user and scheme. */
-function nameOf(target: string): string {
-  return target
-    .replace(/^[^:]+:\/\//, '')
-    .replace(/^[^@/]*@/, '')
-    .replace(/[/?].*$/, '')
-}
 
 function Steps({ steps }: { steps: readonly Step[] }) {
   return (
@@ -43,13 +36,16 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
   const [busy, setBusy] = useState(false)
   const [typed, setTyped] = useState('')
   const [verify, setVerify] = useState(true)
+  const [kept, setKept] = useState(false)
   const [problem, setProblem] = useState<unknown>(null)
-  const name = nameOf(target)
+  const name = hostOf(target)
   useEffect(() => {
     connection.ask('migration.cutover', { id, dryRun: true }).then(setChecks, setProblem)
   }, [connection, id])
   const go = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault()
+    // The event has its form only now.
+    const fields = new FormData(event.currentTarget as HTMLFormElement)
     setBusy(true)
     setProblem(null)
     setSteps([])
@@ -57,7 +53,17 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
       step: (notice) => notice.id === id && setSteps((former) => [...former, notice.step]),
     })
     try {
-      setResult(await connection.ask('migration.cutover', { id, verify }))
+      const webhook = String(fields.get('webhook')).trim()
+      const afterCutover = fields.get('keep') === 'on' ? 'keep-fence' : 'warn'
+      setKept(afterCutover === 'keep-fence')
+      setResult(
+        await connection.ask('migration.cutover', {
+          id,
+          verify,
+          afterCutover,
+          ...(webhook === '' ? {} : { webhook }),
+        }),
+      )
     } catch (error) {
       setProblem(error)
     } finally {
@@ -76,6 +82,11 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
               : `Writers waited ${formatDuration(result.downtimeMs)}.`}
           </p>
           <Steps steps={result.steps} />
+          <p>
+            {kept
+              ? 'The source is kept from taking writes: ferrite-migrate cutover --release lets it again.'
+              : 'The source takes writes again, and nothing carries them to the target any more: see that all writers use the target now.'}
+          </p>
           <button type="button" onClick={onClose}>
             Close
           </button>
@@ -101,6 +112,13 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
               onChange={({ currentTarget }) => setVerify(currentTarget.checked)}
             />{' '}
             compare both ends first
+          </label>
+          <label class="check">
+            <input name="keep" type="checkbox" /> keep the source from taking writes afterwards
+          </label>
+          <label>
+            Webhook that moves the traffic behind the fence (may be left out){' '}
+            <input name="webhook" type="url" autocomplete="off" />
           </label>
           <label>
             Type <code>{name}</code> to confirm{' '}

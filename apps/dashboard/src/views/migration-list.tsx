@@ -46,13 +46,21 @@ export function MigrationList({ connection, reach, onShow }: ListProps) {
       ) : (
         <Table
           label="Migrations"
-          head={['Migration', 'State', 'From', 'To', 'First copy', 'Keys', 'Rate', 'Behind', 'Last sign of life (UTC)']}
-          figures={[5, 6]}
+          head={[
+            'Migration',
+            'State',
+            'From and to',
+            'First copy',
+            'Keys',
+            'Rate',
+            'Behind',
+            'Last sign of life (UTC)',
+          ]}
+          figures={[4, 5]}
           rows={answer.migrations.map((status) => [
             link(status),
             <Badge key="state" status={status} />,
-            status.source,
-            status.target,
+            `${status.source} → ${status.target}`,
             <Progress key="progress" percent={status.progress} />,
             formatCount(status.keysWritten),
             status.state === 'RUNNING' ? rateText(status) : '-',

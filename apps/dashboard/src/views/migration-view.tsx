@@ -4,6 +4,7 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatTime,
   phaseBands,
   phaseTimeline,
   runCharts,
@@ -79,7 +80,7 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
       <>
         <h1>{id}</h1>
         <Problem of={problem} />
-        <p class="none">Asking …</p>
+        {problem === null && <p class="none">Asking …</p>}
       </>
     )
   const { status, plan, report } = seen.report
@@ -114,6 +115,11 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
         </h1>
         <Actions connection={connection} status={status} />
       </div>
+      {reach !== 'open' && (
+        <p class="stale" role="status">
+          The service is out of reach: this is how it was at {formatTime(status.updatedAt)} UTC.
+        </p>
+      )}
       <p class="ends">
         {status.source} <span aria-hidden="true">→</span>
         <span class="unseen">to</span> {status.target}

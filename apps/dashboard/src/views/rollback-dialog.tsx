@@ -5,6 +5,7 @@ import type { Connection } from '../client/connection.js'
 import { Dialog } from '../parts/dialog.js'
 import { type Ends, EndsForm } from '../parts/ends-form.js'
 import { Problem } from '../parts/problem.js'
+import { hostOf } from '../parts/status-words.js'
 
 interface RollbackProps {
   readonly connection: Connection
@@ -16,6 +17,7 @@ interface RollbackProps {
 export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
   const { id, target } = status
   const [report, setReport] = useState<Answers['migration.rollback'] | null>(null)
+  const [typed, setTyped] = useState('')
   const [done, setDone] = useState(false)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<unknown>(null)
@@ -51,7 +53,7 @@ export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
               ['Removed', report.removed],
               ['Restored', report.restored],
               ['As before already', report.unchanged],
-              ['Left alone, since others wrote them', report.kept],
+              ['Left alone: not as this migration left them', report.kept],
               ['Failed', report.failed],
             ] as const
           ).map(([name, value]) => (
@@ -64,9 +66,25 @@ export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
       )}
       <Problem of={problem} />
       <EndsForm problem={problem} onGiven={setEnds} />
+      {!done && (
+        <label>
+          Type <code>{hostOf(target)}</code> to confirm{' '}
+          <input
+            value={typed}
+            onInput={({ currentTarget }) => setTyped(currentTarget.value)}
+            autocomplete="off"
+            spellcheck={false}
+          />
+        </label>
+      )}
       <div class="buttons">
         {!done && (
-          <button type="button" class="danger" disabled={busy || report === null} onClick={go}>
+          <button
+            type="button"
+            class="danger"
+            disabled={busy || report === null || typed.trim() !== hostOf(target)}
+            onClick={go}
+          >
             {busy ? 'Putting back …' : 'Roll back'}
           </button>
         )}

@@ -65,6 +65,7 @@ export function StartForm({ connection, onClose, onStarted }: StartProps) {
           <input
             name="id"
             pattern="[A-Za-z0-9_\-]{1,64}"
+            title="Letters, digits, _ and - only, 64 at most"
             placeholder="made up where it is left out"
             autocomplete="off"
           />

@@ -2,8 +2,16 @@ import { useState } from 'preact/hooks'
 import { isToken } from '../client/connection.js'
 import { Problem } from '../parts/problem.js'
 
-export function TokenForm({ onToken }: { onToken: (token: string) => void }) {
-  const [problem, setProblem] = useState<unknown>(null)
+interface TokenProps {
+  /** A token was known, and is not taken any more. */
+  readonly refused: boolean
+  readonly onToken: (token: string) => void
+}
+
+export function TokenForm({ refused, onToken }: TokenProps) {
+  const [problem, setProblem] = useState<unknown>(
+    refused ? 'The service does not take the token of this tab any more: it was started anew.' : null,
+  )
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault()
     const given = String(new FormData(event.currentTarget as HTMLFormElement).get('token')).trim()

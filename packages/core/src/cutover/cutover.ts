@@ -179,7 +179,10 @@ export class Cutover {
         'everything would be compared by value before the fence, and behind it what changed meanwhile',
       )
     const fence = await this.fence.check()
-    this.step('fence', fence === null ? 'no fence: writers must be stopped by other means' : fence.note)
+    this.step(
+      'fence',
+      fence === null ? 'no fence: writers must be stopped by other means' : `dry run, nobody waits yet: ${fence.note}`,
+    )
     this.step('drain', 'everything written before the fence would be applied, and the last keys compared')
     if (options.hook !== undefined || options.webhook !== undefined)
       this.step('hook', 'the hook would run; if it fails, the fence comes down and the migration goes on')

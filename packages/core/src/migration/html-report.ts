@@ -50,9 +50,44 @@ function verificationPart(report: VerifyReport, since: number | null): string {
   }`
 }
 
+interface CutoverTry {
+  readonly at: number
+  readonly actor: string
+  readonly steps: StoredEvent[]
+  /** How it ended, where it was no cutover. */
+  ended: string | null
+}
+
+/** Each time that a cutover was asked for, dry runs and those that were called off among them. */
+function cutoverTries(events: readonly StoredEvent[]): CutoverTry[] {
+  const tries: CutoverTry[] = []
+  for (const event of events) {
+    const { at, type, text, actor } = event
+    const last = tries.at(-1)
+    if (type === 'asked-cutover' || (last === undefined && /^cutover-(?!scheduled|due|missed)/.test(type)))
+      tries.push({ at, actor, steps: [], ended: null })
+    const now = tries.at(-1)
+    if (now === undefined || !/^cutover-(?!scheduled|due|missed)/.test(type)) continue
+    if (type === 'cutover-failed') now.ended = text
+    else now.steps.push(event)
+    if (type === 'cutover-done' && text.startsWith('dry run')) now.ended = text
+  }
+  return tries.filter(({ steps, ended }) => steps.length > 0 || ended !== null)
+}
+
+/** What writers of the source meet now. */
+function afterwards(steps: readonly StoredEvent[]): string {
+  if (steps.some(({ type, text }) => type === 'cutover-release' && /\(done\)/.test(text)))
+    return 'the source took writes again, which nothing carries to the target any more'
+  return steps.some(({ type }) => type === 'cutover-keep-fence')
+    ? 'the source is kept from taking writes'
+    : 'see the steps'
+}
+
 /** A measured stretch of a cutover, from the step before. */
 function cutoverPart(report: StoredReport | null, events: readonly StoredEvent[]): string {
-  const steps = events.filter(({ type }) => /^cutover-(?!scheduled|due|missed|failed)/.test(type))
+  const tries = cutoverTries(events)
+  const steps = tries.at(-1)?.steps ?? []
   const cutover = report?.cutover ?? null
   if (steps.length === 0 && cutover === null) return ''
   const facts =
@@ -72,7 +107,8 @@ function cutoverPart(report: StoredReport | null, events: readonly StoredEvent[]
               ? 'nothing'
               : `${cutover.slipped.keys.join(', ')}${cutover.slipped.more ? ' and more' : ''}`,
           ],
-          ['Asked for by', events.findLast(({ type }) => type === 'asked-cutover')?.actor ?? steps[0]?.actor ?? '-'],
+          ['Asked for by', tries.at(-1)?.actor ?? '-'],
+          ['Afterwards', afterwards(steps)],
         ]
   return `<h2>Cutover</h2>${facts.length === 0 ? '' : htmlTable(facts)}${
     steps.length === 0
@@ -86,6 +122,15 @@ function cutoverPart(report: StoredReport | null, events: readonly StoredEvent[]
           ]),
           ['After', 'Took', 'Step', 'What'],
         )
+  }${
+    tries.length < 2
+      ? ''
+      : `<h3>Tried before</h3>${htmlTable(
+          tries
+            .slice(0, -1)
+            .map(({ at, actor, ended }) => [formatTime(at), ended ?? 'it did not come to an end', actor]),
+          ['Time (UTC)', 'How it ended', 'Asked for by'],
+        )}`
   }`
 }
 
@@ -121,7 +166,7 @@ function failuresPart(failures: StoredReport['failures'], all: number): string {
 /** What people and programs asked of it, and who they are. */
 function askedPart(events: readonly StoredEvent[]): string {
   const asked = events.filter(({ type }) =>
-    /^(asked-.+|started|stopped|paused|resumed|put-back|rollback|cutover-(scheduled|due|missed|done|failed))$/.test(
+    /^(asked-.+|started|stopped|paused|resumed|put-back|rollback|rolled-back|cutover-(scheduled|due|missed|done|failed))$/.test(
       type,
     ),
   )

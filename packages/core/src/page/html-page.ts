@@ -47,7 +47,7 @@ ul.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;padding:0
 .phase-0{fill:#8a8178;background:#8a8178}.phase-1{fill:#2a6f97;background:#2a6f97}.phase-2{fill:#56752a;background:#56752a}.phase-3{fill:#85569a;background:#85569a}.phase-4{fill:#b5442a;background:#b5442a}.phase-5{fill:#9a6a12;background:#9a6a12}.phase-6{fill:#34706a;background:#34706a}.phase-7{fill:#75483c;background:#75483c}
 mark{background:color-mix(in srgb,var(--accent) 35%,transparent);color:inherit}summary{cursor:pointer;padding:.3rem 0}code,.key{font-family:ui-monospace,monospace;font-size:.9em}
 .map{display:none}.map:target{display:block}body:not(:has(.map:target)) .map.first{display:block}body:has(#by-count:checked) .memory,body:has(#by-memory:checked) .count{display:none}
-@media (max-width:600px){body{margin:1rem auto}dd{font-size:1.3rem}.facts tr,.facts td{display:block;width:auto;border:0;padding:.1rem 0}.facts td:first-child{width:auto;padding-top:.5rem}}
+@media (max-width:600px){.wide td,.wide th{overflow-wrap:break-word;min-width:4rem}body{margin:1rem auto}dd{font-size:1.3rem}.facts tr,.facts td{display:block;width:auto;border:0;padding:.1rem 0}.facts td:first-child{width:auto;padding-top:.5rem}}
 @media print{body{max-width:none}details{display:block}}`
 
 /** A page that needs nothing else: no script, no file, no network. */

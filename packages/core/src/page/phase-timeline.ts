@@ -64,7 +64,10 @@ export function phaseBands(
 }
 
 export function eventMarks(events: readonly TimedEvent[]): Mark[] {
-  return events.flatMap(({ at, type }) => (type in MARKS ? [{ at, text: MARKS[type] }] : []))
+  return events.flatMap(({ at, type, text }) =>
+    // A look that changed nothing is no cutover.
+    type in MARKS && !text.startsWith('dry run') ? [{ at, text: MARKS[type] }] : [],
+  )
 }
 
 /** How long each phase took in all, in the order of their beginnings. */

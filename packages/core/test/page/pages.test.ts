@@ -179,9 +179,13 @@ describe('a report', () => {
     const events = [
       { at: T0, type: 'phase', text: 'INITIAL_SYNC', actor: 'me' },
       { at: T0 + 8000, type: 'phase', text: 'LIVE_SYNC', actor: 'me' },
+      { at: T0 + 17_000, type: 'asked-cutover', text: 'dry run', actor: 'a first one' },
+      { at: T0 + 17_100, type: 'cutover-fence', text: 'dry run, nobody waits yet', actor: 'me' },
+      { at: T0 + 17_200, type: 'cutover-done', text: 'dry run: nothing was changed', actor: 'me' },
       { at: T0 + 18_500, type: 'asked-cutover', text: 'comparing', actor: 'somebody else' },
       { at: T0 + 18_900, type: 'cutover-fence', text: 'writers wait', actor: 'me' },
       { at: T0 + 19_000, type: 'cutover-done', text: 'the target is the one to write to', actor: 'me' },
+      { at: T0 + 19_100, type: 'cutover-release', text: 'the fence is down (done)', actor: 'me' },
       { at: T0 + 20_000, type: 'phase', text: 'COMPLETED', actor: 'me' },
     ]
     const page = htmlReport(
@@ -212,6 +216,12 @@ describe('a report', () => {
     ])
       expect(page).toContain(said)
     expect(page).not.toMatch(/\{\}|, psync|<b>/)
+    const cutover = page.slice(page.indexOf('<h2>Cutover'), page.indexOf('<h2>Verification'))
+    expect(cutover.slice(0, cutover.indexOf('Tried before'))).not.toContain('dry run')
+    expect(cutover).toMatch(/Tried before[\s\S]*dry run: nothing was changed<\/td><td>a first one/)
+    expect(cutover).toContain('the source took writes again')
+    // One in each curve of what came behind the copy.
+    expect(page.match(/<text[^>]*>cutover<\/text>/g)).toHaveLength(4)
     const failures = page.slice(page.indexOf('Failures by kind'), page.indexOf('Each of them'))
     expect(failures).toMatch(/OOM at 1<\/td><td class="n">3<\/td><td>user:1, user:2, user:3/)
     const asked = page.slice(page.indexOf('Who did what'), page.indexOf('Audit trail'))

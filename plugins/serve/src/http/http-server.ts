@@ -1,4 +1,4 @@
-import { chmod, rm } from 'node:fs/promises'
+import { chmod, lstat, rm } from 'node:fs/promises'
 import { type AddressInfo, connect } from 'node:net'
 import fastifyStatic from '@fastify/static'
 import fastifyWebsocket from '@fastify/websocket'
@@ -90,12 +90,15 @@ export class HttpServer {
   async listenAt(path: string): Promise<void> {
     const before = process.umask(0o177)
     try {
-      // A socket that nobody answers at was left by one that was killed.
       if (await isLeft(path)) await rm(path)
       await this.app.listen({ path })
       await chmod(path, 0o600)
     } catch (cause) {
-      throw notListening(path, cause as NodeJS.ErrnoException)
+      throw notListening(
+        path,
+        cause as NodeJS.ErrnoException,
+        'Give a path that nothing is at yet, in a folder that is there and yours.',
+      )
     } finally {
       process.umask(before)
     }
@@ -106,7 +109,10 @@ export class HttpServer {
   }
 }
 
-function isLeft(path: string): Promise<boolean> {
+/** A socket that nobody answers at was left by one that was killed; anything else that is there is not ours to take away. */
+async function isLeft(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => null)
+  if (found?.isSocket() !== true) return false
   return new Promise((done) => {
     const socket = connect(path, () => {
       socket.destroy()

@@ -23,19 +23,20 @@ export function listenPlace(address: string, example = '9108'): ListenPlace {
 }
 
 /** What is said where an address cannot be listened at. */
-export function notListening(address: string, cause: NodeJS.ErrnoException): MigrateError {
+export function notListening(
+  address: string,
+  cause: NodeJS.ErrnoException,
+  hint = 'Give an address of this machine and a port that is free.',
+): MigrateError {
   const why =
     cause.code === 'EADDRINUSE'
-      ? 'it is taken by another program (EADDRINUSE)'
+      ? 'it is taken (EADDRINUSE)'
       : cause.code === 'EADDRNOTAVAIL'
         ? 'this machine has no such address (EADDRNOTAVAIL)'
         : cause.code === 'EACCES'
           ? 'the system does not allow it (EACCES)'
-          : (cause.code ?? cause.message)
-  return new MigrateError(
-    'FM_LISTEN',
-    `nobody can be answered at ${address}: ${why}`,
-    'Give an address of this machine and a port that is free.',
-    { cause },
-  )
+          : cause.code === 'ENOENT'
+            ? 'there is no such folder (ENOENT)'
+            : (cause.code ?? cause.message)
+  return new MigrateError('FM_LISTEN', `nobody can be answered at ${address}: ${why}`, hint, { cause })
 }

@@ -476,11 +476,11 @@ describe('people', () => {
     expect(status.output).toContain('paused')
     expect((await cli(['resume', '--id', 'm', ...state])).code).toBe(0)
     await until(async () => (await command(target.url, 'EXISTS', 'held')) === 1, 'the held write')
-    run.child.kill('SIGINT')
+    expect((await cli(['stop', '--id', 'm', ...state])).code).toBe(0)
     expect(await run.over).toBe(130)
     const trail = await cli(['events', '--id', 'm', ...state])
     expect(trail.output).toMatch(
-      /started[\s\S]*LIVE_SYNC[\s\S]*asked-pause[\s\S]*paused[\s\S]*asked-resume[\s\S]*INTERRUPTED/,
+      /started[\s\S]*LIVE_SYNC[\s\S]*asked-pause[\s\S]*paused[\s\S]*asked-resume[\s\S]*asked-stop[\s\S]*INTERRUPTED/,
     )
     expect(trail.output).toMatch(/\[\S+@\S+ pid \d+\]/)
     const gone = await cli(['pause', '--id', 'm', ...state])

@@ -13,10 +13,16 @@ const Close = { unsupported: 1003, tooMuch: 1008 } as const
 
 /** Speaks the protocol over one WebSocket, a message a frame, until it is closed. What it began goes on: it belongs to the service. */
 export function speak(socket: WebSocket, service: MigrationService, logger: Logger): void {
+  const full = (): boolean => socket.bufferedAmount > FULL_BYTES
   const send = (message: object): void => {
-    if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message))
+    if (socket.readyState !== socket.OPEN) return
+    socket.send(JSON.stringify(message), () => {
+      if (socket.isPaused && !full()) socket.resume()
+    })
+    // Whoever does not read his answers is not asked for more questions; one that never does is cut off, since his pongs stay unread as well.
+    if (full()) socket.pause()
   }
-  const session = new RpcSession({ service, logger, send, full: () => socket.bufferedAmount > FULL_BYTES })
+  const session = new RpcSession({ service, logger, send, full })
   let working = 0
   let alive = true
   const pinging = setInterval(() => {

@@ -25,10 +25,9 @@ export function stateOf({ state, phase, paused, diverging }: ApiStatus): { kind:
 
 /** What a person types to say that they mean this target: its address without user and scheme. */
 export function hostOf(target: string): string {
-  return target
-    .replace(/^[^:]+:\/\//, '')
-    .replace(/^[^@/]*@/, '')
-    .replace(/[/?].*$/, '')
+  const rest = target.replace(/^[^:]+:\/\//, '').replace(/^[^@/]*@/, '')
+  // A Unix socket has a path and no host.
+  return rest.replace(/[/?].*$/, '') || rest || target
 }
 
 export function rateText({ rate }: ApiStatus): string {

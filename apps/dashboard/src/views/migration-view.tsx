@@ -56,8 +56,13 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
           connection.ask('migration.events', { id, after: events.current.at(-1)?.number ?? 0 }),
           connection.ask('migration.samples', { id, after: samples.current.at(-1)?.at ?? 0 }),
         ])
-        events.current = [...events.current, ...newEvents.events]
-        samples.current = [...samples.current, ...newSamples.samples].slice(-SAMPLES)
+        // Two looks may be under way at once: what one has brought the other does not bring again.
+        const lastEvent = events.current.at(-1)?.number ?? 0
+        const lastSample = samples.current.at(-1)?.at ?? 0
+        events.current = [...events.current, ...newEvents.events.filter(({ number }) => number > lastEvent)]
+        samples.current = [...samples.current, ...newSamples.samples.filter(({ at }) => at > lastSample)].slice(
+          -SAMPLES,
+        )
         setProblem(null)
         return { report, metrics: metrics.samples, events: events.current, samples: samples.current }
       } catch (error) {

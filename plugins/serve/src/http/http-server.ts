@@ -141,7 +141,8 @@ function guard(app: FastifyInstance, access: Access): void {
 /** What wants the token. */
 function protocol(app: FastifyInstance, { service, logger, access }: HttpServerNeeds): void {
   const scrape = new Scrape()
-  app.addHook('preValidation', async (request, reply) => {
+  // Before the body is read: who does not know the token fills no memory.
+  app.addHook('onRequest', async (request, reply) => {
     if (access.knows(askingOf(request))) return
     return reply.code(401).header('www-authenticate', 'Bearer').send({ error: 'The token is missing or wrong.' })
   })

@@ -104,6 +104,43 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard, in a browser', () => {
     expect(wrong).toEqual([])
   })
 
+  it('says so while the service stands still, shows when its figures are of, and goes on with it', {
+    timeout: 180_000,
+  }, async () => {
+    const [source, target] = [await start(), await start()]
+    const state = stateDir()
+    const run = new Tool([
+      'migrate',
+      '-s',
+      source.url,
+      '-t',
+      target.url,
+      '-m',
+      'live',
+      '--id',
+      'still',
+      '--state-dir',
+      state,
+    ])
+    stops.push(() => run.kill())
+    await run.says('LIVE_SYNC')
+    const service = new Tool(['dashboard', '--no-open', '--listen', '0', '--state-dir', state])
+    stops.push(() => service.kill())
+    await service.says(/Dashboard: \S+#token=\S+\n/)
+    const browser = await openBrowser()
+    stops.push(() => browser.close())
+    const { page } = await openPage(browser)
+    await page.goto(/Dashboard: (\S+)/.exec(service.output)![1])
+    await page.getByRole('link', { name: 'still' }).click()
+    await page.getByRole('button', { name: 'Cut over' }).waitFor()
+    service.child.kill('SIGSTOP')
+    await page.getByText('this is how it was at').waitFor()
+    await page.getByText('out of reach').first().waitFor()
+    service.child.kill('SIGCONT')
+    await page.getByText('connected').waitFor()
+    await page.getByText('this is how it was at').waitFor({ state: 'detached' })
+  })
+
   it('asks for passwords, which are stored nowhere, where one is gone on with, looked at or rolled back', {
     timeout: 180_000,
   }, async () => {
@@ -197,6 +234,13 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard, in a browser', () => {
         await until(async () => /5,46[0-9]/.test((await rows.first().textContent()) ?? ''), 'their slots')
         await until(async () => (await page.locator('.curves svg').count()) > 2, 'curves')
         expect(await barriers(page)).toEqual([])
+        const started = page.getByRole('region', { name: 'Events' }).locator('td', { hasText: /^started$/ })
+        await page.reload()
+        await started.first().waitFor()
+        const applied = page.locator('.figures div', { hasText: 'Changes applied' }).locator('dd')
+        const before = await applied.textContent()
+        await until(async () => (await applied.textContent()) !== before, 'another look')
+        expect(await started.count()).toBe(1)
         const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
         expect(overflow).toBeLessThanOrEqual(0)
         await picture(page, `migration-${width}-${colorScheme}`)

@@ -19,7 +19,14 @@ function service(allowHooks = false): MigrationService {
   const stateDir = mkdtempSync(join(tmpdir(), 'fm-api-'))
   folders.push(stateDir)
   const registry = new Registry([memory])
-  const made = new MigrationService({ stateDir, registry, logger: silentLogger, version: '1.2.3', allowHooks })
+  const made = new MigrationService({
+    stateDir,
+    registry,
+    logger: silentLogger,
+    version: '1.2.3',
+    allowHooks,
+    allowSecretPlaces: false,
+  })
   open.push({
     close: async () => {
       await made.stop()

@@ -1,26 +1,17 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { KNOWN_PLUGINS, type MetricSample, MissingPluginError } from '@ferrite-migrate/core'
+import { KNOWN_PLUGINS, type Measuring, MissingPluginError, type OpenMeasuring } from '@ferrite-migrate/core'
 import type { Interfaces } from '@oclif/core'
 
 /** Who gets what is measured, by the flag that names the place: each is in a plugin, with the library for it. */
-const WAYS = {
-  'metrics-listen': { plugin: '@ferrite-migrate/serve', megabytes: 16 },
-  otlp: { plugin: '@ferrite-migrate/otlp', megabytes: 22 },
-} as const
+const PLUGINS = { 'metrics-listen': '@ferrite-migrate/serve', otlp: '@ferrite-migrate/otlp' } as const
 
-export type MeasuringFlags = { readonly [F in keyof typeof WAYS]?: string | undefined }
+type MeasuringFlag = keyof typeof PLUGINS
 
-/** Gives on what is measured until it is closed. */
-interface Measuring {
-  /** What is said to who runs it. */
-  readonly said: string
-  close(): Promise<void>
-}
+export type MeasuringFlags = { readonly [F in MeasuringFlag]?: string | undefined }
 
-type Samples = () => readonly MetricSample[]
-type OpenMeasuring = (place: string, samples: Samples, tell: (text: string) => void) => Promise<Measuring>
+type Samples = Parameters<OpenMeasuring>[1]
 
 /**
  * What the flags ask for, found before anything is begun; null = nothing. Opening it gives the end of it.
@@ -52,16 +43,10 @@ export async function measuringOf(
   }
 }
 
-async function opener(
-  { plugins }: Pick<Interfaces.Config, 'plugins'>,
-  flag: keyof typeof WAYS,
-): Promise<OpenMeasuring> {
-  const { plugin, megabytes } = WAYS[flag]
+async function opener({ plugins }: Pick<Interfaces.Config, 'plugins'>, flag: MeasuringFlag): Promise<OpenMeasuring> {
+  const plugin = PLUGINS[flag]
   const missing = (): MissingPluginError =>
-    new MissingPluginError(
-      `--${flag}`,
-      KNOWN_PLUGINS.find(({ name }) => name === plugin) ?? { name: plugin, megabytes },
-    )
+    new MissingPluginError(`--${flag}`, KNOWN_PLUGINS.find(({ name }) => name === plugin)!)
   const root = plugins.get(plugin)?.root
   if (root === undefined) throw missing()
   const file = createRequire(join(root, 'package.json')).resolve(plugin)

@@ -56,25 +56,19 @@ export async function databaseSizes(link: RedisLink): Promise<Map<number, number
       if (db > 0 && error instanceof MigrateError && !error.retryable) break
       throw error
     }
-    if (size instanceof ReplyError) {
-      if (await isSentinel(link)) throw sentinelError(link.endpoint)
-      throw handshakeError(link.endpoint, size.message)
-    }
+    if (size instanceof ReplyError) throw handshakeError(link.endpoint, size.message)
     if (Number(size) > 0) sizes.set(db, Number(size))
   }
   return sizes
 }
 
-async function isSentinel(link: RedisLink): Promise<boolean> {
-  const reply = await link.call('INFO', 'server').catch((error: unknown) => {
-    if (error instanceof ReplyError) return ''
-    throw error
-  })
-  return /^redis_mode:sentinel/m.test(String(reply))
-}
-
-function sentinelError({ host, port }: Endpoint): MigrateError {
-  return new MigrateError(
+/**
+ * For whoever is given as an end of a migration.
+ * @throws MigrateError FM_URL_INVALID when INFO says that it is a sentinel
+ */
+export function refuseSentinel({ host, port }: Endpoint, info: ReadonlyMap<string, string>): void {
+  if (info.get('redis_mode') !== 'sentinel') return
+  throw new MigrateError(
     'FM_URL_INVALID',
     `${host}:${port} is a sentinel, and has no keys itself`,
     `Name the primary that it watches: redis-sentinel://${host}:${port}/NAME.`,

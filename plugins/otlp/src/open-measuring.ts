@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { METRICS, type Metric, type MetricSample } from '@ferrite-migrate/core'
+import { METRICS, type Metric, type MetricSample, type OpenMeasuring } from '@ferrite-migrate/core'
 import type { Observable } from '@opentelemetry/api'
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http'
 import { resourceFromAttributes } from '@opentelemetry/resources'
@@ -16,23 +16,11 @@ const LAST_MS = 3000
 /** Units as UCUM writes them, for OpenTelemetry. */
 const UNITS: Partial<Record<Metric['unit'], string>> = { bytes: 'By', seconds: 's', 'yes or no': '1' }
 
-/** Pushes until it is closed. */
-export interface Measuring {
-  /** What is said to who runs it. */
-  readonly said: string
-  close(): Promise<void>
-}
-
 /**
- * Pushes what is measured of a run to a collector of OpenTelemetry (OTLP over HTTP) every ten seconds and at its end, under the names of docs/metrics.md.
- * Headers come from OTEL_EXPORTER_OTLP_HEADERS, as its SDK has it.
- * @param place URL of the collector. @throws MigrateError FM_OPTION_VALUE
+ * What `--otlp` opens: what is measured is pushed to a collector of OpenTelemetry (OTLP over HTTP) every ten seconds and at the end, under
+ * the names of docs/metrics.md. The place is its URL; headers come from OTEL_EXPORTER_OTLP_HEADERS, as the SDK has it.
  */
-export async function openMeasuring(
-  place: string,
-  samples: () => readonly MetricSample[],
-  tell: (text: string) => void,
-): Promise<Measuring> {
+export const openMeasuring: OpenMeasuring = async (place, samples, tell) => {
   const url = collectorUrl(place)
   const exporter = new TellingExporter(new OTLPMetricExporter({ url, timeoutMillis: WITHIN_MS }), tell)
   const reader = new PeriodicExportingMetricReader({

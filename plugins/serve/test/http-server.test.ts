@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MigrationService } from '@ferrite-migrate/api'
 import { Registry } from '@ferrite-migrate/core'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Access, newToken, tokenOf } from '../src/http/access.js'
 import { HttpServer } from '../src/http/http-server.js'
 
@@ -17,14 +18,18 @@ afterEach(async () => {
 
 const folder = (): string => mkdtempSync(join(tmpdir(), 'fm-serve-'))
 
-async function create(token: string | null = TOKEN): Promise<HttpServer> {
-  const logger = { log: () => undefined, enabled: () => false }
+async function create(
+  token: string | null = TOKEN,
+  log: (text: string) => void = () => undefined,
+): Promise<HttpServer> {
+  const logger = { log: (level: string, text: string) => void (level === 'error' && log(text)), enabled: () => false }
   const service = new MigrationService({
     stateDir: folder(),
     registry: new Registry([]),
     logger,
     version: '1.2.3',
     allowHooks: false,
+    allowSecretPlaces: false,
   })
   const page = folder()
   writeFileSync(join(page, 'index.html'), '<!doctype html><title>page</title>')
@@ -89,6 +94,51 @@ describe('the HTTP server', () => {
     for (const path of ['/', '/health']) expect((await fetch(`${url}${path}`)).status).toBe(200)
     const metrics = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
     expect([metrics.status, await metrics.text()]).toEqual([200, expect.stringContaining('process_cpu_seconds_total')])
+  })
+
+  it('answers who does not know the token before it reads what he sends', async () => {
+    const { hostname, port } = new URL(await started())
+    const client = connect(Number(port), hostname)
+    const answered = new Promise<string>((done) => client.once('data', (data) => done(String(data))))
+    client.write(
+      `POST /rpc HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nContent-Length: 16000000\r\n\r\n{`,
+    )
+    expect(await answered).toMatch(/^HTTP\/1\.1 401 /)
+    client.destroy()
+  })
+
+  it('tells nobody the text of a fault of its own, and tells its log', async () => {
+    const logged: string[] = []
+    const server = await create(TOKEN, (text) => logged.push(text))
+    const url = await server.listen({ host: '127.0.0.1', port: 0 })
+    vi.spyOn(MigrationService.prototype, 'measured').mockImplementation(() => {
+      throw new Error('no such table: secret')
+    })
+    vi.spyOn(MigrationService.prototype, 'list').mockImplementation(() => {
+      throw new Error('no such table: secret')
+    })
+    const metrics = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
+    expect([metrics.status, await metrics.text()]).toEqual([500, '{"error":"Internal error"}'])
+    expect(await post(url, LIST)).toEqual([200, expect.stringContaining('-32603')])
+    expect(logged.filter((text) => text.includes('secret'))).toHaveLength(2)
+    vi.restoreAllMocks()
+  })
+
+  it('takes no files and variables from clients that hold passwords', async () => {
+    const url = await started()
+    const target = 'redis://127.0.0.1:1'
+    const configs = [
+      { source: 'redis://127.0.0.1:1?password-env=HOME', target },
+      { source: { type: 'redis', url: 'redis://127.0.0.1:1', options: { 'password-file': '/etc/hostname' } }, target },
+      { source: target, target: 'redis://127.0.0.1:1?sentinel-password-file=/etc/hostname' },
+    ]
+    for (const config of configs) {
+      const [, text] = await post(
+        url,
+        JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'migration.plan', params: { config } }),
+      )
+      expect([config, text]).toEqual([config, expect.stringContaining('FM_SECRET_PLACE')])
+    }
   })
 
   it('answers no name that is not its own, and no page of another origin', async () => {

@@ -26,6 +26,7 @@ it('asks a client that does not read its answers for no more questions, and goes
     logger,
     version: '1',
     allowHooks: false,
+    allowSecretPlaces: false,
   })
   const http = createServer()
   const server = new WebSocketServer({ server: http })

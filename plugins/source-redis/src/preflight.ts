@@ -1,6 +1,6 @@
 import { counted, type Finding } from '@ferrite-migrate/contracts'
 import { type Reply, ReplyError } from '@ferrite-migrate/protocol'
-import { parseInfo, parseRunning, type RedisLink, RUNNING_KEY } from '@ferrite-migrate/redis'
+import { parseInfo, parseRunning, type RedisLink, RUNNING_KEY, refuseSentinel } from '@ferrite-migrate/redis'
 
 /** What the source is and allows, found by asking it. */
 export interface SourceFacts {
@@ -88,6 +88,7 @@ export async function examineSource(link: RedisLink): Promise<SourceFacts> {
     })
     if (!(dry instanceof ReplyError) && String(dry) !== 'OK') psyncRefusal = String(dry).slice(0, 160)
   }
+  refuseSentinel(link.endpoint, info)
   let keys = 0
   for (const [name, value] of info) if (/^db\d+$/.test(name)) keys += Number(/keys=(\d+)/.exec(value)?.[1] ?? 0)
   const config = new Map<string, string>()

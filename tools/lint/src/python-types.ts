@@ -1,18 +1,4 @@
-/** What of JSON Schema the types of the protocol use. */
-interface Schema {
-  readonly type?: string | readonly string[]
-  readonly enum?: readonly unknown[]
-  readonly const?: unknown
-  readonly $ref?: string
-  readonly description?: string
-  readonly items?: Schema
-  readonly properties?: Readonly<Record<string, Schema>>
-  readonly required?: readonly string[]
-  readonly additionalProperties?: Schema | boolean
-  readonly anyOf?: readonly Schema[]
-}
-
-const TABLES: ReadonlySet<string> = new Set(['Said', 'Answers', 'Notices'])
+import { type JsonSchema, oneLine, referred, TABLES } from './json-schema.js'
 
 const KEYWORDS: ReadonlySet<string> = new Set(['from', 'import', 'class', 'def', 'global', 'in', 'is', 'not', 'with'])
 
@@ -29,7 +15,7 @@ const PLAIN: Readonly<Record<string, string>> = {
  * @throws Error where a definition has a form that has no type here
  */
 export function pythonTypes(definitions: Readonly<Record<string, unknown>>): string {
-  const blocks = Object.entries(definitions).flatMap(([name, schema]) => block(name, schema as Schema) ?? [])
+  const blocks = Object.entries(definitions).flatMap(([name, schema]) => block(name, schema as JsonSchema) ?? [])
   const typing = ['Dict', 'List', 'Literal', 'TypedDict', 'Union'].filter((name) =>
     blocks.some((text) => new RegExp(`\\b${name}\\b`).test(text)),
   )
@@ -42,8 +28,8 @@ export function pythonTypes(definitions: Readonly<Record<string, unknown>>): str
 }
 
 /** Null for tables of methods and notifications, whose names are none that a class can have. */
-function block(name: string, schema: Schema): string | null {
-  const said = schema.description === undefined ? '' : `    """${oneLine(schema.description)}"""\n\n`
+function block(name: string, schema: JsonSchema): string | null {
+  const said = schema.description === undefined ? '' : `    """${docstring(schema.description)}"""\n\n`
   if (TABLES.has(name)) return null
   if (schema.properties === undefined) return `${name} = ${hint(schema, name, true)}`
   const entries = Object.entries(schema.properties)
@@ -58,23 +44,23 @@ function block(name: string, schema: Schema): string | null {
 }
 
 /** The form for fields that are called as a word of the language is. */
-function functional(name: string, { properties = {}, required = [] }: Schema): string {
+function functional(name: string, { properties = {}, required = [] }: JsonSchema): string {
   const entries = Object.entries(properties)
   const fields = entries.map(([key, one]) => `    ${JSON.stringify(key)}: ${hint(one, `${name}.${key}`, true)},\n`)
   const whole = entries.every(([key]) => required.includes(key))
   return `${name} = TypedDict(${JSON.stringify(name)}, {\n${fields.join('')}}${whole ? '' : ', total=False'})`
 }
 
-function field(owner: string, key: string, schema: Schema): string {
-  const said = schema.description === undefined ? '' : `    """${oneLine(schema.description)}"""\n`
+function field(owner: string, key: string, schema: JsonSchema): string {
+  const said = schema.description === undefined ? '' : `    """${docstring(schema.description)}"""\n`
   return `    ${key}: ${hint(schema, `${owner}.${key}`, false)}\n${said}`
 }
 
 /** @param quoted names of other definitions are not there yet */
-function hint(schema: Schema, at: string, quoted: boolean): string {
+function hint(schema: JsonSchema, at: string, quoted: boolean): string {
   const { $ref, anyOf, type } = schema
   if ($ref !== undefined) {
-    const name = decodeURIComponent($ref.split('/').at(-1) ?? '')
+    const name = referred($ref)
     return quoted ? `"${name}"` : name
   }
   if (anyOf !== undefined) return union(anyOf.map((one) => hint(one, at, quoted)))
@@ -102,6 +88,6 @@ function literal(value: unknown, at: string): string {
   throw new Error(`${at} has a constant that is no literal in Python: ${JSON.stringify(value)}`)
 }
 
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').replaceAll('\\', '\\\\').replaceAll('"""', "'''").trim()
+function docstring(text: string): string {
+  return oneLine(text).replaceAll('\\', '\\\\').replaceAll('"""', "'''")
 }

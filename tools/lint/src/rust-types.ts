@@ -1,19 +1,5 @@
-/** What of JSON Schema the types of the protocol use. */
-interface Schema {
-  readonly type?: string | readonly string[]
-  readonly enum?: readonly unknown[]
-  readonly const?: unknown
-  readonly $ref?: string
-  readonly description?: string
-  readonly items?: Schema
-  readonly properties?: Readonly<Record<string, Schema>>
-  readonly required?: readonly string[]
-  readonly additionalProperties?: Schema | boolean
-  readonly anyOf?: readonly Schema[]
-}
+import { type JsonSchema, oneLine, referred, TABLES } from './json-schema.js'
 
-/** Tables of methods and notifications, whose names are none that a type can have. */
-const TABLES: ReadonlySet<string> = new Set(['Said', 'Answers', 'Notices'])
 const KEYWORDS: ReadonlySet<string> = new Set([
   'type',
   'match',
@@ -36,7 +22,7 @@ const DERIVES = '#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]'
 export function rustTypes(definitions: Readonly<Record<string, unknown>>): string {
   const inline: string[] = []
   const blocks = Object.entries(definitions).flatMap(([name, schema]) =>
-    TABLES.has(name) ? [] : [block(name, schema as Schema, inline)],
+    TABLES.has(name) ? [] : [block(name, schema as JsonSchema, inline)],
   )
   return `${[
     '//! What the tool says, by the names of docs/protocol.md. Made from protocol.schema.json: npm run schema.',
@@ -47,7 +33,7 @@ export function rustTypes(definitions: Readonly<Record<string, unknown>>): strin
   ].join('\n\n')}\n`
 }
 
-function block(name: string, schema: Schema, inline: string[]): string {
+function block(name: string, schema: JsonSchema, inline: string[]): string {
   if (schema.enum?.every((one) => typeof one === 'string')) return words(name, schema.enum, schema.description)
   if (schema.properties === undefined)
     return `${doc(schema.description ?? `As the tool has it.`, '')}pub type ${name} = ${typeOf(schema, name, inline)};`
@@ -74,9 +60,9 @@ function words(name: string, values: readonly unknown[], description: string | u
   return `${doc(description ?? 'A word of the tool.', '')}#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]\n#[non_exhaustive]\npub enum ${name} {\n${variants.join('\n')}\n    /** One that this version does not know. */\n    #[serde(other)]\n    Other,\n}`
 }
 
-function typeOf(schema: Schema, name: string, inline: string[]): string {
+function typeOf(schema: JsonSchema, name: string, inline: string[]): string {
   const { $ref, anyOf, type } = schema
-  if ($ref !== undefined) return decodeURIComponent($ref.split('/').at(-1) ?? '')
+  if ($ref !== undefined) return referred($ref)
   if (anyOf !== undefined) {
     const others = anyOf.filter((one) => one.type !== 'null')
     // What can be of several forms is left as it came.
@@ -104,7 +90,7 @@ function typeOf(schema: Schema, name: string, inline: string[]): string {
 }
 
 function doc(text: string, indent: string): string {
-  return `${indent}/// ${text.replace(/\s+/g, ' ').trim()}\n`
+  return `${indent}/// ${oneLine(text)}\n`
 }
 
 /** `keyBase64` is `key_base64`. */

@@ -24,6 +24,10 @@ interface Message {
 export type Reach = 'connecting' | 'open' | 'lost'
 
 const AGAIN_MS = 1000
+/** A question that nothing was heard after for so long: the service stands still, or the network does. */
+const SILENT_MS = 6000
+/** Then another connection is tried. */
+const DEAD_MS = 60_000
 
 /** The protocol over one WebSocket, which is opened again when it is lost. */
 export class Connection {
@@ -33,15 +37,20 @@ export class Connection {
   private readonly onReach: (reach: Reach) => void
   private socket: WebSocket | null = null
   private closed = false
+  /** When something was asked that nothing was heard after yet, ms; null = nothing is due. */
+  private askedAt: number | null = null
+  private readonly watch: ReturnType<typeof setInterval>
 
   constructor(token: string, onReach: (reach: Reach) => void) {
     this.token = token
     this.onReach = onReach
     this.client = new JSONRPCClient((message) => {
       if (this.socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error('The service is not reached.'))
+      this.askedAt ??= Date.now()
       this.socket.send(JSON.stringify(message))
       return Promise.resolve()
     })
+    this.watch = setInterval(() => this.look(), AGAIN_MS)
     this.open()
   }
 
@@ -63,7 +72,29 @@ export class Connection {
 
   close(): void {
     this.closed = true
+    clearInterval(this.watch)
     this.socket?.close()
+  }
+
+  private look(): void {
+    const silent = this.askedAt === null ? 0 : Date.now() - this.askedAt
+    if (silent > SILENT_MS) this.onReach('lost')
+    if (silent > DEAD_MS) this.lost()
+  }
+
+  private lost(): void {
+    const { socket } = this
+    this.socket = null
+    this.askedAt = null
+    if (socket !== null) {
+      socket.onclose = null
+      socket.onmessage = null
+      socket.close()
+    }
+    this.client.rejectAllPendingRequests('The service was lost.')
+    if (this.closed) return
+    this.onReach('lost')
+    setTimeout(() => !this.closed && this.open(), AGAIN_MS)
   }
 
   private open(): void {
@@ -74,13 +105,12 @@ export class Connection {
     ])
     this.socket = socket
     socket.onopen = () => this.onReach('open')
-    socket.onmessage = ({ data }) => this.take(JSON.parse(String(data)))
-    socket.onclose = () => {
-      this.client.rejectAllPendingRequests('The service was lost.')
-      if (this.closed) return
-      this.onReach('lost')
-      setTimeout(() => !this.closed && this.open(), AGAIN_MS)
+    socket.onmessage = ({ data }) => {
+      if (this.askedAt !== null && Date.now() - this.askedAt > SILENT_MS) this.onReach('open')
+      this.askedAt = null
+      this.take(JSON.parse(String(data)))
     }
+    socket.onclose = () => this.lost()
   }
 
   private take(message: Message): void {

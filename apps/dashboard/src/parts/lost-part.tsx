@@ -1,5 +1,5 @@
 import type { ReportResult } from '@ferrite-migrate/api'
-import { formatCount } from '@ferrite-migrate/core/page'
+import { failureKinds, formatCount } from '@ferrite-migrate/core/page'
 import { Table } from './table.js'
 
 type Report = NonNullable<ReportResult['report']>
@@ -7,11 +7,7 @@ type Report = NonNullable<ReportResult['report']>
 /** What could not be carried, and what failed, by kind. */
 export function LostPart({ report, failed }: { report: Report; failed: number }) {
   const { notCarried, failures, passed } = report
-  const kinds = new Map<string, string[]>()
-  for (const { key, reason } of failures) {
-    const kind = reason.replace(/(["'`]).*?\1/g, '…').replace(/\d+/g, '…')
-    kinds.set(kind, [...(kinds.get(kind) ?? []), key])
-  }
+  const kinds = failureKinds(failures)
   const rows = [
     ...notCarried.map(({ what, count, examples }) => [what, formatCount(count), examples.join(', ')]),
     ...(passed.count > 0
@@ -32,15 +28,15 @@ export function LostPart({ report, failed }: { report: Report; failed: number })
       ) : (
         <Table label="What cannot be carried" head={['What', 'Count', 'Such as']} figures={[1]} rows={rows} />
       )}
-      {kinds.size > 0 && (
+      {kinds.length > 0 && (
         <>
           <h2>Failures by kind</h2>
           <Table
             label="Failures by kind"
             head={['Why', 'Keys', 'Which']}
             figures={[1]}
-            rows={[...kinds].map(([kind, keys]) => [
-              kind,
+            rows={kinds.map(({ reason, keys }) => [
+              reason,
               formatCount(keys.length),
               <details key="keys">
                 <summary>{keys.slice(0, 3).join(', ')}</summary>

@@ -1,10 +1,8 @@
 import type { Answers } from '@ferrite-migrate/api'
-import { formatCount } from '@ferrite-migrate/core/page'
+import { applyText, formatCount, levelText } from '@ferrite-migrate/core/page'
 import { Table } from './table.js'
 
 type Plan = Answers['migration.plan']['plan']
-
-const LEVELS: Readonly<Record<string, string>> = { info: 'note', warn: 'warning', fail: 'refused' }
 
 /** What is going to be done, why, and what the checks say. */
 export function PlanPart({ plan }: { plan: Plan }) {
@@ -12,10 +10,7 @@ export function PlanPart({ plan }: { plan: Plan }) {
   const facts: [string, string][] = [
     ['Mode', mode],
     ['Keys', keys === null ? 'the source does not tell' : formatCount(keys)],
-    [
-      'Changes',
-      apply === 'replay' ? 'the commands themselves are replayed' : 'changed keys are read again and written whole',
-    ],
+    ['Changes', applyText(apply)],
     ['At once', `${formatCount(lanes)} lanes, ${formatCount(batchSize)} keys a batch`],
     ['Keys that are there', onConflict],
     ...reasons.map((reason): [string, string] => ['Because', reason]),
@@ -36,7 +31,7 @@ export function PlanPart({ plan }: { plan: Plan }) {
           head={['Level', 'Code', 'What']}
           rows={findings.map(({ level, code, text }) => [
             <span key="level" class={`tag ${level === 'fail' ? 'bad' : level === 'warn' ? 'warn' : ''}`}>
-              {LEVELS[level] ?? level}
+              {levelText(level)}
             </span>,
             code,
             text,

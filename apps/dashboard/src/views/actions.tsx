@@ -1,6 +1,7 @@
 import type { ApiStatus, Method, Params } from '@ferrite-migrate/api'
 import { useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
+import { useTask } from '../client/use-task.js'
 import { Dialog } from '../parts/dialog.js'
 import { EndsForm } from '../parts/ends-form.js'
 import { Problem } from '../parts/problem.js'
@@ -15,18 +16,14 @@ interface ActionsProps {
 /** What can be asked of a migration as it is now. */
 export function Actions({ connection, status }: ActionsProps) {
   const [open, setOpen] = useState<'cutover' | 'rollback' | 'cancel' | null>(null)
-  const [problem, setProblem] = useState<unknown>(null)
+  const { problem, run } = useTask()
   const { id, state, phase, paused, mode } = status
   const close = (): void => setOpen(null)
-  const ask = async <M extends Method>(method: M, params: Params<M>): Promise<void> => {
-    setProblem(null)
-    try {
+  const ask = <M extends Method>(method: M, params: Params<M>): Promise<void> =>
+    run(async () => {
       await connection.ask(method, params)
       close()
-    } catch (error) {
-      setProblem(error)
-    }
-  }
+    })
   const running = state === 'RUNNING'
   return (
     <div class="actions">

@@ -3,6 +3,7 @@ import { formatCount } from '@ferrite-migrate/core/page'
 import { analysisParts } from '@ferrite-migrate/core/page/analysis'
 import { useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
+import { useTask } from '../client/use-task.js'
 import { type Ends, EndsForm } from '../parts/ends-form.js'
 import { Html } from '../parts/html.js'
 import { Problem } from '../parts/problem.js'
@@ -10,19 +11,9 @@ import { Problem } from '../parts/problem.js'
 /** What the source holds: asked for by hand, since it reads there. */
 export function AnalysisView({ id, connection }: { id: string; connection: Connection }) {
   const [analysis, setAnalysis] = useState<Answers['migration.analyze'] | null>(null)
-  const [busy, setBusy] = useState(false)
-  const [problem, setProblem] = useState<unknown>(null)
-  const look = async (config?: Ends): Promise<void> => {
-    setBusy(true)
-    setProblem(null)
-    try {
-      setAnalysis(await connection.ask('migration.analyze', { id, config }))
-    } catch (error) {
-      setProblem(error)
-    } finally {
-      setBusy(false)
-    }
-  }
+  const { busy, problem, run } = useTask()
+  const look = (config?: Ends): Promise<void> =>
+    run(async () => setAnalysis(await connection.ask('migration.analyze', { id, config })))
   return (
     <>
       <h2>Analysis of the source</h2>

@@ -2,6 +2,8 @@ import type { Answers, ApiStatus } from '@ferrite-migrate/api'
 import { formatDuration } from '@ferrite-migrate/core/page'
 import { useEffect, useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
+import { useTask } from '../client/use-task.js'
+import { ConfirmField } from '../parts/confirm-field.js'
 import { Dialog } from '../parts/dialog.js'
 import { Problem } from '../parts/problem.js'
 import { hostOf } from '../parts/status-words.js'
@@ -33,44 +35,29 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
   const [checks, setChecks] = useState<Cutover | null>(null)
   const [steps, setSteps] = useState<readonly Step[]>([])
   const [result, setResult] = useState<Cutover | null>(null)
-  const [busy, setBusy] = useState(false)
-  const [typed, setTyped] = useState('')
-  const [verify, setVerify] = useState(true)
-  const [kept, setKept] = useState(false)
-  const [problem, setProblem] = useState<unknown>(null)
+  const [confirmed, setConfirmed] = useState(false)
+  const look = useTask()
+  const cutover = useTask()
   const name = hostOf(target)
   useEffect(() => {
-    connection.ask('migration.cutover', { id, dryRun: true }).then(setChecks, setProblem)
+    void look.run(async () => setChecks(await connection.ask('migration.cutover', { id, dryRun: true })))
   }, [connection, id])
-  const go = async (event: SubmitEvent): Promise<void> => {
+  const go = (event: SubmitEvent): void => {
     event.preventDefault()
-    // The event has its form only now.
     const fields = new FormData(event.currentTarget as HTMLFormElement)
-    setBusy(true)
-    setProblem(null)
+    const webhook = String(fields.get('webhook')).trim()
+    const options = {
+      ...{ id, verify: fields.get('verify') === 'on' },
+      ...(fields.get('keep') === 'on' ? { afterCutover: 'keep-fence' as const } : {}),
+      ...(webhook === '' ? {} : { webhook }),
+    }
     setSteps([])
     const release = connection.listen({
       step: (notice) => notice.id === id && setSteps((former) => [...former, notice.step]),
     })
-    try {
-      const webhook = String(fields.get('webhook')).trim()
-      const afterCutover = fields.get('keep') === 'on' ? 'keep-fence' : 'warn'
-      setKept(afterCutover === 'keep-fence')
-      setResult(
-        await connection.ask('migration.cutover', {
-          id,
-          verify,
-          afterCutover,
-          ...(webhook === '' ? {} : { webhook }),
-        }),
-      )
-    } catch (error) {
-      setProblem(error)
-    } finally {
-      release()
-      setBusy(false)
-    }
+    void cutover.run(async () => setResult(await connection.ask('migration.cutover', options))).finally(release)
   }
+  const callOff = useTask()
   return (
     <Dialog title={`Cut over to ${name}`} onClose={onClose}>
       {result !== null ? (
@@ -83,7 +70,7 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
           </p>
           <Steps steps={result.steps} />
           <p>
-            {kept
+            {result.steps.some((step) => step.name === 'keep-fence')
               ? 'The source is kept from taking writes: ferrite-migrate cutover --release lets it again.'
               : 'The source takes writes again, and nothing carries them to the target any more: see that all writers use the target now.'}
           </p>
@@ -101,17 +88,12 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
               <Steps steps={steps} />
             </>
           )}
-          <Problem of={problem} />
+          <Problem of={look.problem ?? cutover.problem ?? callOff.problem} />
           <p>
             Writers of the source are kept out for a moment; from then on <b>{name}</b> is the one to write to.
           </p>
           <label class="check">
-            <input
-              type="checkbox"
-              checked={verify}
-              onChange={({ currentTarget }) => setVerify(currentTarget.checked)}
-            />{' '}
-            compare both ends first
+            <input name="verify" type="checkbox" defaultChecked /> compare both ends first
           </label>
           <label class="check">
             <input name="keep" type="checkbox" /> keep the source from taking writes afterwards
@@ -120,24 +102,16 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
             Webhook that moves the traffic behind the fence (may be left out){' '}
             <input name="webhook" type="url" autocomplete="off" />
           </label>
-          <label>
-            Type <code>{name}</code> to confirm{' '}
-            <input
-              value={typed}
-              onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-              autocomplete="off"
-              spellcheck={false}
-            />
-          </label>
+          <ConfirmField name={name} onConfirmed={setConfirmed} />
           <div class="buttons">
-            <button type="submit" class="danger" disabled={busy || checks === null || typed.trim() !== name}>
-              {busy ? 'Cutting over …' : 'Cut over'}
+            <button type="submit" class="danger" disabled={cutover.busy || checks === null || !confirmed}>
+              {cutover.busy ? 'Cutting over …' : 'Cut over'}
             </button>
-            {busy && (
+            {cutover.busy && (
               <button
                 type="button"
                 class="quiet"
-                onClick={() => connection.ask('migration.cancel', { id, what: 'cutover' }).catch(setProblem)}
+                onClick={() => callOff.run(() => connection.ask('migration.cancel', { id, what: 'cutover' }))}
               >
                 Call it off
               </button>

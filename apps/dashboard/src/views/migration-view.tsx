@@ -129,12 +129,7 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
         {status.source} <span aria-hidden="true">→</span>
         <span class="unseen">to</span> {status.target}
       </p>
-      {status.error !== null && (
-        <div class="problem" role="alert">
-          <b>{status.error.code}</b> {status.error.message}
-          <p>{status.error.hint}</p>
-        </div>
-      )}
+      <Problem of={status.error} />
       <Problem of={problem} />
       <dl class="figures">
         {figures.map(([name, value]) => (

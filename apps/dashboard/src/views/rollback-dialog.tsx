@@ -2,6 +2,8 @@ import type { Answers, ApiStatus } from '@ferrite-migrate/api'
 import { formatCount } from '@ferrite-migrate/core/page'
 import { useEffect, useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
+import { useTask } from '../client/use-task.js'
+import { ConfirmField } from '../parts/confirm-field.js'
 import { Dialog } from '../parts/dialog.js'
 import { type Ends, EndsForm } from '../parts/ends-form.js'
 import { Problem } from '../parts/problem.js'
@@ -17,27 +19,18 @@ interface RollbackProps {
 export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
   const { id, target } = status
   const [report, setReport] = useState<Answers['migration.rollback'] | null>(null)
-  const [typed, setTyped] = useState('')
+  const [confirmed, setConfirmed] = useState(false)
   const [done, setDone] = useState(false)
-  const [busy, setBusy] = useState(false)
-  const [problem, setProblem] = useState<unknown>(null)
   const [ends, setEnds] = useState<Ends | undefined>(undefined)
+  const { busy, problem, run } = useTask()
   useEffect(() => {
-    setProblem(null)
-    connection.ask('migration.rollback', { id, dryRun: true, config: ends }).then(setReport, setProblem)
+    void run(async () => setReport(await connection.ask('migration.rollback', { id, dryRun: true, config: ends })))
   }, [connection, id, ends])
-  const go = async (): Promise<void> => {
-    setBusy(true)
-    setProblem(null)
-    try {
+  const go = (): Promise<void> =>
+    run(async () => {
       setReport(await connection.ask('migration.rollback', { id, config: ends }))
       setDone(true)
-    } catch (error) {
-      setProblem(error)
-    } finally {
-      setBusy(false)
-    }
-  }
+    })
   return (
     <Dialog title={`Roll back ${id}`} onClose={onClose}>
       <p>
@@ -66,26 +59,11 @@ export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
       )}
       <Problem of={problem} />
       <EndsForm problem={problem} onGiven={setEnds} />
-      {!done && (
-        <label>
-          Type <code>{hostOf(target)}</code> to confirm{' '}
-          <input
-            value={typed}
-            onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-            autocomplete="off"
-            spellcheck={false}
-          />
-        </label>
-      )}
+      {!done && <ConfirmField name={hostOf(target)} onConfirmed={setConfirmed} />}
       <div class="buttons">
         {!done && (
-          <button
-            type="button"
-            class="danger"
-            disabled={busy || report === null || typed.trim() !== hostOf(target)}
-            onClick={go}
-          >
-            {busy ? 'Putting back …' : 'Roll back'}
+          <button type="button" class="danger" disabled={busy || report === null || !confirmed} onClick={go}>
+            {busy && report !== null ? 'Putting back …' : 'Roll back'}
           </button>
         )}
         <button type="button" class="quiet" onClick={onClose}>

@@ -12,6 +12,11 @@ export const RpcCode = {
   migrate: -32000,
 } as const
 
+/** The client is told what it was. */
+export function isAnswered(error: unknown): boolean {
+  return error instanceof JSONRPCErrorException || error instanceof MigrateError
+}
+
 /** The error as it is answered; of a fault that is ours nothing is said but that it is one. */
 export function faultOf(id: string | number | null, error: unknown): JSONRPCErrorResponse {
   if (error instanceof JSONRPCErrorException)

@@ -6,7 +6,7 @@ import { METHODS, type Method, PARAMS, type Params } from '../protocol/params.js
 import type { Notices } from '../protocol/results.js'
 import type { MigrationService } from '../service/migration-service.js'
 import type { RunWatch } from '../service/run-watch.js'
-import { faultOf, RpcCode } from './fault.js'
+import { faultOf, isAnswered, RpcCode } from './fault.js'
 import { answer } from './gate.js'
 
 const LOOK_MS = 200
@@ -34,7 +34,9 @@ export class RpcSession {
     this.needs = needs
     const { logger } = needs
     this.server = new JSONRPCServer<void>({
-      errorListener: (what, why) => logger.log('debug', `${what}: ${(why as Error)?.message ?? ''}`),
+      // What has a code is answered with it; of a fault of ours the client hears nothing but that it is one.
+      errorListener: (what, why) =>
+        logger.log(isAnswered(why) ? 'debug' : 'error', `${what}: ${(why as Error)?.message ?? ''}`),
     })
     this.server.mapErrorToJSONRPCErrorResponse = (id, error): JSONRPCErrorResponse => faultOf(id, error)
     const handlers = this.handlers()
@@ -73,12 +75,12 @@ export class RpcSession {
     const { signal } = this.closing
     return {
       initialize: (params) => service.initialize(params),
-      'migration.plan': (params) => service.plan(params),
+      'migration.plan': (params) => service.plan(params, signal),
       'migration.start': async (params) => {
         const named = params.resume ?? params.config?.id
         // A former run of that name has told its own.
         const after = typeof named === 'string' ? service.lastEvent(named) : 0
-        const started = await service.start(params)
+        const started = await service.start(params, signal)
         this.watch(started.id, after)
         return started
       },

@@ -11,29 +11,17 @@ export function derivedStatus(status: MigrationStatus): ApiStatus {
   }
 }
 
-/** Phases of a run that has copied everything. */
-const COPIED: ReadonlySet<string> = new Set([
-  'LIVE_SYNC',
-  'VERIFYING',
-  'CUTOVER',
-  'WAITING',
-  'COMPLETED',
-  'ROLLED_BACK',
-])
-
 /** Of the first copy; a source that tells neither keys nor bytes has none. */
-function progressOf(status: MigrationStatus): number | null {
-  const { state, phase, keysDone, keysTotal, bytesDone, bytesTotal, changesApplied } = status
-  // Changes are applied only behind the copy.
-  if (COPIED.has(phase) || (state !== 'RUNNING' && changesApplied > 0)) return 100
+function progressOf({ state, phase, keysDone, keysTotal, bytesDone, bytesTotal }: MigrationStatus): number | null {
+  if (state === 'COMPLETED' || phase === 'LIVE_SYNC' || phase === 'CUTOVER' || phase === 'WAITING') return 100
   const share =
     keysTotal !== null && keysTotal > 0
       ? keysDone / keysTotal
       : bytesTotal !== null && bytesTotal > 0
         ? bytesDone / bytesTotal
         : null
-  // What is not over yet is never said to be whole.
-  return share === null ? null : Math.min(99.9, Math.floor(share * 1000) / 10)
+  // What is not over yet is never said to be whole; totals are as the source told them at the beginning.
+  return share === null ? null : Math.min(state === 'RUNNING' ? 99.9 : 100, Math.floor(share * 1000) / 10)
 }
 
 /** The report with its outcome in a word. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
+import { type AdapterContext, type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import {
   analyzeSource,
   askRunning,
@@ -30,6 +30,7 @@ import { derivedReport, derivedStatus } from './derived-status.js'
 import type { RunTask } from './run-message.js'
 import { RunProcess } from './run-process.js'
 import { type Notify, RunWatch } from './run-watch.js'
+import { refuseSecretPlaces } from './secret-places.js'
 import { Turns } from './turns.js'
 
 export interface MigrationServiceOptions {
@@ -41,7 +42,11 @@ export interface MigrationServiceOptions {
   readonly version: string
   /** Clients may give shell commands as hooks of a cutover. */
   readonly allowHooks: boolean
+  /** Clients may name files and variables of this machine that hold passwords. */
+  readonly allowSecretPlaces: boolean
 }
+
+type WorkContext = Omit<AdapterContext, 'url' | 'options'>
 
 const LOOK_MS = 200
 /** As of the command `analyze`. */
@@ -99,14 +104,23 @@ export class MigrationService {
   }
 
   /** @throws MigrateError FM_CONFIG_INVALID, FM_URL_*, FM_CONNECT_*, … */
-  async plan({ config }: Params<'migration.plan'>): Promise<Answers['migration.plan']> {
+  async plan({ config }: Params<'migration.plan'>, signal: AbortSignal): Promise<Answers['migration.plan']> {
     const whole = this.configOf(configFrom(config))
-    const plan = await this.turns.take(() => this.fork(whole, { dryRun: true, detach: false }).planned())
+    const plan = await this.turns.take(async () => {
+      const run = this.fork(whole, { dryRun: true, detach: false })
+      // Nobody waits for it any more: others do.
+      const stop = (): void => run.stop()
+      signal.addEventListener('abort', stop)
+      return await run.planned().finally(() => signal.removeEventListener('abort', stop))
+    }, signal)
     return { plan, refused: plan.findings.some(({ level }) => level === 'fail') }
   }
 
   /** Resolves when the run has its row in the state. @throws MigrateError what refused it */
-  async start({ config, resume, detach = false }: Params<'migration.start'>): Promise<Answers['migration.start']> {
+  async start(
+    { config, resume, detach = false }: Params<'migration.start'>,
+    signal: AbortSignal,
+  ): Promise<Answers['migration.start']> {
     if (config === undefined && resume === undefined)
       throw new MigrateError(
         'FM_CONFIG_INVALID',
@@ -120,7 +134,7 @@ export class MigrationService {
       this.configs.set(id, whole)
       this.latest.set(id, run)
       return { id }
-    })
+    }, signal)
   }
 
   /** @throws MigrateError FM_ID_UNKNOWN */
@@ -191,22 +205,14 @@ export class MigrationService {
       const { result } = await askRunning(this.options.stateDir, id, 'verify', {}, { signal })
       return derivedReport(answered<VerifyReport>(id, result, 'differences'))
     }
-    const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
-    try {
-      const { resume: _, ...whole } = this.again(id, config)
-      const report = await verifyEnds({
-        config: resolveConfig(whole),
-        registry: this.options.registry,
-        context: { logger: this.options.logger, signal, tempDir },
-        ttlToleranceMs: TTL_TOLERANCE_MS,
-        rounds: VERIFY_ROUNDS,
-        read: 'auto',
-        ignoreFieldExpiry: false,
-      })
-      return derivedReport(report)
-    } finally {
-      rmSync(tempDir, { recursive: true, force: true })
-    }
+    const { resume: _, ...whole } = this.again(id, config)
+    const report = await this.inPlace(signal, (context) =>
+      verifyEnds({
+        ...{ config: resolveConfig(whole), registry: this.options.registry, context },
+        ...{ ttlToleranceMs: TTL_TOLERANCE_MS, rounds: VERIFY_ROUNDS, read: 'auto', ignoreFieldExpiry: false },
+      }),
+    )
+    return derivedReport(report)
   }
 
   /** @throws MigrateError FM_ROLLBACK_*, FM_RESUME_PASSWORD */
@@ -223,26 +229,16 @@ export class MigrationService {
    * @throws MigrateError FM_ID_UNKNOWN, FM_ANALYZE_UNSUPPORTED, FM_RESUME_PASSWORD, FM_CONNECT_*
    */
   analyze({ id, sample = SAMPLE, config }: Params<'migration.analyze'>, signal: AbortSignal): Promise<SourceAnalysis> {
-    const { registry, logger } = this.options
     const { resume: _, ...whole } = this.again(id, config)
     const { source, sourceOptions } = resolveConfig(whole)
-    return this.looks.take(async () => {
-      const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
-      try {
-        await using opened = await registry.source(source, {}, sourceOptions, { logger, signal, tempDir })
-        return await analyzeSource(opened, null, {
-          sample,
-          full: false,
-          topKeys: TOP_KEYS,
-          topPatterns: TOP_PATTERNS,
-          tree: true,
-          maxRate: LOOK_RATE,
-          signal,
-        })
-      } finally {
-        rmSync(tempDir, { recursive: true, force: true })
-      }
-    })
+    const look = async (context: WorkContext): Promise<SourceAnalysis> => {
+      await using opened = await this.options.registry.source(source, {}, sourceOptions, context)
+      return await analyzeSource(opened, null, {
+        ...{ sample, full: false, tree: true, maxRate: LOOK_RATE, signal },
+        ...{ topKeys: TOP_KEYS, topPatterns: TOP_PATTERNS },
+      })
+    }
+    return this.looks.take(() => this.inPlace(signal, look), signal)
   }
 
   /** @throws MigrateError FM_ID_UNKNOWN */
@@ -322,7 +318,23 @@ export class MigrationService {
         'options.state_dir: the service has one state directory for all',
         'Leave it out, or start the service with --state-dir.',
       )
-    return { ...config, stateDir: this.options.stateDir }
+    return { ...this.checked(config), stateDir: this.options.stateDir }
+  }
+
+  /** What is read here at a client's word would go to an address of its choice. @throws MigrateError FM_SECRET_PLACE */
+  private checked<C extends Partial<MigrationConfig>>(config: C): C {
+    if (!this.options.allowSecretPlaces) refuseSecretPlaces(config)
+    return config
+  }
+
+  /** Work in this process, with a folder of its own that goes with it. */
+  private async inPlace<T>(signal: AbortSignal, work: (context: WorkContext) => Promise<T>): Promise<T> {
+    const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
+    try {
+      return await work({ logger: this.options.logger, signal, tempDir })
+    } finally {
+      rmSync(tempDir, { recursive: true, force: true })
+    }
   }
 
   /** What is known of its secrets: from when it was started here, and from what is given now. */
@@ -331,7 +343,7 @@ export class MigrationService {
     const known = Object.entries({ source, target, sourceOptions, targetOptions }).filter(
       ([, value]) => value !== undefined,
     )
-    return { ...Object.fromEntries(known), ...(config === undefined ? {} : endsFrom(config)) }
+    return { ...Object.fromEntries(known), ...(config === undefined ? {} : this.checked(endsFrom(config))) }
   }
 
   private again(id: string, config: unknown): MigrationConfig {

@@ -14,13 +14,13 @@ class Run {
 
   /** Whoever began it is gone. */
   orphaned(): void {
-    if (this.detached) return
-    if (this.migration === null) process.exit(1)
-    this.migration.stop()
+    if (!this.detached) this.stop()
   }
 
+  /** One that only plans, or has not begun, has nothing to bring to an end. */
   stop(): void {
-    this.migration?.stop()
+    if (this.migration === null) process.exit(1)
+    this.migration.stop()
   }
 
   private async work({ config, plugins, dryRun, detach }: RunTask): Promise<void> {

@@ -1,3 +1,4 @@
+export * from './measuring.js'
 export * from './metric.js'
 export * from './metrics-table.js'
 export * from './shard-tally.js'

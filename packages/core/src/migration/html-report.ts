@@ -1,4 +1,5 @@
 import { counted } from '@ferrite-migrate/contracts'
+import { failureKinds } from '../page/failure-kinds.js'
 import { htmlPage, htmlTable, markup, verdict } from '../page/html-page.js'
 import { eventMarks, phaseBands, phaseTimeline } from '../page/phase-timeline.js'
 import { runCharts } from '../page/run-charts.js'
@@ -11,6 +12,7 @@ import {
   formatCount,
   formatDuration,
   formatTime,
+  levelText,
 } from '../page/words.js'
 import type { Pass, Sample, StoredEvent, StoredMigration } from '../state/run-facts.js'
 import type { MigrationStatus } from '../state/status.js'
@@ -134,28 +136,11 @@ function cutoverPart(report: StoredReport | null, events: readonly StoredEvent[]
   }`
 }
 
-/** `MOVED 12` and `MOVED 13` are one kind: numbers and quoted names say which key it was, not what happened. */
-function kindOf(reason: string): string {
-  return reason
-    .replace(/(["'`]).*?\1/g, '…')
-    .replace(/\d+/g, '…')
-    .slice(0, 120)
-}
-
 function failuresPart(failures: StoredReport['failures'], all: number): string {
   if (failures.length === 0) return ''
-  const kinds = new Map<string, { count: number; keys: string[]; reason: string }>()
-  for (const { key, reason } of failures) {
-    const kind = kinds.get(kindOf(reason)) ?? { count: 0, keys: [], reason }
-    kinds.set(kindOf(reason), kind)
-    kind.count++
-    if (kind.keys.length < 3) kind.keys.push(key)
-  }
   const more = all - failures.length
   return `<h2>Failures by kind</h2>${htmlTable(
-    [...kinds.values()]
-      .sort((a, b) => b.count - a.count)
-      .map(({ count, keys, reason }) => [reason, formatCount(count), keys.join(', ')]),
+    failureKinds(failures).map(({ reason, keys }) => [reason, formatCount(keys.length), keys.slice(0, 3).join(', ')]),
     ['Why', 'Keys', 'Such as'],
   )}${more > 0 ? `<p class="none">of ${formatCount(failures.length)} that are kept; ${formatCount(more)} more are counted</p>` : ''}<details><summary>Each of them</summary>${htmlTable(
     failures.map(({ key, db, reason }) => [key, String(db), reason]),
@@ -219,11 +204,7 @@ function settingsPart({ plan }: MigrationDetails): string {
     findings.length === 0
       ? ''
       : `<h3>Checks</h3>${htmlTable(
-          findings.map(({ level, code, text }) => [
-            level === 'info' ? 'note' : level === 'warn' ? 'warning' : 'refused',
-            code,
-            text,
-          ]),
+          findings.map(({ level, code, text }) => [levelText(level), code, text]),
           ['', 'Code', 'What'],
         )}`
   }`

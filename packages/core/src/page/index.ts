@@ -1,3 +1,4 @@
+export * from './failure-kinds.js'
 export * from './html-chart.js'
 export * from './html-page.js'
 export * from './html-treemap.js'

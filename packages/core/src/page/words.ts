@@ -42,6 +42,11 @@ export function captureText(capture: string): string {
   return capture === 'file' ? 'from the file' : capture
 }
 
+/** What a finding means, by its level. */
+export function levelText(level: string): string {
+  return level === 'info' ? 'note' : level === 'warn' ? 'warning' : 'refused'
+}
+
 /** How they reach the target, in words. */
 export function applyText(apply: string): string {
   if (apply === 'replay') return 'the commands themselves are replayed'

@@ -16,7 +16,9 @@ export default class Rpc extends BaseCommand {
       registry: this.registry(flags.plugin),
       logger,
       version: this.config.version,
+      // Whoever started it may read what this process may.
       allowHooks: true,
+      allowSecretPlaces: true,
     })
     const stop = new AbortController()
     const release = onSignals(

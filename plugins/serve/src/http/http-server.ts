@@ -13,6 +13,7 @@ import { speak } from './web-socket.js'
 /** Bytes of one message at most, as over standard input. */
 const MOST_MESSAGE = 16 << 20
 const WITHIN_MS = 30_000
+const MOST_CONNECTIONS = 500
 /** How long clients may take to say goodbye. */
 const GOODBYE_MS = 250
 const GOING_AWAY = 1001
@@ -46,6 +47,13 @@ export class HttpServer {
       forceCloseConnections: true,
       requestTimeout: WITHIN_MS,
     })
+    app.server.maxConnections = MOST_CONNECTIONS
+    // Before all that is registered: what is inside of them takes it over.
+    app.setErrorHandler((error: Error & { statusCode?: number }, _, reply) => {
+      const code = error.statusCode ?? 500
+      if (code >= 500) needs.logger.log('error', `a request failed: ${error.message}`)
+      return reply.code(code).send({ error: code >= 500 ? 'Internal error' : error.message })
+    })
     await app.register(fastifyWebsocket, {
       options: {
         maxPayload: MOST_MESSAGE,
@@ -67,11 +75,6 @@ export class HttpServer {
     else app.get('/', async () => ({ name: 'ferrite-migrate', protocol: ['POST /rpc', 'GET /ws', 'GET /metrics'] }))
     app.get('/health', async () => ({ status: 'ok' }))
     app.setNotFoundHandler((_, reply) => reply.code(404).send({ error: 'There is nothing here.' }))
-    app.setErrorHandler((error: Error & { statusCode?: number }, _, reply) => {
-      const code = error.statusCode ?? 500
-      if (code >= 500) needs.logger.log('error', `a request failed: ${error.message}`)
-      return reply.code(code).send({ error: code >= 500 ? 'Internal error' : error.message })
-    })
     return new HttpServer(app)
   }
 

@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { MigrationService } from '@ferrite-migrate/api'
 import { ExitCode, onSignals } from '@ferrite-migrate/cli-kit'
 import type { Logger } from '@ferrite-migrate/contracts'
-import type { Registry } from '@ferrite-migrate/core'
+import { passwordVariable, type Registry } from '@ferrite-migrate/core'
 import { Access, newToken, tokenOf } from '../http/access.js'
 import { HttpServer } from '../http/http-server.js'
 import { listenPlace } from '../listen/listen-place.js'
@@ -19,6 +19,7 @@ export interface ServedNeeds {
   readonly tokenFile: string | undefined
   readonly hosts: readonly string[]
   readonly allowHooks: boolean
+  readonly allowSecretPlaces: boolean
   /** Folder of the page at /; null = none. */
   readonly page: string | null
 }
@@ -49,13 +50,15 @@ export class Served {
 
   /** @throws MigrateError FM_LISTEN, FM_OPTION_VALUE, FM_SERVE_TOKEN, FM_FILE_UNREADABLE, FM_STATE_DIR */
   static async start(needs: ServedNeeds): Promise<Served> {
-    const { listen, socket, tokenFile, hosts, logger, page } = needs
+    const { listen, socket, tokenFile, hosts, logger, page, allowSecretPlaces } = needs
     const place = listenPlace(listen, '8970')
     const given = tokenFile === undefined ? null : tokenOf(tokenFile)
     // Whoever may open the file of a socket is its owner.
     const token = socket === undefined ? (given ?? newToken()) : given
     const open = socket === undefined && !isLoopback(place.host)
     const names = open ? [hostname(), place.host, ...hosts] : hosts
+    // A password of the environment would go to whatever address a client names.
+    if (!allowSecretPlaces) for (const end of ['source', 'target'] as const) delete process.env[passwordVariable(end)]
     const service = new MigrationService(needs)
     try {
       const server = await HttpServer.create({ service, logger, access: new Access(token, names), page })

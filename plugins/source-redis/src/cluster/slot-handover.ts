@@ -118,7 +118,7 @@ export class SlotHandover {
 
   /** Keys of this slot may be on their way to another node right now. */
   isMoving(slot: number): boolean {
-    return this.moving.size > 0 && this.moving.has(slot)
+    return this.moving.has(slot)
   }
 
   /** Looks what there is to do; called for every view, and when something was given or became durable. */

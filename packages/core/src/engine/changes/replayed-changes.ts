@@ -262,10 +262,10 @@ export class ReplayedChanges implements ChangeApplier {
     this.named = dirty.additions
     for (let at = 0; at < unread.length; at += READ_AT_ONCE) {
       const keys = unread.slice(at, at + READ_AT_ONCE)
-      const { records, position, elsewhere = [] } = await shard.readAt(keys)
+      const { records, position, elsewhere } = await shard.readAt(keys)
+      const away = new Set(elsewhere)
       // What another shard has is that one's to write, and never to be deleted for being absent here.
-      const here = <T>(of: readonly T[]): readonly T[] =>
-        elsewhere.length === 0 ? of : of.filter((_, i) => !elsewhere.includes(i))
+      const here = <T>(of: readonly T[]): readonly T[] => (away.size === 0 ? of : of.filter((_, i) => !away.has(i)))
       await values.write(here(keys), held.stretch(here(records), ends.how === 'hold' ? 'hold' : 'for a moment'))
       // A value that is sent once more after a loss must not come after commands that build upon it.
       await lanes.drain()

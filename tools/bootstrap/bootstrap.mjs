@@ -58,7 +58,11 @@ function build() {
 }
 
 function servers() {
-  const missing = ['redis-server', 'memcached'].filter((name) => !onPath(name))
+  const wanted = ['redis-server', 'memcached']
+  // The tests of the dashboard use a browser where there is one; only continuous integration installs it.
+  const browsers = ['chromium', 'chromium-browser', 'google-chrome']
+  if (process.env.CI === 'true' && !browsers.some(onPath)) wanted.push('chromium')
+  const missing = wanted.filter((name) => !onPath(name))
   if (missing.length === 0) return ''
   const root = typeof process.getuid === 'function' && process.getuid() === 0
   if (root && onPath('apt-get')) {

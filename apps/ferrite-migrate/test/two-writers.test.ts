@@ -46,6 +46,12 @@ describe('two processes', () => {
     const second = live('other', state)
     expect(await second.over).toBe(1)
     expect(second.output).toContain('FM_TARGET_TAKEN')
+    expect(second.output).toContain('the migration one writes to the target now')
+    // Nothing of it has happened, so there is nothing to go on with.
+    const listed = new Tool(['list', '--json', ...state])
+    tools.push(listed)
+    expect(await listed.over).toBe(0)
+    expect(listed.output).not.toContain('"other"')
     // Other keys of the same source are nobody's business.
     const third = live('third', state, '--filter', 'other:*')
     await third.says('LIVE_SYNC')

@@ -122,6 +122,7 @@ export class FerriteTarget implements Target {
     const findings = [
       ...(await targetFindings(await this.controlLink(), this.able)),
       ...(await primaryFinding('target', this.endpoint)),
+      ...(await this.note.findings(this.context.migration)),
     ]
     return this.context.options['allow-eviction'] === true
       ? findings.map((one) => (one.code === 'FM_TARGET_EVICTS' ? { ...one, level: 'warn' as const } : one))

@@ -1,6 +1,6 @@
-import { MigrateError, type RunClaim } from '@ferrite-migrate/contracts'
+import { type Finding, MigrateError, printable, type RunClaim } from '@ferrite-migrate/contracts'
 import type { Reply } from '@ferrite-migrate/protocol'
-import { parseRunning, RUNNING_KEY, runningEntry } from '@ferrite-migrate/redis'
+import { parseRunning, RUNNING_KEY, type RunningEntry, runningEntry } from '@ferrite-migrate/redis'
 
 /** A migration that has not written its sign of life for so long does not run, ms. */
 const RUNNING_MS = 60_000
@@ -19,14 +19,18 @@ export class RunNote {
     this.ask = ask
   }
 
+  /** Other migrations that write here now, for whoever looks before a run. @param own the one that asks */
+  async findings(own: string | undefined): Promise<Finding[]> {
+    const others = (await this.running()).filter(([id]) => id !== own).map(([id]) => printable(id.slice(0, 100)))
+    if (others.length === 0) return []
+    const text = `${others.length === 1 ? 'the migration' : 'the migrations'} ${others.slice(0, 5).join(', ')}${others.length > 5 ? ', …' : ''} ${others.length === 1 ? 'writes' : 'write'} to the target now: of keys of the same name the last write stays, and one that brings the same changes is refused`
+    return [{ level: 'warn', code: 'target-written', text }]
+  }
+
   /** @throws MigrateError FM_ID_TAKEN, FM_TARGET_TAKEN */
   async claim(migration: string, claim: RunClaim): Promise<void> {
-    const now = Date.now()
-    const entries = await this.ask('HGETALL', RUNNING_KEY)
-    const list = Array.isArray(entries) ? entries : []
-    for (let i = 0; i + 1 < list.length; i += 2) {
-      const [id, since] = [String(list[i]), parseRunning(String(list[i + 1]))]
-      if (since === null || since.until <= now || since.owner === claim.owner || since.owner === claim.former) continue
+    for (const [id, since] of await this.running()) {
+      if (since.owner === claim.owner || since.owner === claim.former) continue
       if (id === migration)
         throw new MigrateError(
           'FM_ID_TAKEN',
@@ -70,6 +74,18 @@ export class RunNote {
         `another process has taken the migration ${migration} over`,
         'Nothing more is written here; status shows the process that goes on.',
       )
+  }
+
+  /** By id, those whose sign of life is fresh. */
+  private async running(): Promise<[string, RunningEntry][]> {
+    const entries = await this.ask('HGETALL', RUNNING_KEY)
+    const list = Array.isArray(entries) ? entries : []
+    const found: [string, RunningEntry][] = []
+    for (let i = 0; i + 1 < list.length; i += 2) {
+      const since = parseRunning(String(list[i + 1]))
+      if (since !== null && since.until > Date.now()) found.push([String(list[i]), since])
+    }
+    return found
   }
 
   private async write(): Promise<void> {

@@ -22,9 +22,9 @@ export function EventsPart({ events }: { events: Answers['migration.events']['ev
           event.actor,
         ])}
       />
-      {!all && newest.length > SHOWN && (
-        <button type="button" class="quiet" onClick={() => setAll(true)}>
-          Show all {newest.length}
+      {newest.length > SHOWN && (
+        <button type="button" class="quiet" onClick={() => setAll(!all)}>
+          {all ? `Show the newest ${SHOWN}` : `Show all ${newest.length}`}
         </button>
       )}
     </>

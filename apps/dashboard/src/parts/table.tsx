@@ -1,3 +1,4 @@
+// biome-ignore-all lint/a11y/noRedundantRoles: on a narrow page rows are blocks, which browsers take for no part of a table
 import type { ComponentChildren } from 'preact'
 
 interface TableProps {
@@ -14,21 +15,21 @@ export function Table({ head, figures = [], rows, label }: TableProps) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard
     <section class="wide" aria-label={label} tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
+      <table role="table">
+        <thead role="rowgroup">
+          <tr role="row">
             {head.map((text, i) => (
-              <th key={text} class={name(i)} scope="col">
+              <th key={text} class={name(i)} role="columnheader" scope="col">
                 {text}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           {rows.map((cells, row) => (
-            <tr key={row}>
+            <tr key={row} role="row">
               {cells.map((cell, i) => (
-                <td key={i} class={name(i)} data-name={head[i]}>
+                <td key={i} class={name(i)} role="cell" data-name={head[i]}>
                   {cell}
                 </td>
               ))}

@@ -1,5 +1,5 @@
 import type { ApiStatus, Method, Params } from '@ferrite-migrate/api'
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Connection } from '../client/connection.js'
 import { useTask } from '../client/use-task.js'
 import { Dialog } from '../parts/dialog.js'
@@ -25,17 +25,32 @@ export function Actions({ connection, status }: ActionsProps) {
       close()
     })
   const running = state === 'RUNNING'
+  const buttons = useRef<HTMLDivElement>(null)
+  const focused = useRef(false)
+  useEffect(() => {
+    // The button that had the focus is gone with what it asked for: whoever uses a keyboard goes on beside it.
+    if (focused.current && document.activeElement === document.body) buttons.current?.focus()
+  })
   return (
     <div class="actions">
-      <div class="buttons">
-        {running && !paused && (
-          <button type="button" class="quiet" onClick={() => ask('migration.pause', { id })}>
-            Pause
-          </button>
-        )}
-        {running && paused && (
-          <button type="button" onClick={() => ask('migration.resume', { id })}>
-            Resume
+      <div
+        ref={buttons}
+        class="buttons"
+        tabIndex={-1}
+        onFocusIn={() => {
+          focused.current = true
+        }}
+        onFocusOut={({ relatedTarget }) => {
+          if (relatedTarget !== null) focused.current = false
+        }}
+      >
+        {running && (
+          <button
+            type="button"
+            class={paused ? '' : 'quiet'}
+            onClick={() => ask(paused ? 'migration.resume' : 'migration.pause', { id })}
+          >
+            {paused ? 'Resume' : 'Pause'}
           </button>
         )}
         {running && phase === 'LIVE_SYNC' && mode !== 'snapshot' && (

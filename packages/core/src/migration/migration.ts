@@ -44,6 +44,8 @@ export interface MigrationOptions {
 }
 
 const CONTROL_MS = 200
+/** What a target answers that lets nobody begin there: nothing is noted at it then. */
+const REFUSED_CLAIM = new Set(['FM_ID_TAKEN', 'FM_TARGET_TAKEN'])
 
 interface Events {
   progress: [MigrationStatus]
@@ -263,7 +265,13 @@ export class Migration extends EventEmitter<Events> {
     }
     const claim = record.enroll(plan, current.startedAt, this.status())
     const whole = { ...claim, ...ends.copies() }
-    await ends.target!.claim?.(this.id, whole)
+    try {
+      await ends.target!.claim?.(this.id, whole)
+    } catch (error) {
+      // Nothing of it has happened. After any other fault the claim may stand there, and only this row can go on with it.
+      if (error instanceof MigrateError && REFUSED_CLAIM.has(error.code)) record.withdraw()
+      throw error
+    }
     current.note('started', `${plan.source} -> ${plan.target}, ${config.mode}, ${plan.apply}`)
     current.send('started', `${plan.source} -> ${plan.target}, ${config.mode}`)
     return whole

@@ -144,6 +144,14 @@ export class RunRecord {
     return { epoch, owner: this.owner, former: this.former?.owner ?? null }
   }
 
+  /** Takes `enroll` back: the target has refused the run, and nothing of it has happened. */
+  withdraw(): void {
+    this.undo?.close()
+    this.undo = null
+    if (this.former === null) UndoJournal.remove(this.directory, this.id)
+    this.attempt(() => this.store.withdraw(this.id, this.owner, this.former))
+  }
+
   /** @throws MigrateError FM_STATE_DIR */
   addFacts(facts: RunFacts): void {
     this.known = { ...this.known, ...facts }

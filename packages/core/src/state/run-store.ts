@@ -20,6 +20,12 @@ export interface RunStore extends ChangeLedgerStore, LeaseStore {
    * @throws MigrateError FM_ID_TAKEN while another process holds a lease that has not expired
    */
   create(run: NewRun): number
+  /**
+   * Takes `create` back, for a run that was refused after it: the row is what it was, or gone. Nothing happens when another process
+   * has taken over.
+   * @param former what `find` gave before; null = there was no row to go on with
+   */
+  withdraw(id: string, owner: string, former: StoredMigration | null): void
   /** Writes the status and renews the lease. False when another process has taken the migration over: nothing was written. */
   save(id: string, owner: string, status: MigrationStatus): boolean
   /** False when another process has taken the migration over; nothing was written then. */

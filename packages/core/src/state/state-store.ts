@@ -96,6 +96,14 @@ export class StateStore implements RunStore {
     }
   }
 
+  withdraw(id: string, owner: string, former: StoredMigration | null): void {
+    if (former === null) this.db.prepare('DELETE FROM migrations WHERE id = ? AND owner = ?').run(id, owner)
+    else
+      this.db
+        .prepare('UPDATE migrations SET status = ?, owner = ? WHERE id = ? AND owner = ?')
+        .run(JSON.stringify(former.status), former.owner, id, owner)
+  }
+
   private reportOf(id: string): string {
     return String(this.db.prepare('SELECT report FROM migrations WHERE id = ?').get(id)?.report ?? '')
   }

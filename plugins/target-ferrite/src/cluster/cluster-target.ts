@@ -131,7 +131,7 @@ export class ClusterTarget implements Target {
           text: `${node.endpoint.label}: ${finding.text}`,
         })
       }
-    return findings
+    return [...findings, ...(await this.note.findings(this.context.migration))]
   }
 
   knows(command: string): boolean {

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
@@ -10,7 +10,9 @@ export function cacheDirectory(environment: NodeJS.ProcessEnv): string | null {
   const home = environment.XDG_CACHE_HOME ?? join(homedir(), '.cache')
   const directory = join(home, 'ferrite-migrate', 'compiled')
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    // Each by itself: `recursive` tries for ever where a file system makes no directories.
+    for (const path of [home, join(home, 'ferrite-migrate'), directory])
+      if (!existsSync(path)) mkdirSync(path, { mode: 0o700 })
     for (const path of [join(home, 'ferrite-migrate'), directory]) {
       const found = lstatSync(path)
       const ours = process.getuid === undefined || found.uid === process.getuid()

@@ -23,6 +23,16 @@ function leave(): void {
   setTimeout(() => process.exit(), LEAVES_WITHIN_MS).unref()
 }
 
+/** @throws MigrateError FM_INSTALLED_PNP: plugins, and the threads and processes that run scripts, are files in node_modules */
+function refusePlugAndPlay(): void {
+  if (process.versions.pnp === undefined) return
+  throw new MigrateError(
+    'FM_INSTALLED_PNP',
+    "ferrite-migrate does not run from the archives of yarn's Plug'n'Play",
+    'Set nodeLinker: node-modules in .yarnrc.yml and run yarn install again, or install it globally.',
+  )
+}
+
 /** Runs the CLI. Without a command name, flags mean `migrate`, as on the product page. */
 export async function run(argv: readonly string[], from: string): Promise<void> {
   hideSecrets(argv)
@@ -36,6 +46,7 @@ export async function run(argv: readonly string[], from: string): Promise<void> 
   settings.enableAutoTranspile = false
   capYoungGeneration()
   try {
+    refusePlugAndPlay()
     const root = dirname(dirname(fileURLToPath(from)))
     const own = !argv.includes(NO_PLUGINS)
     const { plugins, faults } = await loadPlugins(root, own ? dataDirectory(process.env, DIRNAME) : null)

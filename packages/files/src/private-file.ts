@@ -15,7 +15,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { MigrateError } from '@ferrite-migrate/contracts'
 
 /** For the owner only. */
@@ -111,14 +111,34 @@ function isOurs(directory: string, file: string): boolean {
 }
 
 /**
+ * Makes a directory for the owner only, and those above it where they are missing. Not by `recursive` of mkdirSync: where a file system
+ * makes no directories at all, as /proc, that one tries for ever.
+ * @returns true when it was made
+ * @throws Error of the file system
+ */
+export function makePrivateDirectory(directory: string): boolean {
+  try {
+    mkdirSync(directory, { mode: PRIVATE_DIRECTORY })
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && statSync(directory).isDirectory()) return false
+    const above = dirname(resolve(directory))
+    if (code !== 'ENOENT' || existsSync(above)) throw error
+    makePrivateDirectory(above)
+    return makePrivateDirectory(directory)
+  }
+}
+
+/**
  * Makes a directory for the owner only, and a file in it that others cannot read, before somebody else (a database) opens
  * it. What was there for others is closed to them.
  * @throws Error of the file system
  */
 export function privatePlace(directory: string, file: string): string {
-  const made = mkdirSync(directory, { recursive: true, mode: PRIVATE_DIRECTORY })
+  const made = makePrivateDirectory(directory)
   const path = join(directory, file)
-  if (made === undefined && isOurs(directory, file)) chmodSync(directory, PRIVATE_DIRECTORY)
+  if (!made && isOurs(directory, file)) chmodSync(directory, PRIVATE_DIRECTORY)
   closeSync(openPrivate(path, 'a'))
   return path
 }

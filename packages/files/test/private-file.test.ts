@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openPrivate, privatePlace, writePrivate } from '@ferrite-migrate/files'
+import { makePrivateDirectory, openPrivate, privatePlace, writePrivate } from '@ferrite-migrate/files'
 import { afterAll, describe, expect, it } from 'vitest'
 
 const directory = mkdtempSync(join(tmpdir(), 'fm-private-'))
@@ -53,6 +53,15 @@ describe('a private file', () => {
     expect(() => writePrivate(join(directory, 'none', 'file'), 'x')).toThrow(
       expect.objectContaining({ code: 'FM_FILE_UNWRITABLE' }),
     )
+  })
+
+  it.runIf(process.platform === 'linux')('makes directories, and says at once where none can be made', () => {
+    const path = join(directory, 'a', 'b', 'c')
+    expect(makePrivateDirectory(path)).toBe(true)
+    expect(makePrivateDirectory(path)).toBe(false)
+    expect(statSync(join(directory, 'a')).mode & 0o777).toBe(0o700)
+    expect(() => makePrivateDirectory('/proc/none/state')).toThrow('ENOENT')
+    expect(() => makePrivateDirectory('/proc/version/state')).toThrow()
   })
 
   it('lies in a directory for its owner only; a shared directory stays as it is', () => {

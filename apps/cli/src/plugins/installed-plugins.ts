@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 
 /** A plugin as it was found on the disk. */
 export interface InstalledPackage {
@@ -14,16 +14,32 @@ const NAMES = /^(@ferrite-migrate\/.+|(@[^/]+\/)?ferrite-migrate-.+)$/
  * Plugins that were installed beside this program, in the same node_modules: of this project, or named `ferrite-migrate-...`.
  * Nothing is looked for in the current folder.
  * @param root of the program
+ * @param started the file by which it was started: pnpm keeps each package in a folder of its own, and links to it from where it was
+ * installed
  */
-export function pluginsBeside(root: string): readonly InstalledPackage[] {
+export function pluginsBeside(root: string, started: string | undefined): readonly InstalledPackage[] {
+  const linked = started === undefined ? root : dirname(dirname(started))
+  const found = besideFolder(root)
+  return linked === root || realPath(linked) !== root ? found : [...found, ...besideFolder(linked)]
+}
+
+function besideFolder(root: string): readonly InstalledPackage[] {
   const at = root.replaceAll('\\', '/').lastIndexOf('/node_modules/')
   if (at < 0) return []
   const modules = root.slice(0, at + '/node_modules'.length)
   return foldersIn(modules)
     .flatMap((name) => (name.startsWith('@') ? foldersIn(join(modules, name)).map((one) => `${name}/${one}`) : [name]))
     .filter((name) => NAMES.test(name))
-    .map((name) => ({ name, root: join(modules, name) }))
-    .filter(({ root: folder }) => folder !== root && isPlugin(folder))
+    .map((name) => ({ name, root: realPath(join(modules, name)) }))
+    .filter(({ root: folder }) => folder !== realPath(root) && isPlugin(folder))
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
 }
 
 function foldersIn(folder: string): string[] {

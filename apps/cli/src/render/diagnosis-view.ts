@@ -1,5 +1,7 @@
 import { formatCount, THICK, THIN } from '@ferrite-migrate/cli-kit'
 import type { Diagnosis, EndDiagnosis } from '@ferrite-migrate/core'
+import type { Installation } from '../installation/installation.js'
+import { installationLines } from './installation-view.js'
 
 const MARKS = { info: '  ', warn: '⚠️ ', fail: '❌' } as const
 
@@ -13,9 +15,17 @@ function endSummary({ facts, keys, latencyMs }: EndDiagnosis): string {
   ].join(', ')
 }
 
+/** What doctor found where it was given no ends. */
+export function installedLines(installation: Installation): string[] {
+  return [
+    ...[THICK, 'DOCTOR', THICK, '', ...installationLines(installation)],
+    `RESULT: ${installation.whole ? '✅ the installation is whole; with --source and --target both ends are checked too' : '❌ the installation is not whole'}`,
+  ]
+}
+
 /** What doctor found. */
-export function diagnosisLines({ ends, findings, ready }: Diagnosis): string[] {
-  const lines = [THICK, 'DOCTOR', THICK, '']
+export function diagnosisLines({ ends, findings, ready }: Diagnosis, installation: Installation): string[] {
+  const lines = [THICK, 'DOCTOR', THICK, '', ...installationLines(installation)]
   for (const end of ends) {
     lines.push(`${end.end === 'source' ? 'SOURCE' : 'TARGET'}: ${end.address}`, THIN)
     if (end.error === null) lines.push(`✅ ${endSummary(end)}`)

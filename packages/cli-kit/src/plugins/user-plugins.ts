@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { makePrivateDirectory } from '@ferrite-migrate/files'
 
 /** A plugin that a user has installed or linked, as package.json of the data directory names it; oclif reads the same. */
 export interface UserPlugin {
@@ -108,7 +109,7 @@ export class UserPlugins {
 
   private write(own: UserPackage): void {
     try {
-      mkdirSync(this.directory, { recursive: true, mode: 0o700 })
+      makePrivateDirectory(this.directory)
       writeFileSync(this.file, `${JSON.stringify(own, null, 2)}\n`)
     } catch (error) {
       throw this.broken(error)

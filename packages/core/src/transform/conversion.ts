@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
+import { createRequire } from 'node:module'
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib'
 import type { Packr, Unpackr } from 'msgpackr'
-import { optionalPackage } from '../config/optional-package.js'
 
 /** What a rule `convert` may name. msgpack and json hold data; the others hold bytes. */
 export const CONVERSIONS = ['msgpack', 'json', 'gzip', 'zlib', 'base64', 'hex', 'utf-8', 'latin-1', 'raw'] as const
@@ -11,12 +11,17 @@ export type ConversionName = (typeof CONVERSIONS)[number]
 const MOST_BYTES = 512 * 1024 * 1024
 const DATA = new Set<ConversionName>(['msgpack', 'json'])
 
+const load = createRequire(import.meta.url)
+
 let codec: { readonly packr: Packr; readonly unpackr: Unpackr } | null = null
 
-/** Loaded when a rule needs it: most runs do not. */
+/**
+ * Loaded when a rule needs it: most runs do not. It lies in this package: installed as one of its own it brings a part in C++, whose
+ * script at the installation package managers warn of or refuse.
+ */
 function msgpack(): { readonly packr: Packr; readonly unpackr: Unpackr } {
   if (codec !== null) return codec
-  const { Packr, Unpackr } = optionalPackage<typeof import('msgpackr')>('msgpackr', 'a conversion of msgpack')
+  const { Packr, Unpackr } = load('../../vendor/msgpackr.cjs') as typeof import('msgpackr')
   codec = {
     packr: new Packr({ useRecords: false, mapsAsObjects: false }),
     unpackr: new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: 'bigint' }),

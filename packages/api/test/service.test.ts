@@ -83,6 +83,38 @@ describe('the service behind the protocol', () => {
     expect(answer).not.toContain('sesame')
   })
 
+  it('names a wait that was in vain, and gives back no number altered', async () => {
+    const session = new RpcSession({ service: service(), logger: silentLogger, send: null })
+    open.push(session)
+    const ask = async (id: string, method: string, params: object): Promise<string> =>
+      JSON.stringify(
+        await session.take(`{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${JSON.stringify(params)}}`),
+      )
+    const config = { id: 'slow', source: 'memory://30', target: 'memory://none', mode: 'live' }
+    expect(await ask('1', 'migration.start', { config })).toContain('"slow"')
+    const waited = await ask('2', 'migration.wait', { id: 'slow', until: 'end', timeoutMs: 300 })
+    expect(waited).toContain('FM_WAIT_TIMEOUT')
+    expect(await ask('3', 'migration.wait', { id: 'slow', untill: 'end' })).toContain('untill: there is no such field')
+    for (const id of ['12345678901234567890', '1e400'])
+      expect(await ask(id, 'migration.list', {})).toContain('Invalid Request')
+  })
+
+  it('asks no other servers in the name of a migration: they would get its passwords', async () => {
+    const session = new RpcSession({ service: service(), logger: silentLogger, send: null })
+    open.push(session)
+    const ask = async (method: string, params: object): Promise<string> =>
+      JSON.stringify(await session.take(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })))
+    const config = { id: 'known', source: 'memory://30', target: 'memory://none', mode: 'snapshot' }
+    await ask('migration.start', { config })
+    await ask('migration.wait', { id: 'known' })
+    for (const method of ['migration.verify', 'migration.analyze', 'migration.rollback'])
+      expect(await ask(method, { id: 'known', config: { source: 'redis://elsewhere:6379' } })).toContain(
+        'FM_RESUME_MISMATCH',
+      )
+    const resumed = await ask('migration.start', { resume: 'known', config: { target: 'redis://elsewhere:6379' } })
+    expect(resumed).toContain('FM_RESUME_MISMATCH')
+  })
+
   it('takes no shell commands unless it may', async () => {
     const session = new RpcSession({ service: service(), logger: silentLogger, send: null })
     open.push(session)

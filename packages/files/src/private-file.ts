@@ -7,6 +7,7 @@ import {
   existsSync,
   fchmodSync,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -132,13 +133,28 @@ export function makePrivateDirectory(directory: string): boolean {
 
 /**
  * Makes a directory for the owner only, and a file in it that others cannot read, before somebody else (a database) opens
- * it. What was there for others is closed to them.
- * @throws Error of the file system
+ * it. What was there for others is closed to them. A file that is there is not opened: with the first descriptor that a process
+ * closes of a file it loses all its locks on it, those of a database that it has open as well.
+ * @throws MigrateError FM_FILE_UNWRITABLE, or Error of the file system
  */
 export function privatePlace(directory: string, file: string): string {
   const made = makePrivateDirectory(directory)
   const path = join(directory, file)
   if (!made && isOurs(directory, file)) chmodSync(directory, PRIVATE_DIRECTORY)
-  closeSync(openPrivate(path, 'a'))
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PRIVATE_FILE))
+    return path
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw unwritableFile(path, cause)
+  }
+  try {
+    const found = lstatSync(path)
+    if (found.isSymbolicLink()) throw Object.assign(new Error('a link'), { code: 'ELOOP' })
+    if (!found.isFile()) throw Object.assign(new Error('no plain file'), { code: 'no plain file' })
+    if ((found.mode & 0o077) !== 0) chmodSync(path, PRIVATE_FILE)
+    accessSync(path, constants.R_OK | constants.W_OK)
+  } catch (cause) {
+    throw unwritableFile(path, cause)
+  }
   return path
 }

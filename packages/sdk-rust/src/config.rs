@@ -1,5 +1,6 @@
 use crate::{Error, Program};
 use serde_json::{json, Map, Value};
+use std::fmt;
 
 /// How much is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +26,7 @@ impl Mode {
 }
 
 /// What to migrate: what `migration.yaml` can say (docs/configuration.md), checked by the tool.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     pub(crate) wire: Map<String, Value>,
     pub(crate) program: Program,
@@ -40,7 +41,7 @@ impl Config {
 }
 
 /// Makes a [`Config`].
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct ConfigBuilder {
     wire: Map<String, Value>,
     mode: Mode,
@@ -49,6 +50,22 @@ pub struct ConfigBuilder {
     filters: Map<String, Value>,
     options: Map<String, Value>,
     program: Program,
+}
+
+/// Without values: among them are passwords.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.wire.keys().collect();
+        f.debug_struct("Config").field("given", &names).field("program", &self.program).finish()
+    }
+}
+
+/// Without values, as for [`Config`].
+impl fmt::Debug for ConfigBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.wire.keys().chain(self.options.keys()).collect();
+        f.debug_struct("ConfigBuilder").field("given", &names).field("mode", &self.mode).finish_non_exhaustive()
+    }
 }
 
 impl ConfigBuilder {
@@ -172,6 +189,13 @@ mod tests {
                 "filters": {"include": ["user:*"], "exclude": ["temp:*"]},
             })
         );
+    }
+
+    #[test]
+    fn prints_no_password() {
+        let builder = Config::builder().source("redis://:s3cret@a").target("ferrite://b").option("password", "s3cret");
+        assert!(!format!("{builder:?}").contains("s3cret"));
+        assert!(!format!("{:?}", builder.build().unwrap()).contains("s3cret"));
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub enum ErrorKind {
     Rollback,
     /// The comparison is not possible, or it found differences where none were allowed.
     Verify,
+    /// Another process runs the migration, or brings the same changes to the same target.
+    Taken,
+    /// What was waited for did not come in time; the migration goes on.
+    WaitTimeout,
     /// There is no migration of that id.
     UnknownMigration,
     /// Tool and crate do not understand each other: they may be of different versions.
@@ -44,7 +48,7 @@ pub enum ErrorKind {
 }
 
 /// The longest prefix that fits comes last.
-const KINDS: [(&str, ErrorKind); 14] = [
+const KINDS: [(&str, ErrorKind); 18] = [
     ("FM_CONFIG_", ErrorKind::Config),
     ("FM_OPTION_", ErrorKind::Config),
     ("FM_URL_", ErrorKind::Config),
@@ -56,7 +60,11 @@ const KINDS: [(&str, ErrorKind); 14] = [
     ("FM_FENCE_", ErrorKind::Cutover),
     ("FM_ROLLBACK_", ErrorKind::Rollback),
     ("FM_VERIFY_", ErrorKind::Verify),
-    ("FM_ID_", ErrorKind::UnknownMigration),
+    ("FM_ID_TAKEN", ErrorKind::Taken),
+    ("FM_RUN_TAKEN", ErrorKind::Taken),
+    ("FM_TARGET_TAKEN", ErrorKind::Taken),
+    ("FM_ID_UNKNOWN", ErrorKind::UnknownMigration),
+    ("FM_WAIT_TIMEOUT", ErrorKind::WaitTimeout),
     ("FM_PROTOCOL", ErrorKind::Protocol),
     ("FM_TOOL_", ErrorKind::Tool),
 ];

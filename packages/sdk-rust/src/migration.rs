@@ -182,10 +182,10 @@ impl Migration {
         Ok(status.complete)
     }
 
-    /// Waits, at most for `limit`: the status is what it is then.
+    /// Waits, at most for `limit`.
     ///
     /// # Errors
-    /// `FM_ID_UNKNOWN`, `FM_TOOL_LOST`.
+    /// `FM_WAIT_TIMEOUT` when it is not so in time, `FM_ID_UNKNOWN`, `FM_TOOL_LOST`.
     pub async fn wait(&self, until: Until, limit: Option<Duration>) -> Result<ApiStatus, Error> {
         let word = match until {
             Until::End => "end",
@@ -327,6 +327,14 @@ impl Migration {
 
     async fn next_told(&self, notices: &mut mpsc::UnboundedReceiver<Notice>) -> Result<ApiStatus, Error> {
         let id = self.id()?;
+        // What was told while somebody else was at work may be over by now: how it stands is asked.
+        let mut stale = false;
+        while notices.try_recv().is_ok() {
+            stale = true;
+        }
+        if stale {
+            return self.status().await;
+        }
         while let Ok(Some(Notice { method, params })) = timeout(QUIET, notices.recv()).await {
             if method == "progress" && params["id"] == id {
                 return serde_json::from_value(params["status"].clone())

@@ -145,12 +145,21 @@ describe('the HTTP server', () => {
     const url = await started()
     const { host } = new URL(url)
     const statuses: Record<string, number> = {}
-    for (const name of [host, 'localhost:1', '[::1]:1', 'migrate.internal', 'evil.example', 'localhost.evil.example'])
+    for (const name of [
+      host,
+      'localhost:1',
+      '[::1]:1',
+      'localhost.',
+      'migrate.internal',
+      'evil.example',
+      'localhost.evil.example',
+    ])
       statuses[name] = await get(url, '/health', { host: name })
     expect(statuses).toEqual({
       [host]: 200,
       'localhost:1': 200,
       '[::1]:1': 200,
+      'localhost.': 200,
       'migrate.internal': 200,
       'evil.example': 421,
       'localhost.evil.example': 421,

@@ -68,7 +68,7 @@ async function wholeProgram(
   const project = await manager.install(directory, ['ferrite-migrate'])
   const { output } = await project.program(['--version'])
   if (!output.startsWith(`ferrite-migrate/${version} `)) throw new Error(`--version says:\n${output}`)
-    const migrates = PLUGIN_TRIALS[0]
+  const migrates = PLUGIN_TRIALS[0]
   await withTarget((target) => migrates.run(project, fixtures, target))
   const used = await project.module(
     "import { defaultRegistry } from 'ferrite-migrate'; console.log(defaultRegistry().plugins.length > 5)",

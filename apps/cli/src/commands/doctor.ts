@@ -9,7 +9,8 @@ type DoctorReport = Diagnosis & { readonly installation: Installation }
 const { 'dry-run': _, resume: __, ...flags } = migrateFlags
 
 export default class Doctor extends BaseCommand {
-  static override description = 'Check the installation, and both ends, each for itself and together, and say what would fail'
+  static override description =
+    'Check the installation, and both ends, each for itself and together, and say what would fail'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --source redis://source:6379 --target ferrite://target:6379',

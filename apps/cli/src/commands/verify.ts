@@ -3,13 +3,21 @@ import {
   comparisonFlags,
   comparisonProgress,
   ExitCode,
+  givenEnds,
   readConfig,
   ttlToleranceMs,
   verificationLines,
   withContext,
 } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { type VerifyReport, verifyEnds } from '@ferrite-migrate/core'
+import {
+  type ResolvedConfig,
+  resolveConfig,
+  resumedConfig,
+  StateStore,
+  type VerifyReport,
+  verifyEnds,
+} from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
 
@@ -23,8 +31,8 @@ export default class Verify extends BaseCommand {
   static override flags = {
     ...comparisonFlags,
     id: Flags.string({
-      description: 'Verify a running live migration, exactly, while it goes on',
-      exclusive: ['source', 'target', 'config'],
+      description:
+        'Verify a migration: one that runs exactly, while it goes on; one that is over by comparing both ends as they are now (--source, --target or -c with passwords, which are not stored)',
     }),
     read: Flags.string({
       description: 'How both are read: by replication snapshots, which make the servers fork, or key by key',
@@ -38,10 +46,25 @@ export default class Verify extends BaseCommand {
 
   async run(): Promise<VerifyReport> {
     const { flags } = await this.parse(Verify)
-    const report = flags.id === undefined ? await this.compare(flags) : await this.ask(flags.id, flags['state-dir'])
+    const report = await this.report(flags)
     this.log(verificationLines(report).join('\n'))
     if (!report.equal) process.exitCode = ExitCode.differences
     return report
+  }
+
+  private report(
+    flags: Parameters<typeof readConfig>[0] & { id?: string | undefined; 'state-dir'?: string | undefined },
+  ): Promise<VerifyReport> {
+    if (flags.id === undefined) return this.compare(flags, readConfig(flags))
+    const store = new StateStore(this.stateDir(flags['state-dir']))
+    try {
+      const stored = store.get(flags.id)
+      if (stored.status.state === 'RUNNING') return this.ask(flags.id, flags['state-dir'])
+      const { resume: _, ...config } = resumedConfig(stored, givenEnds(flags))
+      return this.compare(flags, resolveConfig(config))
+    } finally {
+      store.close()
+    }
   }
 
   private async ask(id: string, stateDir: string | undefined): Promise<VerifyReport> {
@@ -54,15 +77,14 @@ export default class Verify extends BaseCommand {
     )
   }
 
-  private async compare(flags: Record<string, unknown>): Promise<VerifyReport> {
-    const values = flags as Parameters<typeof readConfig>[0] & {
+  private async compare(flags: object, config: ResolvedConfig): Promise<VerifyReport> {
+    const values = flags as {
       'ttl-tolerance': string
       rounds: number
       'ignore-field-ttl': boolean
       read: 'auto' | 'snapshots' | 'keys'
       plugin?: string[]
     }
-    const config = readConfig(values)
     const progress = comparisonProgress(this.jsonEnabled())
     const logger = await this.logger(
       values as object,

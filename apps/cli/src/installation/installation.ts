@@ -49,7 +49,11 @@ export function examineInstallation(config: Config, stateDir: string): Installat
       const manifest = packageJson.ferriteMigrate
       if (manifest === undefined) return { ...told, contract: null, fault: null }
       const contract = Number((manifest as { contract?: unknown }).contract)
-      return { ...told, contract: Number.isInteger(contract) ? contract : null, fault: manifestFault(manifest, root, name) }
+      return {
+        ...told,
+        contract: Number.isInteger(contract) ? contract : null,
+        fault: manifestFault(manifest, root, name),
+      }
     })
   const state = place(stateDir, () => new StateStore(stateDir).close())
   const temporary = place(tmpdir(), () => accessSync(tmpdir(), constants.W_OK))

@@ -37,7 +37,7 @@ export function ShardsPart({ metrics }: { metrics: readonly MetricValue[] }) {
           .sort(([a], [b]) => a.localeCompare(b))
           .map(([shard, of]) => [
             shard,
-            of.get('shard_live') === 1 ? 'yes' : 'not yet',
+            shown(of.get('shard_live'), (live) => (live === 1 ? 'yes' : 'not yet')),
             shown(of.get('shard_slots'), formatCount),
             shown(of.get('snapshot_keys_read'), formatCount),
             shown(of.get('snapshot_keys'), formatCount),

@@ -8,7 +8,7 @@ type Verification = NonNullable<ReportResult['report']>['verification']
 const SHOWN = 200
 
 /** What the last comparison found; its differences can be searched. */
-export function VerificationPart({ report }: { report: Verification }) {
+export function VerificationPart({ report, rolledBack }: { report: Verification; rolledBack: boolean }) {
   const [wanted, setWanted] = useState('')
   if (report === null) return null
   const { differences } = report
@@ -17,7 +17,7 @@ export function VerificationPart({ report }: { report: Verification }) {
   const found = differences.filter(({ key, kind, detail }) => `${key} ${kind} ${detail}`.toLowerCase().includes(text))
   return (
     <>
-      <h2>Verification</h2>
+      <h2>Verification{rolledBack ? ', before the rollback' : ''}</h2>
       <p>
         <span class={`tag ${report.equal ? 'good' : report.complete ? 'bad' : 'warn'}`}>
           {report.equal ? 'equal' : report.complete ? 'different' : 'did not come to an end'}

@@ -11,10 +11,12 @@ import { RollbackDialog } from './rollback-dialog.js'
 interface ActionsProps {
   readonly connection: Connection
   readonly status: ApiStatus
+  /** The service is out of reach: nothing can be asked. */
+  readonly away: boolean
 }
 
 /** What can be asked of a migration as it is now. */
-export function Actions({ connection, status }: ActionsProps) {
+export function Actions({ connection, status, away }: ActionsProps) {
   const [open, setOpen] = useState<'cutover' | 'rollback' | 'cancel' | null>(null)
   const { problem, run } = useTask()
   const { id, state, phase, paused, mode } = status
@@ -44,41 +46,49 @@ export function Actions({ connection, status }: ActionsProps) {
           if (relatedTarget !== null) focused.current = false
         }}
       >
-        {running && (
+        {running && phase !== 'CUTOVER' && (
           <button
             type="button"
+            disabled={away}
             class={paused ? '' : 'quiet'}
             onClick={() => ask(paused ? 'migration.resume' : 'migration.pause', { id })}
           >
             {paused ? 'Resume' : 'Pause'}
           </button>
         )}
-        {running && phase === 'LIVE_SYNC' && mode !== 'snapshot' && (
-          <button type="button" class={paused ? 'quiet' : ''} onClick={() => setOpen('cutover')}>
+        {running && phase === 'LIVE_SYNC' && mode !== 'snapshot' && !paused && (
+          <button type="button" disabled={away} onClick={() => setOpen('cutover')}>
             Cut over…
           </button>
         )}
+        {running && phase === 'CUTOVER' && (
+          <button
+            type="button"
+            class="danger"
+            disabled={away}
+            onClick={() => ask('migration.cancel', { id, what: 'cutover' })}
+          >
+            Call the cutover off
+          </button>
+        )}
         {running && (
-          <button type="button" class="quiet" onClick={() => setOpen('cancel')}>
+          <button type="button" class="quiet" disabled={away} onClick={() => setOpen('cancel')}>
             Cancel…
           </button>
         )}
         {(state === 'INTERRUPTED' || state === 'FAILED') && (
-          <button type="button" onClick={() => ask('migration.start', { resume: id, detach: true })}>
+          <button type="button" disabled={away} onClick={() => ask('migration.start', { resume: id })}>
             Go on
           </button>
         )}
         {!running && state !== 'ROLLED_BACK' && (
-          <button type="button" class="quiet" onClick={() => setOpen('rollback')}>
+          <button type="button" class="quiet" disabled={away} onClick={() => setOpen('rollback')}>
             Roll back…
           </button>
         )}
       </div>
       <Problem of={problem} />
-      <EndsForm
-        problem={problem}
-        onGiven={(config) => ask('migration.start', { resume: id, detach: true, config: { ...config } })}
-      />
+      <EndsForm problem={problem} onGiven={(config) => ask('migration.start', { resume: id, config: { ...config } })} />
       {open === 'cutover' && <CutoverDialog connection={connection} status={status} onClose={close} />}
       {open === 'rollback' && <RollbackDialog connection={connection} status={status} onClose={close} />}
       {open === 'cancel' && (

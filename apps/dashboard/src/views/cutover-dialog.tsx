@@ -39,9 +39,15 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
   const look = useTask()
   const cutover = useTask()
   const name = hostOf(target)
+  const [keep, setKeep] = useState(false)
+  // Which fence there is depends upon whether it has to stay.
   useEffect(() => {
-    void look.run(async () => setChecks(await connection.ask('migration.cutover', { id, dryRun: true })))
-  }, [connection, id])
+    setChecks(null)
+    void look.run(async () => {
+      const options = keep ? { afterCutover: 'keep-fence' as const } : {}
+      setChecks(await connection.ask('migration.cutover', { id, dryRun: true, ...options }))
+    })
+  }, [connection, id, keep])
   const go = (event: SubmitEvent): void => {
     event.preventDefault()
     const fields = new FormData(event.currentTarget as HTMLFormElement)
@@ -71,7 +77,7 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
           <Steps steps={result.steps} />
           <p>
             {result.steps.some((step) => step.name === 'keep-fence')
-              ? 'The source is kept from taking writes: ferrite-migrate cutover --release lets it again.'
+              ? `The source is kept from taking writes: ferrite-migrate cutover --release --id ${id} lets it again.`
               : 'The source takes writes again, and nothing carries them to the target any more: see that all writers use the target now.'}
           </p>
           <button type="button" onClick={onClose}>
@@ -96,7 +102,13 @@ export function CutoverDialog({ connection, status, onClose }: CutoverProps) {
             <input name="verify" type="checkbox" defaultChecked /> compare both ends first
           </label>
           <label class="check">
-            <input name="keep" type="checkbox" /> keep the source from taking writes afterwards
+            <input
+              name="keep"
+              type="checkbox"
+              checked={keep}
+              onChange={({ currentTarget }) => setKeep(currentTarget.checked)}
+            />{' '}
+            keep the source from taking writes afterwards
           </label>
           <label>
             Webhook that moves the traffic behind the fence (may be left out){' '}

@@ -62,7 +62,7 @@ export function MigrationList({ connection, reach, onShow }: ListProps) {
             <Badge key="state" status={status} />,
             `${status.source} → ${status.target}`,
             <Progress key="progress" percent={status.progress} />,
-            formatCount(status.keysWritten),
+            formatCount(status.keysDone),
             status.state === 'RUNNING' ? rateText(status) : '-',
             status.state === 'RUNNING' ? lagText(status) : '-',
             formatTime(status.updatedAt),

@@ -12,6 +12,7 @@ import {
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Connection, Reach } from '../client/connection.js'
 import { useAsked } from '../client/use-asked.js'
+import { Afterwards } from '../parts/afterwards.js'
 import { Badge } from '../parts/badge.js'
 import { EventsPart } from '../parts/events-part.js'
 import { Html } from '../parts/html.js'
@@ -93,7 +94,8 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
   const marks = eventMarks(seen.events)
   const figures: [string, preact.ComponentChildren][] = [
     ['First copy', <Progress key="progress" percent={status.progress} />],
-    ['Keys written', formatCount(status.keysWritten)],
+    ['Keys read', formatCount(status.keysDone)],
+    ['Writes of keys', formatCount(status.keysWritten)],
     ['Changes applied', formatCount(status.changesApplied)],
     ...(status.state === 'RUNNING'
       ? ([
@@ -118,7 +120,7 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
         <h1>
           {id} <Badge status={status} />
         </h1>
-        <Actions connection={connection} status={status} />
+        <Actions connection={connection} status={status} away={reach !== 'open'} />
       </div>
       {reach !== 'open' && (
         <p class="stale" role="status">
@@ -129,6 +131,7 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
         {status.source} <span aria-hidden="true">→</span>
         <span class="unseen">to</span> {status.target}
       </p>
+      <Afterwards status={status} events={seen.events} rollback={report?.rollback ?? null} />
       <Problem of={status.error} />
       <Problem of={problem} />
       <dl class="figures">
@@ -145,7 +148,12 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
       <Html class="curves" of={runCharts(seen.samples, bands, marks)} />
       <ShardsPart metrics={seen.metrics} />
       {report !== null && <LostPart report={report} failed={status.keysFailed} />}
-      {report !== null && <VerificationPart report={report.cutover?.verification ?? report.verification} />}
+      {report !== null && (
+        <VerificationPart
+          report={report.cutover?.verification ?? report.verification}
+          rolledBack={status.state === 'ROLLED_BACK'}
+        />
+      )}
       {plan !== null && (
         <>
           <h2>Plan</h2>

@@ -43,8 +43,8 @@ export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
         <dl class="facts-list">
           {(
             [
-              ['Removed', report.removed],
-              ['Restored', report.restored],
+              [done ? 'Removed' : 'To be removed', report.removed],
+              [done ? 'Restored' : 'To be restored', report.restored],
               ['As before already', report.unchanged],
               ['Left alone: not as this migration left them', report.kept],
               ['Failed', report.failed],
@@ -56,6 +56,19 @@ export function RollbackDialog({ connection, status, onClose }: RollbackProps) {
             </div>
           ))}
         </dl>
+      )}
+      {report !== null && report.kept > 0 && (
+        <>
+          <p>
+            What is left alone is not what the source has now: somebody has written it since, at the target, or at the
+            source, where writers still go there. If they did only there,{' '}
+            <code>ferrite-migrate rollback --id {id} --force</code> undoes it too.
+          </p>
+          <details>
+            <summary>Such as</summary>
+            {report.keptExamples.join(', ')}
+          </details>
+        </>
       )}
       <Problem of={problem} />
       <EndsForm problem={problem} onGiven={setEnds} />

@@ -40,6 +40,11 @@ function isRequest(given: unknown): given is JSONRPCRequest {
     jsonrpc === '2.0' &&
     typeof method === 'string' &&
     (params === undefined || (typeof params === 'object' && params !== null)) &&
-    (id === undefined || id === null || typeof id === 'string' || typeof id === 'number')
+    (id === undefined || id === null || typeof id === 'string' || (typeof id === 'number' && comesBack(id)))
   )
+}
+
+/** Whoever asks looks for the answer by its number: one that is not given back as it was finds nobody. */
+function comesBack(id: number): boolean {
+  return Number.isFinite(id) && Math.abs(id) <= Number.MAX_SAFE_INTEGER
 }

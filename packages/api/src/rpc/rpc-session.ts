@@ -59,12 +59,8 @@ export class RpcSession {
     this.server.addMethod(method, (given: unknown) => {
       const checked = v.safeParse(PARAMS[method], given ?? {})
       if (!checked.success) {
-        const text = checked.issues.map((issue) => `${v.getDotPath(issue) ?? 'params'}: ${issue.message}`)
-        // What was received may be a password in the wrong place.
-        throw new JSONRPCErrorException(
-          `Invalid params: ${text.map((one) => one.replace(/ but received .*$/s, '')).join('; ')}`.slice(0, 1000),
-          RpcCode.invalidParams,
-        )
+        const text = checked.issues.map((issue) => `${v.getDotPath(issue) ?? 'params'}: ${fault(issue)}`)
+        throw new JSONRPCErrorException(`Invalid params: ${text.join('; ')}`.slice(0, 1000), RpcCode.invalidParams)
       }
       return handle(checked.output as Params<M>)
     })
@@ -133,4 +129,11 @@ export class RpcSession {
         this.needs.logger.log('warn', `the state cannot be read: ${(error as Error).message}`)
       }
   }
+}
+
+/** What is wrong with a value, without the value: it may be a password in the wrong place. */
+function fault({ type, expected, message }: v.BaseIssue<unknown>): string {
+  return type === 'strict_object' && expected === 'never'
+    ? 'there is no such field'
+    : message.replace(/ but received .*$/s, '')
 }

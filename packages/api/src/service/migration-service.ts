@@ -10,10 +10,10 @@ import {
   endsFrom,
   type MetricSample,
   type MigrationConfig,
+  measuredThen,
   migrationDetails,
   type Registry,
   type RollbackReport,
-  readMetrics,
   resolveConfig,
   resumedConfig,
   rollBack,
@@ -30,7 +30,7 @@ import { derivedReport, derivedStatus } from './derived-status.js'
 import type { RunTask } from './run-message.js'
 import { RunProcess } from './run-process.js'
 import { type Notify, RunWatch } from './run-watch.js'
-import { refuseSecretPlaces } from './secret-places.js'
+import { refuseOtherServers, refuseSecretPlaces } from './secret-places.js'
 import { Turns } from './turns.js'
 
 export interface MigrationServiceOptions {
@@ -74,6 +74,9 @@ export class MigrationService {
   private readonly runs = new Set<RunProcess>()
   /** The last of each migration that this service began. */
   private readonly latest = new Map<string, RunProcess>()
+  /** Of those that this service began: they go on without it. */
+  private readonly detached = new Map<string, boolean>()
+  private readonly lastSeen = new Map<string, { readonly at: number; readonly status: ApiStatus }>()
   private stopped = false
   private readonly turns = new Turns(OPENING)
   private readonly looks = new Turns(1)
@@ -118,7 +121,7 @@ export class MigrationService {
 
   /** Resolves when the run has its row in the state. @throws MigrateError what refused it */
   async start(
-    { config, resume, detach = false }: Params<'migration.start'>,
+    { config, resume, detach }: Params<'migration.start'>,
     signal: AbortSignal,
   ): Promise<Answers['migration.start']> {
     if (config === undefined && resume === undefined)
@@ -128,9 +131,15 @@ export class MigrationService {
         'Give a configuration, or the id of a migration to go on with.',
       )
     const whole = resume === undefined ? this.configOf(configFrom(config)) : this.again(resume, config)
+    // One that goes on ends as the one before would have ended.
+    const ends = detach ?? (resume === undefined ? false : (this.detached.get(resume) ?? false))
     return this.turns.take(async () => {
-      const run = this.fork(whole, { dryRun: false, detach })
-      const id = await run.began()
+      const run = this.fork(whole, { dryRun: false, detach: ends })
+      // Whoever asked is gone, and knows of nothing yet: nobody could stop it.
+      const stop = (): void => run.stop()
+      signal.addEventListener('abort', stop)
+      const id = await run.began().finally(() => signal.removeEventListener('abort', stop))
+      this.detached.set(id, ends)
       this.configs.set(id, whole)
       this.latest.set(id, run)
       return { id }
@@ -142,20 +151,38 @@ export class MigrationService {
     return derivedStatus(this.store.get(id).status)
   }
 
-  /** @throws MigrateError FM_ID_UNKNOWN; FM_INTERRUPTED when the signal is aborted */
+  /**
+   * @throws MigrateError FM_ID_UNKNOWN; FM_WAIT_TIMEOUT when it is not so in time; FM_INTERRUPTED when the signal is aborted
+   */
   async wait({ id, until = 'end', timeoutMs }: Params<'migration.wait'>, signal: AbortSignal): Promise<ApiStatus> {
     const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs
     for (;;) {
-      const status = this.status(id)
+      const status = this.looked(id)
       const done =
         status.state !== 'RUNNING' ||
         (until === 'live' && status.phase === 'LIVE_SYNC') ||
         (until === 'complete' && status.complete)
-      if (done || Date.now() >= deadline) return status
+      if (done) return status
+      if (Date.now() >= deadline)
+        throw new MigrateError(
+          'FM_WAIT_TIMEOUT',
+          `after ${(timeoutMs ?? 0) / 1000} s the migration ${id} is in ${status.phase}${status.paused ? ', paused' : ''}, and not what was waited for`,
+          'Wait longer, or look at its status: it goes on.',
+          { retryable: true },
+        )
       if (signal.aborted)
         throw new MigrateError('FM_INTERRUPTED', 'the service ends, and the migration does not', 'Attach to it again.')
       await sleep(Math.min(LOOK_MS, Math.max(1, deadline - Date.now())))
     }
+  }
+
+  /** The status of a moment ago: many may wait for the same. */
+  private looked(id: string): ApiStatus {
+    const last = this.lastSeen.get(id)
+    if (last !== undefined && Date.now() - last.at < LOOK_MS / 2) return last.status
+    const status = this.status(id)
+    this.lastSeen.set(id, { at: Date.now(), status })
+    return status
   }
 
   /** @throws MigrateError FM_ID_UNKNOWN, FM_NOT_RUNNING */
@@ -265,8 +292,8 @@ export class MigrationService {
 
   /** @throws MigrateError FM_ID_UNKNOWN */
   metrics(id: string): Answers['migration.metrics'] {
-    this.store.get(id)
-    const samples = readMetrics(this.store.metrics(id))
+    const { status } = this.store.get(id)
+    const samples = measuredThen(this.store.metrics(id), status)
     return { samples: samples.map(({ metric, labels, value }) => ({ name: metric.name, labels, value })) }
   }
 
@@ -276,7 +303,7 @@ export class MigrationService {
     return this.store
       .list()
       .filter(({ status }) => status.state === 'RUNNING' || status.updatedAt >= since)
-      .map(({ status: { id } }) => ({ id, samples: readMetrics(this.store.metrics(id)) }))
+      .map(({ status }) => ({ id: status.id, samples: measuredThen(this.store.metrics(status.id), status) }))
   }
 
   /** Number of the last event of a migration, also of a former one of that name; 0 = there was none. */
@@ -295,6 +322,7 @@ export class MigrationService {
     const status = this.status(id)
     const run = this.latest.get(id)
     if (run !== undefined && this.runs.delete(run)) run.detach()
+    this.detached.set(id, true)
     return status
   }
 
@@ -337,13 +365,19 @@ export class MigrationService {
     }
   }
 
-  /** What is known of its secrets: from when it was started here, and from what is given now. */
+  /**
+   * What is known of its secrets: from when it was started here, and from what is given now.
+   * @throws MigrateError FM_RESUME_MISMATCH, FM_SECRET_PLACE
+   */
   private given(id: string, config: unknown): Partial<MigrationConfig> {
     const { source, target, sourceOptions, targetOptions } = this.configs.get(id) ?? {}
     const known = Object.entries({ source, target, sourceOptions, targetOptions }).filter(
       ([, value]) => value !== undefined,
     )
-    return { ...Object.fromEntries(known), ...(config === undefined ? {} : this.checked(endsFrom(config))) }
+    if (config === undefined) return Object.fromEntries(known)
+    const ends = this.checked(endsFrom(config))
+    refuseOtherServers(this.store.get(id), ends)
+    return { ...Object.fromEntries(known), ...ends }
   }
 
   private again(id: string, config: unknown): MigrationConfig {

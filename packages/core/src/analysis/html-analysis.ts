@@ -26,7 +26,7 @@ function clusterTables(shards: readonly ShardSurvey[]): string {
   })
   return `<h2>Keys by primary</h2>${bars(
     'Keys by primary',
-    shards.map(({ place, keys }) => [place, keys] as const),
+    shards.map(({ place, keys }) => [place.replace(/^[^:]*:\/\//, ''), keys] as const),
   )}${htmlTable(
     shards.map(({ place, slots, slotCount, keys, usedMemory }) => [
       ...[place, number(slotCount), number(keys), formatBytes(usedMemory), slots],

@@ -162,6 +162,12 @@ function wrongPlaces(issue: v.BaseIssue<unknown>): WrongPlace[] {
   // What was received may be a password in the wrong place.
   const said = /must be|such as|only|a scheme/.test(issue.message)
     ? issue.message
-    : `must be ${issue.expected ?? 'something else'}, not ${issue.received.startsWith('"') ? 'text' : issue.received}`
+    : `must be ${issue.expected ?? 'something else'}${kindOfValue(issue)}`
   return [{ path, text: `${field}: ${said.replace(/^Invalid \w+: /, '')}` }]
+}
+
+/** What kind of thing was there instead, where that says more than what it had to be; never the value. */
+function kindOfValue({ type, received, input }: v.BaseIssue<unknown>): string {
+  if (type === 'picklist' && typeof input === 'string') return ', and is none of these'
+  return `, not ${received.startsWith('"') ? 'text' : typeof input === 'number' ? 'a number' : received}`
 }

@@ -110,9 +110,14 @@ export class RequestServer {
       this.queue.answer(request.id, 'done', { steps: [], result: { calledOff: served.callOff() } })
       return
     }
-    if (request.kind === 'pause') served.pause()
-    else if (request.kind === 'resume') served.resume()
-    else served.stop()
+    try {
+      if (request.kind === 'pause') served.pause()
+      else if (request.kind === 'resume') served.resume()
+      else served.stop()
+    } catch (error) {
+      this.queue.answer(request.id, 'failed', { steps: [], error: told(error) })
+      return
+    }
     this.queue.answer(request.id, 'done', { steps: [] })
   }
 
@@ -138,11 +143,16 @@ export class RequestServer {
             })
       answer(request.id, 'done', { steps, result: { ...result } })
     } catch (error) {
-      const { code, message, hint } =
-        error instanceof MigrateError
-          ? error
-          : { code: 'FM_INTERNAL', message: (error as Error).message, hint: 'Please report this.' }
-      answer(request.id, 'failed', { steps, error: { code, message, hint } })
+      answer(request.id, 'failed', { steps, error: told(error) })
     }
   }
+}
+
+/** An error as another process reads it. */
+function told(error: unknown): { code: string; message: string; hint: string } {
+  const { code, message, hint } =
+    error instanceof MigrateError
+      ? error
+      : { code: 'FM_INTERNAL', message: (error as Error).message, hint: 'Please report this.' }
+  return { code, message, hint }
 }

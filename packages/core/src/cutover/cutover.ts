@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MigrateError, type Source } from '@ferrite-migrate/contracts'
+import { counted, MigrateError, type Source } from '@ferrite-migrate/contracts'
 import type { ChangeTrack } from '../engine/changes/change-track.js'
 import type { RequestStep } from '../state/requests.js'
 import type { Verifier } from '../verify/verifier.js'
@@ -173,6 +173,12 @@ export class Cutover {
   private async dryRun(): Promise<CutoverResult> {
     const { options } = this
     await this.approach.look()
+    const { keysFailed } = this.subject.status()
+    if (keysFailed > 0)
+      this.step(
+        'failures',
+        `${counted(keysFailed, 'key was', 'keys were')} refused by the target: look at status or the report before you cut over`,
+      )
     if (options.verify)
       this.step(
         'verify',

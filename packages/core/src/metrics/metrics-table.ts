@@ -26,6 +26,8 @@ export interface MeasuredRun {
 type Reading = number | null | Iterable<readonly [label: string | readonly string[], value: number | null]>
 
 interface Row extends Metric {
+  /** It is so only while a process runs it: of one that is over it has no value. */
+  readonly now?: true
   read(run: MeasuredRun): Reading
 }
 
@@ -79,6 +81,8 @@ function kindsOf({ failures }: Progress): Map<string, number> {
   return kinds
 }
 
+const PHASE = 'ferrite_migrate_phase'
+
 const ROWS: readonly Row[] = [
   {
     name: 'ferrite_migrate_run_info',
@@ -98,7 +102,7 @@ const ROWS: readonly Row[] = [
       plan === null ? null : [...factsOf('source', plan.sourceFacts), ...factsOf('target', plan.targetFacts)],
   },
   {
-    name: 'ferrite_migrate_phase',
+    name: PHASE,
     kind: 'gauge',
     unit: 'yes or no',
     labels: ['phase'],
@@ -115,6 +119,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_paused',
+    now: true,
     kind: 'gauge',
     unit: 'yes or no',
     labels: [],
@@ -123,6 +128,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_in_sync',
+    now: true,
     kind: 'gauge',
     unit: 'yes or no',
     labels: [],
@@ -131,6 +137,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_diverging',
+    now: true,
     kind: 'gauge',
     unit: 'yes or no',
     labels: [],
@@ -147,6 +154,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_shard_live',
+    now: true,
     kind: 'gauge',
     unit: 'yes or no',
     labels: ['shard'],
@@ -291,6 +299,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_batches_under_way',
+    now: true,
     kind: 'gauge',
     unit: 'times',
     labels: [],
@@ -355,6 +364,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_lag_changes',
+    now: true,
     kind: 'gauge',
     unit: 'changes',
     labels: [],
@@ -363,6 +373,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_lag_bytes',
+    now: true,
     kind: 'gauge',
     unit: 'bytes',
     labels: [],
@@ -371,6 +382,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_lag_seconds',
+    now: true,
     kind: 'gauge',
     unit: 'seconds',
     labels: [],
@@ -387,6 +399,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_shard_lag_changes',
+    now: true,
     kind: 'gauge',
     unit: 'changes',
     labels: ['shard'],
@@ -395,6 +408,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_shard_lag_bytes',
+    now: true,
     kind: 'gauge',
     unit: 'bytes',
     labels: ['shard'],
@@ -403,6 +417,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_shard_lag_seconds',
+    now: true,
     kind: 'gauge',
     unit: 'seconds',
     labels: ['shard'],
@@ -411,6 +426,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_shard_spool_bytes',
+    now: true,
     kind: 'gauge',
     unit: 'bytes',
     labels: ['shard'],
@@ -419,6 +435,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_spool_bytes',
+    now: true,
     kind: 'gauge',
     unit: 'bytes',
     labels: [],
@@ -427,6 +444,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'ferrite_migrate_eta_seconds',
+    now: true,
     kind: 'gauge',
     unit: 'seconds',
     labels: [],
@@ -478,6 +496,7 @@ const ROWS: readonly Row[] = [
 /** All that is measured of a run, in the order of docs/metrics.md, which is made from it. */
 export const METRICS: readonly Metric[] = ROWS
 
+const NOW: ReadonlySet<Metric> = new Set(ROWS.filter(({ now }) => now === true))
 const BY_NAME: ReadonlyMap<string, Metric> = new Map(METRICS.map((metric) => [metric.name, metric]))
 
 /** What `storedMetrics` wrote; what a later version measures besides is left out. @throws SyntaxError */
@@ -490,10 +509,25 @@ export function readMetrics(text: string): MetricSample[] {
   })
 }
 
+/**
+ * What `storedMetrics` wrote of a run, as it is now: the process of one may have died, and then nobody has written down that it is in
+ * its phase no more, or behind.
+ * @param status as the state tells it now
+ * @throws SyntaxError
+ */
+export function measuredThen(text: string, { state, phase }: Pick<MigrationStatus, 'state' | 'phase'>): MetricSample[] {
+  const samples = readMetrics(text)
+  if (state === 'RUNNING') return samples
+  return samples
+    .filter(({ metric }) => !NOW.has(metric))
+    .map((sample) => (sample.metric.name === PHASE ? { ...sample, value: bit(sample.labels.phase === phase) } : sample))
+}
+
 /** The values of all metrics now; what is not known is not among them. */
 export function measure(run: MeasuredRun): MetricSample[] {
   const samples: MetricSample[] = []
   for (const metric of ROWS) {
+    if (metric.now === true && run.status.state !== 'RUNNING') continue
     const reading = metric.read(run)
     if (reading === null) continue
     if (typeof reading === 'number') samples.push({ metric, labels: {}, value: reading })

@@ -14,13 +14,20 @@ import {
   formatTime,
   levelText,
 } from '../page/words.js'
+import type { RollbackReport } from '../rollback/rollback.js'
 import type { Pass, Sample, StoredEvent, StoredMigration } from '../state/run-facts.js'
 import type { MigrationStatus } from '../state/status.js'
 import type { VerifyReport } from '../verify/verify-report.js'
 import type { MigrationDetails, StoredReport } from './stored-report.js'
 
-function outcome(status: MigrationStatus, verification: VerifyReport | null): ['good' | 'bad' | 'warn', string] {
+function outcome(
+  status: MigrationStatus,
+  verification: VerifyReport | null,
+  rollback: RollbackReport | null,
+): ['good' | 'bad' | 'warn', string] {
   const { state } = status
+  if (state === 'ROLLED_BACK' && rollback !== null && rollback.kept > 0)
+    return ['warn', `ROLLED BACK, except ${counted(rollback.kept, 'key')} left alone`]
   if (state !== 'COMPLETED') return [state === 'FAILED' ? 'bad' : 'warn', state.replace('_', ' ')]
   if (verification === null) return ['warn', 'COMPLETED, not verified']
   if (!verification.complete || verification.nothing)
@@ -28,7 +35,7 @@ function outcome(status: MigrationStatus, verification: VerifyReport | null): ['
   return verification.equal ? ['good', 'COMPLETED, VERIFIED'] : ['bad', 'COMPLETED, WITH DIFFERENCES']
 }
 
-function verificationPart(report: VerifyReport, since: number | null): string {
+function verificationPart(report: VerifyReport, since: number | null, before: boolean): string {
   const rows = [
     ['Compared', formatCount(report.compared)],
     ['Equal', formatCount(report.matching)],
@@ -42,7 +49,7 @@ function verificationPart(report: VerifyReport, since: number | null): string {
   ]
   const { differences } = report
   const all = report.mismatched + report.missingTarget + report.missingSource
-  return `<h2>Verification</h2>${htmlTable(rows)}${
+  return `<h2>Verification${before ? ', before the rollback' : ''}</h2>${htmlTable(rows)}${
     differences.length === 0
       ? ''
       : `<h3>Differences</h3>${htmlTable(
@@ -85,6 +92,9 @@ function afterwards(steps: readonly StoredEvent[]): string {
     ? 'the source is kept from taking writes'
     : 'see the steps'
 }
+
+const LEFT_ALONE =
+  'They are not what the source has now, so that somebody has written them since: at the target, or at the source, where writers still go there. If they did only there, a rollback by force undoes these too.'
 
 /** A measured stretch of a cutover, from the step before. */
 function cutoverPart(report: StoredReport | null, events: readonly StoredEvent[]): string {
@@ -146,6 +156,33 @@ function failuresPart(failures: StoredReport['failures'], all: number): string {
     failures.map(({ key, db, reason }) => [key, String(db), reason]),
     ['Key', 'Database', 'Why'],
   )}</details>`
+}
+
+function rollbackPart({ removed, restored, unchanged, kept, keptExamples, failed }: RollbackReport): string {
+  const rows = [
+    ['Removed', formatCount(removed)],
+    ['Restored', formatCount(restored)],
+    ['As before already', formatCount(unchanged)],
+    ['Left alone, since others wrote them', formatCount(kept)],
+    ['Failed', formatCount(failed)],
+  ]
+  return `<h2>Rollback</h2>${htmlTable(rows)}${
+    kept === 0
+      ? ''
+      : `<p>${markup(LEFT_ALONE)}</p><details><summary>Such as</summary><p>${markup(keptExamples.join(', '))}</p></details>`
+  }`
+}
+
+/** What is to be done about a run that did not come to its end. */
+function nextPart({ id, state, keysWritten }: MigrationStatus): string {
+  if (state !== 'FAILED' && state !== 'INTERRUPTED') return ''
+  const written =
+    keysWritten > 0 ? [['At the target', `${counted(keysWritten, 'key')} of it, until it is taken back`]] : []
+  return `<h2>What next</h2>${htmlTable([
+    ...written,
+    ['Go on', `ferrite-migrate migrate --resume ${id}`],
+    ['Take back', `ferrite-migrate rollback --id ${id}`],
+  ])}`
 }
 
 /** What people and programs asked of it, and who they are. */
@@ -225,14 +262,16 @@ export function htmlReport(
   const { report } = details
   const verification = report?.cutover?.verification ?? report?.verification ?? null
   const bands = phaseBands(events, samples, migration.heartbeatAt)
-  const [kind, word] = outcome(status, verification)
+  const [kind, word] = outcome(status, verification, report?.rollback ?? null)
   const pause = report?.cutover?.downtimeMs ?? null
   const second: [string, string] =
     report?.cutover != null && !report.cutover.dryRun
       ? ['Writers waited', pause === null ? 'not kept out' : formatDuration(pause)]
       : status.mode === 'snapshot'
         ? ['Left out', formatCount(status.keysLeftOut ?? 0)]
-        : ['Behind', status.lagMs === null ? 'not told' : formatDuration(status.lagMs)]
+        : status.state === 'RUNNING'
+          ? ['Behind', status.lagMs === null ? 'not told' : formatDuration(status.lagMs)]
+          : ['Changes', formatCount(status.changesApplied)]
   const marks = eventMarks(events)
   const running = bands.reduce((sum, { from, to }) => sum + to - from, 0)
   const facts = [
@@ -268,24 +307,15 @@ export function htmlReport(
   ]
   return htmlPage(
     `Migration ${migration.id}`,
-    `<h1>Migration ${markup(migration.id)}</h1>${verdict(kind, word, [['Keys written', formatCount(status.keysWritten)], second, ['Took', formatDuration(running)]])}
+    `<h1>Migration ${markup(migration.id)}</h1>${verdict(kind, word, [['Keys', formatCount(status.keysDone)], second, ['Took', formatDuration(running)]])}
 ${htmlTable(facts)}
+${nextPart(status)}
 ${settingsPart(details)}
 <h2>Phases</h2>${phaseTimeline(bands, marks)}
 ${cutoverPart(report, events)}
-${verification === null ? '' : verificationPart(verification, report?.changesSinceVerification ?? null)}
+${verification === null ? '' : verificationPart(verification, report?.changesSinceVerification ?? null, status.state === 'ROLLED_BACK')}
 ${report === null ? '' : lostPart(report, status.keysFailed)}
-${
-  report?.rollback == null
-    ? ''
-    : `<h2>Rollback</h2>${htmlTable([
-        ['Removed', formatCount(report.rollback.removed)],
-        ['Restored', formatCount(report.rollback.restored)],
-        ['As before already', formatCount(report.rollback.unchanged)],
-        ['Left alone, since others wrote them', formatCount(report.rollback.kept)],
-        ['Failed', formatCount(report.rollback.failed)],
-      ])}`
-}
+${report?.rollback == null ? '' : rollbackPart(report.rollback)}
 <h2>Rate and lag</h2>${runCharts(samples, bands, marks)}
 ${
   passes.length === 0

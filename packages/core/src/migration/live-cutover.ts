@@ -64,6 +64,12 @@ export class LiveCutover {
         `a cutover is possible in LIVE_SYNC; the migration is in ${status.phase}`,
         'Wait until status says LIVE_SYNC, or go on with an interrupted migration by migrate --resume.',
       )
+    if (status.now().paused)
+      throw new MigrateError(
+        'FM_CUTOVER_PAUSED',
+        'the migration is paused: what its source writes is not applied, and never comes near enough',
+        'Let it go on first (resume), then cut over.',
+      )
     const work = this.switchOver(engine, wanted, onStep)
     status.cuttingOver = true
     this.work = work.catch(() => undefined)

@@ -199,9 +199,18 @@ export class Migration extends EventEmitter<Events> {
     this.signals.stop()
   }
 
-  /** Writes nothing to the target until `resume`; what the source sends meanwhile is spooled. */
+  /**
+   * Writes nothing to the target until `resume`; what the source sends meanwhile is spooled.
+   * @throws MigrateError FM_CUTOVER_UNDER_WAY: it would keep writers out of the source for as long as it lasts
+   */
   pause(): void {
     if (this.gate.paused) return
+    if (this.current.cuttingOver)
+      throw new MigrateError(
+        'FM_CUTOVER_UNDER_WAY',
+        'a cutover is under way, which a pause would keep from its end',
+        'Call the cutover off first (cutover --cancel).',
+      )
     this.gate.pause()
     this.passes.engine?.pausing(true)
     this.current.note('paused', 'paused: the source is still followed, nothing is written to the target')

@@ -62,6 +62,9 @@ export class RunStatus {
   now(): MigrationStatus {
     const { progress } = this
     const { id, config, gate } = this.needs
+    const running = this.state === 'RUNNING'
+    // How far one is behind that is over is no question any more.
+    const lag = running ? progress.lag : {}
     const live = this.phase !== 'INITIAL_SYNC' && this.phase !== 'PREFLIGHT'
     return {
       id,
@@ -90,13 +93,13 @@ export class RunStatus {
       keysSkipped: progress.skipped,
       keysDeleted: progress.deleted,
       keysFailed: progress.failed,
-      rate: progress.rate,
-      lagKeys: progress.lag.keys ?? null,
-      lagBytes: progress.lag.bytes ?? null,
-      lagMs: progress.lag.ms ?? null,
-      spoolBytes: progress.lag.spooledBytes ?? 0,
+      rate: running ? progress.rate : 0,
+      lagKeys: lag.keys ?? null,
+      lagBytes: lag.bytes ?? null,
+      lagMs: lag.ms ?? null,
+      spoolBytes: lag.spooledBytes ?? 0,
       inSync: this.inSync,
-      etaMs: gate.paused ? null : this.inSync ? 0 : progress.etaMs(live),
+      etaMs: gate.paused || !running ? null : this.inSync ? 0 : progress.etaMs(live),
       paused: gate.paused,
       cutoverAt: this.cutoverAt(),
       diverging: progress.diverging,
@@ -106,11 +109,16 @@ export class RunStatus {
 
   /** So little is behind that nobody waits for it. */
   private get inSync(): boolean {
-    const { lag, diverging } = this.progress
+    const { progress } = this
+    const { lag, diverging } = progress
     const { gate, config } = this.needs
     if (this.phase !== 'LIVE_SYNC' || diverging || gate.paused || (lag.unsettled ?? 0) > 0) return false
     if (lag.keys === undefined && lag.bytes === undefined) return false
-    return lag.ms === undefined ? (lag.keys ?? 0) <= config.cutoverMaxLag : lag.ms < IN_SYNC_MS || lag.keys === 0
+    const keys = lag.keys ?? 0
+    if (lag.ms === undefined) return keys <= config.cutoverMaxLag
+    // Just after a start the changes that wait at the source have no age yet: they count as near when a second is enough for them.
+    const near = Math.max(config.cutoverMaxLag, progress.rate * (IN_SYNC_MS / 1000))
+    return lag.keys === 0 || (lag.ms < IN_SYNC_MS && keys <= near)
   }
 
   enter(phase: Phase): void {

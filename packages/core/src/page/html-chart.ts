@@ -27,6 +27,9 @@ export interface Chart {
 const WIDTH = 840
 const HEIGHT = 180
 const POINTS = 800
+const TICKS = 4
+/** A word takes about as much of the width; where the next is nearer, its line alone is drawn. */
+const LABEL = 80
 /** Nothing ran in a gap of this length: no line goes over it. */
 const GAP_MS = 5000
 const SECOND = 1000
@@ -44,6 +47,15 @@ export function niceTicks(high: number, count: number): number[] {
     ticks.push(Number((i * step).toPrecision(12)))
     if (i * step >= high) return ticks
   }
+}
+
+/** Round values of a unit: bytes by 1024s, and nothing in fractions that is counted. */
+function valueTicks(high: number, unit: Chart['unit']): number[] {
+  const whole = unit === 'bytes' || unit === 'keys' ? Math.max(high, TICKS) : high
+  const scale = unit === 'bytes' ? 1024 ** Math.floor(Math.log(whole) / Math.log(1024)) : 1
+  const ticks = niceTicks(whole / scale, TICKS).map((tick) => tick * scale)
+  // A quarter of a kilobyte is no whole number of it, but it is one of bytes.
+  return ticks.map((tick) => (unit === 'bytes' ? Math.round(tick) : tick))
 }
 
 /** Round times between two, at most about eight. */
@@ -82,7 +94,7 @@ export function chart({ title, unit, points, bands, marks }: Chart): string {
   if (points.length < 2) return `<h3>${markup(title)}</h3><p class="none">Too few samples for a chart.</p>`
   const first = points[0][0]
   const last = points[points.length - 1][0]
-  const ticks = niceTicks(points.reduce((high, [, value]) => Math.max(high, value), 0) || 1, 4)
+  const ticks = valueTicks(points.reduce((most, [, value]) => Math.max(most, value), 0) || 1, unit)
   const high = ticks[ticks.length - 1]
   const x = (at: number): string => (((at - first) / Math.max(1, last - first)) * WIDTH).toFixed(1)
   const y = (value: number): string => (HEIGHT - (value / high) * HEIGHT).toFixed(1)
@@ -95,6 +107,7 @@ export function chart({ title, unit, points, bands, marks }: Chart): string {
     )
   const times = timeTicks(first, last)
   const sameDay = new Date(first).toISOString().slice(0, 10) === new Date(last).toISOString().slice(0, 10)
+  let labelled = Number.NEGATIVE_INFINITY
   const label = (at: number): string => (sameDay ? formatTime(at).slice(11) : formatTime(at).slice(5, 16))
   return `<h3>${markup(title)}</h3><svg viewBox="-70 -16 ${WIDTH + 86} ${HEIGHT + 40}" role="img" aria-label="${markup(title)}">
 <rect width="${WIDTH}" height="${HEIGHT}" class="frame"/>${stretches.join('')}
@@ -108,7 +121,9 @@ ${marks
   .filter(({ at }) => at >= first && at <= last + GAP_MS)
   .map(({ at, text }) => {
     const place = x(inside(at))
-    return `<line class="mark" x1="${place}" x2="${place}" y1="0" y2="${HEIGHT}"><title>${markup(`${text}, ${formatTime(at)}`)}</title></line><text x="${place}" y="-4" class="${at > (first + last) / 2 ? 'end' : ''}">${markup(text)}</text>`
+    const shown = Number(place) - labelled >= LABEL
+    if (shown) labelled = Number(place)
+    return `<line class="mark" x1="${place}" x2="${place}" y1="0" y2="${HEIGHT}"><title>${markup(`${text}, ${formatTime(at)}`)}</title></line>${shown ? `<text x="${place}" y="-4" class="${at > (first + last) / 2 ? 'end' : ''}">${markup(text)}</text>` : ''}`
   })
   .join('')}</svg>`
 }

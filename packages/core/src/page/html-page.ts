@@ -35,7 +35,7 @@ export const PAGE_STYLE = `:root{color-scheme:light dark;--ink:#222;--soft:#666;
 @media (prefers-color-scheme:dark){:root{--ink:#e6e3df;--soft:#a09b94;--line:#3a3733;--back:#171614;--panel:#211f1c;--accent:#e8745a;--second:#6db3dc;--good:#7cc47f;--bad:#f2837a;--warn:#e0b050}}
 body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem;color:var(--ink);background:var(--back)}
 h1{margin:0 0 .5rem;overflow-wrap:anywhere}h2{margin-top:2.2rem;border-bottom:2px solid var(--line)}a{color:var(--second)}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere;min-width:8ch}
 th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.facts td:first-child{color:var(--soft);width:14rem}
 .verdict{border-left:6px solid var(--soft);background:var(--panel);padding:.8rem 1.2rem;margin:1rem 0 1.5rem}.badge{font-weight:700;font-size:1.2rem;margin:0}
 .good{border-color:var(--good)}.good .badge{color:var(--good)}.bad{border-color:var(--bad)}.bad .badge{color:var(--bad)}.warn{border-color:var(--warn)}.warn .badge{color:var(--warn)}

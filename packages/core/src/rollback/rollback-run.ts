@@ -53,7 +53,7 @@ export async function rollBack(request: RollbackRequest): Promise<RollbackReport
         throw new MigrateError(
           'FM_ROLLBACK_RUNNING',
           `the migration ${id} is running as process ${stored.pid}`,
-          'Stop it first; without --dry-run the rollback does that by itself.',
+          'Stop it first; a rollback that is no dry run does that by itself.',
         )
       stored = await stopRunning(store, stored, request)
     }
@@ -156,12 +156,12 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
       if (turn === null || report.interrupted) return report
       turn.check()
       await target.release?.(id)
-      const status = turn.end({ ...facts, rollbackKept: report.kept })
+      const status = turn.end({ ...facts, rollbackKept: report.kept }, report)
       store.addEvent(id, 'phase', 'ROLLED_BACK')
       store.addEvent(
         id,
         'rolled-back',
-        `${report.removed} keys removed, ${report.restored} restored, ${report.kept} left`,
+        `${report.removed} keys removed, ${report.restored} restored, ${report.kept} left alone`,
       )
       if (report.kept === 0 && report.failed === 0) UndoJournal.remove(stateDir, id)
       const notifier = new Notifier(config.notifications, logger)

@@ -4,6 +4,7 @@ import type { RunFacts, StoredMigration } from '../state/run-facts.js'
 import { RunLease } from '../state/run-lease.js'
 import type { RunStore } from '../state/run-store.js'
 import type { MigrationStatus } from '../state/status.js'
+import type { RollbackReport } from './rollback.js'
 
 const BEAT_MS = 3000
 
@@ -42,9 +43,12 @@ export class RollbackTurn {
     this.lease.check()
   }
 
-  /** Everything is undone. */
-  end(facts: RunFacts): MigrationStatus {
+  /** Everything is undone, but for what the report names; it joins what is kept of the migration's own report. */
+  end(facts: RunFacts, rollback: RollbackReport): MigrationStatus {
     this.over = true
+    const { report } = this.store.details(this.stored.id)
+    if (report !== null)
+      this.store.saveReport(this.stored.id, this.claim.owner, JSON.stringify({ ...JSON.parse(report), rollback }))
     this.store.setFacts(this.stored.id, this.claim.owner, facts)
     const status = { ...this.status, state: 'ROLLED_BACK', phase: 'ROLLED_BACK', updatedAt: Date.now() } as const
     this.save(status)

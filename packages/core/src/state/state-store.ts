@@ -67,7 +67,7 @@ export class StateStore implements RunStore {
         )
       this.db
         .prepare(
-          'INSERT OR REPLACE INTO migrations (id, created_at, source, target, mode, pid, heartbeat_at, status, plan, config, facts, epoch, owner, report, holder, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+          'INSERT OR REPLACE INTO migrations (id, created_at, source, target, mode, pid, heartbeat_at, status, plan, config, facts, epoch, owner, report, metrics, holder, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
         )
         .run(
           row.id,
@@ -85,6 +85,7 @@ export class StateStore implements RunStore {
           row.owner,
           // One that goes on keeps what was found out so far.
           known !== undefined && known.createdAt === row.createdAt ? this.reportOf(row.id) : '',
+          known !== undefined && known.createdAt === row.createdAt ? this.metrics(row.id) : '',
           JSON.stringify(holder),
           now + LEASE_MS,
         )
@@ -359,8 +360,14 @@ function toMigration(row: Record<string, unknown>): StoredMigration {
     facts: JSON.parse(String(row.facts)) as RunFacts,
     epoch: Number(row.epoch),
     owner: String(row.owner),
-    status: died ? { ...status, state: 'INTERRUPTED', phase: 'INTERRUPTED' } : status,
+    status: died ? interrupted(status) : status,
   }
+}
+
+/** As its process would have left it, had it been asked to stop. */
+function interrupted(status: MigrationStatus): MigrationStatus {
+  const unknown = { lagKeys: null, lagBytes: null, lagMs: null, etaMs: null }
+  return { ...status, ...unknown, state: 'INTERRUPTED', phase: 'INTERRUPTED', rate: 0, inSync: false, paused: false }
 }
 
 function numberOrNull(value: unknown): number | null {

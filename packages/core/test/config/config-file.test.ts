@@ -27,7 +27,7 @@ describe('configuration file', () => {
     ['modus: live', 'line 3, column 1: modus: there is no such field'],
     ['options:\n  batch_size: many', 'line 4, column 3: options.batch_size: must be number, not text'],
     ['options:\n  sync_timeout: 3 weeks', 'line 4, column 3: options.sync_timeout: seconds, or a duration such as 30m'],
-    ['filters:\n  include:\n    - 3', 'line 5, column 7: filters.include.0: must be string, not 3'],
+    ['filters:\n  include:\n    - 3', 'line 5, column 7: filters.include.0: must be string, not a number'],
     ['id: ${NOBODY}', 'line 3, column 5: the environment variable NOBODY is not set'],
     ['id: [', 'line 4, column 1: '],
     ['mode: live\nmode: live', 'line 4, column 1: '],

@@ -154,7 +154,8 @@ describe('a cutover', () => {
   it('tries everything without changing anything', async () => {
     subject.lagKeys = 5000
     const result = await cutover({ dryRun: true, verify: true, hook: 'exit 1' }).run()
-    expect(subject.steps).toEqual(['lag', 'verify', 'fence', 'drain', 'hook', 'done'])
+    expect(subject.steps).toEqual(['lag', 'failures', 'verify', 'fence', 'drain', 'hook', 'done'])
+    expect(subject.said[1]).toMatch(/refused by the target/)
     expect(subject.said[0]).toBe('5,000 keys (0 bytes) behind; at most 100 are allowed')
     expect(subject).toMatchObject(asIfNothing)
     expect(result).toEqual({

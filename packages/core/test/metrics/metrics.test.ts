@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { METRICS, type MeasuredRun, measure, Progress, ShardTally } from '../../dist/index.js'
+import {
+  METRICS,
+  type MeasuredRun,
+  measure,
+  measuredThen,
+  Progress,
+  ShardTally,
+  storedMetrics,
+} from '../../dist/index.js'
 import { status } from '../state/stored-migration.js'
 
 function run(part: Partial<MeasuredRun> = {}): MeasuredRun {
@@ -38,6 +46,25 @@ describe('the table of metrics', () => {
       expect(help).toMatch(/^[A-Z].*\.$/)
       expect(new Set(labels).size).toBe(labels.length)
     }
+  })
+
+  it('says of a run that is over, or whose process died, neither its last phase nor how far it was behind', () => {
+    const live = status({ phase: 'LIVE_SYNC', inSync: true, lagKeys: 0, lagMs: 0 })
+    const text = storedMetrics(measure(run({ status: live })))
+    const told = (of: Parameters<typeof measuredThen>[1]): string[] =>
+      measuredThen(text, of)
+        .filter(({ metric: { name }, value }) => /lag|in_sync/.test(name) || (name.endsWith('_phase') && value === 1))
+        .map(({ metric, labels }) => labels.phase ?? metric.name)
+    expect(told(live)).toEqual([
+      'LIVE_SYNC',
+      'ferrite_migrate_in_sync',
+      'ferrite_migrate_lag_changes',
+      'ferrite_migrate_lag_bytes',
+      'ferrite_migrate_lag_seconds',
+    ])
+    expect(told({ state: 'INTERRUPTED', phase: 'INTERRUPTED' })).toEqual(['INTERRUPTED'])
+    const over = values(run({ status: status({ state: 'COMPLETED', phase: 'COMPLETED', lagKeys: 2 }) }))
+    expect([over['phase{phase=COMPLETED}'], over.lag_changes, over.in_sync]).toEqual([1, undefined, undefined])
   })
 
   it('tells what shards have told', () => {

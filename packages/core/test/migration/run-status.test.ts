@@ -41,6 +41,7 @@ describe('a target is in sync', () => {
   it.each([
     ['that is a moment behind', { bytes: 10, ms: 999 }, true],
     ['that is a second behind', { bytes: 10, ms: 1000 }, false],
+    ['whose source has many more that it did not send yet', { keys: 5000, ms: 1 }, false],
     ['to which nothing is on its way', { keys: 0, ms: 5000 }, true],
     ['of which only the keys are known, as few as a cutover allows', { keys: 100 }, true],
     ['of which only the keys are known, one more', { keys: 101 }, false],

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -48,11 +48,47 @@ describe('the state', () => {
     store.create(row({ id: 'silent' }))
     expect(store.get('silent').status.state).toBe('RUNNING')
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 16_000 })
-    expect(store.get('silent').status.state).toBe('INTERRUPTED')
+    expect(store.get('silent').status).toMatchObject({
+      ...{
+        state: 'INTERRUPTED',
+        phase: 'INTERRUPTED',
+        rate: 0,
+        lagKeys: null,
+        lagMs: null,
+        inSync: false,
+        paused: false,
+      },
+    })
     // Whoever is over is over, however long ago.
     store.save('silent', 'one', status({ state: 'COMPLETED', phase: 'COMPLETED' }))
     vi.setSystemTime(Date.now() + 16_000)
     expect(store.get('silent').status.state).toBe('COMPLETED')
+  })
+
+  it.runIf(process.platform === 'linux')('keeps its lock when it is opened once more by the same process', () => {
+    const { ino } = statSync(join(at, 'state.db'))
+    const locks = (): number =>
+      readFileSync('/proc/locks', 'utf8')
+        .split('\n')
+        .filter((line) => line.includes(` ${process.pid} `) && line.includes(`:${ino} `)).length
+    store.list()
+    expect(locks()).toBe(1)
+    new StateStore(at).close()
+    expect(locks()).toBe(1)
+  })
+
+  it('takes a row back of a run that was refused, and leaves the one that was there', () => {
+    const over = status({ state: 'INTERRUPTED', phase: 'INTERRUPTED' })
+    store.create(row())
+    store.withdraw('m', 'other', null)
+    expect(store.find('m')).toBeDefined()
+    store.withdraw('m', 'one', null)
+    expect(store.find('m')).toBeUndefined()
+    store.create(row({ status: over }))
+    const former = store.get('m')
+    store.create(row({ owner: 'two' }))
+    store.withdraw('m', 'two', former)
+    expect(store.get('m')).toMatchObject({ owner: 'one', status: { state: 'INTERRUPTED' } })
   })
 
   it('takes nothing from a process that another one has followed', () => {

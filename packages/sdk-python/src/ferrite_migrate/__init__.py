@@ -12,9 +12,11 @@ from .errors import (
     PreflightError,
     ProtocolError,
     RollbackError,
+    TakenError,
     ToolError,
     UnknownMigrationError,
     VerifyError,
+    WaitTimeoutError,
 )
 from .migration import Migration
 from .results import Cutover, Status, Verification
@@ -37,9 +39,11 @@ __all__ = [
     "ProtocolError",
     "RollbackError",
     "Status",
+    "TakenError",
     "ToolError",
     "UnknownMigrationError",
     "Verification",
     "VerifyError",
+    "WaitTimeoutError",
     "__version__",
 ]

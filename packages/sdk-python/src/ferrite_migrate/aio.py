@@ -184,10 +184,16 @@ class AsyncMigration(Named):
             status = status_of(await self.call("migration.attach"))
             yield status
             while not status.over:
-                try:
-                    told = await asyncio.wait_for(queue.get(), QUIET)
-                except asyncio.TimeoutError:
-                    # One that was detached tells nothing any more; how it stands is still to be had.
+                told: Optional[Status] = None
+                if queue.empty():
+                    try:
+                        told = await asyncio.wait_for(queue.get(), QUIET)
+                    except asyncio.TimeoutError:
+                        # One that was detached tells nothing any more; how it stands is still to be had.
+                        told = None
+                while not queue.empty():
+                    # What was told while somebody else was at work may be over by now: how it stands is asked.
+                    queue.get_nowait()
                     told = None
                 # How a tool ended that is gone is told by asking it.
                 status = told or await self.status()

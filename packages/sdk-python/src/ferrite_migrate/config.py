@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,23 @@ def _nothing() -> Mapping[str, Any]:
     return {}
 
 
-@dataclass(frozen=True)
+_SECRET = re.compile(r"password|secret|token|webhook", re.IGNORECASE)
+
+
+def _shown(value: Any) -> Any:
+    """As it may be printed: what could hold a password is left out."""
+    if isinstance(value, Mapping):
+        return {name: "***" if _SECRET.search(str(name)) else _shown(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(one) for one in value]
+    if isinstance(value, str) and "://" in value:
+        # The last @ ends the credentials: a password may have one of its own.
+        hidden = re.sub(r"^([^:]*://)[^/]*@", r"\1***@", value)
+        return re.sub(r"([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
+    return value
+
+
+@dataclass(frozen=True, repr=False)
 class MigrationConfig:
     """What to migrate. Everything has the layout and the names of migration.yaml (docs/configuration.md)."""
 
@@ -34,6 +51,12 @@ class MigrationConfig:
     notifications: Mapping[str, Any] = field(default_factory=_nothing)
     id: Optional[str] = None
     """Name of the migration; the tool chooses one otherwise."""
+
+    def __repr__(self) -> str:
+        # Of an alert's addresses each is a secret whole.
+        given = {name: value for name, value in vars(self).items() if name != "notifications"}
+        shown = ", ".join(f"{name}={_shown(value)!r}" for name, value in given.items() if value not in (None, {}))
+        return f"MigrationConfig({shown})"
 
     def to_wire(self) -> Dict[str, Any]:
         """As the tool takes it: what is not set is not sent."""

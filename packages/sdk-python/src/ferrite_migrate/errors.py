@@ -44,6 +44,14 @@ class VerifyError(MigrateError):
     """The comparison is not possible, or it found differences where none were allowed."""
 
 
+class TakenError(MigrateError):
+    """Another process runs the migration, or brings the same changes to the same target."""
+
+
+class WaitTimeoutError(MigrateError, TimeoutError):
+    """What was waited for did not come in time; the migration goes on."""
+
+
 class UnknownMigrationError(MigrateError):
     """There is no migration of that id."""
 
@@ -68,7 +76,11 @@ _BY_PREFIX: Dict[str, Type[MigrateError]] = {
     "FM_FENCE_": CutoverError,
     "FM_ROLLBACK_": RollbackError,
     "FM_VERIFY_": VerifyError,
-    "FM_ID_": UnknownMigrationError,
+    "FM_ID_TAKEN": TakenError,
+    "FM_RUN_TAKEN": TakenError,
+    "FM_TARGET_TAKEN": TakenError,
+    "FM_ID_UNKNOWN": UnknownMigrationError,
+    "FM_WAIT_TIMEOUT": WaitTimeoutError,
     "FM_PROTOCOL": ProtocolError,
     "FM_TOOL_": ToolError,
 }

@@ -27,6 +27,24 @@ QUIET = 5
 """Seconds after which one that tells nothing is asked."""
 
 
+def _emptied(queue: SimpleQueue[Optional[Status]]) -> bool:
+    """Takes out what is in it; False when it was empty."""
+    was = False
+    while True:
+        try:
+            queue.get_nowait()
+            was = True
+        except Empty:
+            return was
+
+
+def _next(queue: SimpleQueue[Optional[Status]]) -> Optional[Status]:
+    try:
+        return queue.get(timeout=QUIET)
+    except Empty:
+        return None
+
+
 class Migration(Named):
     """A migration of `config`, or by its `id` one that is there already: it is seen and driven, or gone on with by `resume`.
 
@@ -81,7 +99,7 @@ class Migration(Named):
         return completeness_of(self.status())
 
     def wait(self, until: str = "end", *, timeout: Optional[float] = None) -> Status:
-        """Waits until its `end`, until it is `live` or `complete`, or for `timeout` seconds."""
+        """Waits until its `end`, or until it is `live` or `complete`; raises WaitTimeoutError after `timeout` seconds."""
         limit = None if timeout is None or math.isinf(timeout) else timeout * 1000
         return status_of(self.client.call("migration.wait", self._asked(until=until, timeoutMs=limit)))
 
@@ -100,19 +118,16 @@ class Migration(Named):
             status = status_of(self.client.call("migration.attach", self._asked()))
             yield status
             while not status.over:
-                try:
-                    told = queue.get(timeout=QUIET)
-                except Empty:
-                    # One that was detached tells nothing any more; how it stands is still to be had.
-                    told = None
-                # How a tool ended that is gone is told by asking it.
+                # What was told while somebody else was at work may be over by now: how it stands is asked.
+                told = None if _emptied(queue) else _next(queue)
+                # One that was detached tells nothing any more, and how a tool ended that is gone is told by asking it.
                 status = told or self.status()
                 yield status
         finally:
             self.client.unlisten(take)
 
     def pause(self) -> Status:
-        """Writes nothing to the target until `unpause`; the source is still followed."""
+        """Writes nothing to the target until `unpause` (not `resume`, which starts one that was interrupted); the source is still followed."""
         return status_of(self.client.call("migration.pause", self._asked()))
 
     def unpause(self) -> Status:

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { MigrateError } from '@ferrite-migrate/contracts'
 
@@ -31,7 +31,7 @@ export class Access {
    */
   constructor(token: string | null, hosts: readonly string[]) {
     this.token = token === null ? null : digest(token)
-    this.hosts = new Set(['localhost', ...hosts.map((host) => host.toLowerCase())])
+    this.hosts = new Set(['localhost', ...hosts.map(nameOf)])
   }
 
   /**
@@ -41,10 +41,7 @@ export class Access {
   isCalled({ host }: Asking): boolean {
     if (this.token === null) return true
     if (host === undefined) return false
-    const name = host
-      .replace(/:\d+$/, '')
-      .replace(/^\[|\]$/g, '')
-      .toLowerCase()
+    const name = nameOf(host)
     return isIP(name) !== 0 || this.hosts.has(name)
   }
 
@@ -65,6 +62,15 @@ export class Access {
   }
 }
 
+/** The name in a Host header: without port, brackets and the dot of a whole name. */
+function nameOf(host: string): string {
+  return host
+    .replace(/:\d+$/, '')
+    .replace(/^\[|\]$/g, '')
+    .replace(/\.$/, '')
+    .toLowerCase()
+}
+
 export function newToken(): string {
   return randomBytes(32).toString('base64url')
 }
@@ -77,9 +83,12 @@ export function tokenOf(path: string): string {
   let text: string
   let mode: number
   try {
-    const file = openSync(path, 'r')
+    // What is no file, such as a pipe, would be waited for.
+    const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
-      mode = fstatSync(file).mode
+      const found = fstatSync(file)
+      if (!found.isFile()) throw Object.assign(new Error('no file'), { code: 'it is no file' })
+      mode = found.mode
       text = readFileSync(file, 'utf8').trim()
     } finally {
       closeSync(file)

@@ -1,5 +1,6 @@
-import { chmod, lstat, rm } from 'node:fs/promises'
+import { access, chmod, lstat, rm } from 'node:fs/promises'
 import { type AddressInfo, connect } from 'node:net'
+import { dirname, resolve } from 'node:path'
 import fastifyStatic from '@fastify/static'
 import fastifyWebsocket from '@fastify/websocket'
 import { type MigrationService, RpcSession } from '@ferrite-migrate/api'
@@ -10,6 +11,8 @@ import { Scrape } from '../metrics/scrape.js'
 import type { Access, Asking } from './access.js'
 import { speak } from './web-socket.js'
 
+/** Bytes of the path of a socket, as every system takes them. */
+const MOST_PATH = 103
 /** Bytes of one message at most, as over standard input. */
 const MOST_MESSAGE = 16 << 20
 const WITHIN_MS = 30_000
@@ -93,6 +96,9 @@ export class HttpServer {
   async listenAt(path: string): Promise<void> {
     const before = process.umask(0o177)
     try {
+      // The system says of both that it does not allow them, or nothing.
+      if (Buffer.byteLength(path) > MOST_PATH) throw Object.assign(new Error(path), { code: 'ENAMETOOLONG' })
+      await access(dirname(resolve(path)))
       if (await isLeft(path)) await rm(path)
       await this.app.listen({ path })
       await chmod(path, 0o600)

@@ -37,6 +37,8 @@ export function notListening(
           ? 'the system does not allow it (EACCES)'
           : cause.code === 'ENOENT'
             ? 'there is no such folder (ENOENT)'
-            : (cause.code ?? cause.message)
+            : cause.code === 'ENAMETOOLONG'
+              ? 'the path is too long for a socket'
+              : (cause.code ?? cause.message)
   return new MigrateError('FM_LISTEN', `nobody can be answered at ${address}: ${why}`, hint, { cause })
 }

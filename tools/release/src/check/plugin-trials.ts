@@ -1,7 +1,14 @@
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { ControlLink, keyspaceDifferences, memcachedMissing, TestMemcached, TestServer, until } from '@ferrite-migrate/servers'
+import {
+  ControlLink,
+  keyspaceDifferences,
+  memcachedMissing,
+  TestMemcached,
+  TestServer,
+  until,
+} from '@ferrite-migrate/servers'
 import type { Project } from './package-managers.js'
 
 /** What the trials read: made once. */

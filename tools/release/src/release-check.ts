@@ -1,6 +1,6 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { TestServer } from '@ferrite-migrate/servers'
 import { installClients } from './check/clients.js'
 import { manifestFaults } from './check/manifest-faults.js'
@@ -9,13 +9,14 @@ import { type Fixtures, makeFixtures, PLUGIN_TRIALS, type PluginTrial } from './
 import { upgradeTrial } from './check/upgrade.js'
 import { Verdaccio } from './check/verdaccio.js'
 import { WorkspaceCopy } from './check/workspace-copy.js'
-import { must } from './run.js'
+import { must } from './process/run.js'
 
 /**
  * `npm run release:check`: a release from end to end, to a registry of its own on loopback. Everything that is pending is versioned,
  * published and installed as a stranger would. Nothing of it is seen here or elsewhere afterwards.
  */
 const AT_ONCE = 3
+const AS_LIBRARY = resolve(import.meta.dirname, '..', 'trials', 'as-library.mjs')
 
 let failed = 0
 let passed = 0
@@ -70,9 +71,7 @@ async function wholeProgram(
   if (!output.startsWith(`ferrite-migrate/${version} `)) throw new Error(`--version says:\n${output}`)
   const migrates = PLUGIN_TRIALS[0]
   await withTarget((target) => migrates.run(project, fixtures, target))
-  const used = await project.module(
-    "import { defaultRegistry } from 'ferrite-migrate'; console.log(defaultRegistry().plugins.length > 5)",
-  )
+  const used = await project.module(AS_LIBRARY)
   if (used.output.trim() !== 'true') throw new Error(`as a library:\n${used.output}`)
 }
 
@@ -116,17 +115,17 @@ try {
   stops.push(() => registry.stop())
   const copy = await step('workspace copied', () => WorkspaceCopy.make(folder('workspace')))
   const from = versionOf(copy)
-  await step(`${from} published`, () => copy.publish(registry.npmrc))
+  await step(`${from} published`, () => copy.publish(registry.npmrc, 'as it is'))
   await step('pending changes versioned', () => copy.version())
   const to = versionOf(copy)
   await tried('every pending change is in a changelog that reads well', async () => refuse(changelogFaults(copy)))
   await tried('what packages say of themselves', async () =>
     refuse(copy.manifests().flatMap((one) => manifestFaults(one.manifest, relative(copy.directory, one.folder)))),
   )
-  await step(`${to} published`, () => copy.publish(registry.npmrc))
+  await step(`${to} published`, () => copy.publish(registry.npmrc, 'built'))
   const fixtures = await makeFixtures(directory)
   stops.push(() => fixtures.source.stop())
-  const managers = packageManagers(registry, clients, folder('shared'))
+  const { managers, plugAndPlay } = packageManagers(registry, clients, folder('shared'))
   // One after the other at first: what comes from others is then in each cache.
   for (const manager of managers)
     await tried(`${manager.name}: ferrite-migrate`, () =>
@@ -141,6 +140,12 @@ try {
           ),
       ),
     ),
+    () =>
+      tried(`${plugAndPlay.name}: refused in a line`, async () => {
+        const project = await plugAndPlay.install(folder('pnp'), ['ferrite-migrate'])
+        const { code, output } = await project.program(['--version'])
+        if (code !== 2 || !output.includes('FM_INSTALLED_PNP')) throw new Error(`it ended with ${code}:\n${output}`)
+      }),
     () =>
       tried('npx ferrite-migrate --version', async () => {
         const { told } = await must('npx', ['--yes', '--cache', folder('npx'), 'ferrite-migrate', '--version'], {

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, realpathSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 
 /** A plugin as it was found on the disk. */
 export interface InstalledPackage {
@@ -14,19 +14,15 @@ const NAMES = /^(@ferrite-migrate\/.+|(@[^/]+\/)?ferrite-migrate-.+)$/
  * Plugins that were installed beside this program, in the same node_modules: of this project, or named `ferrite-migrate-...`.
  * Nothing is looked for in the current folder.
  * @param root of the program
- * @param started the file by which it was started: pnpm keeps each package in a folder of its own, and links to it from where it was
- * installed
  */
-export function pluginsBeside(root: string, started: string | undefined): readonly InstalledPackage[] {
-  const linked = started === undefined ? root : dirname(dirname(started))
-  const found = besideFolder(root)
-  return linked === root || realPath(linked) !== root ? found : [...found, ...besideFolder(linked)]
+export function pluginsBeside(root: string): readonly InstalledPackage[] {
+  const place = root.replaceAll('\\', '/')
+  // pnpm keeps each package in a folder of its own, beside what it depends on, and links to it from where it was installed.
+  const folders = [place.lastIndexOf('/node_modules/'), place.indexOf('/node_modules/.pnpm/')].filter((at) => at >= 0)
+  return [...new Set(folders)].flatMap((at) => pluginsIn(root.slice(0, at + '/node_modules'.length), root))
 }
 
-function besideFolder(root: string): readonly InstalledPackage[] {
-  const at = root.replaceAll('\\', '/').lastIndexOf('/node_modules/')
-  if (at < 0) return []
-  const modules = root.slice(0, at + '/node_modules'.length)
+function pluginsIn(modules: string, root: string): readonly InstalledPackage[] {
   return foldersIn(modules)
     .flatMap((name) => (name.startsWith('@') ? foldersIn(join(modules, name)).map((one) => `${name}/${one}`) : [name]))
     .filter((name) => NAMES.test(name))

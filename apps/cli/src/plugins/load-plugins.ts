@@ -53,7 +53,7 @@ export async function loadPlugins(root: string, userDirectory: string | null): P
     const plugin = plugins.get(name)
     if (plugin !== undefined) await load(named(plugin, plugin.root))
   }
-  await load(pluginsBeside(root, process.argv[1]).map((one) => ({ ...one, type: 'core' })))
+  await load(pluginsBeside(root).map((one) => ({ ...one, type: 'core' })))
   if (userDirectory !== null) await load(ofUser(userDirectory, faults))
   return { plugins, faults }
 }

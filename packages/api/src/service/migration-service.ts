@@ -132,14 +132,16 @@ export class MigrationService {
       )
     const whole = resume === undefined ? this.configOf(configFrom(config)) : this.again(resume, config)
     // One that goes on ends as the one before would have ended.
-    const ends = detach ?? (resume === undefined ? false : (this.detached.get(resume) ?? false))
+    const goesOn = detach ?? (resume === undefined ? false : (this.detached.get(resume) ?? false))
     return this.turns.take(async () => {
-      const run = this.fork(whole, { dryRun: false, detach: ends })
-      // Whoever asked is gone, and knows of nothing yet: nobody could stop it.
-      const stop = (): void => run.stop()
+      const run = this.fork(whole, { dryRun: false, detach: goesOn })
+      // Whoever asked is gone, and knows of nothing yet: nobody could stop it. What is to go on without them does.
+      const stop = (): void => {
+        if (!goesOn) run.stop()
+      }
       signal.addEventListener('abort', stop)
       const id = await run.began().finally(() => signal.removeEventListener('abort', stop))
-      this.detached.set(id, ends)
+      this.detached.set(id, goesOn)
       this.configs.set(id, whole)
       this.latest.set(id, run)
       return { id }

@@ -7,6 +7,19 @@ import { status, storedMigration } from '../state/stored-migration.js'
 
 const place = directory()
 
+const REPORT = {
+  ...{
+    dryRun: false,
+    removed: 1,
+    restored: 0,
+    unchanged: 0,
+    kept: 3,
+    keptExamples: ['a'],
+    failed: 0,
+    interrupted: false,
+  },
+}
+
 describe('the turn of a rollback', () => {
   function stored(name: string): StateStore {
     const store = new StateStore(join(place, name))
@@ -21,10 +34,13 @@ describe('the turn of a rollback', () => {
     expect(store.get('m').status).toMatchObject({ state: 'RUNNING', phase: 'ROLLING_BACK' })
     expect(() => new RollbackTurn(store, store.get('m'))).toThrow(expect.objectContaining({ code: 'FM_ID_TAKEN' }))
     turn.check()
-    turn.end({ rollbackKept: 3 })
+    store.saveReport('m', turn.claim.owner, '{"passed":1}')
+    turn.end({ rollbackKept: 3 }, REPORT)
     turn.close()
     expect(store.get('m')).toMatchObject({ status: { state: 'ROLLED_BACK' }, facts: { rollbackKept: 3 } })
     expect(store.details('m').plan).toBe('{"keys":1}')
+    // What it left alone joins what was known.
+    expect(JSON.parse(store.details('m').report ?? '')).toMatchObject({ passed: 1, rollback: { kept: 3 } })
     store.close()
   })
 
@@ -36,7 +52,7 @@ describe('the turn of a rollback', () => {
     const next = new RollbackTurn(store, store.get('m'))
     expect(() => turn.check()).toThrow(expect.objectContaining({ code: 'FM_RUN_TAKEN' }))
     // Who was followed changes nothing any more.
-    turn.end({})
+    turn.end({}, REPORT)
     turn.close()
     expect(store.get('m').status).toMatchObject({ state: 'RUNNING', phase: 'ROLLING_BACK' })
     next.close()

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { must } from '../run.js'
+import { must } from '../process/run.js'
 
 /** Where the registry and the package managers are installed. They are no part of the workspace: most people never need them. */
 const FOLDER = resolve(import.meta.dirname, '..', '..', 'clients')

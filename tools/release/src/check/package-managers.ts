@@ -1,6 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { must, type Ran, type RunOptions, run } from '../run.js'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { must, type Ran, type RunOptions, run } from '../process/run.js'
 import type { Verdaccio } from './verdaccio.js'
 
 /** An empty project into which something was installed. */
@@ -8,8 +8,8 @@ export interface Project {
   readonly directory: string
   /** Runs the program as the package manager would. */
   program(args: readonly string[], options?: Omit<RunOptions, 'cwd'>): Promise<Ran>
-  /** Runs a module of the project. */
-  module(text: string): Promise<Ran>
+  /** Runs a module as one of the project's own. */
+  module(file: string): Promise<Ran>
 }
 
 export interface PackageManager {
@@ -30,7 +30,15 @@ function environment(directory: string): Record<string, string> {
 }
 
 /** npm, pnpm, and yarn in both of its layouts. @param packages where the last three are installed @param shared their common cache */
-export function packageManagers(registry: Verdaccio, packages: string, shared: string): PackageManager[] {
+export function packageManagers(
+  registry: Verdaccio,
+  packages: string,
+  shared: string,
+): {
+  readonly managers: readonly PackageManager[]
+  /** Yarn's other layout, in which the program refuses to run. */
+  readonly plugAndPlay: PackageManager
+} {
   const yarn = join(packages, '@yarnpkg', 'cli-dist', 'bin', 'yarn.js')
   const empty = (directory: string): void => {
     mkdirSync(directory, { recursive: true })
@@ -52,7 +60,10 @@ export function packageManagers(registry: Verdaccio, packages: string, shared: s
     return {
       directory,
       program: (args, given) => run(start[0], [...start.slice(1), ...args], inFolder(given)),
-      module: (text) => run(node[0], [...node.slice(1), '--input-type=module', '-e', text], inFolder()),
+      module: (file) => {
+        copyFileSync(file, join(directory, basename(file)))
+        return run(node[0], [...node.slice(1), join(directory, basename(file))], inFolder())
+      },
     }
   }
   const byYarn = (linker: 'node-modules' | 'pnp'): PackageManager => ({
@@ -76,12 +87,12 @@ export function packageManagers(registry: Verdaccio, packages: string, shared: s
       })
       refuseScripts(output)
       const start = [process.execPath, yarn, 'run']
-      return project(directory, [...start, 'ferrite-migrate'], [...start, 'node'], env)
+      return project(directory, [...start, 'ferrite-migrate'], [process.execPath, yarn, 'node'], env)
     },
   })
   const beside = (directory: string): Project =>
     project(directory, [join(directory, 'node_modules', '.bin', 'ferrite-migrate')], [process.execPath], {})
-  return [
+  const managers: PackageManager[] = [
     {
       name: 'npm',
       install: async (directory, wanted) => {
@@ -114,8 +125,8 @@ export function packageManagers(registry: Verdaccio, packages: string, shared: s
       },
     },
     byYarn('node-modules'),
-    byYarn('pnp'),
   ]
+  return { managers, plugAndPlay: byYarn('pnp') }
 }
 
 /** Scripts at the installation are what careful people forbid. */

@@ -206,7 +206,7 @@ export const PLUGIN_TRIALS: readonly PluginTrial[] = [
         // What is not detached ends with the input, which is over at once.
         { id: 2, method: 'migration.start', params: { config: { ...config, id: 'by-rpc' }, detach: true } },
       ].map((message) => `${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
-      await does(project, ['rpc'], /"result":\{"id":"by-rpc"\}/, messages.join(''))
+      await does(project, ['rpc'], /"id":2,"result":\{"id":"by-rpc"\}/, messages.join(''))
       await until(async () => (await sizeOf(target)) === 202, 'the migration by JSON-RPC')
     },
   },

@@ -4,7 +4,7 @@ import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '@ferrite-migrate/servers'
-import { must } from '../run.js'
+import { must } from '../process/run.js'
 
 const START_MS = 30_000
 

@@ -1,6 +1,6 @@
 import { cpSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { must } from '../run.js'
+import { must } from '../process/run.js'
 
 const ROOT = resolve(import.meta.dirname, '..', '..', '..', '..')
 
@@ -46,15 +46,15 @@ export class WorkspaceCopy {
     await must('npm', ['run', '--silent', 'version'], { cwd: this.directory })
   }
 
-  /** Builds and publishes, by the script that a release uses. */
-  async publish(npmrc: string): Promise<void> {
+  /** Publishes what is there, or builds it before, by the script that a release uses. */
+  async publish(npmrc: string, how: 'as it is' | 'built'): Promise<void> {
     writeFileSync(join(this.directory, '.npmrc'), npmrc)
     const env = { CI: 'true', NX_TUI: 'false' }
-    await must('npm', ['run', '--silent', 'release', '--', '--no-git-tag'], {
-      cwd: this.directory,
-      env,
-      timeoutMs: 300_000,
-    })
+    const [program, ...args] =
+      how === 'built'
+        ? ['npm', 'run', '--silent', 'release', '--']
+        : [join(this.directory, 'node_modules', '.bin', 'changeset'), 'publish']
+    await must(program, [...args, '--no-git-tag'], { cwd: this.directory, env, timeoutMs: 300_000 })
   }
 
   private take(path: string): void {

@@ -146,7 +146,7 @@ describe('mistakes on the command line', () => {
 
   it('are no commands', () => {
     expect(commandLine(['help', 'migrate'])).toEqual(['migrate', '--help'])
-    expect(commandLine(['version'])).toEqual(['--version'])
+    expect(commandLine(['version'])).toEqual(['version'])
     expect(commandLine(['-V'])).toEqual(['--version'])
     expect(commandLine(['-h'])).toEqual(['-h'])
     expect(commandLine(['--source', 'x'])).toEqual(['migrate', '--source', 'x'])

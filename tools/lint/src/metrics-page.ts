@@ -16,7 +16,7 @@ scrape_configs:
     static_configs: [{ targets: ["migrator:9108"] }]
 \`\`\`
 
-\`docs/grafana/ferrite-migrate.json\` is a dashboard for Grafana (Dashboards, Import), and \`docs/grafana/alerts.yml\` has rules for Prometheus to begin with: a run that failed or is gone, one that diverges, is far behind, keeps nothing, is refused keys, or differs.
+\`docs/grafana/ferrite-migrate.json\` is a dashboard for Grafana (Dashboards, Import), and \`docs/grafana/alerts.yml\` has rules for Prometheus to begin with: a run that failed, was interrupted or is gone, one that diverges, is far behind, keeps nothing, is refused keys, or differs.
 
 \`serve\` answers at \`/metrics\` for all migrations at once, each with the label \`migration\`, to whoever knows its token ([a service](serve.md)).
 
@@ -24,7 +24,7 @@ scrape_configs:
 
 The answer is in the plugin \`@ferrite-migrate/serve\`, which \`ferrite-migrate\` brings. Programs have the same of every migration by the method \`migration.metrics\` of [the protocol](protocol.md). \`Migration.metrics()\` gives the values now (docs of \`@ferrite-migrate/core\`); the table itself is its \`METRICS\`. This page is made from that table (\`npm run schema\`).
 
-A \`counter\` is only ever added to while one process runs; \`--resume\` goes on from what the former process had counted where that was stored, and begins at 0 otherwise. A \`gauge\` is what is so now. "yes or no" is 1 or 0. What is not known has no value: a source that does not tell how far it is behind has no \`ferrite_migrate_lag_bytes\`. \`shard\` is the name of a stream of the source as \`status\` shows it; of keys and values nothing is ever in a label.
+A \`counter\` is only ever added to while one process runs; \`--resume\` goes on from what the former process had counted where that was stored, and begins at 0 otherwise. A \`gauge\` is what is so now. "yes or no" is 1 or 0. What is not known has no value: a source that does not tell how far it is behind has no \`ferrite_migrate_lag_bytes\`, and of a run that is over, or whose process died, nobody says how far it is behind. \`shard\` is the name of a stream of the source as \`status\` shows it; of keys and values nothing is ever in a label.
 `
 
 function cells({ name, kind, unit, labels, help }: Metric): string[] {

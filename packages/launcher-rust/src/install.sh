@@ -1,0 +1,1 @@
+../../../tools/release/install.sh

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseChangeset, releaseNotes, withRelease } from './changelog/changeset-text.js'
+import { setOtherVersions } from './changelog/other-versions.js'
 import { must } from './process/run.js'
 
 /** `npm run version`: takes all pending changes into versions and changelogs, those of the packages and that of the whole. */
@@ -22,6 +23,7 @@ else {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'apps', 'ferrite-migrate', 'package.json'), 'utf8')) as {
     version: string
   }
+  setOtherVersions(ROOT, version)
   const notes = releaseNotes(version, new Date().toISOString().slice(0, 10), changes)
   writeFileSync(LOG, withRelease(readFileSync(LOG, 'utf8'), notes))
   console.log(`${version}: ${changes.length} changes`)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -34,19 +34,28 @@ if (platforms.length < named.length) {
       `Program: ${archive.files} files, ${megabytes(archive.unpacked)}, packed ${megabytes(archive.bytes.length)}`,
     )
     mkdirSync(OUT, { recursive: true })
-    const sums: string[] = []
     for (const platform of platforms) {
       const made = await makeExecutable(platform, archive, version, directory)
       const file = join(OUT, basename(made))
       renameSync(made, file)
       const packed = gzipSync(readFileSync(file), { level: 9 })
       writeFileSync(`${file}.gz`, packed)
-      for (const one of [file, `${file}.gz`])
-        sums.push(`${createHash('sha256').update(readFileSync(one)).digest('hex')}  ${basename(one)}`)
       console.log(`${file}: ${megabytes(statSync(file).size)}, compressed ${megabytes(packed.length)}`)
     }
-    writeFileSync(join(OUT, 'SHA256SUMS'), `${sums.join('\n')}\n`)
+    // Of those that were made before as well: a release has one list.
+    const sums = readdirSync(OUT)
+      .filter((name) => name.startsWith('ferrite-migrate-'))
+      .map(
+        (name) =>
+          `${createHash('sha256')
+            .update(readFileSync(join(OUT, name)))
+            .digest('hex')}  ${name}\n`,
+      )
+    writeFileSync(join(OUT, 'SHA256SUMS'), sums.join(''))
     console.log(`Checksums: ${join(OUT, 'SHA256SUMS')}`)
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = 1
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }

@@ -55,7 +55,7 @@ describe.skipIf(platform === undefined)('the program as one file', () => {
   it('is what it is by npm, unpacked once for its user alone', async () => {
     expect(await call(['--version'])).toMatchObject({
       code: 0,
-      output: expect.stringMatching(/^ferrite-migrate\/0\.1\.0 /),
+      output: expect.stringMatching(/^ferrite-migrate\/\d+\.\d+\.\d+ /),
     })
     const cache = join(directory, 'cache', 'ferrite-migrate')
     const [folder, ...others] = readdirSync(cache).filter((name) => name.startsWith('program-'))

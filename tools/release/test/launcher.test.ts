@@ -1,6 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -10,6 +19,7 @@ import { platformHere } from '../dist/binary/platforms.js'
 
 const CRATE = resolve(import.meta.dirname, '..', '..', '..', 'packages', 'launcher-rust')
 const NAME = `ferrite-migrate-${platformHere()}`
+const VERSION = /^version = "(.*)"$/m.exec(readFileSync(join(CRATE, 'Cargo.toml'), 'utf8'))?.[1] ?? ''
 
 /** It has no dependencies: a cargo is enough. */
 const built = spawnSync('cargo', ['build', '--quiet', '--locked'], { cwd: CRATE, timeout: 180_000 }).status === 0
@@ -116,7 +126,7 @@ describe.skipIf(!built)('the launcher that cargo installs', () => {
     const env = { PATH: `${tools}:${system}`, CI: 'true' }
     expect(await run(['migrate', '-m', 'live'], env)).toMatchObject({
       code: 0,
-      told: 'npm exec --yes --package ferrite-migrate@^0.1.0 -- ferrite-migrate migrate -m live\n',
+      told: `npm exec --yes --package ferrite-migrate@^${VERSION} -- ferrite-migrate migrate -m live\n`,
     })
     program(tools, 'node', 'echo v20.0.0')
     expect((await run(['migrate'], env)).code).toBe(2)
@@ -126,14 +136,14 @@ describe.skipIf(!built)('the launcher that cargo installs', () => {
     const bytes = Buffer.from('#!/bin/sh\necho "downloaded $*"\n')
     const packed = gzipSync(bytes)
     const sha = (of: Buffer): string => createHash('sha256').update(of).digest('hex')
-    files.set(`/download/v0.1.0/${NAME}.gz`, Buffer.concat([packed, Buffer.from('x')]))
-    files.set('/download/v0.1.0/SHA256SUMS', Buffer.from(`${sha(bytes)}  ${NAME}\n${sha(packed)}  ${NAME}.gz\n`))
+    files.set(`/download/v${VERSION}/${NAME}.gz`, Buffer.concat([packed, Buffer.from('x')]))
+    files.set(`/download/v${VERSION}/SHA256SUMS`, Buffer.from(`${sha(bytes)}  ${NAME}\n${sha(packed)}  ${NAME}.gz\n`))
     const env = { PATH: system, FERRITE_MIGRATE_DOWNLOAD: '1', XDG_DATA_HOME: join(directory, 'data') }
     const kept = join(directory, 'data', 'ferrite-tools', 'bin', 'ferrite-migrate')
     const damaged = await run(['x'], env)
     expect(damaged).toMatchObject({ code: 2, told: '', said: expect.stringContaining('not what SHA256SUMS says') })
     expect(existsSync(kept)).toBe(false)
-    files.set(`/download/v0.1.0/${NAME}.gz`, packed)
+    files.set(`/download/v${VERSION}/${NAME}.gz`, packed)
     expect(await run(['x'], env)).toMatchObject({ code: 0, told: 'downloaded x\n' })
     files.clear()
     const again = { PATH: system, XDG_DATA_HOME: join(directory, 'data') }

@@ -211,6 +211,7 @@ export class ShardRun {
         `the address of the target names one database, and the source has begun to write to database ${other.db} as well as ${onlyDb}`,
         `Start anew and say where each goes (--db-map), or take only database ${onlyDb} (--db ${onlyDb}).`,
       )
+    this.route.databases?.note(records)
     await gate.pass(records.length)
   }
 
@@ -231,6 +232,7 @@ export class ShardRun {
     this.track?.addKeys(keys)
     const taken = keys.filter(({ db, key }) => filter.takesKey(db, key))
     for (const key of taken.slice(-1)) this.kept.noteKey(key)
+    this.route.databases?.note(taken)
     progress.changesApplied += taken.length
     progress.changesFiltered += keys.length - taken.length
     // Commands of such keys may be on their way: their values are read together with a place of the stream.

@@ -9,6 +9,7 @@ import { ShardPhases } from '../engine/events/shard-phases.js'
 import { ErrorRate } from '../engine/lanes/error-rate.js'
 import type { Gate } from '../engine/lanes/gate.js'
 import type { RunningShards } from '../engine/running-shards.js'
+import { KnownDatabases } from '../engine/snapshot/known-databases.js'
 import { findForeign } from '../engine/target-content/find-foreign.js'
 import type { ForeignKeys } from '../engine/target-content/foreign-keys.js'
 import { journaled, TargetRecorder } from '../rollback/journaled-target.js'
@@ -221,6 +222,7 @@ export class Passes {
       targetWasEmpty: record.facts.targetWasEmpty ?? false,
       foreign,
       wrote: (db, key) => record.journal?.has(db, key) ?? false,
+      databases: knownDatabases(record),
       resumed,
       gate,
       errorRate: this.errorRate,
@@ -308,4 +310,11 @@ export class Passes {
       await sleep(LOOK_MS)
     }
   }
+}
+
+/** Those that a former run and this one have read from; of a run that kept none nobody knows. */
+function knownDatabases(record: RunRecord): KnownDatabases | null {
+  const { readDatabases } = record.facts
+  if (readDatabases === undefined) return null
+  return new KnownDatabases(readDatabases, (all) => record.addFacts({ readDatabases: all }))
 }

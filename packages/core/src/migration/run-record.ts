@@ -106,6 +106,8 @@ export class RunRecord {
     this.known = {
       targetWasEmpty,
       journal: config.undo && !targetWasEmpty,
+      // Of worker processes nobody hears of a new one in time.
+      ...(config.workers > 0 ? {} : { readDatabases: [] }),
       sourceSecret: hasSecret(config.source, config.sourceOptions),
       targetSecret: hasSecret(config.target, config.targetOptions),
       ...(fingerprint === undefined ? {} : { transform: fingerprint }),

@@ -61,6 +61,8 @@ export interface RunFacts {
   readonly databases?: { readonly dbs: readonly number[]; readonly map: Readonly<Record<string, number>> }
   /** The stream of the source holds what only its keys tell. */
   readonly byKeys?: boolean
+  /** Databases of the source that something came from. */
+  readonly readDatabases?: readonly number[]
   /** Keys that a rollback left alone. */
   readonly rollbackKept?: number
   /** Fingerprint of the transform file and script. */

@@ -98,6 +98,7 @@ export class WorkerRun {
       resumed: resumed === null ? null : { ...resumed, positions: new Map(Object.entries(resumed.positions)) },
       errorRate: config.autoRollback ? new ErrorRate(config.rollbackOnErrorRate ?? 1) : null,
       wrote: (db, key) => journal?.has(db, key) ?? false,
+      databases: null,
       admit: () => lease.check(),
       pace: () => this.watch(source),
     })

@@ -59,6 +59,7 @@ export class MemoryRoute {
     const transform = given.transform ?? NO_TRANSFORM
     return {
       id: 'm',
+      databases: null,
       config: resolveConfig({ source: 'memory://here', target: 'memory://there', mode: 'live', ...config }),
       apply: 'replay',
       plugin: 'a-plugin',

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { must } from '../process/run.js'
+import { must, run } from '../process/run.js'
 
 const ROOT = resolve(import.meta.dirname, '..', '..', '..', '..')
 
@@ -17,9 +17,9 @@ export async function nodeOf(platform: Platform, directory: string): Promise<str
   if (platform === platformHere()) return resolve(ROOT, 'node_modules', 'node', 'bin', 'node')
   const folder = join(directory, `node-${platform}`)
   mkdirSync(folder, { recursive: true })
-  await must('npm', ['pack', '--silent', '--pack-destination', folder, `node-${platform}@${process.versions.node}`], {
-    cwd: folder,
-  })
+  const wanted = `node-${platform}@${process.versions.node}`
+  const { code } = await run('npm', ['pack', '--silent', '--pack-destination', folder, wanted], { cwd: folder })
+  if (code !== 0) throw new Error(`npm has no ${wanted}: make the executable on a machine of that kind`)
   await must('tar', ['-xzf', `node-${platform}-${process.versions.node}.tgz`], { cwd: folder })
   const file = join(folder, 'package', 'bin', platform.startsWith('win') ? 'node.exe' : 'node')
   if (!existsSync(file)) throw new Error(`node-${platform} has no ${file}`)

@@ -13,6 +13,7 @@ import type { RecordFilter } from '../../records/key-filter.js'
 import type { RecordTransform } from '../../transform/record-transform.js'
 import type { TargetKeys } from '../../transform/target-keys.js'
 import type { ShardLanes } from '../lanes/lane-pool.js'
+import type { KnownDatabases } from './known-databases.js'
 import type { SeenKeys } from './seen-keys.js'
 
 /** The target, and which of its keys may be this migration's. */
@@ -23,6 +24,8 @@ export interface VanishedKeysNeeds {
   readonly filter: RecordFilter
   readonly transform: RecordTransform
   readonly targetWasEmpty: boolean
+  /** Null = nobody has kept them: any may be this migration's. */
+  readonly databases: KnownDatabases | null
   wrote(db: number, key: Buffer): boolean
   onNote(type: string, text: string): void
 }
@@ -199,7 +202,16 @@ export class VanishedKeys {
   /** Only what this migration wrote may vanish with it, unless it was asked to delete everything else as well. */
   mayDelete(db: number, key: Buffer): boolean {
     const { targetWasEmpty, config, wrote } = this.options
-    return targetWasEmpty || config.deleteExtra || this.all.has(db, key) || wrote(db, key)
+    return (targetWasEmpty && this.mayBeOurs(db, key)) || config.deleteExtra || this.all.has(db, key) || wrote(db, key)
+  }
+
+  /** It is in a database that something of the source went to. */
+  private mayBeOurs(db: number, key: Buffer): boolean {
+    const { databases, transform } = this.options
+    if (databases === null) return true
+    if (!transform.renames) return databases.has(db)
+    const originals = transform.originals(db, key)
+    return originals === null || originals.some((one) => databases.has(one.db))
   }
 }
 

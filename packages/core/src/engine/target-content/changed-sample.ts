@@ -1,6 +1,7 @@
 import { type ChangeRecord, type DirtyKey, type KeyReader, MigrateError } from '@ferrite-migrate/contracts'
 import { commandSpecOf, touchedKeys } from '@ferrite-migrate/protocol'
 import { DirtySet } from '../../records/dirty-set.js'
+import type { RecordFilter } from '../../records/key-filter.js'
 import type { RecordTransform } from '../../transform/record-transform.js'
 
 /** Keys that are remembered, and of each batch the last ones. */
@@ -13,13 +14,14 @@ const FEWEST = 3
 export class ChangedSample {
   private readonly recent = new DirtySet()
 
-  note(records: readonly ChangeRecord[]): void {
+  /** @param filter what it does not take is not at the target, and says nothing */
+  note(records: readonly ChangeRecord[], filter: Pick<RecordFilter, 'takesKey'>): void {
     for (let i = Math.max(0, records.length - OF_EACH); i < records.length; i++) {
       const { name, argv, db } = records[i]
       const spec = commandSpecOf(name)
       if (spec.kind !== 'write') continue
       const [key] = touchedKeys(spec, argv, db)
-      if (key !== undefined) this.noteKey(key)
+      if (key !== undefined && filter.takesKey(key.db, key.key)) this.noteKey(key)
     }
   }
 

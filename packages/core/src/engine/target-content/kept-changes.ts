@@ -7,6 +7,7 @@ import {
   type Target,
 } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from '../../config/config.js'
+import type { RecordFilter } from '../../records/key-filter.js'
 import type { RecordTransform } from '../../transform/record-transform.js'
 import { ChangedSample } from './changed-sample.js'
 
@@ -16,6 +17,7 @@ export interface KeptChangesNeeds {
   readonly source: Source
   readonly target: Target
   readonly transform: RecordTransform
+  readonly filter: RecordFilter
   readonly logger: Logger
   /** Aborted = somebody wants an end soon. */
   readonly stopping: AbortSignal
@@ -37,7 +39,7 @@ export class KeptChanges {
   }
 
   note(records: readonly ChangeRecord[]): void {
-    this.sample.note(records)
+    this.sample.note(records, this.needs.filter)
   }
 
   noteKey(key: DirtyKey): void {

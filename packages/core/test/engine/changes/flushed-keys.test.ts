@@ -39,6 +39,7 @@ async function flushed(
       filter,
       transform,
       targetWasEmpty: true,
+      databases: null,
       wrote: () => true,
       onNote: () => undefined,
     },

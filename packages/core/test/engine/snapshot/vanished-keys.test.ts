@@ -1,6 +1,7 @@
 import { MemoryStore, MemoryTarget } from '@ferrite-migrate/conformance'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { LanePool } from '../../../dist/engine/lanes/lane-pool.js'
+import { KnownDatabases } from '../../../dist/engine/snapshot/known-databases.js'
 import { SeenKeys } from '../../../dist/engine/snapshot/seen-keys.js'
 import { VanishedKeys, type VanishedKeysNeeds } from '../../../dist/engine/snapshot/vanished-keys.js'
 import { keyRule, NO_TRANSFORM, RecordFilter, RecordTransform } from '../../../dist/index.js'
@@ -38,6 +39,7 @@ function vanished(needs: Partial<VanishedKeysNeeds> = {}, all = new SeenKeys(['s
     filter,
     transform,
     targetWasEmpty: true,
+    databases: null,
     wrote: () => false,
     onNote: (type, text) => notes.push(`${type}: ${text}`),
     ...needs,
@@ -78,6 +80,23 @@ describe('vanished keys', () => {
     fill(store, 'a')
     await vanished().endSnapshot(false)
     expect(left()).toEqual(['a'])
+  })
+
+  it('are none in a database that nothing of the source went to', async () => {
+    fill(store, 'a', 'gone')
+    for (const db of [3, 8]) store.set(record('foreign', 'v', 0, db))
+    const known: (readonly number[])[] = []
+    const databases = new KnownDatabases([], (all) => known.push(all))
+    databases.note([{ db: 0 }, { db: 3 }, { db: 0 }])
+    const one = vanished({ databases })
+    one.begin()
+    one.see([record('a')])
+    await one.endSnapshot(false)
+    expect([known, left()]).toEqual([
+      [[0], [0, 3]],
+      ['a', 'foreign'],
+    ])
+    expect([...store.records.values()].map(({ db }) => db).sort()).toEqual([0, 8])
   })
 
   it('that may be somebody else’s stay, and are told of once', async () => {

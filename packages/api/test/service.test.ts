@@ -111,6 +111,20 @@ describe('the service behind the protocol', () => {
       expect(await ask(method, { id: 'known', config: { source: 'redis://elsewhere:6379' } })).toContain(
         'FM_RESUME_MISMATCH',
       )
+    for (const source of [
+      'unix://30/tmp/evil.sock',
+      'memory://30/other',
+      'memory://30@elsewhere',
+      'memory://30?node-map=a:1',
+      { url: 'memory://30', options: { 'node-map': 'a:1=b:2' } },
+    ])
+      expect([source, await ask('migration.verify', { id: 'known', config: { source } })]).toEqual([
+        source,
+        expect.stringContaining('FM_RESUME_MISMATCH'),
+      ])
+    expect(await ask('migration.verify', { id: 'known', config: { source: 'memory://user:pass@30' } })).not.toContain(
+      'FM_RESUME_MISMATCH',
+    )
     const resumed = await ask('migration.start', { resume: 'known', config: { target: 'redis://elsewhere:6379' } })
     expect(resumed).toContain('FM_RESUME_MISMATCH')
   })

@@ -10,14 +10,7 @@ import {
   withContext,
 } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import {
-  type ResolvedConfig,
-  resolveConfig,
-  resumedConfig,
-  StateStore,
-  type VerifyReport,
-  verifyEnds,
-} from '@ferrite-migrate/core'
+import { type ResolvedConfig, ranConfig, StateStore, type VerifyReport, verifyEnds } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
 
@@ -60,8 +53,7 @@ export default class Verify extends BaseCommand {
     try {
       const stored = store.get(flags.id)
       if (stored.status.state === 'RUNNING') return this.ask(flags.id, flags['state-dir'])
-      const { resume: _, ...config } = resumedConfig(stored, givenEnds(flags))
-      return this.compare(flags, resolveConfig(config))
+      return this.compare(flags, ranConfig(stored, givenEnds(flags)))
     } finally {
       store.close()
     }

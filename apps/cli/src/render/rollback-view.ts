@@ -32,7 +32,7 @@ export function rollbackLines(id: string, report: RollbackReport): string[] {
         : report.failed > 0
           ? 'RESULT: ❌ some keys could not be put back; run it again'
           : report.kept > 0
-            ? `RESULT: ⚠️ ROLLED BACK, except ${formatCount(report.kept)} keys that are left alone`
+            ? `RESULT: ⚠️ ROLLED BACK, except ${report.kept === 1 ? '1 key that is' : `${formatCount(report.kept)} keys that are`} left alone`
             : 'RESULT: ✅ ROLLED BACK',
   ]
 }

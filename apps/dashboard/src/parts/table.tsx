@@ -11,7 +11,8 @@ interface TableProps {
 
 /** Rows under a head. What does not fit is scrolled to, also by keyboard. */
 export function Table({ head, figures = [], rows, label }: TableProps) {
-  const name = (column: number): string => (figures.includes(column) ? 'n' : '')
+  const name = (column: number): string =>
+    figures.includes(column) ? 'n' : head[column]?.startsWith('Time') ? 'time' : ''
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard
     <section class="wide" aria-label={label} tabIndex={0}>

@@ -90,8 +90,10 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
       </>
     )
   const { status, plan, report } = seen.report
-  const bands = phaseBands(seen.events, seen.samples, status.state === 'RUNNING' ? Date.now() : status.updatedAt)
-  const marks = eventMarks(seen.events)
+  // One of the same name may have been there before.
+  const own = seen.events.filter(({ at }) => at >= status.startedAt)
+  const bands = phaseBands(own, seen.samples, status.state === 'RUNNING' ? Date.now() : status.updatedAt)
+  const marks = eventMarks(own)
   const figures: [string, preact.ComponentChildren][] = [
     ['First copy', <Progress key="progress" percent={status.progress} />],
     ['Keys read', formatCount(status.keysDone)],
@@ -131,7 +133,7 @@ export function MigrationView({ id, connection, reach }: ViewProps) {
         {status.source} <span aria-hidden="true">→</span>
         <span class="unseen">to</span> {status.target}
       </p>
-      <Afterwards status={status} events={seen.events} rollback={report?.rollback ?? null} />
+      <Afterwards status={status} events={own} rollback={report?.rollback ?? null} />
       <Problem of={status.error} />
       <Problem of={problem} />
       <dl class="figures">

@@ -14,6 +14,7 @@ import {
   migrationDetails,
   type Registry,
   type RollbackReport,
+  ranConfig,
   resolveConfig,
   resumedConfig,
   rollBack,
@@ -80,7 +81,8 @@ export class MigrationService {
   private stopped = false
   private readonly turns = new Turns(OPENING)
   private readonly looks = new Turns(1)
-  private readonly configs = new Map<string, MigrationConfig>()
+  /** With the moment at which the migration of that name was made: a name may be used again. */
+  private readonly configs = new Map<string, { readonly createdAt: number; readonly config: MigrationConfig }>()
 
   /** @throws MigrateError FM_STATE_DIR */
   constructor(options: MigrationServiceOptions) {
@@ -142,7 +144,9 @@ export class MigrationService {
       signal.addEventListener('abort', stop)
       const id = await run.began().finally(() => signal.removeEventListener('abort', stop))
       this.detached.set(id, goesOn)
-      this.configs.set(id, whole)
+      this.configs.set(id, { createdAt: this.store.get(id).createdAt, config: whole })
+      // It has begun, and the answer reaches nobody.
+      if (signal.aborted) stop()
       this.latest.set(id, run)
       return { id }
     }, signal)
@@ -234,10 +238,10 @@ export class MigrationService {
       const { result } = await askRunning(this.options.stateDir, id, 'verify', {}, { signal })
       return derivedReport(answered<VerifyReport>(id, result, 'differences'))
     }
-    const { resume: _, ...whole } = this.again(id, config)
+    const whole = ranConfig(this.store.get(id), this.given(id, config))
     const report = await this.inPlace(signal, (context) =>
       verifyEnds({
-        ...{ config: resolveConfig(whole), registry: this.options.registry, context },
+        ...{ config: whole, registry: this.options.registry, context },
         ...{ ttlToleranceMs: TTL_TOLERANCE_MS, rounds: VERIFY_ROUNDS, read: 'auto', ignoreFieldExpiry: false },
       }),
     )
@@ -372,13 +376,16 @@ export class MigrationService {
    * @throws MigrateError FM_RESUME_MISMATCH, FM_SECRET_PLACE
    */
   private given(id: string, config: unknown): Partial<MigrationConfig> {
-    const { source, target, sourceOptions, targetOptions } = this.configs.get(id) ?? {}
+    const stored = this.store.get(id)
+    const kept = this.configs.get(id)
+    const { source, target, sourceOptions, targetOptions } =
+      kept?.createdAt === stored.createdAt ? kept.config : ({} as Partial<MigrationConfig>)
     const known = Object.entries({ source, target, sourceOptions, targetOptions }).filter(
       ([, value]) => value !== undefined,
     )
     if (config === undefined) return Object.fromEntries(known)
     const ends = this.checked(endsFrom(config))
-    refuseOtherServers(this.store.get(id), ends)
+    refuseOtherServers(stored, ends)
     return { ...Object.fromEntries(known), ...ends }
   }
 

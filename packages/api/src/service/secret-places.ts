@@ -27,27 +27,40 @@ export function refuseSecretPlaces({ source, target, sourceOptions, targetOption
     )
 }
 
-/** Hosts and ports that a connection string names, whoever asks there, and in which way. */
-function serversOf(url: string): string {
-  return url
-    .replace(/^[^:]*:\/\//, '')
-    .replace(/[/?#].*$/s, '')
-    .replace(/^.*@/s, '')
+/** What a client may add to the ends of a migration that is known: who asks. Anything else may lead elsewhere, or take TLS away. */
+const CREDENTIALS = /^(sentinel-)?(username|password)$/
+
+/** A connection string without who asks and without options: kind, servers, path. */
+function placeOf(url: string): string {
+  const query = url.indexOf('?')
+  const plain = query < 0 ? url : url.slice(0, query)
+  const scheme = /^[^:]*:\/\//.exec(plain)?.[0] ?? ''
+  const rest = plain.slice(scheme.length)
+  const slash = rest.indexOf('/')
+  const authority = slash < 0 ? rest : rest.slice(0, slash)
+  return `${scheme}${authority.slice(authority.lastIndexOf('@') + 1)}${slash < 0 ? '' : rest.slice(slash)}`
 }
 
 /**
- * Refuses other servers for a migration that is known: what is known of its passwords, and of places that hold them, would be sent
- * there.
+ * Refuses other servers, or another way to them, for a migration that is known: what is known of its passwords, and of places that
+ * hold them, would be sent there.
  * @throws MigrateError FM_RESUME_MISMATCH
  */
 export function refuseOtherServers(stored: StoredMigration, given: Partial<MigrationConfig>): void {
+  const saved = JSON.parse(stored.config) as Partial<MigrationConfig>
   for (const end of ['source', 'target'] as const) {
     const url = given[end]
-    if (url === undefined || serversOf(url) === serversOf(stored[end])) continue
+    const options = (end === 'source' ? given.sourceOptions : given.targetOptions) ?? {}
+    const known = (end === 'source' ? saved.sourceOptions : saved.targetOptions) ?? {}
+    const others = Object.keys(options).filter((name) => options[name] !== known[name])
+    const other = [...others, ...inQuery(url)].find((name) => !CREDENTIALS.test(name))
+    if (other === undefined && (url === undefined || placeOf(url) === placeOf(stored[end]))) continue
     throw new MigrateError(
       'FM_RESUME_MISMATCH',
-      `the ${end} of the migration ${stored.id} is ${stored[end]}, and another server is given`,
-      'Name the same server, or begin a migration of its own.',
+      other === undefined
+        ? `the ${end} of the migration ${stored.id} is ${stored[end]}, and another one is given`
+        : `of the ${end} of the migration ${stored.id} only username and password can be given anew, and ${other} is given`,
+      'Name it as the migration does, with its password, or begin a migration of its own.',
     )
   }
 }

@@ -247,7 +247,9 @@ export function htmlReport(
   const { status } = migration
   const { report } = details
   const verification = report?.cutover?.verification ?? report?.verification ?? null
-  const bands = phaseBands(events, samples, migration.heartbeatAt)
+  // One of the same name may have been there before.
+  const own = events.filter(({ at }) => at >= migration.createdAt)
+  const bands = phaseBands(own, samples, migration.heartbeatAt)
   const [kind, word] = outcome(status, verification, report?.rollback ?? null)
   const pause = report?.cutover?.downtimeMs ?? null
   const second: [string, string] =
@@ -258,7 +260,7 @@ export function htmlReport(
         : status.state === 'RUNNING'
           ? ['Behind', status.lagMs === null ? 'not told' : formatDuration(status.lagMs)]
           : ['Changes', formatCount(status.changesApplied)]
-  const marks = eventMarks(events)
+  const marks = eventMarks(own)
   const running = bands.reduce((sum, { from, to }) => sum + to - from, 0)
   const facts = [
     ['Source', migration.source],
@@ -298,7 +300,7 @@ ${htmlTable(facts)}
 ${nextPart(status)}
 ${settingsPart(details)}
 <h2>Phases</h2>${phaseTimeline(bands, marks)}
-${cutoverPart(report, events)}
+${cutoverPart(report, own)}
 ${verification === null ? '' : verificationPart(verification, report?.changesSinceVerification ?? null, status.state === 'ROLLED_BACK')}
 ${report === null ? '' : lostPart(report, status.keysFailed)}
 ${report?.rollback == null ? '' : rollbackPart(report.rollback)}

@@ -59,13 +59,13 @@ export class LiveCutover {
     }
     const engine = this.needs.engine()
     if (status.phase !== 'LIVE_SYNC' || engine === null || this.work !== null)
-      throw new MigrateError(
+      throw this.refused(
         'FM_CUTOVER_NOT_LIVE',
         `a cutover is possible in LIVE_SYNC; the migration is in ${status.phase}`,
         'Wait until status says LIVE_SYNC, or go on with an interrupted migration by migrate --resume.',
       )
     if (status.now().paused)
-      throw new MigrateError(
+      throw this.refused(
         'FM_CUTOVER_PAUSED',
         'the migration is paused: what its source writes is not applied, and never comes near enough',
         'Let it go on first (resume), then cut over.',
@@ -79,6 +79,14 @@ export class LiveCutover {
       this.work = null
       status.cuttingOver = false
     }
+  }
+
+  /** Whoever scheduled it is not there to be told. */
+  private refused(code: `FM_${string}`, message: string, hint: string): MigrateError {
+    const { status } = this.needs
+    status.record?.event('cutover-failed', `${code} ${message}`)
+    status.send('cutover', `the cutover did not begin: ${message}`)
+    return new MigrateError(code, message, hint)
   }
 
   /** Ends a cutover that has not reached its last step; false when there is none, or it has. */

@@ -1,6 +1,7 @@
 import { counted } from '@ferrite-migrate/contracts'
 import { failureKinds } from '../page/failure-kinds.js'
 import { formatBytes, formatCount, formatDuration, formatTime } from '../page/words.js'
+import type { RollbackReport } from '../rollback/rollback.js'
 import type { StoredMigration } from '../state/run-facts.js'
 import { outcome } from './outcome.js'
 import type { MigrationDetails, StoredReport } from './stored-report.js'
@@ -42,6 +43,16 @@ function lost({ notCarried, failures }: StoredReport): string[] {
   ]
 }
 
+/** What a rollback has left, and what can be done about it. */
+function leftAlone(id: string, rollback: RollbackReport | null): string[] {
+  if (rollback === null || rollback.kept === 0) return []
+  return [
+    '### Left alone',
+    `${counted(rollback.kept, 'key')}: not what the source has now, so that somebody has written them since, at the target, or at the source where writers still go there. If they did only there, \`ferrite-migrate rollback --id ${id} --force\` undoes these too.`,
+    plain(rollback.keptExamples.join(', ')),
+  ]
+}
+
 /** How a migration ended, in as much as the summary of a job or a ticket can hold. */
 export function markdownReport(
   { id, source, target, createdAt, heartbeatAt, status }: StoredMigration,
@@ -55,7 +66,7 @@ export function markdownReport(
     ['Source', source],
     ['Target', target],
     ['Started', `${formatTime(createdAt)} UTC`],
-    ['Took', formatDuration(heartbeatAt - createdAt)],
+    ...(status.state === 'ROLLED_BACK' ? [] : [['Took', formatDuration(heartbeatAt - createdAt)]]),
     [
       'Keys read',
       status.keysTotal === null
@@ -95,6 +106,7 @@ export function markdownReport(
           ),
         ]),
     ...(report === null ? [] : lost(report)),
+    ...leftAlone(id, report?.rollback ?? null),
     '',
   ].join('\n\n')
 }

@@ -316,5 +316,5 @@ export class Passes {
 function knownDatabases(record: RunRecord): KnownDatabases | null {
   const { readDatabases } = record.facts
   if (readDatabases === undefined) return null
-  return new KnownDatabases(readDatabases, (all) => record.addFacts({ readDatabases: all }))
+  return new KnownDatabases(readDatabases, (all) => record.noteReadDatabases(all))
 }

@@ -36,6 +36,8 @@ export class RunRecord {
   private known: RunFacts = {}
   private undo: UndoJournal | null = null
   private samples = 0
+  /** Facts that are not written down yet. */
+  private untold = false
   /** No two processes are called the same, whatever their pid. */
   private readonly owner = randomUUID()
   readonly lease: RunLease
@@ -160,6 +162,21 @@ export class RunRecord {
     if (!this.insist(() => this.store.setFacts(this.id, this.owner, this.known))) this.lease.lose()
   }
 
+  /** Something of the source came from one more database; a state that is busy now is told with the next status. */
+  noteReadDatabases(readDatabases: readonly number[]): void {
+    this.known = { ...this.known, readDatabases }
+    this.untold = true
+    this.tellFacts()
+  }
+
+  private tellFacts(): void {
+    if (!this.untold) return
+    this.attempt(() => {
+      if (!this.store.setFacts(this.id, this.owner, this.known)) this.lease.lose()
+      this.untold = false
+    })
+  }
+
   /** Where the former run was, by shard. */
   positions(): Map<string, Position> {
     return this.store.positions(this.id)
@@ -190,6 +207,7 @@ export class RunRecord {
   /** @throws MigrateError FM_RUN_TAKEN when another process has taken over */
   save(status: MigrationStatus, positions: ReadonlyMap<string, Position>): void {
     if (this.lease.isLost) return
+    this.tellFacts()
     this.attempt(() => {
       if (!this.store.save(this.id, this.owner, status)) this.lease.lose()
       for (const [shard, position] of positions) this.store.savePosition(this.id, shard, position)

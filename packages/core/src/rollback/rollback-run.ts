@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, MigrateError, type Source } from '@ferrite-migrate/contracts'
 import type { Registry } from '../adapters/registry.js'
-import { type MigrationConfig, type ResolvedConfig, resolveConfig } from '../config/config.js'
+import type { MigrationConfig } from '../config/config.js'
 import { ControlQueue } from '../control/control-queue.js'
 import { openEnds } from '../ends/open-ends.js'
 import { RecordFilter } from '../records/key-filter.js'
 import { Notifier } from '../report/notifier.js'
 import type { StoredMigration } from '../state/run-facts.js'
 import { StateStore } from '../state/state-store.js'
-import { resumedConfig } from '../state/stored-config.js'
+import { ranConfig } from '../state/stored-config.js'
 import { databases, openTransform } from '../transform/open-transform.js'
 import { TargetKeys } from '../transform/target-keys.js'
 import { Rollback, type RollbackReport } from './rollback.js'
@@ -109,7 +109,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
       'the target held keys before, and no undo journal was kept (--no-undo)',
       'Keys that were overwritten cannot be given back; keys that were created cannot be told from others. Use a backup of the target.',
     )
-  const config = withDatabases(resolveConfig(resumedConfig(stored, request.given)), stored)
+  const config = ranConfig(stored, request.given)
   const tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   const context = { logger, signal, tempDir, migration: id }
   let source: Source | null = null
@@ -182,13 +182,6 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     await source?.[Symbol.asyncDispose]()
     rmSync(tempDir, { recursive: true, force: true })
   }
-}
-
-/** The databases that the addresses of both ends named when it ran: nothing of another one is undone. */
-function withDatabases(config: ResolvedConfig, { facts }: StoredMigration): ResolvedConfig {
-  if (facts.databases === undefined) return config
-  const { dbs, map } = facts.databases
-  return { ...config, filter: { ...config.filter, dbs: [...dbs] }, dbMap: { ...map } }
 }
 
 /**

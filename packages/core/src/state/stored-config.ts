@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import type { MigrationConfig, ResolvedConfig } from '../config/config.js'
+import { type MigrationConfig, type ResolvedConfig, resolveConfig } from '../config/config.js'
 import { readConfigFile } from '../config/config-file.js'
 import { hasSecret, PLACE, passwordVariable, withoutPassword, withoutSecrets } from '../config/secrets.js'
 import type { StoredMigration } from './run-facts.js'
@@ -64,6 +64,18 @@ export function resumedConfig(stored: StoredMigration, given: Partial<MigrationC
       )
   }
   return config
+}
+
+/**
+ * The same for whoever looks at both ends again: in the databases that their addresses named when it ran, and in no other ones.
+ * @throws MigrateError FM_RESUME_PASSWORD
+ */
+export function ranConfig(stored: StoredMigration, given: Partial<MigrationConfig>): ResolvedConfig {
+  const { resume: _, ...saved } = resumedConfig(stored, given)
+  const config = resolveConfig(saved)
+  const { databases } = stored.facts
+  if (databases === undefined) return config
+  return { ...config, filter: { ...config.filter, dbs: [...databases.dbs] }, dbMap: { ...databases.map } }
 }
 
 /** Who is told is read again from the file it once came from, for nothing of it is stored. */

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from types import TracebackType
-from typing import Any, AsyncIterator, Mapping, Optional, Sequence, Type
+from typing import Any, AsyncIterator, Dict, List, Mapping, Optional, Sequence, Type
 
 from . import types
 from ._core import PROTOCOL_VERSION, Core, Listener, misunderstood
@@ -146,10 +147,19 @@ class AsyncMigration(Named):
         self._id = str(answer["id"])
         return self._id
 
-    async def resume(self, *, detach: bool = False) -> str:
-        """Goes on with one that was interrupted."""
+    async def plan(self) -> types.PlanResult:
+        """What would be done, and whether a check refuses it; writes nothing."""
         client = await self.client()
-        await client.call("migration.start", {"resume": self.id, "detach": detach})
+        answer: types.PlanResult = await client.call("migration.plan", {"config": self._to_start()})
+        return answer
+
+    async def resume(self, *, detach: bool = False, config: Optional[Mapping[str, Any]] = None) -> str:
+        """Goes on with one that was interrupted; `config` has source and target with passwords that are not stored."""
+        client = await self.client()
+        params: Dict[str, Any] = {"resume": self.id, "detach": detach}
+        if config is not None:
+            params["config"] = config
+        await client.call("migration.start", params)
         return self.id
 
     async def status(self) -> Status:
@@ -164,9 +174,10 @@ class AsyncMigration(Named):
         """The run is over, or everything was copied and the target follows closely. Raises what a run failed with."""
         return completeness_of(await self.status())
 
-    async def wait(self, until: str = "end") -> Status:
-        """Waits until its `end`, or until it is `live` or `complete`."""
-        return status_of(await self.call("migration.wait", until=until))
+    async def wait(self, until: str = "end", *, timeout: Optional[float] = None) -> Status:
+        """Waits until its `end`, or until it is `live` or `complete`; raises WaitTimeoutError after `timeout` seconds."""
+        limit = None if timeout is None or math.isinf(timeout) else timeout * 1000
+        return status_of(await self.call("migration.wait", until=until, timeoutMs=limit))
 
     async def progress(self) -> AsyncIterator[Status]:
         """Its status about once a second, until the run is over."""
@@ -201,6 +212,14 @@ class AsyncMigration(Named):
         finally:
             client.unlisten(take)
 
+    async def pause(self) -> Status:
+        """Writes nothing to the target until `unpause`; the source is still followed."""
+        return status_of(await self.call("migration.pause"))
+
+    async def unpause(self) -> Status:
+        """Goes on after `pause`."""
+        return status_of(await self.call("migration.resume"))
+
     async def cutover(self, **options: Any) -> Cutover:
         """Switches over; the options of `Migration.cutover`."""
         client = await self.client()
@@ -211,9 +230,32 @@ class AsyncMigration(Named):
         """Stops it gracefully, so that it can go on later."""
         return bool((await self.call("migration.cancel"))["cancelled"])
 
-    async def verify(self) -> Verification:
+    async def verify(self, *, config: Optional[Mapping[str, Any]] = None) -> Verification:
         """Compares both ends by value."""
-        return verification_of(await self.call("migration.verify"))
+        return verification_of(await self.call("migration.verify", config=config))
+
+    async def rollback(
+        self, *, force: bool = False, dry_run: bool = False, config: Optional[Mapping[str, Any]] = None
+    ) -> types.RollbackReport:
+        """Puts the target back as it was before."""
+        answer: types.RollbackReport = await self.call(
+            "migration.rollback", force=force, dryRun=dry_run, config=config
+        )
+        return answer
+
+    async def report(self) -> types.ReportResult:
+        """What is known of it: plan, what was not carried, failures, comparison, cutover."""
+        answer: types.ReportResult = await self.call("migration.report")
+        return answer
+
+    async def events(self, after: int = 0) -> List[types.NumberedEvent]:
+        """The audit trail, from behind the event of that number."""
+        answer: types.EventsResult = await self.call("migration.events", after=after)
+        return answer["events"]
+
+    async def detach(self) -> Status:
+        """It goes on when this program ends."""
+        return status_of(await self.call("migration.detach"))
 
     async def close(self) -> None:
         """Ends the tool; what was not detached stops gracefully."""

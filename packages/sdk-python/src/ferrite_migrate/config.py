@@ -26,10 +26,9 @@ def _shown(value: Any) -> Any:
         return {name: "***" if _SECRET.search(str(name)) else _shown(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_shown(one) for one in value]
-    if isinstance(value, str) and "://" in value:
-        # The last @ ends the credentials: a password may have one of its own.
-        hidden = re.sub(r"^([^:]*://)[^/]*@", r"\1***@", value)
-        return re.sub(r"([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
+    if isinstance(value, str):
+        # The last @ ends the credentials, whatever is in a password; of options nothing is shown, however they are spelt.
+        return re.sub(r"\?.*$", "?***", re.sub(r"^([a-z0-9+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL | re.IGNORECASE), flags=re.DOTALL)
     return value
 
 

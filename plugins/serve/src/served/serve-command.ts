@@ -1,4 +1,5 @@
 import { BaseCommand, ExitCode, Flags } from '@ferrite-migrate/cli-kit'
+import { MigrateError } from '@ferrite-migrate/contracts'
 import { Served, type ServedNeeds } from './served.js'
 
 /** What `serve` and `dashboard` share. */
@@ -40,6 +41,16 @@ interface ServeFlags {
   readonly 'log-file'?: string
 }
 
+/** @throws MigrateError FM_OPTION_VALUE */
+function mustBeName(host: string): void {
+  if (/^[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9])?\.?(:\d{1,5})?$/i.test(host)) return
+  throw new MigrateError(
+    'FM_OPTION_VALUE',
+    `"${host.slice(0, 60)}" is no name of a host`,
+    'Give a name such as migrate.internal, without scheme and path.',
+  )
+}
+
 /** A command that answers until a signal ends it. */
 export abstract class ServeCommand extends BaseCommand {
   static override enableJsonFlag = false
@@ -51,6 +62,7 @@ export abstract class ServeCommand extends BaseCommand {
     introduce: (answering: Served['answering']) => void,
   ): Promise<void> {
     const say = (text: string): void => void process.stderr.write(`${text}\n`)
+    for (const host of flags['allow-host'] ?? []) mustBeName(host)
     const served = await Served.start({
       stateDir: this.stateDir(flags['state-dir']),
       registry: this.registry(flags.plugin),

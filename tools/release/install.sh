@@ -42,7 +42,8 @@ platform() {
     aarch64 | arm64) machine=arm64 ;;
     *) fail "there is no file for $machine: install it by npm (npm install -g ferrite-migrate)" ;;
   esac
-  if [ "$os" = linux ] && { [ -e /lib/ld-musl-x86_64.so.1 ] || [ -e /lib/ld-musl-aarch64.so.1 ]; } && ! has ldconfig; then
+  if [ "$os-$machine" = darwin-x64 ]; then fail "there is no file for Macs of Intel: install it by npm (npm install -g ferrite-migrate)"; fi
+  if [ "$os" = linux ] && ! [ -e /lib64/ld-linux-x86-64.so.2 ] && ! [ -e /lib/ld-linux-aarch64.so.1 ] && [ -n "$(ls /lib/ld-musl-* 2>/dev/null)" ]; then
     fail "this system has musl in place of glibc: install it by npm (npm install -g ferrite-migrate)"
   fi
   say "$os-$machine"
@@ -51,9 +52,9 @@ platform() {
 # download URL FILE: false when it is not there
 download() {
   if has curl; then
-    curl --fail --silent --show-error --location --retry 3 --output "$2" "$1"
+    curl --fail --silent --show-error --location --retry 3 --connect-timeout 20 --speed-limit 1000 --speed-time 60 --output "$2" "$1"
   elif has wget; then
-    wget --quiet --tries=3 --output-document="$2" "$1"
+    wget --quiet --tries=3 --timeout=60 --output-document="$2" "$1"
   else
     fail "neither curl nor wget is there to download with"
   fi
@@ -72,7 +73,7 @@ listed() { sed -n "s/^\([0-9a-f]\{64\}\)  $1\$/\1/p" "$2"; }
 
 verify_signature() {
   if ! has cosign; then
-    say "The checksum is checked; the signature is not, since there is no cosign."
+    say "There is no cosign to check the signature with: the checksums alone are."
     return
   fi
   if ! download "$place/SHA256SUMS.sigstore.json" "$work/SHA256SUMS.sigstore.json"; then
@@ -86,9 +87,11 @@ verify_signature() {
 }
 
 uninstall() {
-  cache=${FERRITE_MIGRATE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ferrite-migrate}
-  for path in "$target" "$cache"/program-* "$cache/compiled"; do
-    [ -e "$path" ] || continue
+  home=${HOME:-/nowhere}
+  cache=${FERRITE_MIGRATE_CACHE_DIR:-${XDG_CACHE_HOME:-$home/.cache}/ferrite-migrate}
+  if [ -d "$target" ]; then fail "$target is a directory, and was not installed by this: nothing was removed"; fi
+  for path in "$target" "$cache"/program-* "$cache/compiled" "$cache/autocomplete"; do
+    if ! [ -e "$path" ] && ! [ -L "$path" ]; then continue; fi
     if [ "$dry" = yes ]; then
       say "would remove $path"
     else
@@ -96,7 +99,7 @@ uninstall() {
       say "removed $path"
     fi
   done
-  say "Migrations and their state stay in ${XDG_DATA_HOME:-$HOME/.local/share}/ferrite-migrate."
+  say "Migrations and their state stay in ${XDG_DATA_HOME:-$home/.local/share}/ferrite-migrate."
 }
 
 install() {
@@ -105,9 +108,13 @@ install() {
   fi
   name=ferrite-migrate-$(platform)
   if [ "$version" = latest ]; then place=$BASE/latest/download; else place=$BASE/download/v${version#v}; fi
+  if [ -d "$target" ]; then fail "$target is a directory: --dir names another place"; fi
+  above=$directory
+  while ! [ -e "$above" ]; do above=$(dirname "$above"); done
+  if ! [ -d "$above" ] || ! [ -w "$above" ]; then fail "$directory cannot be written to; --dir names another"; fi
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  trap 'exit 130' INT TERM
+  trap 'exit 130' INT TERM HUP
   download "$place/SHA256SUMS" "$work/SHA256SUMS" || fail "$place/SHA256SUMS cannot be had: is there such a version?"
   verify_signature
   packed=$(listed "$name.gz" "$work/SHA256SUMS")
@@ -125,14 +132,18 @@ install() {
   say "Downloading $place/$name.gz"
   download "$place/$name.gz" "$work/$name.gz" || fail "$place/$name.gz cannot be had"
   [ "$(checksum "$work/$name.gz")" = "$packed" ] || fail "$name.gz is not what SHA256SUMS says: nothing was installed"
-  gzip -dc "$work/$name.gz" >"$work/$name"
+  gzip -dc "$work/$name.gz" >"$work/$name" || fail "$name.gz cannot be unpacked in $work: is there room?"
+  rm "$work/$name.gz"
   [ "$(checksum "$work/$name")" = "$whole" ] || fail "$name is not what SHA256SUMS says: nothing was installed"
   mkdir -p "$directory" || fail "$directory cannot be made"
   chmod 755 "$work/$name"
-  # Beside its place first: whoever starts it meanwhile gets the old one or the new one, whole.
-  mv "$work/$name" "$target.new.$$" || fail "$directory cannot be written to; --dir names another"
-  mv -f "$target.new.$$" "$target"
-  say "Installed $("$target" --version) as $target"
+  # Beside its place first: whoever starts it meanwhile gets the old one or the new one, whole, and one that does not run replaces nothing.
+  beside=$target.new.$$
+  trap 'rm -rf "$work" "$beside"' EXIT
+  mv "$work/$name" "$beside" || fail "it cannot be put into $directory: is there room?"
+  told=$("$beside" --version) || fail "it does not run here, see above: nothing was installed"
+  mv -f "$beside" "$target"
+  say "Installed $told as $target"
   case :$PATH: in
     *:"$directory":*) ;;
     *) say "$directory is not on PATH: add it, as by: export PATH=\"$directory:\$PATH\"" ;;
@@ -141,7 +152,7 @@ install() {
 
 main() {
   version=latest
-  directory=${HOME:?is not set}/.local/bin
+  directory=
   dry=no
   signature=yes
   what=install
@@ -149,6 +160,7 @@ main() {
     case $1 in
       --version | --dir)
         [ $# -ge 2 ] || fail "$1 wants a value"
+        [ -n "$2" ] || fail "$1 wants a value"
         if [ "$1" = --version ]; then version=$2; else directory=$2; fi
         shift
         ;;
@@ -160,6 +172,7 @@ main() {
         exit 0
         ;;
       *)
+        printf 'ferrite-migrate: there is no option %s\n' "$1" >&2
         usage >&2
         exit 2
         ;;
@@ -169,6 +182,11 @@ main() {
   case $version in
     *[!0-9A-Za-z.+-]*) fail "$version is no version" ;;
     *) ;;
+  esac
+  if [ -z "$directory" ]; then directory=${HOME:?is not set: --dir says where to}/.local/bin; fi
+  case $directory in
+    /*) ;;
+    *) directory=$(pwd)/$directory ;;
   esac
   target=$directory/ferrite-migrate
   $what

@@ -58,7 +58,8 @@ pub fn downloaded() -> Option<PathBuf> {
     let data = set("XDG_DATA_HOME")
         .map(PathBuf::from)
         .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".local").join("share")))?;
-    Some(data.join("ferrite-tools").join("bin").join("ferrite-migrate"))
+    // Each version has its own: a newer launcher brings the program that it was made for.
+    Some(data.join("ferrite-tools").join(env!("CARGO_PKG_VERSION")).join("ferrite-migrate"))
 }
 
 /// A variable that is set and not empty.

@@ -10,7 +10,13 @@ use std::process::{Command, ExitCode};
 /// As the program's own for wrong usage.
 const USAGE: u8 = 2;
 
+/// Says to a launcher that another one has started it: two of them on PATH would start each other for ever.
+const STARTED: &str = "FERRITE_MIGRATE_LAUNCHED";
+
 fn main() -> ExitCode {
+    if std::env::var_os(STARTED).is_some() {
+        return refused("a launcher was found in place of the program\n  Remove one of them from PATH, or let FERRITE_MIGRATE_BIN name the program.");
+    }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let found = match find::find() {
         Some(found) => found,
@@ -23,7 +29,7 @@ fn main() -> ExitCode {
             None => return refused(MISSING),
         },
     };
-    become_it(Command::new(&found.program).args(&found.before).args(&arguments))
+    become_it(Command::new(&found.program).args(&found.before).args(&arguments).env(STARTED, "1"))
 }
 
 const MISSING: &str = "the program is not installed

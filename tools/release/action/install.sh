@@ -5,7 +5,7 @@ set -euo pipefail
 
 case ${VERSION:=latest} in
   *[!0-9A-Za-z.+_-]*)
-    echo "::error::$VERSION is no version"
+    echo "::error::the version is none"
     exit 2
     ;;
   *) ;;
@@ -17,6 +17,9 @@ if ((first < 22 || (first == 22 && second < 13))); then
   exit 2
 fi
 prefix=$RUNNER_TEMP/ferrite-migrate
-npm install --global --prefix "$prefix" --no-audit --no-fund --loglevel=error "ferrite-migrate@$VERSION"
+if ! npm install --global --prefix "$prefix" --no-audit --no-fund --loglevel=error "ferrite-migrate@$VERSION"; then
+  echo "::error::npm could not install ferrite-migrate@$VERSION"
+  exit 1
+fi
 echo "$prefix/bin" >>"$GITHUB_PATH"
 "$prefix/bin/ferrite-migrate" --version

@@ -4,11 +4,13 @@
 set -uo pipefail
 
 : "${INPUT_SOURCE:?source is missing}" "${INPUT_TARGET:?target is missing}"
-id=${INPUT_ID:-gha-${GITHUB_RUN_ID:-0}-${GITHUB_RUN_ATTEMPT:-1}}
+# One job may use it several times.
+step=${GITHUB_ACTION:-}
+id=${INPUT_ID:-gha-${GITHUB_RUN_ID:-0}-${GITHUB_RUN_ATTEMPT:-1}${step:+-${step//[^0-9A-Za-z]/_}}}
 state=${INPUT_STATE_DIR:-${RUNNER_TEMP:-/tmp}/ferrite-migrate-state}
 case $id in
-  *[!0-9A-Za-z._-]*)
-    echo "::error::$id is no name of a migration"
+  -* | *[!0-9A-Za-z_-]*)
+    echo "::error::the id is no name of a migration: letters, digits, _ and - are one"
     exit 2
     ;;
   *) ;;
@@ -19,23 +21,26 @@ args+=(--source "$INPUT_SOURCE" --target "$INPUT_TARGET")
 if [[ ${INPUT_MODE:-live} == live ]]; then args+=(--exit); fi
 if [[ ${INPUT_VERIFY:-true} == true ]]; then args+=(--verify); fi
 while IFS= read -r line; do
-  # A line each, so that what has blanks needs no quotes.
-  if [[ -n $line ]]; then args+=("$line"); fi
+  # A line each, so that what has blanks needs no quotes: `--flag value` is two words, and what comes after the first blank is the value.
+  if [[ $line =~ ^(--?[a-z-]+)[[:blank:]]+(.+)$ ]]; then args+=("${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"); elif [[ -n $line ]]; then args+=("$line"); fi
 done <<<"${INPUT_ARGS:-}"
 
+begun=$(node --print 'Date.now()')
 code=0
 ferrite-migrate "${args[@]}" || code=$?
 
 status=$(ferrite-migrate status --state-dir "$state" --id "$id" --json 2>/dev/null) || status='{}'
 field() { node -e 'const [at] = process.argv.slice(1); let text = ""; process.stdin.on("data", (data) => (text += data)).on("end", () => { const value = JSON.parse(text || "{}")[at]; process.stdout.write(value == null ? "" : String(value)) })' "$1" <<<"$status"; }
+# One of that name may have been there before: what it says is none of this run's.
+if (($(field updatedAt || echo 0) + 0 < begun)); then status='{}'; fi
 result=$(field state)
-if [[ -z $result ]]; then
-  case $code in
-    2) result=USAGE ;;
-    4) result=REFUSED ;;
-    *) result=FAILED ;;
-  esac
-fi
+case $code in
+  3) result=DIFFERENCES ;;
+  0) result=${result:-DONE} ;;
+  2) result=${result:-USAGE} ;;
+  4) result=${result:-REFUSED} ;;
+  *) result=${result:-FAILED} ;;
+esac
 downtime=$(ferrite-migrate events --state-dir "$state" --id "$id" --json 2>/dev/null | node -e '
 let text = ""
 process.stdin.on("data", (data) => (text += data)).on("end", () => {
@@ -50,9 +55,11 @@ process.stdin.on("data", (data) => (text += data)).on("end", () => {
 } >>"${GITHUB_OUTPUT:-/dev/null}"
 
 report=$(mktemp -d)/report.md
-if ferrite-migrate report --state-dir "$state" --id "$id" --output "$report" >/dev/null 2>&1; then
+if [[ $status != '{}' ]] && ferrite-migrate report --state-dir "$state" --id "$id" --output "$report" >/dev/null 2>&1; then
   cat "$report" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 else
-  echo "## ❌ Migration $id: $result, nothing was written" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+  mark=❌
+  if [[ $code == 0 ]]; then mark=✅; fi
+  echo "## $mark Migration $id: $result, see the log of the step" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 fi
 exit "$code"

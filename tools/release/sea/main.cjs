@@ -6,7 +6,7 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const zlib = require('node:zlib')
-const { spawn } = require('node:child_process')
+const { spawn, spawnSync } = require('node:child_process')
 const { getAsset } = require('node:sea')
 
 /** Says that an executable holds a program; in the Node that is unpacked it is off. In pieces: whole it may stand in a binary once. */
@@ -29,8 +29,11 @@ function cacheRoot() {
 
 /** Code that others could put there would run with our rights. */
 function mustBeOurs(folder) {
-  const { uid, mode } = fs.lstatSync(folder)
-  if (process.getuid !== undefined && (uid !== process.getuid() || (mode & 0o022) !== 0))
+  if (process.getuid === undefined) return
+  const { uid, mode } = fs.statSync(folder)
+  if (uid !== process.getuid())
+    fail(`${folder} is somebody else's`, 'Name a folder of your own in FERRITE_MIGRATE_CACHE_DIR.')
+  if ((mode & 0o022) !== 0)
     fail(
       `${folder} can be written to by others`,
       `Take that away (chmod 700 ${folder}), or name another folder in FERRITE_MIGRATE_CACHE_DIR.`,
@@ -60,6 +63,26 @@ function writeNode(file) {
   fs.writeFileSync(file, binary, { mode: 0o700 })
 }
 
+/** What a start that was killed has left: its process is gone, or it would have had its hour. */
+function clearLeft(root) {
+  for (const name of fs.readdirSync(root)) {
+    const path = name.startsWith('program-') && /\.\w{6}$/.test(name) ? `${root}/${name}` : null
+    if (path !== null && Date.now() - fs.statSync(path).mtimeMs > 3_600_000)
+      fs.rmSync(path, { recursive: true, force: true })
+  }
+}
+
+/** Everything is there, as far as a look at names and lengths can tell; the last file that is written says so. */
+function isWhole(folder) {
+  try {
+    if (fs.readFileSync(path.join(folder, 'files'), 'utf8') !== own.digest) return false
+    fs.accessSync(path.join(folder, node), fs.constants.X_OK)
+    return fs.statSync(path.join(folder, node)).size > 0 && fs.existsSync(path.join(folder, ...own.main))
+  } catch {
+    return false
+  }
+}
+
 function unpack(folder) {
   const part = fs.mkdtempSync(`${folder}.`)
   try {
@@ -79,26 +102,45 @@ function unpack(folder) {
       at += length
     }
     writeNode(path.join(part, node))
+    fs.writeFileSync(path.join(part, 'LICENSE.node'), getAsset('LICENSE.node', 'utf8'))
+    fs.writeFileSync(path.join(part, 'files'), own.digest, { mode: 0o600 })
+    // What others have damaged there is in the way; whoever runs from it keeps what is open.
+    if (fs.existsSync(folder) && !isWhole(folder)) fs.renameSync(folder, `${part}.old`)
     try {
       fs.renameSync(part, folder)
     } catch (error) {
       // Another start was quicker; it is the same.
-      if (!fs.existsSync(path.join(folder, node))) throw error
+      if (!isWhole(folder)) throw error
+    } finally {
+      fs.rmSync(`${part}.old`, { recursive: true, force: true })
     }
   } finally {
     fs.rmSync(part, { recursive: true, force: true })
   }
 }
 
+/** To become another program has no error of its own: where none may run, it ends the process with a stack of Node's. */
+function mustRun(folder) {
+  const { error } = spawnSync(path.join(folder, node), ['--version'], { env: {}, stdio: 'ignore' })
+  if (error === undefined) return
+  fs.rmSync(folder, { recursive: true, force: true })
+  fail(
+    `nothing can be run from ${folder}: ${error.code}`,
+    'Is it mounted without that right (noexec)? Name another folder in FERRITE_MIGRATE_CACHE_DIR.',
+  )
+}
+
 function main() {
-  const root = cacheRoot()
-  const folder = path.join(root, `program-${own.version}-${own.digest.slice(0, 16)}`)
-  const program = path.join(folder, node)
+  let folder = 'a cache'
   try {
-    if (!fs.existsSync(program)) {
+    const root = cacheRoot()
+    folder = path.join(root, `program-${own.version}-${own.digest.slice(0, 16)}`)
+    if (!isWhole(folder)) {
       makeFolder(root)
       mustBeOurs(root)
+      clearLeft(root)
       unpack(folder)
+      mustRun(folder)
     }
     mustBeOurs(folder)
   } catch (error) {
@@ -107,6 +149,7 @@ function main() {
       'Make room there, or name another folder in FERRITE_MIGRATE_CACHE_DIR.',
     )
   }
+  const program = path.join(folder, node)
   const args = [path.join(folder, ...own.main), ...process.argv.slice(2)]
   const env = { ...process.env, FERRITE_MIGRATE_EXECUTABLE: process.execPath }
   if (process.platform !== 'win32') {

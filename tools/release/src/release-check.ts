@@ -121,6 +121,9 @@ try {
   await step('pending changes versioned', () => copy.version())
   const to = versionOf(copy)
   await tried('every pending change is in a changelog that reads well', async () => refuse(changelogFaults(copy)))
+  await tried('what was versioned is clean to the linter', async () => {
+    await must(join(copy.directory, 'node_modules', '.bin', 'biome'), ['check', '.'], { cwd: copy.directory })
+  })
   await tried('what packages say of themselves', async () =>
     refuse(copy.manifests().flatMap((one) => manifestFaults(one.manifest, relative(copy.directory, one.folder)))),
   )

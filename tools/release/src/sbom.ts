@@ -12,10 +12,16 @@ try {
   await installProgram(folder)
   const flags = ['--omit=dev', '--sbom-format=cyclonedx', '--sbom-type=application']
   const { told } = await must('npm', ['sbom', ...flags], { cwd: folder })
-  const { components } = JSON.parse(told) as { components: readonly object[] }
+  const bill = JSON.parse(told) as { components: object[] }
+  // The one file and the image have it as well.
+  const { node } = process.versions
+  bill.components.push({
+    ...{ type: 'platform', name: 'node', version: node, purl: `pkg:generic/node@${node}` },
+    licenses: [{ license: { id: 'MIT' } }],
+  })
   mkdirSync(OUT, { recursive: true })
-  writeFileSync(join(OUT, 'sbom.cdx.json'), told)
-  console.log(`${join(OUT, 'sbom.cdx.json')}: ${components.length} packages`)
+  writeFileSync(join(OUT, 'sbom.cdx.json'), `${JSON.stringify(bill, null, 2)}\n`)
+  console.log(`${join(OUT, 'sbom.cdx.json')}: ${bill.components.length} packages`)
 } finally {
   rmSync(directory, { recursive: true, force: true })
 }

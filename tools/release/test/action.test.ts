@@ -111,6 +111,18 @@ describe('the Action', () => {
     expect(summary).not.toContain('<b>')
 
     for (const name of ['output', 'summary']) rmSync(join(directory, name), { force: true })
+    // What one of that name did before says nothing.
+    const dead = await step(1, { ...inputs, target: 'redis://127.0.0.1:1' }, own)
+    expect(dead.code).toBe(1)
+    expect(readFileSync(join(directory, 'output'), 'utf8')).toBe('id=gha-77-1\nresult=FAILED\nkeys=\ndowntime=\n')
+    expect(readFileSync(join(directory, 'summary'), 'utf8')).toContain('❌ Migration gha-77-1: FAILED, see the log')
+    for (const name of ['output', 'summary']) rmSync(join(directory, name), { force: true })
+    const dry = await step(1, { ...inputs, id: 'dry', args: '--dry-run\n--filter user:*' }, own)
+    expect([dry.code, readFileSync(join(directory, 'output'), 'utf8')]).toEqual([
+      0,
+      'id=dry\nresult=DONE\nkeys=\ndowntime=\n',
+    ])
+    for (const name of ['output', 'summary']) rmSync(join(directory, name), { force: true })
     const other = new ControlLink(target.url)
     await other.call('CONFIG', 'SET', 'maxmemory', '500mb')
     await other.call('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
@@ -126,6 +138,8 @@ describe('the Action', () => {
     const path = process.env.PATH ?? ''
     expect((await step(0, { version: '1;x' }, path)).code).toBe(2)
     expect((await step(1, { source: 'redis://a', target: 'redis://b', id: '$(x)' }, path)).code).toBe(2)
+    const injected = await step(1, { source: 'redis://a', target: 'redis://b', id: 'x\n::warning::y' }, path)
+    expect([injected.code, injected.output]).toEqual([2, expect.not.stringContaining('::warning::')])
     const old = join(directory, 'old')
     mkdirSync(old)
     writeFileSync(join(old, 'node'), '#!/bin/sh\necho "20 1"\n')

@@ -1,4 +1,15 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { ControlLink, keyspaceDifferences, TestServer } from '@ferrite-migrate/servers'
@@ -133,6 +144,25 @@ describe.skipIf(platform === undefined)('the program as one file', () => {
     const ran = await call(['plugins', 'link', PLUGIN])
     expect(ran).toMatchObject({ code: 0 })
     expect((await call(['plugins'])).output).toContain('linked to')
+  })
+
+  it('unpacks anew what was damaged, through a link too, and without a home', async () => {
+    const cache = join(directory, 'damaged')
+    const link = join(directory, 'a link')
+    mkdirSync(cache, { mode: 0o700 })
+    symlinkSync(cache, link)
+    const env = { FERRITE_MIGRATE_CACHE_DIR: link }
+    expect((await call(['--version'], env)).code).toBe(0)
+    const [folder] = readdirSync(cache)
+    expect(existsSync(join(cache, folder, 'LICENSE.node'))).toBe(true)
+    const left = join(cache, 'program-0.0.0-x.AbCdEf')
+    mkdirSync(left)
+    utimesSync(left, 1, 1)
+    rmSync(join(cache, folder, 'node_modules', 'ferrite-migrate', 'bin', 'run.js'))
+    expect((await call(['--version'], env)).code).toBe(0)
+    expect(readdirSync(cache)).toEqual([folder])
+    writeFileSync(join(cache, folder, 'node'), '')
+    expect((await call(['--version'], env)).code).toBe(0)
   })
 
   it('says where it cannot be unpacked, and trusts no folder that others can write to', async () => {

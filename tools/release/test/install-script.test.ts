@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -198,6 +208,22 @@ describe.skipIf(process.platform === 'win32')('install.sh', () => {
     expect((await run(['--uninstall'])).code).toBe(0)
   })
 
+  it('removes and replaces no directory, and installs nothing that does not run', async () => {
+    mkdirSync(join(home, 'share', 'ferrite-migrate'), { recursive: true })
+    const state = join(home, 'share', 'ferrite-migrate', 'state.db')
+    writeFileSync(state, '')
+    for (const args of [['--uninstall'], []]) {
+      const ran = await run(['--dir', join(home, 'share'), ...args])
+      expect(ran).toEqual({ code: 1, output: expect.stringContaining('is a directory') })
+    }
+    expect(existsSync(state)).toBe(true)
+    await run(['--version', '9.9.9'])
+    release('/latest/download', Buffer.from('#!/bin/sh\necho broken >&2\nexit 1\n'))
+    expect(await run()).toEqual({ code: 1, output: expect.stringContaining('nothing was installed') })
+    expect(installed()).toBe(PROGRAM.toString())
+    expect(readdirSync(join(home, '.local', 'bin'))).toEqual(['ferrite-migrate'])
+  })
+
   it('says what is wrong with a call of it', async () => {
     expect((await run(['--frobnicate'])).code).toBe(2)
     expect(await run(['--version'])).toEqual({ code: 1, output: expect.stringContaining('wants a value') })
@@ -207,7 +233,7 @@ describe.skipIf(process.platform === 'win32')('install.sh', () => {
 
   it('names what is missing to check with', async () => {
     const bare = mkdtempSync(join(directory, 'bare-'))
-    for (const name of ['uname', 'mktemp', 'rm', 'sed', 'cut', 'curl', 'wget', 'ldconfig'])
+    for (const name of ['dirname', 'uname', 'mktemp', 'rm', 'sed', 'cut', 'curl', 'wget', 'ldconfig'])
       writeFileSync(join(bare, name), `#!/bin/sh\nPATH=${process.env.PATH}\nexec ${name} "$@"\n`, { mode: 0o755 })
     expect(await run([], { PATH: bare })).toEqual({
       code: 1,

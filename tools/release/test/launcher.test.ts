@@ -102,6 +102,16 @@ describe.skipIf(!built)('the launcher that cargo installs', () => {
     expect(wrong).toMatchObject({ code: 2, said: expect.stringContaining('FM_TOOL_MISSING') })
   })
 
+  it('ends where it finds another of its kind', async () => {
+    const other = join(directory, 'second')
+    mkdirSync(other)
+    copyFileSync(join(directory, 'cargo', 'ferrite-migrate'), join(other, 'ferrite-migrate'))
+    const loop = await run(['x'], { PATH: `${join(directory, 'cargo')}:${other}:${system}` })
+    expect(loop).toMatchObject({ code: 2, said: expect.stringContaining('a launcher was found') })
+    const named = await run([], { FERRITE_MIGRATE_BIN: join(directory, 'cargo', 'ferrite-migrate'), PATH: system })
+    expect(named.code).toBe(2)
+  })
+
   it('finds what npm has installed', async () => {
     const root = join(directory, 'npm-root')
     mkdirSync(join(root, 'ferrite-migrate', 'bin'), { recursive: true })
@@ -139,7 +149,7 @@ describe.skipIf(!built)('the launcher that cargo installs', () => {
     files.set(`/download/v${VERSION}/${NAME}.gz`, Buffer.concat([packed, Buffer.from('x')]))
     files.set(`/download/v${VERSION}/SHA256SUMS`, Buffer.from(`${sha(bytes)}  ${NAME}\n${sha(packed)}  ${NAME}.gz\n`))
     const env = { PATH: system, FERRITE_MIGRATE_DOWNLOAD: '1', XDG_DATA_HOME: join(directory, 'data') }
-    const kept = join(directory, 'data', 'ferrite-tools', 'bin', 'ferrite-migrate')
+    const kept = join(directory, 'data', 'ferrite-tools', VERSION, 'ferrite-migrate')
     const damaged = await run(['x'], env)
     expect(damaged).toMatchObject({ code: 2, told: '', said: expect.stringContaining('not what SHA256SUMS says') })
     expect(existsSync(kept)).toBe(false)

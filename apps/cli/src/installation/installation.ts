@@ -29,6 +29,8 @@ export interface Installation {
   readonly program: string
   readonly version: string
   readonly folder: string
+  /** The one file that it was unpacked from; null = it was installed in another way. */
+  readonly executable: string | null
   readonly node: string
   readonly platform: string
   /** Of adapters that this program takes. */
@@ -61,6 +63,7 @@ export function examineInstallation(config: Config, stateDir: string): Installat
     program: config.name,
     version: config.version,
     folder: config.root,
+    executable: process.env.FERRITE_MIGRATE_EXECUTABLE ?? null,
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
     contract: CONTRACT_MAJOR,

@@ -25,12 +25,13 @@ export function installationLines(installation: Installation): string[] {
 
 /** The same for a bug report: everything, a line each. */
 export function versionLines(installation: Installation): string[] {
-  const { program, version, node, platform, contract, folder, plugins, state } = installation
+  const { program, version, node, platform, contract, folder, executable, plugins, state } = installation
   return [
     `${program}/${version} ${platform} node-v${node}`,
     '',
     `contract  ${contract}`,
     `folder    ${folder}`,
+    ...(executable === null ? [] : [`one file  ${executable}`]),
     `state     ${state.path}${state.fault === null ? '' : ` (${state.fault})`}`,
     'plugins',
     ...plugins.map((plugin) => {

@@ -8,13 +8,22 @@ import type { MigrationDetails, StoredReport } from './stored-report.js'
 
 const SHOWN = 10
 
-/** Text as Markdown shows it and as nothing else: names of keys and reasons are other people's. */
+/** Text as Markdown shows it and as nothing else. */
 function plain(text: string): string {
   return text.replace(/[\\`*_{}[\]<>#|~!&]/g, (letter) => `&#${letter.charCodeAt(0)};`).replace(/\s+/g, ' ')
 }
 
+/** Names of keys and reasons are other people's: as code, where nothing becomes a link and nobody is called. */
+function code(text: string): string {
+  const line = text.replace(/\s+/g, ' ').replaceAll('|', '\\|')
+  const longest = Math.max(0, ...[...line.matchAll(/`+/g)].map(([ticks]) => ticks.length))
+  const fence = '`'.repeat(longest + 1)
+  return line.trim() === '' ? '' : `${fence} ${line} ${fence}`
+}
+
+/** @param cells as Markdown */
 function table(rows: readonly (readonly string[])[], head: readonly string[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map(plain).join(' | ')} |`
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
   return [line(head), `| ${head.map(() => '---').join(' | ')} |`, ...rows.map(line)].join('\n')
 }
 
@@ -25,7 +34,11 @@ function lost({ notCarried, failures }: StoredReport): string[] {
       : [
           '### Not carried',
           table(
-            notCarried.map(({ what, count, examples }) => [what, formatCount(count), examples.slice(0, 3).join(', ')]),
+            notCarried.map(({ what, count, examples }) => [
+              plain(what),
+              formatCount(count),
+              code(examples.slice(0, 3).join(', ')),
+            ]),
             ['What', 'Count', 'Such as'],
           ),
         ]),
@@ -36,7 +49,7 @@ function lost({ notCarried, failures }: StoredReport): string[] {
           table(
             failureKinds(failures)
               .slice(0, SHOWN)
-              .map(({ reason, keys }) => [reason, formatCount(keys.length), keys.slice(0, 3).join(', ')]),
+              .map(({ reason, keys }) => [code(reason), formatCount(keys.length), code(keys.slice(0, 3).join(', '))]),
             ['Why', 'Keys', 'Such as'],
           ),
         ]),
@@ -49,7 +62,7 @@ function leftAlone(id: string, rollback: RollbackReport | null): string[] {
   return [
     '### Left alone',
     `${counted(rollback.kept, 'key')}: not what the source has now, so that somebody has written them since, at the target, or at the source where writers still go there. If they did only there, \`ferrite-migrate rollback --id ${id} --force\` undoes these too.`,
-    plain(rollback.keptExamples.join(', ')),
+    code(rollback.keptExamples.join(', ')),
   ]
 }
 
@@ -95,13 +108,18 @@ export function markdownReport(
   const differences = verification?.differences ?? []
   return [
     `## ${mark} Migration ${plain(id)}: ${plain(word)}`,
-    table(rows, ['', '']),
+    table(
+      rows.map(([name, value]) => [name, plain(value)]),
+      ['', ''],
+    ),
     ...(differences.length === 0
       ? []
       : [
-          `### Differences, ${counted(Math.min(SHOWN, differences.length), 'key')} of them`,
+          `### Differences${differences.length > SHOWN ? `, the first ${SHOWN}` : ''}`,
           table(
-            differences.slice(0, SHOWN).map(({ key, db, kind: what, detail }) => [key, String(db), what, detail]),
+            differences
+              .slice(0, SHOWN)
+              .map(({ key, db, kind: what, detail }) => [code(key), String(db), what, code(detail)]),
             ['Key', 'Database', 'Kind', 'What'],
           ),
         ]),

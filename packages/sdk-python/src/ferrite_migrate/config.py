@@ -90,20 +90,25 @@ def _brought() -> Optional[List[str]]:
     return None
 
 
-def rpc_command(command: Optional[Sequence[str]], state_dir: Optional[str]) -> List[str]:
-    """The command line to start: `command`, else what FERRITE_MIGRATE_BIN names, else ferrite-migrate on PATH, else what the extra `node` brought."""
+def program_command(command: Optional[Sequence[str]] = None) -> List[str]:
+    """How the program is started: `command`, else what FERRITE_MIGRATE_BIN names, else ferrite-migrate on PATH, else what the extra `node` brought."""
     named = command or ([os.environ["FERRITE_MIGRATE_BIN"]] if os.environ.get("FERRITE_MIGRATE_BIN") else None)
-    place = [] if state_dir is None else ["--state-dir", state_dir]
     program, *arguments = named or ["ferrite-migrate"]
     # which() also finds what npm puts on PATH on Windows, which Popen alone does not.
     found = shutil.which(program)
     if found is not None:
-        return [found, *arguments, "rpc", *place]
+        return [found, *arguments]
     brought = _brought() if named is None else None
     if brought is not None:
-        return [*brought, "rpc", *place]
+        return brought
     raise error_of(
         "FM_TOOL_MISSING",
         f"{program} is no program and not on PATH.",
         "Install it (pip install 'ferrite-migrate[node]', or npm install -g ferrite-migrate), or say where it is with FERRITE_MIGRATE_BIN.",
     )
+
+
+def rpc_command(command: Optional[Sequence[str]], state_dir: Optional[str]) -> List[str]:
+    """The command line to start it with, to be spoken to."""
+    place = [] if state_dir is None else ["--state-dir", state_dir]
+    return [*program_command(command), "rpc", *place]

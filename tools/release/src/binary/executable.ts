@@ -18,7 +18,8 @@ export async function makeExecutable(
 ): Promise<string> {
   const work = join(directory, `work-${platform}`)
   mkdirSync(work, { recursive: true })
-  const node = await nodeOf(platform, directory)
+  const { program: node, licence } = await nodeOf(platform, directory)
+  copyFileSync(licence, join(work, 'LICENSE.node'))
   // Where a binary must be signed, one that is changed when it is unpacked would not run: it comes whole.
   const whole = platform.startsWith('darwin')
   writeFileSync(join(work, 'program.zst'), bytes)
@@ -26,7 +27,10 @@ export async function makeExecutable(
   writeFileSync(join(work, 'about.json'), JSON.stringify({ version, digest, main, node: whole }))
   if (whole) writeFileSync(join(work, 'node.zst'), zstdCompressSync(readFileSync(node)))
   const assets = Object.fromEntries(
-    ['program.zst', 'about.json', ...(whole ? ['node.zst'] : [])].map((name) => [name, join(work, name)]),
+    ['program.zst', 'about.json', 'LICENSE.node', ...(whole ? ['node.zst'] : [])].map((name) => [
+      name,
+      join(work, name),
+    ]),
   )
   const config = {
     main: MAIN,

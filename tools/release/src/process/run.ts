@@ -25,7 +25,9 @@ const TIMEOUT_MS = 120_000
 export async function run(program: string, args: readonly string[], options: RunOptions): Promise<Ran> {
   const { cwd, env = {}, input = '', timeoutMs = TIMEOUT_MS } = options
   const inherited = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_OPTIONS$|INIT_CWD$)/i.test(name))
-  const child = spawn(program, args, { cwd, env: { ...Object.fromEntries(inherited), ...env } })
+  // On Windows npm is a script, which wants a shell.
+  const shell = process.platform === 'win32' && /^(npm|npx)$/.test(program)
+  const child = spawn(program, args, { cwd, shell, env: { ...Object.fromEntries(inherited), ...env } })
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
   let output = ''
   let told = ''

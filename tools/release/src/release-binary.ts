@@ -35,7 +35,12 @@ if (platforms.length < named.length) {
     )
     mkdirSync(OUT, { recursive: true })
     for (const platform of platforms) {
-      const made = await makeExecutable(platform, archive, version, directory)
+      const made = await makeExecutable(platform, archive, version, directory).catch((error: Error) => {
+        console.error(`${platform}: ${error.message}`)
+        process.exitCode = 1
+        return null
+      })
+      if (made === null) continue
       const file = join(OUT, basename(made))
       renameSync(made, file)
       const packed = gzipSync(readFileSync(file), { level: 9 })

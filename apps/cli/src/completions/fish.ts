@@ -17,6 +17,9 @@ export function fishCompletions(bin: string, commands: readonly Command.Loadable
   const lines = [`# Completions of ${bin} for fish: ${bin} completions fish > ~/.config/fish/completions/${bin}.fish`]
   lines.push(`complete -c ${bin} -f`)
   const topics = new Set<string>()
+  // Flags alone are those of `migrate`.
+  for (const { id, flags } of commands)
+    if (id === 'migrate') lines.push(...flagLines(bin, '__fish_use_subcommand', flags))
   for (const { id, summary, description, flags } of commands) {
     const [first, second] = id.split(':')
     const about = firstLine(summary ?? description)
@@ -30,20 +33,26 @@ export function fishCompletions(bin: string, commands: readonly Command.Loadable
       lines.push(
         `complete -c ${bin} -n ${quoted(`${seen(first)}; and not ${seen(second)}`)} -a ${second} -d ${quoted(about)}`,
       )
-    for (const [name, flag] of Object.entries(flags ?? {})) {
-      if (flag.hidden === true) continue
-      const short = flag.char === undefined ? '' : ` -s ${flag.char}`
-      const choices =
-        flag.type === 'option' && flag.options !== undefined
-          ? ` -x -a ${quoted(flag.options.join(' '))}`
-          : flag.type === 'option'
-            ? ' -r -F'
-            : ''
-      const text = firstLine(flag.summary ?? flag.description)
-      lines.push(`complete -c ${bin} -n ${quoted(within)} -l ${name}${short}${choices} -d ${quoted(text)}`)
-    }
+    lines.push(...flagLines(bin, within, flags))
   }
   return `${lines.join('\n')}\n`
+}
+
+function flagLines(bin: string, within: string, flags: Command.Loadable['flags']): string[] {
+  return Object.entries(flags ?? {})
+    .filter(([, flag]) => flag.hidden !== true)
+    .map(([name, flag]) => {
+      const short = flag.char === undefined ? '' : ` -s ${flag.char}`
+      const text = firstLine(flag.summary ?? flag.description)
+      return `complete -c ${bin} -n ${quoted(within)} -l ${name}${short}${takes(flag)} -d ${quoted(text)}`
+    })
+}
+
+/** What may follow a flag: one of a few words, a file, or something that nobody can offer. */
+function takes(flag: Command.Loadable['flags'][string]): string {
+  if (flag.type !== 'option') return ''
+  if (flag.options !== undefined) return ` -x -a ${quoted(flag.options.join(' '))}`
+  return /FILE|DIR|PATH/.test(flag.helpValue?.toString() ?? '') ? ' -r -F' : ' -x'
 }
 
 function seen(word: string): string {

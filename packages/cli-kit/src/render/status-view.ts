@@ -97,10 +97,10 @@ export function statusLines(status: MigrationStatus): string[] {
       : []),
     ...(status.keysSkipped > 0 ? [row('Keys skipped', formatCount(status.keysSkipped))] : []),
     ...(status.keysFailed > 0 ? [row('Keys failed', formatCount(status.keysFailed))] : []),
-    row('Current rate', `${formatCount(status.rate)} keys/sec`),
-    ...(follows(status) ? [row('Lag', lagText(status))] : []),
+    ...(status.state === 'RUNNING' ? [row('Current rate', `${formatCount(status.rate)} keys/sec`)] : []),
+    ...(status.state === 'RUNNING' && follows(status) ? [row('Lag', lagText(status))] : []),
     row('Elapsed', formatDuration(elapsed)),
-    row('ETA', etaText(status)),
+    ...(status.state === 'RUNNING' ? [row('ETA', etaText(status))] : []),
     ...(status.error ? ['', `Error ${status.error.code}: ${status.error.message}`, `  ${status.error.hint}`] : []),
   ]
 }

@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type DirtyKey, MigrateError } from '@ferrite-migrate/contracts'
 import { type Reply, RespReader, RespWriter } from '@ferrite-migrate/protocol'
-import { RedisLink } from '@ferrite-migrate/redis'
+import { RedisLink, retrying } from '@ferrite-migrate/redis'
 import type { ChangeFeed } from './change-feed.js'
 import { NotificationSetting, type NotificationSettingOptions } from './notification-setting.js'
 
@@ -40,7 +39,7 @@ export class NotificationFeed implements ChangeFeed {
   private readonly setting: NotificationSetting
   private looked = Date.now()
   private link: RedisLink | null = null
-  private stopped = false
+  private readonly ending = new AbortController()
   private failure: MigrateError | null = null
   private wake: (() => void) | null = null
   private running: Promise<void> | null = null
@@ -49,6 +48,10 @@ export class NotificationFeed implements ChangeFeed {
     this.options = options
     this.setting = new NotificationSetting(options)
     options.signal.addEventListener('abort', () => this.stop(), { once: true })
+  }
+
+  private get stopped(): boolean {
+    return this.ending.signal.aborted
   }
 
   get proven(): boolean {
@@ -120,7 +123,7 @@ export class NotificationFeed implements ChangeFeed {
   }
 
   stop(): void {
-    this.stopped = true
+    this.ending.abort()
     this.link?.close()
     this.notify()
   }
@@ -149,6 +152,8 @@ export class NotificationFeed implements ChangeFeed {
     const link = await RedisLink.open(this.options.endpoint)
     await this.setting.ensure(link)
     this.link = link
+    // It was asked to end while the connection was made.
+    if (this.stopped) link.close()
     const subscribed = Promise.withResolvers<void>()
     let lastAt = Date.now()
     const reader = new RespReader((reply) => {
@@ -218,23 +223,16 @@ export class NotificationFeed implements ChangeFeed {
         'warn',
         `the subscription was lost: ${reason?.message ?? 'closed'}; everything counts as changed`,
       )
-      const deadline = Date.now() + this.options.retryMs
-      for (let wait = 100; ; wait = Math.min(wait * 2, 3000)) {
+      try {
+        await retrying(() => this.subscribe(), { timeoutMs: this.options.retryMs, signal: this.ending.signal })
+      } catch (error) {
         if (this.stopped) return
-        try {
-          await this.subscribe()
-          this.lost = true
-          this.notify()
-          break
-        } catch (error) {
-          if (!(error instanceof MigrateError) || !error.retryable || Date.now() > deadline) {
-            this.failure = error as MigrateError
-            this.notify()
-            return
-          }
-          await sleep(wait, undefined, { signal: this.options.signal }).catch(() => undefined)
-        }
+        this.failure = error as MigrateError
+        this.notify()
+        return
       }
+      this.lost = true
+      this.notify()
     }
   }
 }

@@ -75,7 +75,8 @@ export class ScanShard implements Shard {
     this.feed = feed
     try {
       // The subscription stands before the scan starts, so that no change falls between.
-      await feed?.start()
+      // Who begins again after the target was lost may do so in the middle of a failover of the source.
+      if (feed !== null) await retrying(() => feed.start(), { timeoutMs: this.options.retryMs, signal: request.signal })
       const startedAt = Date.now()
       // A cursor says nothing to another server.
       const anew = request.changes || !lasting

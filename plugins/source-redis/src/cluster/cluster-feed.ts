@@ -56,7 +56,10 @@ export class ClusterFeed implements ChangeFeed {
     const view = await topology.look()
     this.owners = ownerNames(view)
     const names = view.shards.filter(({ primary }) => primary.slots.length > 0).map(({ name }) => name)
-    await Promise.all(names.map((name) => this.add(name)))
+    // Asked once more after a part of them did not answer, it only adds those.
+    const added = await Promise.allSettled(names.filter((name) => !this.feeds.has(name)).map((name) => this.add(name)))
+    const failed = added.find((one) => one.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
     this.unfollow = topology.follow((seen) => {
       // One look after the other.
       this.seeing = this.seeing.then(() => this.see(seen))

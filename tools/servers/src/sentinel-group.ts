@@ -24,6 +24,8 @@ export interface SentinelGroupOptions {
 const SENTINELS = 3
 const QUORUM = 2
 const ATTEMPTS = 3
+/** A failover that was taken and has not come so long afterwards never comes, ms: several times its timeout. */
+const GIVEN_UP_MS = 20_000
 
 /** A primary, a replica and three sentinels on loopback. Stop it: nothing else ends its servers. */
 export class SentinelGroup {
@@ -98,13 +100,18 @@ export class SentinelGroup {
   /** SENTINEL FAILOVER, and waits until all agree on the other one. */
   async failover(): Promise<void> {
     const before = await this.primary()
+    let takenAt = Number.NEGATIVE_INFINITY
     await until(async () => {
       if ((await this.primary()) !== before) return true
+      // One that was taken and ends just now must not be followed by a second one, which would bring the former primary back.
+      if (Date.now() - takenAt < GIVEN_UP_MS) return false
       // Refused while one is under way, and for as long as the replica is new to the sentinel.
       await this.sentinels
         .find(({ alive }) => alive)
         ?.command('SENTINEL', 'FAILOVER', this.name)
-        .catch(tolerated)
+        .then(() => {
+          takenAt = Date.now()
+        }, tolerated)
       return false
     }, 'another primary')
     await this.waitUntilOk()

@@ -1,8 +1,8 @@
-import { ExitCode, onSignals } from '@ferrite-migrate/cli-kit'
+import { ExitCode, onSignals, type SharedState } from '@ferrite-migrate/cli-kit'
 import { askRunning as ask, type RequestAnswer, type RequestKind, type RequestStep } from '@ferrite-migrate/core'
 
 /**
- * Asks a running migration for something and waits for the answer; `onStep` gets each step as it happens. Ctrl-C takes back what was
+ * Asks a running migration for something and waits for the answer; `onStep` gets each step as it happens, and `follow` is the command's own. Ctrl-C takes back what was
  * asked, as far as that is possible; a second one leaves.
  * @throws MigrateError FM_NOT_RUNNING, FM_INTERRUPTED, or the error that the migration answered
  */
@@ -12,15 +12,19 @@ export async function askRunning(
   kind: RequestKind,
   args: Readonly<Record<string, unknown>> = {},
   onStep: (step: RequestStep) => void = () => undefined,
+  follow?: SharedState['follow'],
 ): Promise<RequestAnswer> {
   const stop = new AbortController()
   const release = onSignals(
     () => stop.abort(),
     () => process.exit(ExitCode.interrupted),
   )
+  // Workers of a queue may run a migration that nobody follows: then this process does for the moment.
+  const followed = (await follow?.(id, kind)) ?? null
   try {
     return await ask(directory, id, kind, args, { onStep, signal: stop.signal })
   } finally {
+    await followed?.leave()
     release()
   }
 }

@@ -9,6 +9,7 @@ const PLUGINS = [
   '@ferrite-migrate/source-memcached',
   '@ferrite-migrate/source-jsoncsv',
   '@ferrite-migrate/target-ferrite',
+  '@ferrite-migrate/runner-bullmq',
   '@ferrite-migrate/transform-jq',
   '@ferrite-migrate/transform-script',
 ]

@@ -15,6 +15,7 @@ import { openPrivate } from '@ferrite-migrate/files'
 import { Command, Flags, type Interfaces } from '@oclif/core'
 import { adapterFlags, opensSource, takeAdapterFlags } from './adapter-flags.js'
 import { offerPlugin, runAgain } from './plugins/offer-plugin.js'
+import { SharedState } from './queue/shared-state.js'
 import { coloured } from './render/colour.js'
 import { columnsOf, fit } from './render/layout.js'
 import { errorText, usageError } from './usage-error.js'
@@ -67,6 +68,12 @@ export abstract class BaseCommand extends Command {
       helpValue: '<DIR>',
       helpGroup: 'GLOBAL',
     }),
+    queue: Flags.string({
+      description: 'Queue whose workers run migrations on many machines, which share their state there',
+      env: 'FERRITE_MIGRATE_QUEUE',
+      helpValue: '<URL>',
+      helpGroup: 'GLOBAL',
+    }),
     verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
     trace: Flags.boolean({ description: 'Trace the network, values cut and secrets left out', helpGroup: 'GLOBAL' }),
     plugin: Flags.string({
@@ -85,8 +92,55 @@ export abstract class BaseCommand extends Command {
     }),
   }
 
+  /** The state directory of the command is that of the queue, where one is named; false = the command deals with the queue itself. */
+  protected readonly sharesState: boolean = true
+  private shared: SharedState | null = null
+
+  /** What is shared by a queue; null = none is named. */
+  protected get sharedState(): SharedState | null {
+    return this.shared
+  }
+
+  /** Opens what is shared by a queue, from now on the state directory. @throws MigrateError FM_QUEUE_*, FM_PLUGIN_MISSING */
+  protected async openShared(flags: Record<string, unknown>): Promise<void> {
+    const { queue, plugin } = flags
+    if (typeof queue !== 'string' || this.shared !== null) return
+    const own = this.stateDir(typeof flags['state-dir'] === 'string' ? flags['state-dir'] : undefined)
+    const registry = this.registry(Array.isArray(plugin) ? plugin.map(String) : [])
+    const logger = await this.logger(flags, (text) => this.jsonEnabled() || process.stderr.write(`${text}\n`))
+    this.shared = await SharedState.open(queue, own, registry, logger)
+  }
+
+  /** What was opened for the queue is closed. */
+  protected async closeShared(): Promise<void> {
+    const { shared } = this
+    this.shared = null
+    await shared?.close()
+  }
+
+  protected override async finally(error: Error | undefined): Promise<unknown> {
+    await this.closeShared()
+    return super.finally(error)
+  }
+
+  /** Has somebody follow a migration of the queue who can be asked; undefined = no queue is named. */
+  protected get follow(): SharedState['follow'] | undefined {
+    const { shared } = this
+    return shared === null ? undefined : (id, kind) => shared.follow(id, kind)
+  }
+
   /** With the flags of the sources that are installed, for a command that opens one: what they say joins --source-option. */
   protected override async parse<
+    F extends FlagValues,
+    B extends FlagValues,
+    A extends Interfaces.OutputArgs<Interfaces.ArgInput>,
+  >(options?: Interfaces.Input<F, B, A>, argv?: string[]): Promise<Interfaces.ParserOutput<F, B, A>> {
+    const parsed = await this.parseAll(options, argv)
+    if (this.sharesState) await this.openShared(parsed.flags)
+    return parsed
+  }
+
+  private async parseAll<
     F extends FlagValues,
     B extends FlagValues,
     A extends Interfaces.OutputArgs<Interfaces.ArgInput>,
@@ -105,6 +159,7 @@ export abstract class BaseCommand extends Command {
   }
 
   protected stateDir(flag: string | undefined): string {
+    if (this.shared !== null) return this.shared.runner.directory
     return flag ?? (process.env.XDG_DATA_HOME === undefined ? this.config.dataDir : defaultStateDir())
   }
 

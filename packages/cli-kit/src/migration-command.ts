@@ -8,6 +8,7 @@ import { runMigration } from './run-migration.js'
 /** What all commands that run a migration need of their flags. */
 export interface RunFlags extends MeasuringFlags {
   readonly 'dry-run': boolean
+  readonly detach?: boolean
   readonly yes: boolean
   readonly plugin?: string[] | undefined
   readonly 'state-dir'?: string | undefined
@@ -41,6 +42,7 @@ export abstract class MigrationCommand extends BaseCommand {
       measured: async (samples) => (measuring === null ? null : measuring(samples, say)),
       registry: this.registry(flags.plugin),
       dryRun: flags['dry-run'],
+      detach: flags.detach === true,
       json: this.jsonEnabled(),
       logger: (warn) => this.logger(flags, warn),
       log: (text) => this.log(text),

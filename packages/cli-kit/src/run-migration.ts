@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly config: MigrationConfig
   readonly registry: Registry
   readonly dryRun: boolean
+  /** The workers of the queue go on by themselves as soon as they have begun. */
+  readonly detach: boolean
   readonly json: boolean
   logger(warn: (text: string) => void): Promise<Logger>
   log(text: string): void
@@ -82,12 +84,17 @@ export async function runMigration(options: RunOptions): Promise<MigrationReport
   const listener = await options.measured(() => migration.metrics())
   if (!json) display.attach(migration)
   const release = stopOnSignal(migration, display)
+  if (options.detach) migration.once('phase', () => setImmediate(() => migration.leave()))
   try {
     const report = await migration.start().finally(async () => {
       release()
       await listener?.close()
     })
     display.end()
+    if (report.status.state === 'RUNNING') {
+      log(`The workers of the queue go on with ${report.status.id}; migrate --resume follows it again.`)
+      return report
+    }
     log(reportLines(report).join('\n'))
     process.exitCode = exitCodeOfReport(report)
     log(['', ...endLines(report, options.given)].join('\n'))

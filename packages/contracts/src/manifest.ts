@@ -23,7 +23,8 @@ export interface OptionSpec {
 }
 
 export interface AdapterSpec {
-  readonly kind: 'source' | 'target' | 'transform'
+  /** A runner runs the shards of a migration somewhere else; what it gives is described by `Runner` of @ferrite-migrate/core. */
+  readonly kind: 'source' | 'target' | 'transform' | 'runner'
   readonly name: string
   /** URL schemes without the colon. */
   readonly schemes: readonly string[]
@@ -81,8 +82,8 @@ export function parseManifest(block: unknown, file: string, plugin: string): Plu
     const field = `adapters[${at}]`
     const adapter = object(entry, field)
     const kind = adapter.kind
-    if (kind !== 'source' && kind !== 'target' && kind !== 'transform')
-      fail(`${field}.kind`, 'source, target or transform')
+    if (kind !== 'source' && kind !== 'target' && kind !== 'transform' && kind !== 'runner')
+      fail(`${field}.kind`, 'source, target, transform or runner')
     const module = text(adapter.module, `${field}.module`)
     if (!module.startsWith('./') || module.includes('..')) fail(`${field}.module`, 'a path inside the package, ./…')
     const schemes = list(adapter.schemes ?? [], `${field}.schemes`).map((scheme, i) => {

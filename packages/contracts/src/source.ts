@@ -271,6 +271,12 @@ export interface Source extends AsyncDisposable {
    * the shards stay what they are.
    */
   watch?(signal: AbortSignal): AsyncIterable<ShardChange>
+  /**
+   * Of a source whose shards hand keys to each other (`capabilities.together`): only these are read in this process, and the others in
+   * others. Called before anything is read. Where keys would have to be handed over, reading ends with FM_SHARDS_MOVED before any change
+   * behind that is given, and one process has to read all of them. Absent = its shards cannot be read apart.
+   */
+  apart?(shards: readonly string[]): void
   preflight?(): Promise<readonly Finding[]>
   /** What the source holds, where it could be looked at as a whole. */
   contents?(): Promise<Contents | null>

@@ -97,6 +97,12 @@ export interface RunClaim {
   readonly former?: string | null
   /** The same for all migrations that bring the changes of the same keys from the same source; absent = it brings none. */
   readonly copies?: string
+  /**
+   * The one shard of the migration that the claim is for (`*` = all of them), where shards are written by processes that may
+   * replace each other at any time. Such claims are counted apart from that of the whole migration: of those for one shard, or for all,
+   * the highest epoch alone may write, and `takeOver` ends the connections of lower ones.
+   */
+  readonly shard?: string
 }
 
 export interface Target extends AsyncDisposable {
@@ -112,6 +118,7 @@ export interface Target extends AsyncDisposable {
   /**
    * Ends what a former process of this migration left at the target: connections whose commands may still be waiting to
    * be executed, and values under temporary names. Called before a checkpoint is read again.
+   * @throws MigrateError FM_FENCE_BLIND where the claim was for one shard and the target does not show its connections
    */
   takeOver?(migration: string): Promise<void>
   /**

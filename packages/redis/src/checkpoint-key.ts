@@ -7,6 +7,11 @@ export function checkpointKey(migration: string, shard: string): Buffer {
   return Buffer.from(`${OWN_PREFIX}${migration}:${shard}`)
 }
 
+/** A hash of those who may write single shards of a migration, by shard and epoch. */
+export function fenceKey(migration: string): Buffer {
+  return Buffer.from(`${OWN_PREFIX}fence:${migration}`)
+}
+
 /** A hash of the migrations that write to a server: id to `<epoch> <owner> <until, ms> [<copies>]`. */
 export const RUNNING_KEY = `${OWN_PREFIX}running`
 

@@ -19,6 +19,7 @@ import {
   checkpointKey,
   clientNameOf,
   type Endpoint,
+  fenceKey,
   handshakeError,
   parseEndpoint,
   primaryFinding,
@@ -40,7 +41,8 @@ import { proveDatabase } from './prove-database.js'
 import type { UnsupportedPolicy } from './rendered-batch.js'
 import type { RequestLimits } from './request-limits.js'
 import { RunNote } from './run-note.js'
-import { endConnections, removeTemporary } from './take-over.js'
+import { ShardFence, shardClaim } from './shard-fence.js'
+import { endConnections, endFormer, removeTemporary } from './take-over.js'
 import { classify, refusalError } from './target-error.js'
 import { writerOf } from './writer-name.js'
 
@@ -62,6 +64,8 @@ export class FerriteTarget implements Target {
   private readonly settled = new Set<number>()
   private readonly limits: RequestLimits
   private readonly note: RunNote
+  /** Null = the whole migration is written by this process. */
+  private fence: ShardFence | null = null
   private control: Promise<RedisLink> | null = null
 
   private constructor(
@@ -160,7 +164,7 @@ export class FerriteTarget implements Target {
         clockSkewMs: this.clockSkewMs,
         trace: this.trace,
         limits: this.limits,
-        admit: (link) => this.note.admit((...argv) => link.call(...argv)),
+        admit: (link) => (this.fence ?? this.note).admit((...argv) => link.call(...argv)),
         prove: (db) => this.prove(db),
         isProven: (db) => db === 0 || this.settled.has(db),
         control: () => this.controlLink(),
@@ -211,16 +215,19 @@ export class FerriteTarget implements Target {
     this.runId = await serverIdentity(await this.controlLink())
   }
 
-  claim(migration: string, claim: RunClaim): Promise<void> {
-    return this.note.claim(migration, claim)
+  async claim(migration: string, claim: RunClaim): Promise<void> {
+    const forShard = shardClaim(claim)
+    if (forShard === null) return this.note.claim(migration, claim)
+    this.fence = new ShardFence(migration, forShard, (...argv) => this.inFirstDb(...argv))
+    await this.fence.put()
   }
 
   beat(): Promise<void> {
-    return this.note.beat()
+    return (this.fence ?? this.note).beat()
   }
 
   release(migration: string): Promise<void> {
-    return this.note.release(migration)
+    return (this.fence ?? this.note).release(migration)
   }
 
   async plant(): Promise<PlantedKey> {
@@ -237,10 +244,28 @@ export class FerriteTarget implements Target {
 
   async takeOver(migration: string): Promise<void> {
     const link = await this.controlLink()
+    const { fence } = this
+    if (fence !== null) {
+      await endFormer(link, (name) => fence.endsConnection(name))
+      // Names under construction are of one epoch each: whoever goes on need not wait until the former ones are gone.
+      void this.sweepFormer(migration, fence)
+      return
+    }
     const { worker } = this.context
     const writer = writerOf({ migration, ...(worker === undefined ? {} : { worker }) }) ?? migration
     await endConnections(link, clientNameOf(writer))
     await removeTemporary(link, this.able, temporaryPrefix(writer))
+  }
+
+  private async sweepFormer(migration: string, fence: ShardFence): Promise<void> {
+    try {
+      const link = await RedisLink.open({ ...this.endpoint, db: 0 }, this.trace)
+      await removeTemporary(link, this.able, temporaryPrefix(migration), (key) => fence.endsTemporary(key)).finally(
+        () => link.close(),
+      )
+    } catch (error) {
+      this.context.logger.log('warn', `values under construction of a former worker stay: ${(error as Error).message}`)
+    }
   }
 
   async checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {
@@ -250,6 +275,8 @@ export class FerriteTarget implements Target {
 
   async forget(migration: string, shard: string): Promise<void> {
     await this.inFirstDb('DEL', checkpointKey(migration, shard))
+    // Whoever ends the whole migration leaves nothing of its workers either.
+    if (this.fence === null) await this.inFirstDb('DEL', fenceKey(migration))
   }
 
   async takeAside(what: string, payload: Buffer): Promise<boolean> {

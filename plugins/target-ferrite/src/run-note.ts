@@ -21,7 +21,10 @@ export class RunNote {
 
   /** Other migrations that write here now, for whoever looks before a run. @param own the one that asks */
   async findings(own: string | undefined): Promise<Finding[]> {
-    const others = (await this.running()).filter(([id]) => id !== own).map(([id]) => printable(id.slice(0, 100)))
+    // Workers that each write a shard have entries below that of their migration.
+    const others = [...new Set((await this.running()).map(([id]) => id.split('/')[0]))]
+      .filter((id) => id !== own)
+      .map((id) => printable(id.slice(0, 100)))
     if (others.length === 0) return []
     const text = `${others.length === 1 ? 'the migration' : 'the migrations'} ${others.slice(0, 5).join(', ')}${others.length > 5 ? ', …' : ''} ${others.length === 1 ? 'writes' : 'write'} to the target now: of keys of the same name the last write stays, and one that brings the same changes is refused`
     return [{ level: 'warn', code: 'target-written', text }]
@@ -30,7 +33,7 @@ export class RunNote {
   /** @throws MigrateError FM_ID_TAKEN, FM_TARGET_TAKEN */
   async claim(migration: string, claim: RunClaim): Promise<void> {
     for (const [id, since] of await this.running()) {
-      if (since.owner === claim.owner || since.owner === claim.former) continue
+      if (since.owner === claim.owner || since.owner === claim.former || id.startsWith(`${migration}/`)) continue
       if (id === migration)
         throw new MigrateError(
           'FM_ID_TAKEN',

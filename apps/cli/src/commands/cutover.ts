@@ -102,7 +102,7 @@ export default class Cutover extends BaseCommand {
     const startedAt = Date.now()
     const show = ({ at, name, text }: RequestStep): void =>
       this.log(`${`+${((at - startedAt) / 1000).toFixed(3)}s`.padStart(10)}  ${name.padEnd(8)} ${text}`)
-    const answer = await askRunning(directory, id, 'cutover', options, show)
+    const answer = await askRunning(directory, id, 'cutover', options, show, this.follow)
     const { slipped } = (answer.result ?? {}) as { slipped?: CutoverResult['slipped'] }
     if (slipped !== undefined && (slipped.keys.length > 0 || slipped.more))
       throw new MigrateError(

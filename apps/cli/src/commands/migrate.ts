@@ -1,5 +1,10 @@
 import { MigrationCommand, migrateFlags, migrationConfig } from '@ferrite-migrate/cli-kit'
-import type { MigrationReport, Plan } from '@ferrite-migrate/core'
+import type { MigrationConfig, MigrationReport, Plan } from '@ferrite-migrate/core'
+
+interface GivenPlaces {
+  readonly queue?: string | undefined
+  readonly 'state-dir'?: string | undefined
+}
 
 export default class Migrate extends MigrationCommand {
   static override description = 'Move the data of a source into a target, live or as a snapshot'
@@ -8,12 +13,19 @@ export default class Migrate extends MigrationCommand {
     '<%= config.bin %> <%= command.id %> -s redis://source:6379 -t ferrite://target:6379 -m snapshot --verify',
   ]
   static override flags = migrateFlags
+  protected override readonly sharesState = false
 
   async run(): Promise<MigrationReport | Plan> {
     const { flags } = await this.parse(Migrate)
-    return this.migrate(
-      migrationConfig(flags, (flag) => this.stateDir(flag), flags['state-dir']),
-      flags,
-    )
+    return this.migrate(await this.configOf(flags), flags)
+  }
+
+  /** What was begun on another machine is known by the queue; the migration then deals with that by itself. */
+  private async configOf(flags: Parameters<typeof migrationConfig>[0] & GivenPlaces): Promise<MigrationConfig> {
+    const own = this.stateDir(flags['state-dir'])
+    if (flags.queue !== undefined && flags.resume !== undefined) await this.openShared({ ...flags })
+    const config = migrationConfig(flags, (flag) => this.stateDir(flag), flags['state-dir'])
+    await this.closeShared()
+    return flags.queue === undefined ? config : { ...config, queue: flags.queue, stateDir: own }
   }
 }

@@ -10,7 +10,7 @@ export default class Pause extends BaseCommand {
   async run(): Promise<{ id: string; paused: boolean }> {
     const { flags } = await this.parse(Pause)
     const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'running', (text) => this.sayWhich(text))
-    await askRunning(this.stateDir(flags['state-dir']), id, 'pause')
+    await askRunning(this.stateDir(flags['state-dir']), id, 'pause', {}, undefined, this.follow)
     this.log(`Paused. Changes are kept on disk; go on with: ferrite-migrate resume --id ${id}`)
     return { id, paused: true }
   }

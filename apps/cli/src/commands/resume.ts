@@ -10,7 +10,7 @@ export default class Resume extends BaseCommand {
   async run(): Promise<{ id: string; paused: boolean }> {
     const { flags } = await this.parse(Resume)
     const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'running', (text) => this.sayWhich(text))
-    await askRunning(this.stateDir(flags['state-dir']), id, 'resume')
+    await askRunning(this.stateDir(flags['state-dir']), id, 'resume', {}, undefined, this.follow)
     this.log('Going on.')
     return { id, paused: false }
   }

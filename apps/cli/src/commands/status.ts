@@ -15,6 +15,19 @@ export default class Status extends BaseCommand {
     watch: Flags.boolean({ char: 'w', description: 'Show it again every second until it ends' }),
   }
 
+  /** Which machines run it, where it is run by a queue. */
+  private async workerLines(id: string): Promise<string[]> {
+    const workers = await this.sharedState?.runner.workers()
+    if (workers === undefined) return []
+    const own = workers.filter(({ migration }) => migration === id)
+    const followed = await this.sharedState?.runner.isFollowed(id)
+    return [
+      '',
+      `Workers: ${own.length} of ${workers.length}${followed === true ? '' : '; nobody follows it: the workers go on by themselves'}`,
+      ...own.map(({ name, host, pid, shard }) => `  ${(shard ?? '').padEnd(20)} ${name} (${host}, process ${pid})`),
+    ]
+  }
+
   async run(): Promise<MigrationStatus> {
     const { flags } = await this.parse(Status)
     const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'any', (text) => this.sayWhich(text))
@@ -23,7 +36,7 @@ export default class Status extends BaseCommand {
       for (;;) {
         const { status } = store.get(id)
         if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) process.stdout.write('\x1b[H\x1b[2J')
-        this.log(statusLines(status).join('\n'))
+        this.log([...statusLines(status), ...(await this.workerLines(id))].join('\n'))
         if (status.state === 'INTERRUPTED')
           this.log(`\nIts process is gone. To go on: ferrite-migrate migrate --resume ${status.id}`)
         if (!flags.watch || this.jsonEnabled() || status.state !== 'RUNNING') return status

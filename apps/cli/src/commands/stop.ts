@@ -11,7 +11,7 @@ export default class Stop extends BaseCommand {
   async run(): Promise<{ id: string; stopped: boolean }> {
     const { flags } = await this.parse(Stop)
     const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'running', (text) => this.sayWhich(text))
-    await askRunning(this.stateDir(flags['state-dir']), id, 'stop')
+    await askRunning(this.stateDir(flags['state-dir']), id, 'stop', {}, undefined, this.follow)
     this.log(`Stopping. Go on with: ferrite-migrate migrate --resume ${id}`)
     return { id, stopped: true }
   }

@@ -60,7 +60,7 @@ export default class Verify extends BaseCommand {
   }
 
   private async ask(id: string, stateDir: string | undefined): Promise<VerifyReport> {
-    const { result } = await askRunning(this.stateDir(stateDir), id, 'verify')
+    const { result } = await askRunning(this.stateDir(stateDir), id, 'verify', {}, undefined, this.follow)
     if (isReport(result)) return result
     throw new MigrateError(
       'FM_INTERNAL',

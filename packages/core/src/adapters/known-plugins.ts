@@ -5,6 +5,7 @@ export interface KnownPlugin {
   readonly name: string
   readonly source?: readonly string[]
   readonly target?: readonly string[]
+  readonly runner?: readonly string[]
   readonly transforms?: readonly string[]
   /** Names of commands as they are typed. */
   readonly commands?: readonly string[]
@@ -45,6 +46,12 @@ export const KNOWN_PLUGINS: readonly KnownPlugin[] = [
   { name: '@ferrite-migrate/export', commands: ['export'], megabytes: 2 },
   { name: '@ferrite-migrate/serve', commands: ['rpc', 'serve', 'dashboard'], megabytes: 16 },
   { name: '@ferrite-migrate/otlp', megabytes: 22 },
+  {
+    name: '@ferrite-migrate/runner-bullmq',
+    runner: ['redis', 'rediss', 'valkey', 'valkeys'],
+    commands: ['worker'],
+    megabytes: 4,
+  },
   { name: '@ferrite-migrate/verify-hash', commands: ['verify-hash'], megabytes: 4 },
   { name: '@ferrite-migrate/benchmark', commands: ['benchmark'], megabytes: 5 },
   { name: '@ferrite-migrate/transform-jq', transforms: ['jq'], megabytes: 5 },

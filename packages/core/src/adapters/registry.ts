@@ -119,7 +119,7 @@ export class Registry {
     return this.entries.filter((entry) => entry.spec.kind === kind).map((entry) => entry.spec)
   }
 
-  private find(kind: 'source' | 'target', url: string): Entry {
+  private find(kind: 'source' | 'target' | 'runner', url: string): Entry {
     const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1].toLowerCase()
     const known = [...new Set(this.adapters(kind).flatMap((spec) => spec.schemes))]
       .map((name) => `${name}://`)
@@ -281,6 +281,16 @@ export class Registry {
     const options = this.options(entry, url, offered, given)
     const create = await this.load<CreateTarget>(entry, 'createTarget')
     return wholeTarget(await this.open(entry, () => create({ ...context, url, options })), entry.plugin.name)
+  }
+
+  /**
+   * The function of a runner's module that opens it (`CreateRunner`), by the address of its queue.
+   * @throws MigrateError FM_PLUGIN_*, FM_URL_INVALID
+   */
+  async runner<T>(url: string): Promise<T> {
+    const parts = splitConnection(url)
+    if (parts?.password !== undefined) keepSecret(parts.password)
+    return this.load<T>(this.find('runner', url), 'createRunner')
   }
 
   /** @throws MigrateError FM_PLUGIN_MISSING, FM_OPTION_* */

@@ -97,6 +97,8 @@ export const configSchema = v.strictObject({
   allowPlugins: v.optional(v.array(text)),
   /** Processes of this machine that run the shards of the source; 0 = this one does. */
   workers: count(0, 64, 0),
+  /** Address of the queue whose workers run the shards, on as many machines as there are; absent = this process does. */
+  queue: v.optional(text),
   filter: v.optional(filterSchema, {}),
   onConflict: v.optional(v.picklist(['replace', 'skip', 'fail']), 'replace'),
   /** Delete target keys that the source does not have, whoever wrote them. */

@@ -14,6 +14,8 @@ export interface RunningShards {
   pausing(paused: boolean): void
   /** Runs every shard to its end. @throws what the first failed with, once no other writes any more */
   run(): Promise<void>
+  /** `run` rejects by FM_LEFT, while the shards go on elsewhere; absent = they cannot. */
+  leave?(): void
   /** Makes every expiry at the target what it is at the source; none is held from now on. */
   settle(): Promise<void>
   /** From now on tells the track which keys change; null = nobody wants to know. */

@@ -20,6 +20,7 @@ import { defaultStateDir, StateStore } from '../state/state-store.js'
 import type { MigrationStatus, Phase, RunState } from '../state/status.js'
 import type { CompareProgress } from '../verify/compare-progress.js'
 import type { VerifyReport } from '../verify/verify-report.js'
+import type { CreateRunner, Runner, WorkerFacts } from '../workers/runner.js'
 import type { LiveCutover } from './live-cutover.js'
 import { type MigrationReport, migrationReport } from './migration-report.js'
 import type { Passes } from './passes.js'
@@ -75,6 +76,9 @@ export class Migration extends EventEmitter<Events> {
   private readonly passes: Passes
   private readonly failure: RunFailure
   private requests: RequestServer | null = null
+  private runner: Runner | null = null
+  private readonly registry: Registry
+  private left = false
   private enrolled = false
   private undoable = false
 
@@ -88,8 +92,9 @@ export class Migration extends EventEmitter<Events> {
       store: options.store ?? ((directory) => new StateStore(directory)),
       channel: options.channel ?? ((directory) => new ControlQueue(directory)),
     }
+    this.registry = options.registry.only(resolved.allowPlugins)
     const parts = runParts({
-      ...{ id: this.id, config: resolved, registry: options.registry.only(resolved.allowPlugins), logger: this.logger },
+      ...{ id: this.id, config: resolved, registry: this.registry, logger: this.logger },
       listener: {
         progress: (status) => this.emit('progress', status),
         phase: (phase) => this.emit('phase', phase),
@@ -97,6 +102,8 @@ export class Migration extends EventEmitter<Events> {
         verify: (progress) => this.emit('verify', progress),
         step: (step) => this.emit('step', step),
       },
+      directory: () => this.directory,
+      runner: () => this.runner,
       keepReport: () => this.keepReport(),
       keepMetrics: () => this.keepMetrics(),
     })
@@ -148,7 +155,8 @@ export class Migration extends EventEmitter<Events> {
   /** Opens both ends, checks them and says what would be done. Writes nothing but the target's probe keys. */
   async dryRun(): Promise<Plan> {
     try {
-      return await this.ends.open(null)
+      this.runner = await this.openRunner()
+      return await this.ends.open(null, this.runner)
     } finally {
       await this.dispose()
     }
@@ -162,10 +170,12 @@ export class Migration extends EventEmitter<Events> {
   async start(): Promise<MigrationReport> {
     let listening: NodeJS.Timeout | undefined
     try {
-      const directory = this.config.stateDir ?? defaultStateDir()
+      this.runner = await this.openRunner()
+      await this.runner?.hold(this.id)
+      const { directory } = this
       const record = new RunRecord(this.id, this.config, directory, this.options.store(directory), this.logger)
       this.current.record = record
-      const plan = await this.ends.open(record)
+      const plan = await this.ends.open(record, this.runner)
       refuseUnfit(plan)
       const claim = await this.enroll(record, plan)
       this.enrolled = true
@@ -178,9 +188,13 @@ export class Migration extends EventEmitter<Events> {
       record.lease.check()
       this.finish(this.signals.wantsStop && this.live.result === null ? 'INTERRUPTED' : 'COMPLETED')
     } catch (error) {
-      const { state, error: thrown } = await this.failure.outcome(error, this.enrolled)
-      this.finish(state)
-      if (thrown !== null) throw thrown
+      // Its row says that it runs, and it does.
+      if (this.left) this.current.save()
+      else {
+        const { state, error: thrown } = await this.failure.outcome(error, this.enrolled)
+        this.finish(state)
+        if (thrown !== null) throw thrown
+      }
     } finally {
       clearInterval(listening)
       this.pulse.stop()
@@ -197,6 +211,27 @@ export class Migration extends EventEmitter<Events> {
     if (phase === 'INITIAL_SYNC' || phase === 'LIVE_SYNC' || phase === 'WAITING') this.current.enter('STOPPING')
     this.gate.end()
     this.signals.stop()
+  }
+
+  /** The workers of the queue that run the shards; null = this machine does, or nothing is open yet. */
+  async workers(): Promise<readonly WorkerFacts[] | null> {
+    return (await this.runner?.workers()) ?? null
+  }
+
+  /**
+   * Follows the migration no more, whose workers go on: `start` resolves with what is known. Whoever resumes it follows it again.
+   * @throws MigrateError FM_LEAVE_REFUSED where this process runs the shards itself, or a cutover is under way
+   */
+  leave(): void {
+    const { engine } = this.passes
+    if (engine?.leave === undefined || this.runner === null || this.live.isRunning)
+      throw new MigrateError(
+        'FM_LEAVE_REFUSED',
+        this.live.isRunning ? 'a cutover is under way, which nobody else ends' : 'no queue runs this migration',
+        this.live.isRunning ? 'Wait for its end, or call it off.' : 'Stop it, and go on later with --resume.',
+      )
+    this.left = true
+    engine.leave()
   }
 
   /**
@@ -263,14 +298,28 @@ export class Migration extends EventEmitter<Events> {
     return migrationReport({ status, ends, comparison, live, failure }, undoable)
   }
 
+  /** Where the state is. */
+  private get directory(): string {
+    return this.runner?.directory ?? this.config.stateDir ?? defaultStateDir()
+  }
+
+  private async openRunner(): Promise<Runner | null> {
+    const { queue, stateDir } = this.config
+    if (queue === undefined) return null
+    const create = await this.registry.runner<CreateRunner>(queue)
+    return create({ url: queue, stateDir: stateDir ?? defaultStateDir(), logger: this.logger })
+  }
+
   /** Writes the row of this run, with what a later one must know. */
   private async enroll(record: RunRecord, plan: Plan): Promise<RunClaim> {
     const { current, ends, config } = this
     await record.learnFacts(() => ends.targetIsEmpty())
+    if (this.runner !== null && record.facts.journal === true && record.former === null) throw noJournal()
     record.noteDatabases(config.filter.dbs, config.dbMap)
     if (record.former !== null) {
       current.startedAt = record.former.createdAt
-      current.progress.restore(record.former.status)
+      // What the workers of a queue have counted is kept there, and they may go on counting.
+      if (this.runner === null) current.progress.restore(record.former.status)
     }
     const claim = record.enroll(plan, current.startedAt, this.status())
     const whole = { ...claim, ...ends.copies() }
@@ -334,5 +383,17 @@ export class Migration extends EventEmitter<Events> {
     this.closeRecord()
     this.requests?.close()
     this.requests = null
+    if (this.runner === null) return
+    if (this.enrolled && this.isComplete()) await this.runner.finish(this.id).catch(() => undefined)
+    await this.runner[Symbol.asyncDispose]()
   }
+}
+
+/** What a worker finds at the target may be what another one has written, on a machine that is gone. */
+function noJournal(): MigrateError {
+  return new MigrateError(
+    'FM_PREFLIGHT_REFUSED',
+    'the target holds keys, and the workers of a queue keep no undo journal: what was there before could not be given back',
+    'Give --no-undo if that is meant, empty the target, or run the migration in one process, without --queue.',
+  )
 }

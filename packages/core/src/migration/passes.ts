@@ -13,6 +13,8 @@ import { KnownDatabases } from '../engine/snapshot/known-databases.js'
 import { findForeign } from '../engine/target-content/find-foreign.js'
 import type { ForeignKeys } from '../engine/target-content/foreign-keys.js'
 import { journaled, TargetRecorder } from '../rollback/journaled-target.js'
+import type { Runner } from '../workers/runner.js'
+import { WorkerProcess } from '../workers/worker-process.js'
 import { WorkerShards } from '../workers/worker-shards.js'
 import type { LiveCutover } from './live-cutover.js'
 import { PassSchedule } from './pass-schedule.js'
@@ -41,7 +43,9 @@ export interface PassesNeeds {
   /** Where the adapters are, for other processes. */
   readonly plugins: readonly FoundPlugin[]
   /** Where the state is. */
-  readonly directory: string
+  directory(): string
+  /** What runs the shards on other machines; null = this machine does. */
+  runner(): Runner | null
 }
 
 /** The passes of a run over its source: one, or in incremental mode one after the other. */
@@ -72,9 +76,10 @@ export class Passes {
     const { former } = record
     const inSnapshot = ends.config.mode === 'snapshot'
     const held = former !== null && record.facts.held ? { from: former.createdAt, to: Date.now() } : null
-    if (record.journal !== null && ends.config.workers === 0)
+    if (record.journal !== null && !this.apart)
       this.recorder = new TargetRecorder(ends.target!, record.journal, ends.targetKeys)
-    if (former !== null) await ends.target!.takeOver?.(id)
+    // Workers of a queue go on while nobody follows them: each ends the one before it.
+    if (former !== null && this.needs.runner() === null) await ends.target!.takeOver?.(id)
     try {
       await this.runAll(record, plan, former === null ? null : { positions: record.positions(), held, inSnapshot })
     } catch (error) {
@@ -90,6 +95,11 @@ export class Passes {
 
   async close(): Promise<void> {
     await this.recorder?.close()
+  }
+
+  /** Shards are run by other processes. */
+  private get apart(): boolean {
+    return this.needs.ends.config.workers > 0 || this.needs.runner() !== null
   }
 
   private async runAll(record: RunRecord, plan: Plan, from: Resumed | null): Promise<void> {
@@ -135,21 +145,20 @@ export class Passes {
 
   private async runPass(record: RunRecord, plan: Plan, resumed: Resumed | null): Promise<void> {
     const { ends, signals, status, comparison } = this.needs
-    const { workers } = ends.config
     // Workers find out for themselves, each before it writes.
-    const foreign =
-      workers > 0
-        ? null
-        : await findForeign({
-            ...{ config: ends.config, target: ends.target!, targetKeys: ends.targetKeys, journal: record.journal },
-            targetWasEmpty: record.facts.targetWasEmpty !== false,
-            resumed: resumed !== null,
-            onNote: (type, text) => status.note(type, text),
-          })
+    const foreign = this.apart
+      ? null
+      : await findForeign({
+          ...{ config: ends.config, target: ends.target!, targetKeys: ends.targetKeys, journal: record.journal },
+          targetWasEmpty: record.facts.targetWasEmpty !== false,
+          resumed: resumed !== null,
+          onNote: (type, text) => status.note(type, text),
+        })
     signals.beginPass()
     status.tally.begin(ends.source!.shards.map(({ id: shard }) => shard))
-    const engine =
-      workers > 0 ? this.makeWorkers(record, plan, resumed) : this.makeEngine(record, plan, resumed, foreign)
+    const engine = this.apart
+      ? await this.makeWorkers(record, plan, resumed)
+      : this.makeEngine(record, plan, resumed, foreign)
     this.engine = engine
     status.enter('INITIAL_SYNC')
     const done = new AbortController()
@@ -171,32 +180,44 @@ export class Passes {
     if (!signals.wantsStop) record.addFacts({ held: false })
   }
 
-  private makeWorkers(record: RunRecord, plan: Plan, resumed: Resumed | null): WorkerShards {
-    const { ends, signals, status, gate, logger, id, plugins, directory } = this.needs
+  private async makeWorkers(record: RunRecord, plan: Plan, resumed: Resumed | null): Promise<WorkerShards> {
+    const { ends, signals, status, gate, logger, id, plugins } = this.needs
     const { source, config, onlyDb } = ends
     const { shards } = source!
-    const count = Math.min(config.workers, shards.length)
+    const runner = this.needs.runner()
+    const count = runner === null ? Math.min(config.workers, shards.length) : shards.length
     const phases = new ShardPhases(shards.map(({ id: shard }) => shard))
-    return new WorkerShards({
-      task: {
-        version: 1,
-        ...{ migration: id, plugins, directory, onlyDb, claim: this.claim, apply: plan.apply },
-        shards: shards.map(({ id: shard }) => shard),
-        // What all may write together is shared out.
-        config: { ...config, maxRate: Math.ceil(config.maxRate / count) },
-        lanes: Math.ceil(plan.lanes / count),
-        byKeys: record.facts.byKeys ?? false,
-        journal: record.journal !== null,
-        targetWasEmpty: record.facts.targetWasEmpty ?? false,
-        resumed: resumed && { ...resumed, positions: Object.fromEntries(resumed.positions) },
-      },
-      ...{ workers: count, shards, applied: status.applied, progress: status.progress, logger },
+    const task = {
+      version: 1 as const,
+      ...{ migration: id, plugins, directory: this.needs.directory(), onlyDb, claim: this.claim, apply: plan.apply },
+      shards: shards.map(({ id: shard }) => shard),
+      // What all may write together is shared out.
+      config: { ...config, maxRate: Math.ceil(config.maxRate / count) },
+      lanes: Math.ceil(plan.lanes / count),
+      byKeys: record.facts.byKeys ?? false,
+      journal: record.journal !== null,
+      targetWasEmpty: record.facts.targetWasEmpty ?? false,
+      resumed: resumed && { ...resumed, positions: Object.fromEntries(resumed.positions) },
+    }
+    if (runner !== null) {
+      // None is read here; those that come are known.
+      source!.apart?.([])
+      const run = { id, shards: task.shards, paused: gate.paused, resumed: resumed !== null }
+      const begun = await runner.begin(run, task, (shard) => workers.join(shard))
+      if (begun.paused) gate.pause()
+      for (const counts of begun.counted) status.progress.absorb(counts, null)
+    }
+    const workers: WorkerShards = new WorkerShards({
+      ...{ task, workers: count, shards, applied: status.applied, progress: status.progress, logger },
+      start: (one, listener) => (runner === null ? new WorkerProcess(one, listener) : runner.start(one, listener)),
+      patient: runner !== null,
       startedAt: status.startedAt,
       isPaused: () => gate.paused,
       signal: signals.reading,
       stopping: signals.stopping,
       tell: (event) => this.hear(event, record, phases),
     })
+    return workers
   }
 
   private makeEngine(record: RunRecord, plan: Plan, resumed: Resumed | null, foreign: ForeignKeys | null): Engine {

@@ -27,6 +27,7 @@ import { FaultFile } from '../transform/fault-file.js'
 import { databases, openTransform } from '../transform/open-transform.js'
 import { NO_TRANSFORM, type RecordTransform } from '../transform/record-transform.js'
 import { TargetKeys } from '../transform/target-keys.js'
+import type { Runner } from '../workers/runner.js'
 import type { RunRecord } from './run-record.js'
 import type { RunStatus } from './run-status.js'
 
@@ -71,8 +72,9 @@ export class RunEnds {
   /**
    * Opens both ends, checks them and says what would be done.
    * @param record null = nothing is written down
+   * @param runner null = shards are run on this machine
    */
-  async open(record: RunRecord | null): Promise<Plan> {
+  async open(record: RunRecord | null, runner: Runner | null = null): Promise<Plan> {
     const context = {
       logger: this.needs.logger,
       signal: this.needs.signal,
@@ -96,7 +98,8 @@ export class RunEnds {
       ...(same === null ? [] : [same]),
       ...checks.flatMap((list) => list ?? []),
       ...choice.findings,
-      ...workerFindings(this.config.workers, source, this.transform),
+      ...workerFindings(this.config.workers, source, this.transform, runner !== null),
+      ...((await runner?.preflight(source, target, this.config)) ?? []),
       ...(contents === null ? [] : contentFindings(contents, target.dialect, this.config)),
     ]
     const again = (record?.former ?? null) !== null

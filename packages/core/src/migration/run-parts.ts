@@ -5,8 +5,8 @@ import { Gate } from '../engine/lanes/gate.js'
 import type { RunningShards } from '../engine/running-shards.js'
 import { Notifier } from '../report/notifier.js'
 import type { RequestStep } from '../state/requests.js'
-import { defaultStateDir } from '../state/state-store.js'
 import type { CompareProgress } from '../verify/compare-progress.js'
+import type { Runner } from '../workers/runner.js'
 import { LiveCutover } from './live-cutover.js'
 import { Passes } from './passes.js'
 import { RunComparison } from './run-comparison.js'
@@ -26,6 +26,10 @@ export interface RunPartsNeeds {
     verify(progress: CompareProgress): void
     step(step: RequestStep): void
   }
+  /** Where the state is. */
+  directory(): string
+  /** What runs the shards on other machines; null = this machine does. */
+  runner(): Runner | null
   /** Keeps what `report` shows of a run that is killed. */
   keepReport(): void
   /** Keeps what other processes see measured. */
@@ -78,7 +82,8 @@ export function runParts(needs: RunPartsNeeds): RunParts {
   const passes: Passes = new Passes({
     ...{ id, ends, status, signals, gate, logger, pulse, comparison, cutover: live },
     plugins: registry.plugins,
-    directory: config.stateDir ?? defaultStateDir(),
+    directory: needs.directory,
+    runner: needs.runner,
   })
   const failure = new RunFailure({ id, ends, status, signals })
   return { gate, notifier, signals, current: status, ends, pulse, comparison, live, passes, failure }

@@ -109,7 +109,7 @@ export class RunRecord {
       targetWasEmpty,
       journal: config.undo && !targetWasEmpty,
       // Of worker processes nobody hears of a new one in time.
-      ...(config.workers > 0 ? {} : { readDatabases: [] }),
+      ...(config.workers > 0 || config.queue !== undefined ? {} : { readDatabases: [] }),
       sourceSecret: hasSecret(config.source, config.sourceOptions),
       targetSecret: hasSecret(config.target, config.targetOptions),
       ...(fingerprint === undefined ? {} : { transform: fingerprint }),

@@ -23,6 +23,7 @@ export function storableConfig(config: ResolvedConfig): string {
     errorsFile: resolve(rest.errorsFile),
     source: withoutPassword(config.source),
     target: withoutPassword(config.target),
+    ...(config.queue === undefined ? {} : { queue: withoutPassword(config.queue) }),
     sourceOptions: withoutSecrets(config.sourceOptions),
     targetOptions: withoutSecrets(config.targetOptions),
   })

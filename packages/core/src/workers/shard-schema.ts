@@ -67,6 +67,7 @@ export const shardTaskSchema = v.object({
     owner: v.string(),
     former: v.exactOptional(v.nullable(v.string())),
     copies: v.exactOptional(v.string()),
+    shard: v.exactOptional(v.string()),
   }),
   directory: v.string(),
   journal: v.boolean(),
@@ -79,4 +80,5 @@ export const shardTaskSchema = v.object({
     }),
   ),
   paused: v.boolean(),
+  whole: v.exactOptional(v.boolean()),
 }) satisfies v.GenericSchema<unknown, ShardTask>

@@ -37,4 +37,6 @@ export interface ShardTask {
     readonly inSnapshot: boolean
   } | null
   readonly paused: boolean
+  /** All shards of the source are run, also those that come later. */
+  readonly whole?: boolean
 }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { type DirtyKey, errorFromTold, MigrateError } from '@ferrite-migrate/contracts'
 import { revived } from '../records/revived.js'
 import type { ShardTask } from './shard-task.js'
+import type { ShardWorker, WorkerListener } from './shard-worker.js'
 import type { FromWorker, ToWorker, WorkerAnswers, WorkerQuestion } from './worker-message.js'
 
 const MAIN = fileURLToPath(new URL('./worker-main.js', import.meta.url))
@@ -12,17 +13,8 @@ const SAID_BYTES = 2000
 /** How long a process may take to leave once its work is over. */
 const EXITS_WITHIN_MS = 5000
 
-type Told = Exclude<FromWorker, { kind: 'answer' | 'refusal' | 'over' }>
-
-/** Whom a worker tells. */
-export interface WorkerListener {
-  told(message: Told): void
-  /** It has ended; null = all its shards came to their end. FM_WORKER_LOST = it died. */
-  over(error: MigrateError | null): void
-}
-
 /** A process of this machine that runs shards of a migration. */
-export class WorkerProcess {
+export class WorkerProcess implements ShardWorker {
   private readonly child: ChildProcess
   private readonly waiting = new Map<number, PromiseWithResolvers<unknown>>()
   private next = 0

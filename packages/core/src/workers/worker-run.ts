@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
+import { type ChangeLedger, type Logger, MigrateError, type Source, type Target } from '@ferrite-migrate/contracts'
 import { Registry } from '../adapters/registry.js'
 import { closeAdapter } from '../ends/close-adapter.js'
 import { openEnds } from '../ends/open-ends.js'
@@ -30,6 +30,15 @@ export interface WorkerRunNeeds {
   readonly signal: AbortSignal
   readonly stopping: AbortSignal
   tell(event: ShardEvent): void
+  /** Who may write, and where changes of the source's settings are written down; absent = the state directory of the task tells. */
+  readonly right?: WorkerRight
+}
+
+/** The right of a worker to write, where no state directory holds it. */
+export interface WorkerRight {
+  /** Asked before each batch. @throws MigrateError FM_RUN_TAKEN */
+  check(): void
+  readonly ledger: ChangeLedger
 }
 
 /** The shards of one task: both ends opened for them, run, and closed. */
@@ -38,7 +47,8 @@ export class WorkerRun {
   readonly gate: Gate
   private readonly task: ShardTask
   private readonly needs: WorkerRunNeeds
-  private readonly store: StateStore
+  private readonly store: StateStore | null
+  private readonly right: WorkerRight
   private readonly filter: RecordFilter
   private readonly faults: FaultFile
   private readonly tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
@@ -55,12 +65,18 @@ export class WorkerRun {
   constructor(task: ShardTask, needs: WorkerRunNeeds) {
     this.task = task
     this.needs = needs
-    this.store = new StateStore(task.directory)
+    this.store = needs.right === undefined ? new StateStore(task.directory) : null
+    this.right = needs.right ?? stateRight(task, this.store!)
     this.gate = new Gate(task.config.maxRate)
     this.filter = new RecordFilter(task.config.filter)
     this.faults = new FaultFile(task.config.errorsFile, task.migration)
     this.progress.tellUncarried()
     if (task.paused) this.gate.pause()
+  }
+
+  /** Both ends, once they are open. */
+  get ends(): { readonly source: Source | null; readonly target: Target | null } {
+    return { source: this.source, target: this.target }
   }
 
   /** The reader of the target. */
@@ -72,11 +88,11 @@ export class WorkerRun {
   async open(): Promise<Engine> {
     const { task } = this
     const { migration, claim, config } = task
-    const lease = new RunLease(migration, claim.owner, this.store)
-    lease.check()
+    this.right.check()
     const [source, target] = await this.connect()
     await target.claim?.(migration, claim)
-    if (task.resumed !== null) await target.takeOver?.(migration)
+    // Of a claim for one shard there may have been another before, whatever the task says.
+    if (task.resumed !== null || claim.shard !== undefined) await target.takeOver?.(migration)
     const targetKeys = new TargetKeys(this.filter, this.transform)
     this.journal = task.journal ? new UndoJournal(task.directory, migration, config.undoLimit) : null
     const { journal } = this
@@ -99,7 +115,7 @@ export class WorkerRun {
       errorRate: config.autoRollback ? new ErrorRate(config.rollbackOnErrorRate ?? 1) : null,
       wrote: (db, key) => journal?.has(db, key) ?? false,
       databases: null,
-      admit: () => lease.check(),
+      admit: () => this.right.check(),
       pace: () => this.watch(source),
     })
   }
@@ -122,21 +138,23 @@ export class WorkerRun {
     this.journal?.close()
     this.faults.close()
     await this.transform.close()
+    const { claim, migration } = this.task
+    if (claim.shard !== undefined) await this.target?.release?.(migration).catch(() => undefined)
     await closeAdapter('source', this.source, this.needs.logger)
     await closeAdapter('target', this.target, this.needs.logger)
-    this.store.close()
+    this.store?.close()
     rmSync(this.tempDir, { recursive: true, force: true })
   }
 
   private async connect(): Promise<readonly [Source, Target]> {
-    const { migration, worker, claim, config, plugins, byKeys, shards } = this.task
+    const { migration, worker, config, plugins, byKeys, shards, whole } = this.task
     const registry = new Registry(plugins)
     const context = {
       logger: this.needs.logger,
       signal: this.needs.stopping,
       tempDir: this.tempDir,
       ...{ migration, worker },
-      ledger: new SettingsLedger(this.store, migration, claim.owner, config.source),
+      ledger: this.right.ledger,
     }
     this.plugin = registry.pluginOf('source', config.source)
     const transform = await openTransform(config, registry, context, (fault) => {
@@ -154,8 +172,17 @@ export class WorkerRun {
       this.source = await ends.source.byKeys()
       await ends.source[Symbol.asyncDispose]()
     }
-    return [withShards(this.source ?? ends.source, shards), ends.target]
+    const source = this.source ?? ends.source
+    if (whole === true) return [source, ends.target]
+    const others = source.shards.some(({ id }) => !shards.includes(id))
+    if (others && source.capabilities.together) source.apart?.(shards)
+    return [withShards(source, shards), ends.target]
   }
+}
+
+function stateRight({ migration, claim, config }: ShardTask, store: StateStore): WorkerRight {
+  const lease = new RunLease(migration, claim.owner, store)
+  return { check: () => lease.check(), ledger: new SettingsLedger(store, migration, claim.owner, config.source) }
 }
 
 /** A source of which only some shards are read. @throws MigrateError FM_SHARD_UNKNOWN when it has one of them no more */

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type {
-  DirtyKey,
-  KeyReader,
-  Logger,
+import {
+  type DirtyKey,
+  type KeyReader,
+  type Logger,
   MigrateError,
-  Position,
-  Shard,
-  SnapshotRecord,
+  type Position,
+  type Shard,
+  type SnapshotRecord,
 } from '@ferrite-migrate/contracts'
 import { ChangeTrack } from '../engine/changes/change-track.js'
 import type { BothEnds } from '../engine/changes/stream-stop.js'
@@ -17,14 +17,18 @@ import type { ProgressCounts } from '../engine/progress/progress-counts.js'
 import type { RunningShards, ShardLag } from '../engine/running-shards.js'
 import { revived } from '../records/revived.js'
 import type { ShardTask } from './shard-task.js'
-import type { FromWorker, ToWorker } from './worker-message.js'
-import { WorkerProcess } from './worker-process.js'
+import type { ShardWorker, ToldByWorker, WorkerListener } from './shard-worker.js'
+import type { ToWorker } from './worker-message.js'
 
 /** What workers are given, and whom they tell. */
 export interface WorkerShardsNeeds {
   /** The task of all; each worker gets some of its shards. */
   readonly task: Omit<ShardTask, 'worker' | 'paused'>
   readonly workers: number
+  /** Has a worker do a task. */
+  start(task: ShardTask, listener: WorkerListener): ShardWorker
+  /** However often a worker is lost, another one goes on. */
+  readonly patient: boolean
   /** The source's shards, as this process has opened them: they tell what positions mean and who owns a key. */
   readonly shards: readonly Shard[]
   /** The last durable position of each shard. */
@@ -48,17 +52,22 @@ const AGAIN_MS = 500
 interface Place {
   readonly name: string
   readonly shards: readonly string[]
-  process: WorkerProcess | null
+  process: ShardWorker | null
   counts: ProgressCounts | null
   lost: number
   /** Where its shards were when the last process was lost. */
   lostAt: string
 }
 
-/** The shards of a run in worker processes of this machine. One that dies is followed by another, which goes on where it was. */
+function newPlace(name: string, shards: readonly string[]): Place {
+  return { name, shards, process: null, counts: null, lost: 0, lostAt: '' }
+}
+
+/** The shards of a run in workers. One that dies is followed by another, which goes on where it was. */
 export class WorkerShards implements RunningShards {
   private readonly needs: WorkerShardsNeeds
-  private readonly places: readonly Place[]
+  private readonly places: Place[]
+  private readonly underWay = new Set<Promise<void>>()
   private readonly read = new Map<string, Position>()
   private readonly swept = new Map<string, number>()
   private changes: ChangeTrack | null = null
@@ -66,19 +75,27 @@ export class WorkerShards implements RunningShards {
   /** Ends all when one has failed. */
   private readonly failed = new AbortController()
   private failure: unknown
+  /** Nobody here waits for them any more. */
+  private readonly left = Promise.withResolvers<never>()
 
   constructor(needs: WorkerShardsNeeds) {
     this.needs = needs
     const { shards } = needs.task
     const count = Math.min(needs.workers, shards.length)
-    this.places = Array.from({ length: count }, (_, i) => ({
-      name: `w${i}`,
-      shards: shards.filter((_, j) => j % count === i),
-      process: null,
-      counts: null,
-      lost: 0,
-      lostAt: '',
-    }))
+    this.places = Array.from({ length: count }, (_, i) =>
+      newPlace(
+        `w${i}`,
+        shards.filter((_, j) => j % count === i),
+      ),
+    )
+  }
+
+  /** A shard that came after the run had begun, and has a worker already. */
+  join(shard: string): void {
+    if (this.places.some(({ shards }) => shards.includes(shard))) return
+    const place = newPlace(`w${this.places.length}`, [shard])
+    this.places.push(place)
+    if (this.underWay.size > 0) this.begin(place)
   }
 
   async run(): Promise<void> {
@@ -88,12 +105,20 @@ export class WorkerShards implements RunningShards {
     signal.addEventListener('abort', end)
     stopping.addEventListener('abort', stop)
     try {
-      await Promise.all(this.places.map((place) => this.runPlace(place)))
+      for (const place of this.places) this.begin(place)
+      while (this.underWay.size > 0) await Promise.race([...this.underWay, this.left.promise])
     } finally {
       signal.removeEventListener('abort', end)
       stopping.removeEventListener('abort', stop)
     }
     if (this.failure !== undefined) throw this.failure
+  }
+
+  /** `run` ends by FM_LEFT, and the workers go on. */
+  leave(): void {
+    this.left.reject(
+      new MigrateError('FM_LEFT', 'this process does not follow the migration any more', 'Its workers go on.'),
+    )
   }
 
   pausing(paused: boolean): void {
@@ -184,6 +209,11 @@ export class WorkerShards implements RunningShards {
       )
   }
 
+  private begin(place: Place): void {
+    const work = this.runPlace(place).finally(() => this.underWay.delete(work))
+    this.underWay.add(work)
+  }
+
   /** Runs a place to its end: process after process, should they die. */
   private async runPlace(place: Place): Promise<void> {
     for (let resumed = this.needs.task.resumed; ; resumed = this.whereItWas(place)) {
@@ -206,14 +236,14 @@ export class WorkerShards implements RunningShards {
   private runProcess(place: Place, resumed: ShardTask['resumed']): Promise<MigrateError | null> {
     const { task, signal, stopping } = this.needs
     return new Promise((resolve) => {
-      place.counts = null
-      const process = new WorkerProcess(
+      const process = this.needs.start(
         { ...task, worker: place.name, shards: place.shards, resumed, paused: this.needs.isPaused() },
         {
           told: (message) => this.hear(place, message),
           over: (error) => void process.end().then(() => resolve(error)),
         },
       )
+      place.counts = process.counted ?? null
       place.process = process
       if (this.changes !== null) process.tell({ kind: 'track', on: true })
       if (this.frozen !== null) void process.ask('freeze').catch(() => undefined)
@@ -229,6 +259,7 @@ export class WorkerShards implements RunningShards {
     const done = `${at} ${JSON.stringify(place.counts?.shards ?? null)}`
     place.lost = done === place.lostAt ? place.lost + 1 : 1
     place.lostAt = done
+    if (this.needs.patient) return true
     return place.lost < LOST_AT_MOST
   }
 
@@ -244,7 +275,7 @@ export class WorkerShards implements RunningShards {
     }
   }
 
-  private hear(place: Place, message: Exclude<FromWorker, { kind: 'answer' | 'refusal' | 'over' }>): void {
+  private hear(place: Place, message: ToldByWorker): void {
     switch (message.kind) {
       case 'event':
         return this.hearEvent(place, message.event)

@@ -12,9 +12,10 @@ function said(
   shards = [shard('a'), shard('b')],
   more: Partial<SourceCapabilities> = {},
   injective = true,
+  queued = false,
 ) {
-  const source = { shards, capabilities: { ...LOSSLESS, ...more } }
-  return workerFindings(workers, source, { injective }).map(({ level, text }) => `${level} ${text}`)
+  const source = { shards, capabilities: { ...LOSSLESS, ...more }, ...(queued ? { apart: () => undefined } : {}) }
+  return workerFindings(workers, source, { injective }, queued).map(({ level, text }) => `${level} ${text}`)
 }
 
 describe('shards in processes of their own', () => {
@@ -31,6 +32,15 @@ describe('shards in processes of their own', () => {
   ])('are refused where only one process can know: %s', (text, findings) => {
     expect(findings).toEqual([expect.stringContaining(text)])
     expect(findings[0]).toMatch(/^fail .*: leave --workers out$/)
+  })
+
+  it('are taken from a queue also where they hand keys to each other, if they say by themselves when that begins', () => {
+    expect(said(0, undefined, { together: true }, true, true)).toEqual([])
+    expect(said(2, undefined, { together: true }, true, true)).toEqual([
+      expect.stringMatching(/^fail .*leave --workers out$/),
+    ])
+    expect(said(0, undefined, { readOnce: true }, true, true)).toEqual([expect.stringMatching(/leave --queue out$/)])
+    expect(said(0, undefined, {}, false, true)).toEqual([expect.stringMatching(/^fail .*leave --queue out$/)])
   })
 
   it('are no more than there are shards', () => {

@@ -8,6 +8,7 @@ import { ChangeTrack } from '../../dist/engine/changes/change-track.js'
 import type { ShardEvent } from '../../dist/engine/events/shard-event.js'
 import { Progress } from '../../dist/engine/progress/progress.js'
 import type { ShardTask } from '../../dist/workers/shard-task.js'
+import { WorkerProcess } from '../../dist/workers/worker-process.js'
 import { WorkerShards } from '../../dist/workers/worker-shards.js'
 import { bytes, directory, names } from '../doubles.js'
 import { memory } from '../memory-plugin/found.js'
@@ -56,6 +57,8 @@ function workers(source: string, config: Partial<MigrationConfig> = {}, task: Pa
       ...task,
     },
     workers: 2,
+    start: (one, listener) => new WorkerProcess(one, listener),
+    patient: false,
     shards,
     applied,
     progress,

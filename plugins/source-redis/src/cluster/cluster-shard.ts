@@ -43,6 +43,10 @@ export interface ClusterShardNeeds {
   changed(surprise: boolean): void
   /** Where the primary of this shard stands, and which keys it has of these slots. */
   standing(shard: string): Promise<number | null>
+  /** Before anything is read: the slot is this shard's in the cluster. */
+  ownsBefore(shard: string, slot: number): boolean
+  /** Something of a slot was left out that another shard has, or that moves. */
+  leftOut(slot: number): void
   keysOf(shard: string, slots: readonly number[]): Promise<DirtyKey[]>
 }
 
@@ -137,6 +141,8 @@ export class ClusterShard implements Shard, HandoverShard {
       yield* this.ordered()
       // What is given now says which slots are right here: of these nothing may wait to be named, and naming takes its time.
       const made = this.translated(event)
+      // What was left out just now cannot be handed over where another process has the other shard.
+      if (this.needs.handover.failure !== null) throw this.needs.handover.failure
       this.eventsGiven++
       if (made !== null) yield made
       // Whoever asks for the next one has taken this one whole.
@@ -222,7 +228,8 @@ export class ClusterShard implements Shard, HandoverShard {
   }
 
   owns(_db: number, key: Buffer): boolean {
-    return this.needs.owners.at(keySlot(key)) === this.place
+    const slot = keySlot(key)
+    return this.needs.owners.at(slot) === this.place || this.needs.ownsBefore(this.id, slot)
   }
 
   standing(): Promise<number | null> {
@@ -308,7 +315,10 @@ export class ClusterShard implements Shard, HandoverShard {
       else {
         own ??= records.slice(0, i)
         if (end !== null) end.mark(slot)
-        else doubtful.add(slot, [{ db: record.db, key: Buffer.from(record.key) }])
+        else {
+          doubtful.add(slot, [{ db: record.db, key: Buffer.from(record.key) }])
+          this.needs.leftOut(slot)
+        }
       }
     }
     if (own !== null && end === null) owners.touched()
@@ -321,6 +331,8 @@ export class ClusterShard implements Shard, HandoverShard {
     for (let i = 0; i < records.length; i++) {
       const record = records[i]
       const slot = slotOfChange(record)
+      // A key that comes by a move, also one that comes back to its own shard.
+      if (record.name === 'RESTORE-ASKING') this.needs.leftOut(slot)
       if (slot === NO_SLOT || (owners.at(slot) === this.place && !this.isMoved(slot, record))) own?.push(record)
       else {
         own ??= records.slice(0, i)
@@ -338,6 +350,7 @@ export class ClusterShard implements Shard, HandoverShard {
   private leaveOut(slot: number, record: ChangeRecord): void {
     const { doubtful, handover, owners } = this.needs
     doubtful.add(slot, keysOfChange(record))
+    this.needs.leftOut(slot)
     if (record.name === 'RESTORE-ASKING') handover.trace(slot)
     owners.touched()
     this.needs.changed(true)

@@ -1,4 +1,4 @@
-import type { DirtyKey, Logger, ShardChange } from '@ferrite-migrate/contracts'
+import { type DirtyKey, type Logger, MigrateError, type ShardChange } from '@ferrite-migrate/contracts'
 import { keySlot } from '@ferrite-migrate/protocol'
 import { type ClusterTopology, type ClusterView, SlotKeys, type WireTrace } from '@ferrite-migrate/redis'
 import type { PsyncShard } from '../psync-shard.js'
@@ -23,6 +23,16 @@ export interface ClusterShardsNeeds {
   stream(shard: string, elsewhere: (keys: readonly DirtyKey[]) => void): Promise<PsyncShard>
 }
 
+/** What ends the reading of a shard whose slots another process would have to give or take. */
+function shardsMoved(slot: number): MigrateError {
+  return new MigrateError(
+    'FM_SHARDS_MOVED',
+    `the slot ${slot} of the source moves from shard to shard, and the shards are read by different processes`,
+    'One process reads all of them until the slots are at rest.',
+    { retryable: false },
+  )
+}
+
 /** The shards of a cluster, and who of them has which slot. */
 export class ClusterShards {
   readonly all: ClusterShard[] = []
@@ -42,6 +52,8 @@ export class ClusterShards {
   private readonly missing = new Map<string, number>()
   private surprise: NodeJS.Timeout | null = null
   private unfollow: (() => void) | null = null
+  /** The shards that are read in this process; null = all. */
+  private only: ReadonlySet<string> | null = null
 
   private constructor(needs: ClusterShardsNeeds) {
     this.needs = needs
@@ -55,6 +67,16 @@ export class ClusterShards {
     for (const { name, primary } of needs.topology.view.shards) if (primary.slots.length > 0) await shards.add(name)
     shards.unfollow = needs.topology.follow((view) => void shards.see(view))
     return shards
+  }
+
+  /** From now on only these are read in this process, and nothing can be handed over: what would have to be ends the reading. */
+  apart(shards: readonly string[]): void {
+    this.only = new Set(shards)
+  }
+
+  /** The slots that a shard begins anew with are those that it has now. */
+  ownsBefore(shard: string, slot: number): boolean {
+    return !this.isBegun && this.needs.topology.ownerOf(slot)?.name === shard
   }
 
   /** Slots and keys that are on their way from shard to shard. */
@@ -95,6 +117,10 @@ export class ClusterShards {
       begin: (shard, slots) => this.begin(shard, slots),
       changed: (surprise) => this.changed(surprise),
       standing: (shard) => this.standing(shard),
+      ownsBefore: (shard, slot) => this.ownsBefore(shard, slot),
+      leftOut: (slot) => {
+        if (this.only !== null && this.end === null) this.handover.failure ??= shardsMoved(slot)
+      },
       keysOf: (shard, slots) => this.slotKeys.of(shard, slots),
       snapshotEnd: () => this.snapshotEnd(),
     }
@@ -111,7 +137,7 @@ export class ClusterShards {
       return
     }
     this.claims.set(shard, slots)
-    if (this.claims.size < this.all.length) return this.begun.promise
+    if (this.claims.size < (this.only?.size ?? this.all.length)) return this.begun.promise
     await this.needs.topology.look()
     this.settleClaims()
     this.isBegun = true
@@ -157,13 +183,34 @@ export class ClusterShards {
   }
 
   private async see(view: ClusterView): Promise<void> {
+    // Whoever reads none of them only wants to know which there are.
+    if (this.only?.size === 0) return this.seeShards(view)
     if (!this.isBegun) return
     if (this.end !== null) {
       this.end.see(view)
       return
     }
+    if (this.only !== null) {
+      this.seeApart(view)
+      return
+    }
     await this.handover.step(view)
     await this.seeShards(view)
+  }
+
+  /** Whether the slots of those that are read here are as they were, and at rest. */
+  private seeApart(view: ClusterView): void {
+    for (let slot = 0; slot < view.owners.length; slot++) {
+      const owner = view.shards[view.owners[slot]]?.name
+      const mine = this.only?.has(this.owners.of(slot) ?? '') ?? false
+      const theirs = owner !== undefined && (this.only?.has(owner) ?? false)
+      if (!mine && !theirs) continue
+      if (mine && theirs && this.owners.of(slot) === owner && !view.moving.has(slot)) continue
+      // Nobody owns it for the moment, or two say that they do: the next view tells.
+      if (owner === undefined || view.disputed.has(slot)) continue
+      this.handover.failure ??= shardsMoved(slot)
+      return
+    }
   }
 
   /** Shards that are new in the cluster, and those that are no more. */
@@ -193,6 +240,7 @@ export class ClusterShards {
   /** Keys that were not where they should be: whoever has them reads them again. */
   private doubt(keys: readonly DirtyKey[]): void {
     for (const { db, key } of keys) this.doubtful.add(keySlot(key), [{ db, key: Buffer.from(key) }])
+    if (this.only !== null && keys.length > 0) this.handover.failure ??= shardsMoved(keySlot(keys[0].key))
     this.owners.touched()
     this.changed(true)
   }
@@ -204,6 +252,7 @@ export class ClusterShards {
 
   private changed(surprise: boolean): void {
     const { topology } = this.needs
+    if (this.only !== null) return
     if (surprise && this.surprise === null) {
       this.surprise = setTimeout(() => {
         this.surprise = null

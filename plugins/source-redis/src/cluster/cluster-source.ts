@@ -149,6 +149,11 @@ export class ClusterSource implements Source {
     return cluster === null ? undefined : (signal) => cluster.watch(signal)
   }
 
+  get apart(): Source['apart'] {
+    const { cluster } = this
+    return cluster === null ? undefined : (shards) => cluster.apart(shards)
+  }
+
   async preflight(): Promise<readonly Finding[]> {
     const chained = this.context.options.chained === true
     const seen = new Map<string, Finding>()

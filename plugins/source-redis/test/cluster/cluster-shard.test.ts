@@ -45,6 +45,8 @@ function shardOf(commands: readonly ChangeRecord[]) {
     begin: async () => undefined,
     changed: () => undefined,
     standing: async () => 0,
+    ownsBefore: () => false,
+    leftOut: () => undefined,
     keysOf: async () => [],
     snapshotEnd: (): SnapshotEnd => {
       throw new Error('changes are followed')

@@ -20,6 +20,7 @@ import {
   ClusterKeyReader,
   ClusterTopology,
   clientNameOf,
+  fenceKey,
   type RedisLink,
   RUNNING_KEY,
   temporaryPrefix,
@@ -33,7 +34,8 @@ import { targetFindings } from '../preflight.js'
 import type { UnsupportedPolicy } from '../rendered-batch.js'
 import type { RequestLimits } from '../request-limits.js'
 import { RunNote } from '../run-note.js'
-import { endConnections, removeTemporary } from '../take-over.js'
+import { ShardFence, shardClaim } from '../shard-fence.js'
+import { endConnections, endFormer, removeTemporary } from '../take-over.js'
 import { writerOf } from '../writer-name.js'
 import { ClusterLane } from './cluster-lane.js'
 import { probeNodes } from './probe-nodes.js'
@@ -65,6 +67,8 @@ export class ClusterTarget implements Target {
   private readonly facts: ClusterFacts
   private readonly commands: RoutedCommands
   private readonly note: RunNote
+  /** Null = the whole migration is written by this process. */
+  private fence: ShardFence | null = null
   private readonly lanes = new Map<number, ClusterLane>()
   private readonly checkpoints = new Map<string, SlotCheckpoints>()
 
@@ -165,16 +169,26 @@ export class ClusterTarget implements Target {
     await this.nodes.acceptAll()
   }
 
-  claim(migration: string, claim: RunClaim): Promise<void> {
-    return this.note.claim(migration, claim)
+  async claim(migration: string, claim: RunClaim): Promise<void> {
+    const forShard = shardClaim(claim)
+    if (forShard === null) return this.note.claim(migration, claim)
+    this.fence = new ShardFence(migration, forShard, (command, ...argv) => this.fenceCommand(command, ...argv))
+    const { fence } = this
+    this.nodes.admit = () => fence.admit((command, ...words) => this.fenceCommand(command, ...words))
+    await fence.put()
   }
 
   beat(): Promise<void> {
-    return this.note.beat()
+    return (this.fence ?? this.note).beat()
   }
 
   release(migration: string): Promise<void> {
-    return this.note.release(migration)
+    return (this.fence ?? this.note).release(migration)
+  }
+
+  /** A command of the fence goes to the node of the key that it names: that of the fence, or of who runs. */
+  private fenceCommand(command: string | Buffer, ...argv: (string | Buffer)[]): Promise<Reply> {
+    return this.commands.one(keySlot(Buffer.from(argv[0])), String(command), ...argv)
   }
 
   /** The slot: no command and no transaction goes over two. */
@@ -196,6 +210,12 @@ export class ClusterTarget implements Target {
   }
 
   async takeOver(migration: string): Promise<void> {
+    const { fence } = this
+    if (fence !== null) {
+      for (const node of this.nodes.all) await endFormer(await node.link(), (name) => fence.endsConnection(name))
+      void this.sweepFormer(migration, fence)
+      return
+    }
     const { worker } = this.context
     const writer = writerOf({ migration, ...(worker === undefined ? {} : { worker }) }) ?? migration
     for (const node of this.nodes.all) {
@@ -205,14 +225,29 @@ export class ClusterTarget implements Target {
     }
   }
 
+  /** Names under construction are of one epoch each: whoever goes on need not wait until the former ones are gone. */
+  private async sweepFormer(migration: string, fence: ShardFence): Promise<void> {
+    try {
+      for (const node of this.nodes.all)
+        await removeTemporary(await node.link(), this.facts.able, temporaryPrefix(migration), (key) =>
+          fence.endsTemporary(key),
+        )
+    } catch (error) {
+      this.context.logger.log('warn', `values under construction of a former worker stay: ${(error as Error).message}`)
+    }
+  }
+
   /** What has been answered by now counts, and what is under way is waited for: it may be there already. */
   async checkpoint(migration: string, shard: string): Promise<Checkpoint | undefined> {
     await Promise.all([...this.lanes.values()].map((lane) => lane.idle()))
     return this.checkpointsOf(migration, shard).load()
   }
 
-  forget(migration: string, shard: string): Promise<void> {
-    return this.checkpointsOf(migration, shard).forget()
+  async forget(migration: string, shard: string): Promise<void> {
+    await this.checkpointsOf(migration, shard).forget()
+    const key = fenceKey(migration)
+    // Whoever ends the whole migration leaves nothing of its workers either.
+    if (this.fence === null) await this.commands.one(keySlot(key), 'DEL', key)
   }
 
   async takeAside(what: string, payload: Buffer): Promise<boolean> {
@@ -284,7 +319,10 @@ export class ClusterTarget implements Target {
       limits,
       ofCluster: true,
       asking,
-      admit: () => this.note.admit((...argv) => this.commands.one(keySlot(Buffer.from(RUNNING_KEY)), ...argv)),
+      admit: () =>
+        this.fence === null
+          ? this.note.admit((...argv) => this.commands.one(keySlot(Buffer.from(RUNNING_KEY)), ...argv))
+          : this.fence.admit((command, ...argv) => this.fenceCommand(command, ...argv)),
       prove: async (db) => {
         const refusal = await this.refusesDatabase(db)
         if (refusal !== null) throw new MigrateError('FM_DB_RANGE', refusal, `Map the database with --db-map ${db}:0.`)

@@ -14,6 +14,7 @@ export class TargetNode {
   /** Of its process. */
   readonly identity: string
   private readonly trace: WireTrace | null
+  private readonly admit: () => Promise<void>
   private readonly links = new Map<string, Promise<RedisLink>>()
   private closed = false
 
@@ -23,6 +24,7 @@ export class TargetNode {
     endpoint: Endpoint,
     identity: string,
     trace: WireTrace | null,
+    admit: () => Promise<void>,
   ) {
     this.shard = shard
     this.id = ids[0]
@@ -30,18 +32,23 @@ export class TargetNode {
     this.endpoint = endpoint
     this.identity = identity
     this.trace = trace
+    this.admit = admit
   }
 
-  /** @throws MigrateError FM_CONNECT_*, FM_AUTH_* */
+  /**
+   * @param admit asked on each connection by which something is written, once it has its name; throws when that may not be any more
+   * @throws MigrateError FM_CONNECT_*, FM_AUTH_*
+   */
   static async accept(
     shard: string,
     ids: readonly string[],
     endpoint: Endpoint,
     trace: WireTrace | null,
+    admit: () => Promise<void>,
   ): Promise<TargetNode> {
     const link = await RedisLink.open(endpoint)
     try {
-      return new TargetNode(shard, ids, endpoint, await serverIdentity(link), trace)
+      return new TargetNode(shard, ids, endpoint, await serverIdentity(link), trace, admit)
     } finally {
       link.close()
     }
@@ -50,7 +57,7 @@ export class TargetNode {
   /**
    * A connection for the few things whose reply must be looked at.
    * @param clientName by which a later process ends it; what has no name is not ended
-   * @throws MigrateError FM_TARGET_LOST when another process answers
+   * @throws MigrateError FM_TARGET_LOST when another process answers; FM_RUN_TAKEN
    */
   async link(clientName?: string): Promise<RedisLink> {
     // Whoever still waits for it belongs to the time before the cluster was accepted anew.
@@ -84,6 +91,11 @@ export class TargetNode {
       this.trace,
     )
     const same = (await serverIdentity(link)) === this.identity
+    if (same && clientName !== undefined)
+      await this.admit().catch((error: unknown) => {
+        link.close()
+        throw error
+      })
     if (same && !this.closed) return link
     link.close()
     if (same) throw lostNode(`${this.endpoint.label} was left`)

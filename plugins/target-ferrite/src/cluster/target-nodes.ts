@@ -49,6 +49,8 @@ const FRESH_MS = 1000
 export class TargetNodes {
   readonly topology: ClusterTopology
   readonly endpoint: Endpoint
+  /** Asked on each connection by which something is written. @throws MigrateError FM_RUN_TAKEN */
+  admit: () => Promise<void> = async () => undefined
   private readonly trace: WireTrace | null
   private readonly accepted = new Map<string, TargetNode>()
   /** Slots that were written to at a node which does not own them yet. */
@@ -223,7 +225,7 @@ export class TargetNodes {
       label: `${this.endpoint.label.replace(/:\/\/.*$/s, '')}://${printAddress(at)}`,
     }
     const ids = [primary.id, ...replicas.map(({ id }) => id)]
-    this.accepted.set(name, await TargetNode.accept(name, ids, endpoint, this.trace))
+    this.accepted.set(name, await TargetNode.accept(name, ids, endpoint, this.trace, () => this.admit()))
   }
 
   private bare(slot: number): MigrateError {

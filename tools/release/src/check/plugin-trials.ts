@@ -211,6 +211,22 @@ export const PLUGIN_TRIALS: readonly PluginTrial[] = [
     },
   },
   {
+    plugin: '@ferrite-migrate/runner-bullmq',
+    beside: REDIS,
+    run: async (project, fixtures, target) => {
+      const queue = await TestServer.start()
+      try {
+        await does(
+          project,
+          [...snapshot(fixtures, target), '--queue', queue.url, '--detach'],
+          /workers of the queue go on/,
+        )
+      } finally {
+        await queue.stop()
+      }
+    },
+  },
+  {
     plugin: '@ferrite-migrate/otlp',
     beside: REDIS,
     run: async (project, fixtures, target) => {

@@ -1,0 +1,84 @@
+import type { DirtyKey, MigrateError } from '@ferrite-migrate/contracts'
+import type {
+  ShardWorker,
+  ToldByWorker,
+  ToWorker,
+  WorkerAnswers,
+  WorkerListener,
+  WorkerQuestion,
+} from '@ferrite-migrate/core'
+import type { RunHub, ShardEar } from './run-hub.js'
+
+/** The worker that has one shard, whichever machine it is on, as the process sees it that follows the migration. */
+export class RemoteShard implements ShardWorker, ShardEar {
+  private readonly hub: RunHub
+  private readonly shard: string
+  private readonly listener: WorkerListener
+  private ended = false
+
+  constructor(hub: RunHub, shard: string, listener: WorkerListener) {
+    this.hub = hub
+    this.shard = shard
+    this.listener = listener
+    hub.attach(shard, this)
+  }
+
+  told(message: ToldByWorker): void {
+    if (!this.ended) this.listener.told(message)
+  }
+
+  replaced(why: MigrateError): void {
+    this.over(why)
+  }
+
+  over(error: MigrateError | null): void {
+    if (this.ended) return
+    this.ended = true
+    this.hub.detach(this.shard, this)
+    this.listener.over(error)
+  }
+
+  /** Whatever all workers are to do stands in one record, which also those find that come later. */
+  tell(message: ToWorker): void {
+    const change = this.changeOf(message)
+    // While the queue is away nobody writes for long: what was asked for is asked again by whoever waits for it.
+    if (change !== null) void this.hub.change(change).catch(() => undefined)
+  }
+
+  async ask<Q extends WorkerQuestion>(what: Q, keys: readonly DirtyKey[] = []): Promise<WorkerAnswers[Q]> {
+    const { hub, shard } = this
+    const answer = await this.answerOf(hub, shard, what, keys)
+    return answer as WorkerAnswers[Q]
+  }
+
+  /** Nothing of it is here. */
+  async end(): Promise<void> {}
+
+  private async answerOf(
+    hub: RunHub,
+    shard: string,
+    what: WorkerQuestion,
+    keys: readonly DirtyKey[],
+  ): Promise<unknown> {
+    if (what === 'freeze' || what === 'thaw') return hub.obeyed(shard, await hub.change({ frozen: what === 'freeze' }))
+    if (what === 'lags') return [await hub.lagOf(shard)]
+    return hub.ask(shard, what, keys)
+  }
+
+  private changeOf(message: ToWorker): Parameters<RunHub['change']>[0] | null {
+    switch (message.kind) {
+      case 'end-reading':
+        return { ending: 'read' }
+      case 'stop':
+        return { ending: 'stop' }
+      case 'pause':
+        return { paused: true }
+      case 'resume':
+        return { paused: false }
+      case 'track':
+        return { tracking: message.on }
+      default:
+        return null
+    }
+  }
+}

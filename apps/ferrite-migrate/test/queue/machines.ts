@@ -58,10 +58,12 @@ export class Machine {
   private readonly cutFile = join(mkdtempSync(join(tmpdir(), 'fm-cut-')), 'cut.json')
   private readonly directory = stateDir()
   private readonly concurrency: number
+  private readonly secrets: NodeJS.ProcessEnv
   private tool: Tool
 
-  constructor(name: string, queue: TestNode, concurrency = 2) {
+  constructor(name: string, queue: TestNode, concurrency = 2, secrets: NodeJS.ProcessEnv = {}) {
     this.name = name
+    this.secrets = secrets
     this.queue = queueUrl(queue)
     this.concurrency = concurrency
     this.tool = this.launch()
@@ -103,12 +105,22 @@ export class Machine {
     return new Tool(
       ['worker', '--queue', this.queue, '--concurrency', `${this.concurrency}`, '--state-dir', this.directory],
       {
+        ...this.secrets,
         FERRITE_MIGRATE_MACHINE: this.name,
         FERRITE_MIGRATE_TEST_CUT: this.cutFile,
         NODE_OPTIONS: `--require ${preload}`,
       },
     )
   }
+}
+
+/** Until every one of these shards has a worker of its own, as it is again once slots are at rest. */
+export async function eachHeld(queue: TestNode, id: string, count: number): Promise<void> {
+  await until(async () => {
+    const living = (await signs(queue)).filter(({ migration }) => migration === id)
+    const shards = new Set(living.map(({ shard }) => shard))
+    return shards.size >= count && !shards.has('*')
+  }, 'a worker of its own for each shard')
 }
 
 /** Until every one of these shards has a worker that lives. */

@@ -5,7 +5,7 @@ import { equal, moveSlots, startCluster } from '../clusters.js'
 import { stateDir } from '../run.js'
 import { stops } from '../servers.js'
 import { cli, Tool } from '../tool.js'
-import { allHeld, holders, Machine, queueUrl, startQueue } from './machines.js'
+import { allHeld, eachHeld, holders, Machine, queueUrl, startQueue } from './machines.js'
 
 /** `npm run test:faults` has fifty. */
 const FAULTS =
@@ -88,6 +88,7 @@ describe('a cluster that four machines migrate', () => {
         `${error.message}\n${tool.output.slice(-3000)}\n${machines.map(({ output }) => output).join('\n')}`,
       )
     })
+    await eachHeld(queue, ID, 3)
     // From a machine that has nothing but the address of the queue.
     const other = ['--queue', queueUrl(queue), '--state-dir', stateDir(), '--id', ID]
     await until(async () => (await cli(['status', ...other])).output.includes('IN_PROGRESS'), 'somebody who follows')

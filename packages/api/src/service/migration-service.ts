@@ -41,6 +41,8 @@ export interface MigrationServiceOptions {
   readonly logger: Logger
   /** Version of the program. */
   readonly version: string
+  /** Queue whose workers run what is begun here; `stateDir` is the one that it shares. Absent = this machine runs it. */
+  readonly queue?: string | undefined
   /** Clients may give shell commands as hooks of a cutover. */
   readonly allowHooks: boolean
   /** Clients may name files and variables of this machine that hold passwords. */
@@ -352,7 +354,19 @@ export class MigrationService {
         'options.state_dir: the service has one state directory for all',
         'Leave it out, or start the service with --state-dir.',
       )
-    return { ...this.checked(config), stateDir: this.options.stateDir }
+    if (config.queue !== undefined && config.queue !== this.options.queue)
+      throw new MigrateError(
+        'FM_CONFIG_INVALID',
+        'options.queue: the service has one queue for all, or none',
+        'Leave it out, and start the service with --queue (FERRITE_MIGRATE_QUEUE).',
+      )
+    return { ...this.checked(config), ...this.own() }
+  }
+
+  /** What is the service's to say. */
+  private own(): Pick<MigrationConfig, 'stateDir' | 'queue'> {
+    const { stateDir, queue } = this.options
+    return queue === undefined ? { stateDir } : { stateDir, queue }
   }
 
   /** What is read here at a client's word would go to an address of its choice. @throws MigrateError FM_SECRET_PLACE */
@@ -390,7 +404,7 @@ export class MigrationService {
   }
 
   private again(id: string, config: unknown): MigrationConfig {
-    return { ...resumedConfig(this.store.get(id), this.given(id, config)), stateDir: this.options.stateDir }
+    return { ...resumedConfig(this.store.get(id), this.given(id, config)), ...this.own() }
   }
 
   private fork(config: MigrationConfig, how: Pick<RunTask, 'dryRun' | 'detach'>): RunProcess {

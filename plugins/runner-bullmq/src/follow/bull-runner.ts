@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import {
   errorFromTold,
   type Finding,
@@ -71,7 +71,9 @@ class BullRunner implements Runner {
     this.label = address.label
     this.link = link
     this.logger = logger
-    this.directory = join(stateDir, queueFolder(address.label, address.prefix))
+    const folder = queueFolder(address.label, address.prefix)
+    // Whoever was told of the shared directory gives that one.
+    this.directory = basename(stateDir) === folder ? stateDir : join(stateDir, folder)
     this.copy = new StateCopy(this.directory)
     this.mirror = new Mirror(link, address.prefix, this.copy, placeOf(randomUUID(), this.directory), logger)
   }
@@ -135,7 +137,10 @@ class BullRunner implements Runner {
       await hub.change(fields)
       this.hub = hub
       await this.enqueue(run.id, control, run.shards, keys)
-      const counted = (await this.link.hvals(keys.counts)).map((text) => JSON.parse(text) as KeptCounts)
+      const epochOf = (field: string): number => Number(field.slice(field.lastIndexOf(' ')))
+      const counted = Object.entries(await this.link.hgetall(keys.counts))
+        .sort(([a], [b]) => epochOf(a) - epochOf(b))
+        .map(([, text]) => JSON.parse(text) as KeptCounts)
       await hub.open()
       return { paused: control.paused, counted: counted.map(({ counts }) => counts) }
     })

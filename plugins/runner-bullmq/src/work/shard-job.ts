@@ -310,7 +310,8 @@ export class ShardJob {
     if (!atRest) this.restingSince = null
     else this.restingSince ??= Date.now()
     if (this.restingSince === null || Date.now() - this.restingSince < REST_MS || this.yields) return
-    if (this.control?.frozen === true) return
+    // A cutover is under way, or a comparison: what is asked of this worker would be lost.
+    if (this.control?.frozen === true || this.control?.tracking === true) return
     this.shardsNow = lags.map(([shard]) => shard)
     await this.regroup('apart')
   }

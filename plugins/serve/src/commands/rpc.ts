@@ -13,6 +13,7 @@ export default class Rpc extends BaseCommand {
     const logger = await this.logger(flags, (text) => process.stderr.write(`${text}\n`))
     const service = new MigrationService({
       stateDir: this.stateDir(flags['state-dir']),
+      ...(flags.queue === undefined ? {} : { queue: flags.queue }),
       registry: this.registry(flags.plugin),
       logger,
       version: this.config.version,

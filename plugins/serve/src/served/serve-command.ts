@@ -35,6 +35,7 @@ interface ServeFlags {
   readonly 'allow-hooks': boolean
   readonly 'allow-secret-places': boolean
   readonly 'state-dir'?: string
+  readonly queue?: string
   readonly plugin?: string[]
   readonly verbose?: boolean
   readonly trace?: boolean
@@ -65,6 +66,7 @@ export abstract class ServeCommand extends BaseCommand {
     for (const host of flags['allow-host'] ?? []) mustBeName(host)
     const served = await Served.start({
       stateDir: this.stateDir(flags['state-dir']),
+      ...(flags.queue === undefined ? {} : { queue: flags.queue }),
       registry: this.registry(flags.plugin),
       logger: await this.logger(flags, say),
       version: this.config.version,

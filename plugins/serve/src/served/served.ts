@@ -9,6 +9,8 @@ import { listenPlace } from '../listen/listen-place.js'
 
 export interface ServedNeeds {
   readonly stateDir: string
+  /** Queue whose workers run what is begun here; absent = this machine does. */
+  readonly queue?: string
   readonly registry: Registry
   readonly logger: Logger
   /** Version of the program. */

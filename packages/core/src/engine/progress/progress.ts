@@ -209,7 +209,9 @@ export class Progress {
    * @param former what it had counted then; null = it has just begun
    */
   absorb(counts: ProgressCounts, former: ProgressCounts | null): void {
-    for (const [shard, of] of Object.entries(counts.shards)) this.of(shard).take(of)
+    // One that goes on from a place in the stream reads no snapshot: what the one before it has read is still so.
+    for (const [shard, of] of Object.entries(counts.shards))
+      if (of.keysDone > 0 || of.keysTotal !== null || of.bytesDone > 0) this.of(shard).take(of)
     for (const field of SUMS) this[field] += counts[field] - (former?.[field] ?? 0)
     for (const example of counts.passedExamples.slice(former?.passedExamples.length ?? 0))
       if (this.passedExamples.length < NOT_CARRIED_EXAMPLES) this.passedExamples.push(example)

@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type TestServer, until } from '@ferrite-migrate/servers'
+import { describe, expect, it } from 'vitest'
+import { between } from '../clusters.js'
+import { command, stateDir } from '../run.js'
+import { start, stops } from '../servers.js'
+import { cli, Tool } from '../tool.js'
+import { eachHeld, holders, Machine, queueUrl, startQueue } from './machines.js'
+
+const PASSWORD = 's3cret-of-the-target'
+
+/** Counts up keys one after the other until it is stopped. */
+function counting(server: TestServer): () => Promise<void> {
+  let on = true
+  const work = (async () => {
+    while (on) {
+      await command(server.url, 'EVAL', `for i=1,50 do redis.call('INCR', 'c' .. math.random(200)) end`, 0)
+      await sleep(20)
+    }
+  })()
+  return async () => {
+    on = false
+    await work
+  }
+}
+
+describe('a migration by a queue', () => {
+  it('goes on without anybody who follows it, and does what is asked from anywhere', async () => {
+    const [queue, source, target] = await Promise.all([
+      startQueue(),
+      start(),
+      start({ args: ['--requirepass', PASSWORD] }),
+    ])
+    await command(source.url, 'EVAL', `for i=1,5000 do redis.call('SET', 'k' .. i, i) end`, 0)
+    const secret = { FERRITE_MIGRATE_TARGET_PASSWORD: PASSWORD }
+    const machines = ['m1', 'm2'].map((name) => new Machine(name, queue, 1, secret))
+    const at = (directory = stateDir()) => ['--queue', queueUrl(queue), '--state-dir', directory]
+    const withPassword = target.url.replace('redis://', `redis://:${PASSWORD}@`)
+    const begun = await cli(['migrate', '-s', source.url, '-t', withPassword, '--id', 'q', '--detach', ...at()])
+    expect(begun).toMatchObject({ code: 0, output: expect.stringContaining('go on with q') })
+    await eachHeld(queue, 'q', 1)
+    const stop = counting(source)
+    await until(async () => (await cli(['status', '--id', 'q', ...at()])).output.includes('nobody follows'), 'workers')
+
+    // No part of a password is where the machines share what they know.
+    const kept: string[] = []
+    for (const key of (await command(queueUrl(queue), 'KEYS', '*')) as Buffer[])
+      kept.push(String(await command(queueUrl(queue), 'DUMP', key)))
+    expect(kept.length).toBeGreaterThan(5)
+    expect(kept.filter((text) => text.includes(PASSWORD))).toEqual([])
+
+    expect(await cli(['pause', '--id', 'q', ...at()], secret)).toMatchObject({ code: 0 })
+    const paused = String(await command(withPassword, 'GET', 'c1'))
+    await sleep(500)
+    expect(String(await command(withPassword, 'GET', 'c1'))).toBe(paused)
+    expect(await cli(['resume', '--id', 'q', ...at()], secret)).toMatchObject({ code: 0 })
+    // The machine that has it is lost, and there is no other process.
+    const [{ by, epoch }] = [...(await holders(queue, 'q')).values()]
+    const lost = machines.find(({ name }) => by.startsWith(`${name}.`))
+    await lost?.stop()
+    await until(async () => ([...(await holders(queue, 'q')).values()][0]?.epoch ?? 0) > epoch, 'a takeover')
+    const cut = await cli(['cutover', '--id', 'q', '--yes', '--verify', ...at()], secret)
+    expect(cut).toMatchObject({ code: 0, output: expect.stringContaining('CUT OVER') })
+    await stop()
+    const listed = await cli(['list', '--json', ...at()])
+    expect(JSON.parse(listed.output)).toMatchObject({
+      migrations: [{ id: 'q', status: { state: 'COMPLETED', keysDone: expect.any(Number) } }],
+    })
+    const { keysDone } = (JSON.parse(listed.output) as { migrations: { status: { keysDone: number } }[] }).migrations[0]
+      .status
+    expect(keysDone).toBeGreaterThanOrEqual(5000)
+    // Nothing of the tool is left at the target.
+    const left = (await command(withPassword, 'KEYS', '__ferrite_migrate__:*')) as Buffer[]
+    expect(left.map(String).filter((key) => !key.endsWith(':running'))).toEqual([])
+  }, 240_000)
+
+  it('is equal when a worker is told to leave, which gives its shard to another at once', async () => {
+    const [queue, source, target] = await Promise.all([startQueue(), start(), start()])
+    await command(source.url, 'EVAL', `for i=1,5000 do redis.call('SET', 'k' .. i, i) end`, 0)
+    const machines = ['m1', 'm2'].map((name) => new Machine(name, queue, 1))
+    const tool = new Tool([
+      'migrate',
+      '-s',
+      source.url,
+      '-t',
+      target.url,
+      '--id',
+      'q',
+      '--queue',
+      queueUrl(queue),
+      '--state-dir',
+      stateDir(),
+    ])
+    stops.push(() => tool.kill())
+    await tool.says('LIVE_SYNC')
+    const stop = counting(source)
+    const [{ by }] = [...(await holders(queue, 'q')).values()]
+    await machines.find(({ name }) => by.startsWith(`${name}.`))?.leave()
+    await until(async () => [...(await holders(queue, 'q')).values()][0]?.by !== by, 'another worker')
+    await stop()
+    await until(async () => (await between(source, target)).length === 0, 'equality')
+    tool.child.kill('SIGINT')
+    expect(await tool.over).toBe(130)
+  }, 120_000)
+
+  it('is refused where the queue may forget, is one of the ends, or is not there', async () => {
+    const [source, target] = await Promise.all([start(), start({ args: ['--maxmemory-policy', 'allkeys-lru'] })])
+    const plan = (queue: string) =>
+      cli(['migrate', '-s', source.url, '-t', target.url, '--queue', queue, '--dry-run', '--state-dir', stateDir()])
+    expect(await plan(source.url)).toMatchObject({ code: 4, output: expect.stringContaining('server of the source') })
+    expect(await plan(target.url)).toMatchObject({ code: 4, output: expect.stringContaining('noeviction') })
+    expect(await plan('redis://127.0.0.1:1')).toMatchObject({
+      code: 1,
+      output: expect.stringContaining('FM_QUEUE_AWAY'),
+    })
+    expect(await cli(['worker', '--queue', target.url])).toMatchObject({ code: 4 })
+    expect(await cli(['worker'])).toMatchObject({ code: 2, output: expect.stringContaining('--queue') })
+  }, 60_000)
+})

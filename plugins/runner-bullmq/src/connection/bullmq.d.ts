@@ -31,6 +31,7 @@ declare module '*/vendor/bullmq.mjs' {
       jobs: readonly { readonly name: string; readonly data: Data; readonly opts: { readonly jobId: string } }[],
     ): Promise<unknown>
     getActive(): Promise<readonly Job<Data>[]>
+    getJobState(jobId: string): Promise<string>
   }
 
   export class Worker<Data> implements Closing {

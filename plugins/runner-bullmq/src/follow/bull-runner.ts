@@ -63,6 +63,7 @@ class BullRunner implements Runner {
   private readonly mirror: Mirror
   private jobs: JobQueue | null = null
   private hub: RunHub | null = null
+  private round = ''
   private timer: NodeJS.Timeout | null = null
   private away = false
 
@@ -129,13 +130,15 @@ class BullRunner implements Runner {
       const control = attach ? { ...known, frozen: false, tracking: false } : firstControl(run)
       if (!attach) {
         await this.link.del(...keys.ofWorkers)
-        if (!run.resumed) await this.link.del(keys.positions, keys.epoch)
+        // Epochs only grow: the target may know of those of a former migration of this name.
+        if (!run.resumed) await this.link.del(keys.positions)
         await this.link.set(keys.task, JSON.stringify(queuedTask(task, Date.now())))
       }
       const hub = new RunHub(this.link, openWaiting(this.address), keys, this.logger, joined)
       const { version: _, ...fields } = control
       await hub.change(fields)
       this.hub = hub
+      this.round = fields.round
       await this.enqueue(run.id, control, run.shards, keys)
       const epochOf = (field: string): number => Number(field.slice(field.lastIndexOf(' ')))
       const counted = Object.entries(await this.link.hgetall(keys.counts))
@@ -148,14 +151,32 @@ class BullRunner implements Runner {
 
   start(task: ShardTask, listener: WorkerListener): ShardWorker {
     if (this.hub === null) throw new Error('begin comes first')
-    const remote = new RemoteShard(this.hub, task.shards[0], listener)
+    const [shard] = task.shards
+    const remote = new RemoteShard(this.hub, shard, listener, () => this.isLeft(task.migration, shard))
     void this.tellOver(task.migration, task.shards[0], remote)
     return remote
   }
 
+  /** No worker has the shard, or comes back with it. What takes it later finds that nothing is to be done. */
+  private async isLeft(id: string, shard: string): Promise<boolean> {
+    if (this.jobs === null) return true
+    const { prefix } = this.address
+    for (const name of [shard, WHOLE]) {
+      const job = jobId(id, this.round, name)
+      const [state, locked] = await Promise.all([
+        this.jobs.getJobState(job),
+        this.link.exists(`${prefix}:${QUEUE_NAME}:${job}:lock`),
+      ])
+      if (state === 'active' && locked === 1) return false
+    }
+    // One of another round has it: slots have moved meanwhile.
+    const living = await livingWorkers(this.link, prefix)
+    return !living.some((one) => one.migration === id && (one.shard === shard || one.shard === WHOLE))
+  }
+
   async finish(id: string): Promise<void> {
     const keys = new RunKeys(this.address.prefix, id)
-    await this.link.del(...keys.ofWorkers, keys.epoch, keys.loans)
+    await this.link.del(...keys.ofWorkers, keys.loans)
   }
 
   async sync(): Promise<void> {

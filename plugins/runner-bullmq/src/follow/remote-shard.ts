@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { DirtyKey, MigrateError } from '@ferrite-migrate/contracts'
 import type {
   ShardWorker,
@@ -9,14 +10,22 @@ import type {
 } from '@ferrite-migrate/core'
 import type { RunHub, ShardEar } from './run-hub.js'
 
+/** A shard that is to end counts as left when nobody has had it so often, so long apart. */
+const LEFT_LOOKS = 8
+const LEFT_MS = 1000
+
 /** The worker that has one shard, whichever machine it is on, as the process sees it that follows the migration. */
 export class RemoteShard implements ShardWorker, ShardEar {
   private readonly hub: RunHub
   private readonly shard: string
   private readonly listener: WorkerListener
+  private readonly isLeft: () => Promise<boolean>
   private ended = false
+  private ending = false
 
-  constructor(hub: RunHub, shard: string, listener: WorkerListener) {
+  /** @param isLeft true when no worker has the shard */
+  constructor(hub: RunHub, shard: string, listener: WorkerListener, isLeft: () => Promise<boolean>) {
+    this.isLeft = isLeft
     this.hub = hub
     this.shard = shard
     this.listener = listener
@@ -43,6 +52,17 @@ export class RemoteShard implements ShardWorker, ShardEar {
     const change = this.changeOf(message)
     // While the queue is away nobody writes for long: what was asked for is asked again by whoever waits for it.
     if (change !== null) void this.hub.change(change).catch(() => undefined)
+    if (change?.ending !== undefined && !this.ending) void this.awaitEnd()
+  }
+
+  /** Whoever has the shard says that it has ended; one that nobody has is not waited for. */
+  private async awaitEnd(): Promise<void> {
+    this.ending = true
+    for (let left = 0; !this.ended && left < LEFT_LOOKS; ) {
+      await sleep(LEFT_MS)
+      left = (await this.isLeft().catch(() => false)) ? left + 1 : 0
+      if (left === LEFT_LOOKS) this.over(null)
+    }
   }
 
   async ask<Q extends WorkerQuestion>(what: Q, keys: readonly DirtyKey[] = []): Promise<WorkerAnswers[Q]> {

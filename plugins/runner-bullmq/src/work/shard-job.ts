@@ -34,6 +34,8 @@ const REST_MS = 20_000
 /** A source or target that is away for so long is given to another machine, where there is one, ms. */
 const AWAY_MS = 15_000
 const BEAT_MS = 1000
+/** By how much epochs go on after the queue has forgotten how far they were. */
+const EPOCHS_LOST = 1000
 
 /** How a job ended for this worker. */
 export type JobEnd =
@@ -170,6 +172,8 @@ export class ShardJob {
       await this.regroup('whole')
       return { kind: 'done' }
     }
+    // The lock is this worker's, and the target knows of a higher epoch: the queue has lost its memory.
+    if (fault !== null && fault.code === 'FM_RUN_TAKEN') await link.incrby(keys.epoch, EPOCHS_LOST)
     if (fault !== null && (fault.retryable || fault.code === 'FM_RUN_TAKEN' || OF_MACHINE.test(fault.code))) {
       const why = errorFromTold(fault)
       return { kind: OF_MACHINE.test(fault.code) ? 'unfit' : 'returned', why }

@@ -69,15 +69,14 @@ export class Mirror {
     await hold.take(id)
     // As it was left, not as it was seen last.
     this.revisions.delete(id)
-    await this.pullRun(id, 1)
+    for (const put of await this.pullRun(id, 1)) put()
     this.copy.expire(id)
     this.held.set(id, { hold, lastSample: await this.lastSample(keys) })
   }
 
   async release(): Promise<void> {
     for (const [id, { hold }] of this.held) {
-      await this.push(id).catch(() => undefined)
-      await this.requests.answer(id).catch(() => undefined)
+      await this.pushAll(id).catch(() => undefined)
       await hold.release().catch(() => undefined)
     }
     this.held.clear()
@@ -93,12 +92,18 @@ export class Mirror {
 
   private async round(): Promise<void> {
     for (const id of this.held.keys()) {
-      await this.push(id)
       await this.requests.take(id)
-      await this.requests.answer(id)
+      await this.pushAll(id)
     }
-    await this.pull()
+    const pulled = await this.pull()
+    // Whoever asked has the answer before he sees that a migration is over, as it is where both share a directory.
     await this.requests.carry((id) => this.held.has(id))
+    for (const put of pulled) put()
+  }
+
+  private async pushAll(id: string): Promise<void> {
+    await this.requests.answer(id)
+    await this.push(id)
   }
 
   private async push(id: string): Promise<void> {
@@ -133,7 +138,9 @@ export class Mirror {
     held.lastSample = samples.reduce((last, { at }) => Math.max(last, Number(at)), held.lastSample)
   }
 
-  private async pull(): Promise<void> {
+  /** Gives what is left to do when all has come. */
+  private async pull(): Promise<(() => void)[]> {
+    const puts: (() => void)[] = []
     const ids = await this.link.zrange(runsKey(this.prefix), '0', '-1')
     const living = await livingWorkers(this.link, this.prefix)
     for (const id of ids) {
@@ -142,30 +149,30 @@ export class Mirror {
       // A process of this machine that holds it writes into the same directory.
       if (held !== null && sharesDirectory(JSON.parse(held) as Place, this.place)) continue
       const works = held !== null || living.some(({ migration }) => migration === id)
-      await this.pullRun(id, works ? Date.now() + HOLD_MS : 1)
+      puts.push(...(await this.pullRun(id, works ? Date.now() + HOLD_MS : 1)))
     }
+    return puts
   }
 
-  private async pullRun(id: string, expiresAt: number): Promise<void> {
+  private async pullRun(id: string, expiresAt: number): Promise<(() => void)[]> {
     const keys = new RunKeys(this.prefix, id)
+    const known = this.revisions.get(id)
     const revision = `${await this.link.hget(keys.copy, 'revision')} ${expiresAt > 1 ? Math.floor(Date.now() / 5000) : 0}`
-    if (this.revisions.get(id) === revision) return
+    if (known === revision) return []
     const run = await this.link.hget(keys.copy, 'run')
-    if (run === null) return
-    this.copy.putRun(id, JSON.parse(run) as CopiedRun, expiresAt)
+    if (run === null) return []
     const first = this.copy.eventCount(id)
     const events = await this.link.lrange(keys.events, first, first + ROWS_AT_ONCE - 1)
-    this.copy.putEvents(
-      id,
-      first,
-      events.map((text) => JSON.parse(text) as PlainRow),
-    )
-    const samples = await this.link.lrange(keys.samples, this.revisions.has(id) ? -120 : -SAMPLES_KEPT, -1)
-    this.copy.putSamples(
-      id,
-      samples.map((text) => JSON.parse(text) as PlainRow),
-    )
-    this.revisions.set(id, revision)
+    const samples = await this.link.lrange(keys.samples, known === undefined ? -SAMPLES_KEPT : -120, -1)
+    const rows = (texts: readonly string[]): PlainRow[] => texts.map((text) => JSON.parse(text) as PlainRow)
+    return [
+      () => {
+        this.copy.putRun(id, JSON.parse(run) as CopiedRun, expiresAt)
+        this.copy.putEvents(id, first, rows(events))
+        this.copy.putSamples(id, rows(samples))
+        this.revisions.set(id, revision)
+      },
+    ]
   }
 
   private async lastSample(keys: RunKeys): Promise<number> {

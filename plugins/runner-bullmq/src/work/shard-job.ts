@@ -375,8 +375,7 @@ export class ShardJob {
     const resolved = resolveConfig({ ...given, ...this.placed(given, files) })
     const name = shardName(this.shard)
     const owner = `${name}.${this.epoch}`
-    const taken =
-      (await link.hget(keys.state, this.shard)) !== null || (await link.hexists(keys.holders, this.shard)) === 1
+    const taken = await this.hasBegun()
     const positions = await link.hgetall(keys.positions)
     const store = new StateStore(stateDir)
     const local = new SettingsLedger(store, task.migration, owner, resolved.source)
@@ -403,6 +402,14 @@ export class ShardJob {
               },
       },
     }
+  }
+
+  /** Somebody may have written something of this job before, alone or together with others: the target is not as it was found. */
+  private async hasBegun(): Promise<boolean> {
+    const { link, keys } = this.needs
+    const [states, had] = await Promise.all([link.hkeys(keys.state), link.hkeys(keys.holders)])
+    const begun = [...states, ...had]
+    return this.shard === WHOLE ? begun.length > 0 : begun.includes(this.shard) || begun.includes(WHOLE)
   }
 
   /** The rules and the script as files of this machine. */

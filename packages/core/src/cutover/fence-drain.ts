@@ -17,6 +17,8 @@ export interface Drained {
   readLag(): Promise<void>
   /** The last durable position of a shard. */
   applied(shard: string): Position | undefined
+  /** Of the last lag that was read, what is on its way between shards, and in no stream any more; absent = nothing can be. */
+  unsettled?(): number
 }
 
 type Marks = ReadonlyMap<string, Position>
@@ -50,6 +52,7 @@ export class FenceDrain {
       return `nothing came for ${QUIET_MS} ms`
     }
     await this.reach(this.fence, marks)
+    await this.mustBeSettled()
     return 'everything up to the fence is applied, and the source stands still'
   }
 
@@ -94,6 +97,19 @@ export class FenceDrain {
         await sleep(LOOK_MS)
       }
     }
+  }
+
+  /** What workers hand to each other is not applied because their streams are. */
+  private async mustBeSettled(): Promise<void> {
+    const { of } = this
+    if (of.unsettled === undefined) return
+    await of.readLag()
+    if (of.unsettled() > 0)
+      throw new MigrateError(
+        'FM_CUTOVER_DRAIN',
+        'keys of the source are still on their way from shard to shard',
+        'Switch over when its slots are at rest; the migration goes on.',
+      )
   }
 
   private stands(marks: Marks, now: Marks): boolean {

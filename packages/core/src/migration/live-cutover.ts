@@ -139,6 +139,7 @@ export class LiveCutover {
         status: () => status.now(),
         readLag: () => pulse.readLag(),
         applied: (shard) => status.applied.get(shard),
+        unsettled: () => status.progress.lag.unsettled ?? 0,
         settle: () => engine.settle(),
         track: async () => {
           const track = new ChangeTrack()

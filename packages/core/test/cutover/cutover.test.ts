@@ -228,6 +228,15 @@ describe('a cutover that fails', () => {
     await expectCalledOff(cutover({ timeoutMs: 30 }).run(), 'FM_CUTOVER_DRAIN')
   })
 
+  it('for keys are still on their way between shards, which no stream has any more', async () => {
+    let left = 3
+    const unsettled = Object.assign(subject, { unsettled: () => left })
+    await expectCalledOff(cutover().run(), 'FM_CUTOVER_DRAIN')
+    left = 0
+    unsettled.steps.length = 0
+    await expect(cutover().run()).resolves.toMatchObject({ dryRun: false })
+  })
+
   it('for the source is written to behind the fence', async () => {
     subject.applied = () => {
       subject.place++

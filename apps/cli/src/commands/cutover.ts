@@ -72,8 +72,13 @@ export default class Cutover extends BaseCommand {
       (text) => this.sayWhich(text),
     )
     const directory = this.stateDir(flags['state-dir'])
+    if (this.sharedState !== null && flags.scheduled !== undefined) throw noSchedule()
     if (flags.cancel) return this.cancel(directory, id)
-    if (flags.release) return this.release(directory, id, flags)
+    if (flags.release) {
+      // What is put back is no more to be put back for any machine.
+      await this.sharedState?.runner.hold(id)
+      return this.release(directory, id, flags)
+    }
     const ms = (name: string, value: string | undefined): number | undefined =>
       value === undefined
         ? undefined
@@ -202,4 +207,13 @@ export default class Cutover extends BaseCommand {
       store.close()
     }
   }
+}
+
+/** Who would look at the clock? */
+function noSchedule(): MigrateError {
+  return new MigrateError(
+    'FM_QUEUE_SCHEDULE',
+    'a migration of a queue may have nobody who follows it when the time comes',
+    'Run the cutover at that time, as by cron or at.',
+  )
 }

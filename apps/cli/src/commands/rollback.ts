@@ -10,6 +10,7 @@ import {
 } from '@ferrite-migrate/cli-kit'
 import { type RollbackReport, rollBack } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
+import { askRunning } from '../ask-running.js'
 import { rollbackLines } from '../render/rollback-view.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
@@ -44,6 +45,11 @@ export default class RollbackCommand extends BaseCommand {
     const say = (text: string): void => {
       if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
     }
+    if (!flags['dry-run'])
+      await this.sharedState?.take(id, () => {
+        say(`stopping the migration ${id} on all machines`)
+        return askRunning(this.stateDir(flags['state-dir']), id, 'stop', {}, undefined, this.follow)
+      })
     const progress = new ProgressLine(this.jsonEnabled())
     const report = await rollBack({
       id,

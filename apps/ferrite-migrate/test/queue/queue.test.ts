@@ -99,8 +99,17 @@ describe('a migration by a queue', () => {
     await until(async () => [...(await holders(queue, 'q')).values()][0]?.by !== by, 'another worker')
     await stop()
     await until(async () => (await between(source, target)).length === 0, 'equality')
-    tool.child.kill('SIGINT')
+    const other = ['--queue', queueUrl(queue), '--state-dir', stateDir(), '--id', 'q']
+    expect(await cli(['cutover', ...other, '--scheduled', '2099-01-01T00:00:00Z'])).toMatchObject({
+      code: 1,
+      output: expect.stringContaining('FM_QUEUE_SCHEDULE'),
+    })
+    // Taken back from one machine, which stops it before, it is so for all.
+    expect(await cli(['rollback', ...other, '--yes'])).toMatchObject({ code: 0 })
     expect(await tool.over).toBe(130)
+    const third = ['--queue', queueUrl(queue), '--state-dir', stateDir(), '--id', 'q']
+    expect((await cli(['status', ...third, '--json'])).output).toContain('"ROLLED_BACK"')
+    expect(Number(await command(target.url, 'DBSIZE'))).toBe(0)
   }, 120_000)
 
   it('is refused where the queue may forget, is one of the ends, or is not there', async () => {

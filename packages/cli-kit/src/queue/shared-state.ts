@@ -13,6 +13,8 @@ import {
 /** How long a migration that is followed anew may take until it can be asked, ms. */
 const READY_MS = 20_000
 const LOOK_MS = 50
+/** How long a migration that is asked to stop may take, ms. */
+const STOPS_MS = 60_000
 
 /** A migration that a command follows for as long as it asks for something. */
 export interface Followed {
@@ -88,6 +90,22 @@ export class SharedState {
         await over.catch(() => undefined)
       },
     }
+  }
+
+  /**
+   * What a command writes of a migration from now on is written for all machines.
+   * @param stop asks one that runs to stop
+   * @throws MigrateError FM_ID_TAKEN while another process writes for it
+   */
+  async take(id: string, stop: () => Promise<unknown>): Promise<void> {
+    const store = new StateStore(this.runner.directory)
+    const runs = store.find(id)?.status.state === 'RUNNING'
+    store.close()
+    if (runs) await stop()
+    // Whoever stops it writes what has been read first.
+    for (const deadline = Date.now() + STOPS_MS; Date.now() < deadline; await sleep(LOOK_MS * 4))
+      if (!(await this.runner.isFollowed(id))) break
+    await this.runner.hold(id)
   }
 
   async close(): Promise<void> {

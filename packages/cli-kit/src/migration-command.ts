@@ -12,6 +12,7 @@ export interface RunFlags extends MeasuringFlags {
   readonly yes: boolean
   readonly plugin?: string[] | undefined
   readonly 'state-dir'?: string | undefined
+  readonly queue?: string | undefined
   readonly verbose?: boolean
   readonly trace?: boolean
   readonly 'log-file'?: string
@@ -28,7 +29,7 @@ export abstract class MigrationCommand extends BaseCommand {
     flags: RunFlags,
     told: readonly string[] = [],
   ): Promise<MigrationReport | Plan> {
-    this.given = { stateDir: flags['state-dir'], plugins: flags.plugin }
+    this.given = { stateDir: flags['state-dir'], plugins: flags.plugin, queue: flags.queue }
     if (config.deleteExtra && !config.resume && !flags['dry-run'])
       await confirmed(
         'Keys that only the target has will be deleted (--delete-extra). Go on?',

@@ -84,7 +84,10 @@ export async function runMigration(options: RunOptions): Promise<MigrationReport
   const listener = await options.measured(() => migration.metrics())
   if (!json) display.attach(migration)
   const release = stopOnSignal(migration, display)
-  if (options.detach) migration.once('phase', () => setImmediate(() => migration.leave()))
+  if (options.detach)
+    migration.on('phase', (phase) => {
+      if (phase === 'INITIAL_SYNC') setImmediate(() => migration.canLeave && migration.leave())
+    })
   try {
     const report = await migration.start().finally(async () => {
       release()

@@ -1,3 +1,4 @@
+export * from './address/client-fault.js'
 export * from './address/host-port.js'
 export * from './address/moving-server.js'
 export * from './address/node-map.js'

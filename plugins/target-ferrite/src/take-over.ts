@@ -9,6 +9,14 @@ const ENDED_WITHIN_MS = 5000
 const BLIND_MS = 1000
 const SCAN_COUNT = 10_000
 
+/** Of a CLIENT LIST, the connections whose names are such. */
+function connectionIds(list: string, isSuch: (name: string) => boolean): string[] {
+  return list
+    .split('\n')
+    .filter((line) => isSuch(/ name=(\S*)/.exec(line)?.[1] ?? ''))
+    .flatMap((line) => /(?:^| )id=(\d+)/.exec(line)?.[1] ?? [])
+}
+
 /**
  * Ends the connections of this name, and of names below it. A process that was killed leaves commands in the buffers of the target; were they
  * executed after the checkpoint was read, they would be executed twice.
@@ -21,10 +29,7 @@ export async function endConnections(link: RedisLink, name: string): Promise<voi
       await sleep(BLIND_MS)
       return
     }
-    const ids = String(list)
-      .split('\n')
-      .filter((line) => line.includes(` name=${name} `) || line.includes(` name=${name}:`))
-      .flatMap((line) => /(?:^| )id=(\d+)/.exec(line)?.[1] ?? [])
+    const ids = connectionIds(String(list), (one) => one === name || one.startsWith(`${name}:`))
     if (ids.length === 0 || Date.now() > deadline) return
     for (const id of ids) await link.call('CLIENT', 'KILL', 'ID', id).catch(() => undefined)
     await sleep(20)
@@ -50,10 +55,7 @@ export async function endFormer(link: RedisLink, isFormer: (name: string) => boo
       return 1
     })
     if (!Buffer.isBuffer(list) && typeof list !== 'string') throw blind(list)
-    const ids = String(list)
-      .split('\n')
-      .filter((line) => isFormer(/ name=(\S*)/.exec(line)?.[1] ?? ''))
-      .flatMap((line) => /(?:^| )id=(\d+)/.exec(line)?.[1] ?? [])
+    const ids = connectionIds(String(list), isFormer)
     if (ids.length === 0) return
     if (Date.now() > deadline)
       throw new MigrateError(

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseCommand, statusLines } from '@ferrite-migrate/cli-kit'
+import { counted } from '@ferrite-migrate/contracts'
 import { type MigrationStatus, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
 import { idFlag, whichMigration } from '../which-migration.js'
@@ -23,8 +24,11 @@ export default class Status extends BaseCommand {
     const followed = await this.sharedState?.runner.isFollowed(id)
     return [
       '',
-      `Workers: ${own.length} of ${workers.length}${followed === true ? '' : '; nobody follows it: the workers go on by themselves'}`,
+      `Workers: ${counted(own.length, 'process has', 'processes have')} shards of it, ${counted(workers.length - own.length, 'other')} at the queue`,
       ...own.map(({ name, host, pid, shard }) => `  ${(shard ?? '').padEnd(20)} ${name} (${host}, process ${pid})`),
+      ...(followed === true
+        ? []
+        : ['', 'Nobody follows it: the workers go on by themselves, and how far they are behind is not known.']),
     ]
   }
 
@@ -36,7 +40,7 @@ export default class Status extends BaseCommand {
       for (;;) {
         const { status } = store.get(id)
         if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) process.stdout.write('\x1b[H\x1b[2J')
-        this.log([...statusLines(status), ...(await this.workerLines(id))].join('\n'))
+        this.log([...statusLines(status), ...(status.state === 'RUNNING' ? await this.workerLines(id) : [])].join('\n'))
         if (status.state === 'INTERRUPTED')
           this.log(`\nIts process is gone. To go on: ferrite-migrate migrate --resume ${status.id}`)
         if (!flags.watch || this.jsonEnabled() || status.state !== 'RUNNING') return status

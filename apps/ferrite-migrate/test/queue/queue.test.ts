@@ -40,7 +40,7 @@ describe('a migration by a queue', () => {
     expect(begun).toMatchObject({ code: 0, output: expect.stringContaining('go on with q') })
     await eachHeld(queue, 'q', 1)
     const stop = counting(source)
-    await until(async () => (await cli(['status', '--id', 'q', ...at()])).output.includes('nobody follows'), 'workers')
+    await until(async () => (await cli(['status', '--id', 'q', ...at()])).output.includes('Nobody follows'), 'workers')
 
     // No part of a password is where the machines share what they know.
     const kept: string[] = []
@@ -97,6 +97,7 @@ describe('a migration by a queue', () => {
     const [{ by }] = [...(await holders(queue, 'q')).values()]
     await machines.find(({ name }) => by.startsWith(`${name}.`))?.leave()
     await until(async () => [...(await holders(queue, 'q')).values()][0]?.by !== by, 'another worker')
+    await tool.says('has given it back')
     await stop()
     await until(async () => (await between(source, target)).length === 0, 'equality')
     const other = ['--queue', queueUrl(queue), '--state-dir', stateDir(), '--id', 'q']
@@ -109,8 +110,42 @@ describe('a migration by a queue', () => {
     expect(await tool.over).toBe(130)
     const third = ['--queue', queueUrl(queue), '--state-dir', stateDir(), '--id', 'q']
     expect((await cli(['status', ...third, '--json'])).output).toContain('"ROLLED_BACK"')
+    expect((await cli(['status', ...third])).output).not.toMatch(/Workers|follows/)
     expect(Number(await command(target.url, 'DBSIZE'))).toBe(0)
   }, 120_000)
+
+  it('that is paused goes on after its worker was lost, when it is told to, and ends when it is stopped', async () => {
+    const [queue, source, target] = await Promise.all([startQueue(), start(), start()])
+    const machines = ['m1', 'm2'].map((name) => new Machine(name, queue, 1))
+    const at = ['--queue', queueUrl(queue), '--state-dir', stateDir()]
+    const counter = async (url: string) => Number(await command(url, 'GET', 'c1'))
+    const begin = await cli(['migrate', '-s', source.url, '-t', target.url, '--id', 'q', '--detach', ...at])
+    expect(begin).toMatchObject({ code: 0 })
+    await eachHeld(queue, 'q', 1)
+    const stop = counting(source)
+    // What the workers have kept tells where it stands, although nobody follows it.
+    await until(async () => (await cli(['status', '--id', 'q', ...at])).output.includes('LIVE_SYNC'), 'a phase')
+    expect(await cli(['pause', '--id', 'q', ...at])).toMatchObject({ code: 0 })
+    const [{ pid, epoch, by }] = [...(await holders(queue, 'q')).values()]
+    process.kill(pid, 'SIGKILL')
+    await until(async () => ([...(await holders(queue, 'q')).values()][0]?.epoch ?? 0) > epoch, 'a takeover')
+    // Whoever resumes it hears of the takeover at the same moment.
+    expect(await cli(['resume', '--id', 'q', ...at])).toMatchObject({ code: 0 })
+    const before = await counter(target.url)
+    await until(async () => (await counter(target.url)) > before, `changes after ${by} was lost`)
+    const tool = new Tool(['migrate', '--resume', 'q', ...at])
+    stops.push(() => tool.kill())
+    await tool.says('LIVE_SYNC')
+    expect(await cli(['pause', '--id', 'q', ...at])).toMatchObject({ code: 0 })
+    await sleep(300)
+    tool.child.kill('SIGINT')
+    expect(await tool.over).toBe(130)
+    await stop()
+    expect((await cli(['list', ...at])).output).toContain('INTERRUPTED')
+    const again = await cli(['migrate', '--resume', 'q', '--exit', '--verify', ...at])
+    expect(again).toMatchObject({ code: 0, output: expect.stringContaining('VERIFIED') })
+    expect(machines).toHaveLength(2)
+  }, 240_000)
 
   it('is refused where the queue may forget, is one of the ends, or is not there', async () => {
     const [source, target] = await Promise.all([start(), start({ args: ['--maxmemory-policy', 'allkeys-lru'] })])
@@ -123,6 +158,21 @@ describe('a migration by a queue', () => {
       output: expect.stringContaining('FM_QUEUE_AWAY'),
     })
     expect(await cli(['worker', '--queue', target.url])).toMatchObject({ code: 4 })
+    await command(target.url, 'SET', 'other', '1')
+    const queue = await startQueue()
+    const kept = await cli([
+      'migrate',
+      '-s',
+      source.url,
+      '-t',
+      target.url,
+      '--detach',
+      '--queue',
+      queueUrl(queue),
+      '--state-dir',
+      stateDir(),
+    ])
+    expect(kept).toMatchObject({ code: 4, output: expect.stringContaining('--no-undo') })
     expect(await cli(['worker'])).toMatchObject({ code: 2, output: expect.stringContaining('--queue') })
   }, 60_000)
 })

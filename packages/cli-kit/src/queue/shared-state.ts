@@ -81,12 +81,8 @@ export class SharedState {
     }
     return {
       leave: async () => {
-        if (!migration.isComplete() && kind !== 'stop')
-          try {
-            migration.leave()
-          } catch {
-            // It is about to end by itself.
-          }
+        // What is asked to stop, or was cut over, ends by itself.
+        if (kind !== 'stop' && migration.canLeave) migration.leave()
         await over.catch(() => undefined)
       },
     }

@@ -1,4 +1,4 @@
-import type { MigrationReport, MigrationStatus } from '@ferrite-migrate/core'
+import { type MigrationReport, type MigrationStatus, withoutPassword } from '@ferrite-migrate/core'
 import { readsFile } from './phase-text.js'
 
 const TOOL = 'ferrite-migrate'
@@ -9,10 +9,16 @@ export interface NamedAgain {
   readonly stateDir?: string | undefined
   /** Packages or folders of --plugin. */
   readonly plugins?: readonly string[] | undefined
+  /** Address of a queue, which may hold a password. */
+  readonly queue?: string | undefined
 }
 
-function command(words: string, { stateDir }: NamedAgain): string {
-  return `${TOOL} ${words}${stateDir === undefined ? '' : ` --state-dir ${word(stateDir)}`}`
+function command(words: string, { stateDir, queue }: NamedAgain): string {
+  const again = [
+    ...(stateDir === undefined ? [] : [`--state-dir ${word(stateDir)}`]),
+    ...(queue === undefined ? [] : [`--queue ${word(withoutPassword(queue))}`]),
+  ]
+  return [TOOL, words, ...again].join(' ')
 }
 
 /** A command line that opens both ends once more. */

@@ -218,13 +218,18 @@ export class Migration extends EventEmitter<Events> {
     return (await this.runner?.workers()) ?? null
   }
 
+  /** True while its workers could go on by themselves. */
+  get canLeave(): boolean {
+    return this.runner !== null && this.passes.engine?.leave !== undefined && !this.live.isRunning
+  }
+
   /**
    * Follows the migration no more, whose workers go on: `start` resolves with what is known. Whoever resumes it follows it again.
    * @throws MigrateError FM_LEAVE_REFUSED where this process runs the shards itself, or a cutover is under way
    */
   leave(): void {
     const { engine } = this.passes
-    if (engine?.leave === undefined || this.runner === null || this.live.isRunning)
+    if (engine?.leave === undefined || !this.canLeave)
       throw new MigrateError(
         'FM_LEAVE_REFUSED',
         this.live.isRunning ? 'a cutover is under way, which nobody else ends' : 'no queue runs this migration',

@@ -202,14 +202,14 @@ export class Passes {
     if (runner !== null) {
       // None is read here; those that come are known.
       source!.apart?.([])
-      const run = { id, shards: task.shards, paused: gate.paused, resumed: resumed !== null }
-      const begun = await runner.begin(run, task, (shard) => workers.join(shard))
+      const begun = await runner.begin({ ...task, paused: gate.paused }, (shard) => workers.join(shard))
       if (begun.paused) gate.pause()
       for (const counts of begun.counted) status.progress.absorb(counts, null)
     }
     const workers: WorkerShards = new WorkerShards({
       ...{ task, workers: count, shards, applied: status.applied, progress: status.progress, logger },
-      start: (one, listener) => (runner === null ? new WorkerProcess(one, listener) : runner.start(one, listener)),
+      start: (one, listener, orders) =>
+        runner === null ? new WorkerProcess(one, listener) : runner.start(one, listener, orders),
       patient: runner !== null,
       startedAt: status.startedAt,
       isPaused: () => gate.paused,

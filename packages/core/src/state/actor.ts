@@ -1,5 +1,10 @@
 import { hostname, userInfo } from 'node:os'
 
+/** What this machine is called: by FERRITE_MIGRATE_MACHINE where its host name says nothing, as in containers. */
+export function machineName(): string {
+  return process.env.FERRITE_MIGRATE_MACHINE ?? hostname()
+}
+
 /** Who does this, for the audit trail: user, machine, process. */
 export function currentActor(): string {
   let user: string
@@ -9,5 +14,5 @@ export function currentActor(): string {
     // A user without an entry in the system's list, as in many containers.
     user = `uid ${process.getuid?.() ?? '?'}`
   }
-  return `${user}@${hostname()} pid ${process.pid}`
+  return `${user}@${machineName()} pid ${process.pid}`
 }

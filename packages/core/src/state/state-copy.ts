@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { RequestAnswer } from './requests.js'
+import type { Loan } from './run-facts.js'
 import { openStateDatabase } from './state-database.js'
 
 /** A row of a table as plain values. */
@@ -131,6 +132,11 @@ export class StateCopy {
       for (const table of [...SMALL_TABLES, 'events', 'samples'])
         this.db.prepare(`DELETE FROM ${table} WHERE migration = ?`).run(id)
     })
+  }
+
+  /** What a machine that is lost has left changed at a server: whoever uses that server next puts it back. */
+  putLoan(loan: Omit<Loan, 'id'>): void {
+    this.insert('loans', { ...loan })
   }
 
   /** Requests that nobody has taken. */

@@ -306,7 +306,7 @@ export class StateStore implements RunStore {
       throw new MigrateError(
         'FM_ID_UNKNOWN',
         `there is no migration ${id}`,
-        'ferrite-migrate list shows all; another state directory needs --state-dir.',
+        'ferrite-migrate list shows all; another state directory needs --state-dir, and what machines share --queue.',
       )
     return found
   }

@@ -2,7 +2,7 @@ import type { Finding, Logger, Source, Target } from '@ferrite-migrate/contracts
 import type { ResolvedConfig } from '../config/config.js'
 import type { ProgressCounts } from '../engine/progress/progress-counts.js'
 import type { ShardTask } from './shard-task.js'
-import type { ShardWorker, WorkerListener } from './shard-worker.js'
+import type { ShardWorker, StandingOrders, WorkerListener } from './shard-worker.js'
 
 /** What a runner is opened with. */
 export interface RunnerContext {
@@ -11,15 +11,6 @@ export interface RunnerContext {
   /** The state directory of this machine; the runner keeps its own copy of what all machines share below it. */
   readonly stateDir: string
   readonly logger: Logger
-}
-
-/** What all workers of a migration are told at its start. */
-export interface QueuedRun {
-  readonly id: string
-  readonly shards: readonly string[]
-  readonly paused: boolean
-  /** Where the migration goes on; false = it begins. */
-  readonly resumed: boolean
 }
 
 /** What a runner knows of a migration that it has begun, or found. */
@@ -47,12 +38,13 @@ export interface Runner extends AsyncDisposable {
   hold(id: string): Promise<void>
   /**
    * Puts the shards into the queue, or finds them there.
+   * @param task of all; a worker gets one of its shards
    * @param joined told of a shard that came later
    * @throws MigrateError FM_QUEUE_*
    */
-  begin(run: QueuedRun, task: Omit<ShardTask, 'worker' | 'paused'>, joined: (shard: string) => void): Promise<BegunRun>
+  begin(task: Omit<ShardTask, 'worker'>, joined: (shard: string) => void): Promise<BegunRun>
   /** Follows the worker that has the shards of this task, whichever that is. */
-  start(task: ShardTask, listener: WorkerListener): ShardWorker
+  start(task: ShardTask, listener: WorkerListener, orders: StandingOrders): ShardWorker
   /** The migration is over: forgets what only its workers needed. */
   finish(id: string): Promise<void>
   /** Brings the shared directory up to date with all machines, and theirs with it. @throws MigrateError FM_QUEUE_* */
@@ -75,7 +67,6 @@ export interface WorkerFacts {
   /** What it runs; null = it waits. */
   readonly migration: string | null
   readonly shard: string | null
-  readonly epoch: number | null
 }
 
 /** The module that a manifest names for a runner exports this as `createRunner`. */

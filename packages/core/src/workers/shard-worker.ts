@@ -12,6 +12,14 @@ export interface WorkerListener {
   over(error: MigrateError | null): void
 }
 
+/** What all workers of a run are to do, besides their tasks: whoever had the shards before may have been told otherwise. */
+export interface StandingOrders {
+  /** Changed keys are told. */
+  readonly tracking: boolean
+  /** Changes are only noted. */
+  readonly frozen: boolean
+}
+
 /** What runs some shards somewhere else, as the process of the migration sees it: a process of this machine, or a job of a queue. */
 export interface ShardWorker {
   /** What it had told of its counts before this process heard of it; absent or null = nothing. */

@@ -17,7 +17,7 @@ import type { ProgressCounts } from '../engine/progress/progress-counts.js'
 import type { RunningShards, ShardLag } from '../engine/running-shards.js'
 import { revived } from '../records/revived.js'
 import type { ShardTask } from './shard-task.js'
-import type { ShardWorker, ToldByWorker, WorkerListener } from './shard-worker.js'
+import type { ShardWorker, StandingOrders, ToldByWorker, WorkerListener } from './shard-worker.js'
 import type { ToWorker } from './worker-message.js'
 
 /** What workers are given, and whom they tell. */
@@ -26,7 +26,7 @@ export interface WorkerShardsNeeds {
   readonly task: Omit<ShardTask, 'worker' | 'paused'>
   readonly workers: number
   /** Has a worker do a task. */
-  start(task: ShardTask, listener: WorkerListener): ShardWorker
+  start(task: ShardTask, listener: WorkerListener, orders: StandingOrders): ShardWorker
   /** However often a worker is lost, another one goes on. */
   readonly patient: boolean
   /** The source's shards, as this process has opened them: they tell what positions mean and who owns a key. */
@@ -242,6 +242,7 @@ export class WorkerShards implements RunningShards {
           told: (message) => this.hear(place, message),
           over: (error) => void process.end().then(() => resolve(error)),
         },
+        { tracking: this.changes !== null, frozen: this.frozen !== null },
       )
       place.counts = process.counted ?? null
       place.process = process

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { ConnectionOptions } from 'node:tls'
 import { type Address, MigrateError } from '@ferrite-migrate/contracts'
 import type { Redis } from 'ioredis'
+import { clientFault } from '../address/client-fault.js'
 import { printAddress } from '../address/host-port.js'
 import { serverName } from '../address/server-name.js'
 import { sentinelReplyError } from './sentinel-error.js'
@@ -16,14 +17,9 @@ export interface SentinelAccess {
 const RETRY_MS = 100
 const MOST_RETRY_MS = 1000
 
-/** What ioredis says of a failure, in words. */
 function wordsOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ECONNREFUSED') return 'nothing accepts connections'
-  if (code === 'ETIMEDOUT') return 'does not answer'
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the host is not known'
-  if (/RESP type|Protocol error/.test(message ?? '')) return 'what answers there is no sentinel'
-  return message === undefined || message === '' ? (code ?? 'not connected') : message
+  const text = clientFault(error)
+  return /RESP type|Protocol error/.test(text) ? 'what answers there is no sentinel' : text
 }
 
 function isReply(error: unknown): error is Error {

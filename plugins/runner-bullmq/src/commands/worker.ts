@@ -4,7 +4,7 @@ import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import { findPlugin } from '@ferrite-migrate/core'
 import { readQueueAddress } from '../connection/queue-address.js'
 import { queueFindings } from '../connection/queue-check.js'
-import { openLink, queueAway } from '../connection/queue-link.js'
+import { mustAnswer, openLink, queueAway } from '../connection/queue-link.js'
 import { WorkerPool } from '../work/worker-pool.js'
 
 /** Shorter locks are lost by a pause of the garbage collector. */
@@ -74,7 +74,8 @@ export default class Worker extends BaseCommand {
     const address = readQueueAddress(url)
     const link = openLink(address)
     try {
-      const findings = await queueFindings(link, address.label, { source: [], target: [] })
+      await mustAnswer(link, address.label)
+      const findings = await queueFindings(link, address.label)
       const refused = findings.find(({ level }) => level === 'fail')
       if (refused !== undefined)
         throw new MigrateError('FM_PREFLIGHT_REFUSED', refused.text, 'Set the server up as docs/scale-out.md says.')

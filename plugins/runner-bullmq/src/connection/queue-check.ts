@@ -1,60 +1,68 @@
-import { createHash } from 'node:crypto'
-import type { Finding } from '@ferrite-migrate/contracts'
+import { createHash, randomUUID } from 'node:crypto'
+import type { Finding, Source, Target } from '@ferrite-migrate/contracts'
 import type { Redis } from 'ioredis'
 
-/** What the server of the queue says of itself. */
-interface ServerFacts {
-  readonly runId: string
-  readonly port: string
-  readonly cluster: boolean
-  readonly policy: string | null
-  readonly appendOnly: boolean
+/** How long a key stays that nobody could remove, ms. */
+const PLANTED_MS = 60_000
+
+function refusal(code: string, text: string): Finding {
+  return { level: 'fail', code, text }
 }
 
-async function examine(link: Redis): Promise<ServerFacts> {
+/** What keeps a server from being a queue, as it says of itself: it may forget what it was told. */
+export async function queueFindings(link: Redis, label: string): Promise<Finding[]> {
   const info = await link.info()
   const of = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1].trim() ?? ''
-  return {
-    runId: of('run_id'),
-    port: of('tcp_port'),
-    cluster: of('redis_mode') === 'cluster',
-    policy: of('maxmemory_policy') || null,
-    appendOnly: of('aof_enabled') === '1',
-  }
-}
-
-/**
- * What keeps a server from being a queue: it may forget what it was told, or it is one of those that are migrated.
- * @param addresses of source and target, as `host:port` where they are known
- * @param identities what source and target say who they are
- */
-export async function queueFindings(
-  link: Redis,
-  label: string,
-  ends: { readonly source: readonly string[]; readonly target: readonly string[] },
-): Promise<Finding[]> {
-  const { policy, cluster, appendOnly, runId } = await examine(link)
   const findings: Finding[] = []
-  const fail = (code: string, text: string): void => void findings.push({ level: 'fail', code, text })
-  if (cluster)
-    fail('FM_QUEUE_CLUSTER', `the queue ${label} is a node of a cluster: use one server, with a replica beside it`)
-  if (policy === null)
-    fail('FM_QUEUE_EVICTS', `the queue ${label} does not say what it does when its memory is full (INFO memory)`)
-  else if (policy !== 'noeviction')
-    fail(
-      'FM_QUEUE_EVICTS',
-      `the queue ${label} may forget jobs when its memory is full (maxmemory-policy ${policy}): set it to noeviction`,
+  const policy = of('maxmemory_policy')
+  if (of('redis_mode') === 'cluster')
+    findings.push(
+      refusal(
+        'FM_QUEUE_CLUSTER',
+        `the queue ${label} is a node of a cluster: use one server, with a replica beside it`,
+      ),
     )
-  for (const end of ['source', 'target'] as const)
-    if (runId !== '' && ends[end].includes(runId))
-      fail('FM_QUEUE_SAME', `the queue ${label} is the server of the ${end}: it needs one of its own`)
-  if (!appendOnly)
+  if (policy === '')
+    findings.push(
+      refusal('FM_QUEUE_EVICTS', `the queue ${label} does not say what it does when its memory is full (INFO memory)`),
+    )
+  else if (policy !== 'noeviction')
+    findings.push(
+      refusal(
+        'FM_QUEUE_EVICTS',
+        `the queue ${label} may forget jobs when its memory is full (maxmemory-policy ${policy}): set it to noeviction`,
+      ),
+    )
+  if (of('aof_enabled') !== '1')
     findings.push({
       level: 'info',
       code: 'queue-memory',
       text: `the queue ${label} keeps nothing over a restart (appendonly no): the migration would have to be resumed then`,
     })
   return findings
+}
+
+/** Whether the queue is one of the ends, whatever they are called: a key that is written to it is looked for there. */
+export async function sameAsQueue(
+  link: Redis,
+  address: { readonly label: string; readonly prefix: string; readonly db: number },
+  source: Pick<Source, 'sees'>,
+  target: Pick<Target, 'reader'>,
+): Promise<Finding[]> {
+  const { label, prefix, db } = address
+  const key = `${prefix}:probe:${randomUUID()}`
+  const reader = target.reader()
+  await link.set(key, '1', 'PX', PLANTED_MS)
+  try {
+    const inSource = (await source.sees?.(db, Buffer.from(key))) ?? false
+    const [inTarget] = await reader.exist(db, [Buffer.from(key)])
+    return [...(inSource ? ['source'] : []), ...(inTarget ? ['target'] : [])].map((end) =>
+      refusal('FM_QUEUE_SAME', `the queue ${label} is the server of the ${end}: it needs one of its own`),
+    )
+  } finally {
+    await link.del(key)
+    await reader.close()
+  }
 }
 
 /** A short name for the queue, by which this machine keeps its copy of what is shared. */

@@ -1,4 +1,5 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
+import { clientFault } from '@ferrite-migrate/redis'
 import { Redis } from 'ioredis'
 import type { QueueAddress } from './queue-address.js'
 
@@ -8,7 +9,7 @@ const ANSWER_MS = 4000
 /** What keeps the queue from answering, in words. */
 export function queueAway(label: string, cause: unknown): MigrateError {
   if (cause instanceof MigrateError) return cause
-  const text = cause instanceof Error ? cause.message : String(cause)
+  const text = clientFault(cause)
   const refused = /^(NOAUTH|WRONGPASS|NOPERM)/.test(text)
   return new MigrateError(
     refused ? 'FM_QUEUE_AUTH' : 'FM_QUEUE_AWAY',
@@ -33,14 +34,35 @@ export function openLink(address: QueueAddress, overrides: { readonly commandTim
     autoResendUnfulfilledCommands: false,
     ...overrides,
   })
-  // Each command tells for itself.
-  link.on('error', () => undefined)
+  quiet(link)
   return link
 }
 
 /** A connection that waits in the server for something to come. */
 export function openWaiting(address: QueueAddress): Redis {
   const link = new Redis({ ...address.options, maxRetriesPerRequest: 0, enableOfflineQueue: true })
-  link.on('error', () => undefined)
+  quiet(link)
   return link
+}
+
+/** Each command tells for itself that there is no connection. */
+function quiet(link: Redis): void {
+  link.on('error', () => undefined)
+}
+
+/** A first answer. @throws MigrateError FM_QUEUE_AWAY, FM_QUEUE_AUTH with what went wrong */
+export async function mustAnswer(link: Redis, label: string): Promise<void> {
+  let fault: unknown = null
+  const keep = (error: Error): void => {
+    fault ??= error
+  }
+  link.on('error', keep)
+  try {
+    await link.ping()
+  } catch (error) {
+    // A command that found no connection does not know why there is none.
+    throw queueAway(label, fault ?? error)
+  } finally {
+    link.off('error', keep)
+  }
 }

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { basename, join } from 'node:path'
 import {
   errorFromTold,
@@ -10,26 +10,26 @@ import {
 } from '@ferrite-migrate/contracts'
 import {
   type CreateRunner,
-  type QueuedRun,
   type ResolvedConfig,
   type Runner,
   type ShardTask,
   type ShardWorker,
+  type StandingOrders,
   StateCopy,
   type WorkerFacts,
   type WorkerListener,
 } from '@ferrite-migrate/core'
-import { parseEndpoint, RedisLink, readInfo } from '@ferrite-migrate/redis'
 import type { Redis } from 'ioredis'
 import { type JobQueue, openJobs } from '../connection/bull.js'
 import { type QueueAddress, readQueueAddress } from '../connection/queue-address.js'
-import { queueFindings, queueFolder } from '../connection/queue-check.js'
-import { openLink, openWaiting, queueAway } from '../connection/queue-link.js'
+import { queueFindings, queueFolder, sameAsQueue } from '../connection/queue-check.js'
+import { mustAnswer, openLink, openWaiting, queueAway } from '../connection/queue-link.js'
 import { QUEUE_NAME, RunKeys, WHOLE } from '../connection/run-keys.js'
-import { jobId } from '../protocol/job-id.js'
-import type { KeptCounts } from '../protocol/kept-counts.js'
+import { jobId, shardJob } from '../protocol/job-id.js'
+import { keptCounts } from '../protocol/kept-counts.js'
 import { queuedTask } from '../protocol/queued-task.js'
 import { type Control, readControl } from '../protocol/told.js'
+import { writtenLoans } from '../protocol/worker-ledger.js'
 import { Mirror } from '../shared/mirror.js'
 import { placeOf } from '../shared/place.js'
 import { livingWorkers } from '../shared/worker-signs.js'
@@ -37,7 +37,6 @@ import { RemoteShard } from './remote-shard.js'
 import { RunHub } from './run-hub.js'
 
 const SYNC_MS = 500
-/** For how long what is over is remembered among the names of jobs. */
 const ROUND_BYTES = 4
 
 /** What the queue of a server gives: the shards of migrations run by whoever takes them, on any machine. */
@@ -45,11 +44,11 @@ export const createRunner: CreateRunner = async ({ url, stateDir, logger }) => {
   const address = readQueueAddress(url)
   const link = openLink(address)
   try {
-    await link.ping()
+    await mustAnswer(link, address.label)
     return new BullRunner(address, link, stateDir, logger)
   } catch (error) {
     link.disconnect()
-    throw queueAway(address.label, error)
+    throw error
   }
 }
 
@@ -80,12 +79,10 @@ class BullRunner implements Runner {
   }
 
   async preflight(source: Source, target: Target, config: ResolvedConfig): Promise<readonly Finding[]> {
-    const findings = await queueFindings(this.link, this.label, {
-      source: await runIds(config.source, config.sourceOptions),
-      target: await runIds(config.target, config.targetOptions),
-    }).catch((error) => {
-      throw queueAway(this.label, error)
-    })
+    const { label, prefix, options } = this.address
+    const findings = await this.asked(() => queueFindings(this.link, label))
+    if (findings.some(({ level }) => level === 'fail')) return findings
+    findings.push(...(await sameAsQueue(this.link, { label, prefix, db: options.db ?? 0 }, source, target)))
     if (target.claim === undefined || target.takeOver === undefined)
       findings.push({
         level: 'fail',
@@ -98,7 +95,7 @@ class BullRunner implements Runner {
         code: 'FM_QUEUE_MODE',
         text: 'the passes of an incremental migration are run by one process: leave --queue out',
       })
-    const workers = await livingWorkers(this.link, this.address.prefix)
+    const workers = await this.workers()
     const free = workers.filter(({ migration }) => migration === null).length
     const hosts = new Set(workers.map(({ host }) => host)).size
     const wanted = source.shards.length
@@ -118,20 +115,17 @@ class BullRunner implements Runner {
     this.keepSynced()
   }
 
-  async begin(
-    run: QueuedRun,
-    task: Omit<ShardTask, 'worker' | 'paused'>,
-    joined: (shard: string) => void,
-  ): ReturnType<Runner['begin']> {
-    const keys = new RunKeys(this.address.prefix, run.id)
+  async begin(task: Omit<ShardTask, 'worker'>, joined: (shard: string) => void): ReturnType<Runner['begin']> {
+    const keys = new RunKeys(this.address.prefix, task.migration)
+    const { resumed, paused } = task
     return this.asked(async () => {
       const known = readControl(await this.link.hgetall(keys.control))
-      const attach = run.resumed && known !== null && known.ending === '' && (await this.link.exists(keys.task)) === 1
-      const control = attach ? { ...known, frozen: false, tracking: false } : firstControl(run)
+      const attach = resumed !== null && known?.ending === '' && (await this.link.exists(keys.task)) === 1
+      const control = attach ? { ...known, frozen: false, tracking: false } : firstControl(paused)
       if (!attach) {
         await this.link.del(...keys.ofWorkers)
         // Epochs only grow: the target may know of those of a former migration of this name.
-        if (!run.resumed) await this.link.del(keys.positions)
+        if (resumed === null) await this.link.del(keys.positions)
         await this.link.set(keys.task, JSON.stringify(queuedTask(task, Date.now())))
       }
       const hub = new RunHub(this.link, openWaiting(this.address), keys, this.logger, joined)
@@ -139,21 +133,18 @@ class BullRunner implements Runner {
       await hub.change(fields)
       this.hub = hub
       this.round = fields.round
-      await this.enqueue(run.id, control, run.shards, keys)
-      const epochOf = (field: string): number => Number(field.slice(field.lastIndexOf(' ')))
-      const counted = Object.entries(await this.link.hgetall(keys.counts))
-        .sort(([a], [b]) => epochOf(a) - epochOf(b))
-        .map(([, text]) => JSON.parse(text) as KeptCounts)
+      await this.enqueue(control, task, keys)
       await hub.open()
-      return { paused: control.paused, counted: counted.map(({ counts }) => counts) }
+      return { paused: control.paused, counted: await keptCounts(this.link, keys) }
     })
   }
 
-  start(task: ShardTask, listener: WorkerListener): ShardWorker {
+  start(task: ShardTask, listener: WorkerListener, orders: StandingOrders): ShardWorker {
     if (this.hub === null) throw new Error('begin comes first')
     const [shard] = task.shards
-    const remote = new RemoteShard(this.hub, shard, listener, () => this.isLeft(task.migration, shard))
-    void this.tellOver(task.migration, task.shards[0], remote)
+    const standing = { ...orders, paused: task.paused }
+    const remote = new RemoteShard(this.hub, shard, listener, standing, () => this.isLeft(task.migration, shard))
+    void this.tellOver(task.migration, shard, remote)
     return remote
   }
 
@@ -176,6 +167,13 @@ class BullRunner implements Runner {
 
   async finish(id: string): Promise<void> {
     const keys = new RunKeys(this.address.prefix, id)
+    for (const loan of await writtenLoans(this.link, keys)) {
+      this.copy.putLoan(loan)
+      this.logger.log(
+        'warn',
+        `${loan.what} at the source is as a worker has left it that was lost; the next run there puts it back`,
+      )
+    }
     await this.link.del(...keys.ofWorkers, keys.loans)
   }
 
@@ -218,19 +216,16 @@ class BullRunner implements Runner {
   }
 
   /** Jobs that are there already stay as they are. */
-  private async enqueue(id: string, control: Control, shards: readonly string[], keys: RunKeys): Promise<void> {
+  private async enqueue(
+    { grouping, round }: Control,
+    { migration: id, shards }: Pick<ShardTask, 'migration' | 'shards'>,
+    keys: RunKeys,
+  ): Promise<void> {
     this.jobs ??= openJobs(this.address.options, this.address.prefix, QUEUE_NAME)
     const over = await this.link.hkeys(keys.over)
-    const wanted = control.grouping === 'whole' ? [WHOLE] : shards
-    const { round } = control
+    const wanted = grouping === 'whole' ? [WHOLE] : shards
     await this.jobs.addBulk(
-      wanted
-        .filter((shard) => !over.includes(shard))
-        .map((shard) => ({
-          name: 'shard',
-          data: { migration: id, shard, round },
-          opts: { jobId: jobId(id, round, shard) },
-        })),
+      wanted.filter((shard) => !over.includes(shard)).map((shard) => shardJob({ migration: id, shard, round })),
     )
   }
 
@@ -258,30 +253,7 @@ class BullRunner implements Runner {
   }
 }
 
-function firstControl(run: QueuedRun): Control {
-  const round = createHash('sha1')
-    .update(randomUUID())
-    .digest('hex')
-    .slice(0, ROUND_BYTES * 2)
-  return { version: 0, paused: run.paused, ending: '', tracking: false, frozen: false, grouping: 'apart', round }
-}
-
-/** Who the servers of an end say they are; none where it is no such server, or does not say. */
-async function runIds(url: string, options: Readonly<Record<string, string | number | boolean>>): Promise<string[]> {
-  if (!/^(redis|valkey|ferrite)/.test(url)) return []
-  let link: RedisLink | null = null
-  try {
-    const endpoint = parseEndpoint(
-      url.replace(/-cluster:|\+cluster:/, ':').replace(/^(\w+:\/\/(?:[^@/]*@)?[^,/]+),[^/]*/, '$1'),
-      options,
-    )
-    link = await RedisLink.open(endpoint)
-    const info = await readInfo(link, 'server')
-    endpoint.moving?.close()
-    return [info.get('run_id') ?? '']
-  } catch {
-    return []
-  } finally {
-    link?.close()
-  }
+function firstControl(paused: boolean): Control {
+  const round = randomBytes(ROUND_BYTES).toString('hex')
+  return { version: 0, paused, ending: '', tracking: false, frozen: false, grouping: 'apart', round }
 }

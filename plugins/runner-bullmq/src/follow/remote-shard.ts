@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DirtyKey, MigrateError } from '@ferrite-migrate/contracts'
 import type {
+  ShardTask,
   ShardWorker,
+  StandingOrders,
   ToldByWorker,
   ToWorker,
   WorkerAnswers,
@@ -23,13 +25,23 @@ export class RemoteShard implements ShardWorker, ShardEar {
   private ended = false
   private ending = false
 
-  /** @param isLeft true when no worker has the shard */
-  constructor(hub: RunHub, shard: string, listener: WorkerListener, isLeft: () => Promise<boolean>) {
+  /**
+   * @param orders what all workers are to do: while this shard had no worker, a change may have gone by
+   * @param isLeft true when no worker has the shard
+   */
+  constructor(
+    hub: RunHub,
+    shard: string,
+    listener: WorkerListener,
+    orders: StandingOrders & Pick<ShardTask, 'paused'>,
+    isLeft: () => Promise<boolean>,
+  ) {
     this.isLeft = isLeft
     this.hub = hub
     this.shard = shard
     this.listener = listener
     hub.attach(shard, this)
+    this.order(orders)
   }
 
   told(message: ToldByWorker): void {
@@ -50,9 +62,13 @@ export class RemoteShard implements ShardWorker, ShardEar {
   /** Whatever all workers are to do stands in one record, which also those find that come later. */
   tell(message: ToWorker): void {
     const change = this.changeOf(message)
-    // While the queue is away nobody writes for long: what was asked for is asked again by whoever waits for it.
-    if (change !== null) void this.hub.change(change).catch(() => undefined)
+    if (change !== null) this.order(change)
     if (change?.ending !== undefined && !this.ending) void this.awaitEnd()
+  }
+
+  /** While the queue is away nobody writes for long: what was asked for is asked again by whoever waits for it. */
+  private order(change: Parameters<RunHub['change']>[0]): void {
+    void this.hub.change(change).catch(() => undefined)
   }
 
   /** Whoever has the shard says that it has ended; one that nobody has is not waited for. */

@@ -21,6 +21,12 @@ export interface ShardEar {
   over(error: MigrateError | null): void
 }
 
+type Answer = Extract<Told, { kind: 'answer' | 'refusal' | 'lags' }>
+
+function isAnswer(message: Told): message is Answer {
+  return message.kind === 'answer' || message.kind === 'refusal' || message.kind === 'lags'
+}
+
 interface Waiting {
   readonly shard: string
   readonly promise: PromiseWithResolvers<unknown>
@@ -50,6 +56,9 @@ export class RunHub {
   private next = Date.now()
   private cursor = '0'
   private closed = false
+  /** What was asked for last, by field, and its version. */
+  private set: Record<string, unknown> = {}
+  private changed: Promise<number> = Promise.resolve(0)
   private listening: Promise<void> = Promise.resolve()
 
   /** @param joined told of a shard that nobody listens to yet */
@@ -92,10 +101,23 @@ export class RunHub {
     if (this.ears.get(shard) === ear) this.ears.delete(shard)
   }
 
-  /** Changes what all workers are to do; gives the version. @throws when the queue is away */
-  async change(change: Partial<Omit<Control, 'version'>>): Promise<number> {
+  /**
+   * Changes what all workers are to do; gives the version. Each of many shards may ask for the same: what is so already is not changed
+   * again, and who is to end soon is never told to take its time.
+   * @throws when the queue is away
+   */
+  change(change: Partial<Omit<Control, 'version'>>): Promise<number> {
+    const endsSoon = this.set.ending === 'stop' && change.ending === 'read'
+    const wanted: typeof change = endsSoon ? { ...change, ending: 'stop' } : change
+    if (Object.entries(wanted).every(([name, value]) => this.set[name] === value)) return this.changed
+    Object.assign(this.set, wanted)
     const { control, orders } = this.keys
-    return Number(await this.link.eval(CHANGE_CONTROL, 2, control, orders, ...controlFields(change)))
+    this.changed = this.link.eval(CHANGE_CONTROL, 2, control, orders, ...controlFields(wanted)).then(Number)
+    this.changed.catch(() => {
+      // Nobody knows what stands there now.
+      this.set = {}
+    })
+    return this.changed
   }
 
   /** Until the worker that has the shard has obeyed a version. @throws MigrateError FM_WORKER_LOST when it is replaced before */
@@ -104,7 +126,8 @@ export class RunHub {
     for (;;) {
       const said = this.acks.get(this.whole > 0 ? WHOLE : shard)
       if (said !== undefined && said.version >= version) return
-      if (this.closed || this.epochOf(shard) !== epoch) throw replaced(shard, 'while it was asked for something')
+      if (this.closed || this.epochOf(shard) !== epoch)
+        throw lost(`the worker of the shard ${shard} was lost while it was asked for something`)
       await sleep(10)
       const text = await this.link.hget(this.keys.acks, this.whole > 0 ? WHOLE : shard)
       if (text !== null) this.acknowledge(this.whole > 0 ? WHOLE : shard, text)
@@ -179,7 +202,7 @@ export class RunHub {
       for (const shard of this.ears.keys()) this.hearOf(message, shard)
       return
     }
-    if (message.kind === 'answer' || message.kind === 'refusal') return this.answer(message)
+    if (isAnswer(message)) return this.answer(message)
     const named =
       message.kind === 'event' && 'shard' in message.event
         ? message.event.shard
@@ -194,15 +217,12 @@ export class RunHub {
   private hearOf(message: Told, shard: string): void {
     const epoch = this.epochOf(shard)
     if (message.epoch < epoch) return
-    if (message.kind === 'answer' || message.kind === 'refusal') return this.answer(message)
+    if (isAnswer(message)) return this.answer(message)
     if (message.shard !== WHOLE && message.epoch > this.whole) this.whole = 0
     const known = this.epochs.get(shard)
     this.epochs.set(shard, message.epoch)
     if (message.kind === 'taken' && known !== undefined && known !== message.epoch) {
-      const why = replaced(
-        shard,
-        `${message.by} has taken it over${message.afterMs === null ? '' : ` ${(message.afterMs / 1000).toFixed(1)} s after its last sign of life`}`,
-      )
+      const why = replacedBy(shard, message)
       for (const [id, { shard: asked, promise }] of this.questions)
         if (asked === shard) {
           this.questions.delete(id)
@@ -226,16 +246,16 @@ export class RunHub {
       } else kept.push(message)
       return
     }
-    if (message.kind === 'taken') return
+    if (message.kind === 'taken' || isAnswer(message)) return
     if (message.kind === 'over') ear.over(message.fault && errorFromTold(message.fault))
-    else if (message.kind !== 'answer' && message.kind !== 'refusal') ear.told(message)
+    else ear.told(message)
   }
 
-  private answer(message: Extract<Told, { kind: 'answer' | 'refusal' }>): void {
-    if (message.kind === 'answer' && message.id === this.lagAnswers?.id) {
+  private answer(message: Answer): void {
+    if (message.kind === 'lags') {
+      if (message.id !== this.lagAnswers?.id) return
       const { lags } = this.lagAnswers
-      for (const [shard, lag] of message.answer as unknown as readonly (readonly [string, Lag | null])[])
-        lags.set(shard, lag)
+      for (const [shard, lag] of message.lags) lags.set(shard, lag)
       if ([...this.ears.keys()].every((shard) => lags.has(shard))) this.lagSettled?.()
       return
     }
@@ -255,11 +275,17 @@ export class RunHub {
   }
 }
 
-function replaced(shard: string, what: string): MigrateError {
+function lost(what: string): MigrateError {
   return new MigrateError(
     'FM_WORKER_LOST',
-    `the worker of the shard ${shard} was lost: ${what}`,
+    what,
     'Another worker goes on from its checkpoint; whatever was asked of it meanwhile has to be asked again.',
     { retryable: true },
   )
+}
+
+function replacedBy(shard: string, { by, afterMs, gaveBack }: Extract<Told, { kind: 'taken' }>): MigrateError {
+  if (gaveBack) return lost(`the worker of the shard ${shard} has given it back: ${by} has it now`)
+  const after = afterMs === null ? '' : ` ${(afterMs / 1000).toFixed(1)} s after its last sign of life`
+  return lost(`the worker of the shard ${shard} was lost: ${by} has taken it over${after}`)
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { ShardJobData } from '../connection/bull.js'
 import { WHOLE } from '../connection/run-keys.js'
 
 /** The name of a job: there is one for each shard in each round. */
@@ -8,6 +9,11 @@ export function jobId(id: string, round: string, shard: string): string {
 
 export function shortDigest(text: string): string {
   return createHash('sha1').update(text).digest('hex').slice(0, 16)
+}
+
+/** The job of a shard, as it is put into the queue: one that is there already stays as it is. */
+export function shardJob(data: ShardJobData): { name: string; data: ShardJobData; opts: { jobId: string } } {
+  return { name: 'shard', data, opts: { jobId: jobId(data.migration, data.round, data.shard) } }
 }
 
 /** A shard as part of names: of connections, temporary keys, jobs. */

@@ -21,8 +21,8 @@ export interface QueuedTask {
 }
 
 /** @throws MigrateError FM_FILE_UNREADABLE */
-export function queuedTask(task: Omit<ShardTask, 'worker' | 'paused'>, startedAt: number): QueuedTask {
-  const { config, plugins: _, directory: __, ...rest } = task
+export function queuedTask(task: Omit<ShardTask, 'worker'>, startedAt: number): QueuedTask {
+  const { config, plugins: _, directory: __, paused: ___, ...rest } = task
   const transform = textOf(config.transform)
   const transformScript = textOf(config.transformScript)
   return {

@@ -1,15 +1,19 @@
+import type { Lag } from '@ferrite-migrate/contracts'
 import type { FromWorker } from '@ferrite-migrate/core'
+
+/** What workers of a queue tell beside what any worker does. */
+export type ToldBeside =
+  /** It has the shard now, and nobody before it any more, who was seen last so long ago (null = nobody was), or gave it back. */
+  | { readonly kind: 'taken'; readonly by: string; readonly afterMs: number | null; readonly gaveBack: boolean }
+  /** How far each of its shards is behind: the answer to a question for all. */
+  | { readonly kind: 'lags'; readonly id: number; readonly lags: readonly (readonly [string, Lag | null])[] }
 
 /** From a worker to whoever follows the migration. */
 export type Told = {
   readonly shard: string
   /** Of the worker: a later one has taken the shard over. */
   readonly epoch: number
-} & (
-  | FromWorker
-  /** It has the shard now, and nobody before it any more. */
-  | { readonly kind: 'taken'; readonly by: string; readonly afterMs: number | null }
-)
+} & (FromWorker | ToldBeside)
 
 /** To all workers of a migration: a question for one of them, or for each (`shard` null). */
 export interface Question {

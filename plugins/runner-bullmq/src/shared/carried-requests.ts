@@ -69,7 +69,7 @@ export class CarriedRequests {
     const error = {
       code: 'FM_QUEUE_HOOK',
       message: `the migration is followed by process ${holder.pid} on ${holder.name}, and a hook or webhook does not leave the machine where it was given`,
-      hint: 'Give the command there, without --queue or with it.',
+      hint: `Give the command on ${holder.name}.`,
     }
     this.copy.putAnswer(id, 'failed', JSON.stringify({ steps: [], error }))
     return true

@@ -1,10 +1,11 @@
 import type { Logger } from '@ferrite-migrate/contracts'
-import type { CopiedRun, PlainRow, StateCopy } from '@ferrite-migrate/core'
+import type { CopiedRun, MigrationStatus, PlainRow, StateCopy } from '@ferrite-migrate/core'
 import type { Redis } from 'ioredis'
 import { RunKeys, runsKey } from '../connection/run-keys.js'
 import { CarriedRequests } from './carried-requests.js'
 import { type Place, sharesDirectory } from './place.js'
 import { HOLD_MS, RunHold } from './run-hold.js'
+import { unfollowedStatus } from './unfollowed-status.js'
 import { livingWorkers } from './worker-signs.js'
 
 /** Samples that the queue keeps of a migration: two hours of them. */
@@ -142,37 +143,48 @@ export class Mirror {
   private async pull(): Promise<(() => void)[]> {
     const puts: (() => void)[] = []
     const ids = await this.link.zrange(runsKey(this.prefix), '0', '-1')
-    const living = await livingWorkers(this.link, this.prefix)
+    // Until another worker has taken what one has lost, nobody may live that has it.
+    const living = await livingWorkers(this.link, this.prefix, HOLD_MS)
     for (const id of ids) {
       if (this.held.has(id)) continue
       const held = await this.link.get(new RunKeys(this.prefix, id).hold)
       // A process of this machine that holds it writes into the same directory.
       if (held !== null && sharesDirectory(JSON.parse(held) as Place, this.place)) continue
       const works = held !== null || living.some(({ migration }) => migration === id)
-      puts.push(...(await this.pullRun(id, works ? Date.now() + HOLD_MS : 1)))
+      puts.push(...(await this.pullRun(id, works ? Date.now() + HOLD_MS : 1, works && held === null)))
     }
     return puts
   }
 
-  private async pullRun(id: string, expiresAt: number): Promise<(() => void)[]> {
+  /** @param unfollowed its workers go on, and nobody writes its row */
+  private async pullRun(id: string, expiresAt: number, unfollowed = false): Promise<(() => void)[]> {
     const keys = new RunKeys(this.prefix, id)
     const known = this.revisions.get(id)
-    const revision = `${await this.link.hget(keys.copy, 'revision')} ${expiresAt > 1 ? Math.floor(Date.now() / 5000) : 0}`
+    // What is alive is looked at anew now and then: how long it is known to live is part of it.
+    const tick = expiresAt > 1 ? Math.floor(Date.now() / (unfollowed ? 1000 : 5000)) : 0
+    const revision = `${await this.link.hget(keys.copy, 'revision')} ${tick}`
     if (known === revision) return []
-    const run = await this.link.hget(keys.copy, 'run')
-    if (run === null) return []
+    const text = await this.link.hget(keys.copy, 'run')
+    if (text === null) return []
+    const run = JSON.parse(text) as CopiedRun
+    const status = unfollowed ? await this.statusNow(keys, run) : run.row.status
     const first = this.copy.eventCount(id)
     const events = await this.link.lrange(keys.events, first, first + ROWS_AT_ONCE - 1)
     const samples = await this.link.lrange(keys.samples, known === undefined ? -SAMPLES_KEPT : -120, -1)
     const rows = (texts: readonly string[]): PlainRow[] => texts.map((text) => JSON.parse(text) as PlainRow)
     return [
       () => {
-        this.copy.putRun(id, JSON.parse(run) as CopiedRun, expiresAt)
+        this.copy.putRun(id, { ...run, row: { ...run.row, status } }, expiresAt)
         this.copy.putEvents(id, first, rows(events))
         this.copy.putSamples(id, rows(samples))
         this.revisions.set(id, revision)
       },
     ]
+  }
+
+  private async statusNow(keys: RunKeys, { row }: CopiedRun): Promise<string> {
+    const last = JSON.parse(String(row.status)) as MigrationStatus
+    return JSON.stringify(await unfollowedStatus(this.link, keys, last))
   }
 
   private async lastSample(keys: RunKeys): Promise<number> {

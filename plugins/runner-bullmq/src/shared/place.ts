@@ -1,5 +1,4 @@
-import { hostname } from 'node:os'
-import { currentProcess, type ProcessIdentity } from '@ferrite-migrate/core'
+import { currentProcess, machineName, type ProcessIdentity } from '@ferrite-migrate/core'
 
 /** Who holds a migration: one process, in front of one copy of the shared directory. */
 export interface Place extends ProcessIdentity {
@@ -10,7 +9,7 @@ export interface Place extends ProcessIdentity {
 }
 
 export function placeOf(uid: string, directory: string): Place {
-  return { ...currentProcess(), uid, name: hostname(), directory }
+  return { ...currentProcess(), uid, name: machineName(), directory }
 }
 
 /** True for a process that shares its copy of the directory with this one: what is asked there is found here. */

@@ -2,8 +2,8 @@ import type { WorkerFacts } from '@ferrite-migrate/core'
 import type { Redis } from 'ioredis'
 import { workersKey } from '../connection/run-keys.js'
 
-/** A worker that has not said anything for so long does not live. */
-const LIVES_MS = 15_000
+/** A worker that has not said anything for so long does not live; signs come every second. */
+const LIVES_MS = 4000
 /** One that has not for so long is forgotten. */
 const FORGOTTEN_MS = 3_600_000
 
@@ -23,15 +23,15 @@ export async function signOff(link: Redis, prefix: string, name: string): Promis
   await link.hdel(workersKey(prefix), name)
 }
 
-/** Workers that have given a sign of life lately. */
-export async function livingWorkers(link: Redis, prefix: string): Promise<WorkerFacts[]> {
+/** Workers that have given a sign of life lately. @param withinMs how lately */
+export async function livingWorkers(link: Redis, prefix: string, withinMs = LIVES_MS): Promise<WorkerFacts[]> {
   const [all, time] = await Promise.all([link.hgetall(workersKey(prefix)), link.time()])
   const now = Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000)
   const found: WorkerFacts[] = []
   for (const [name, text] of Object.entries(all)) {
     const { at, facts } = JSON.parse(text) as { at: number; facts: string }
     if (now - at > FORGOTTEN_MS) await link.hdel(workersKey(prefix), name)
-    else if (now - at < LIVES_MS)
+    else if (now - at < withinMs)
       found.push({ ...(JSON.parse(facts) as Omit<WorkerFacts, 'seenAt'>), seenAt: Date.now() - (now - at) })
   }
   return found.sort((a, b) => a.name.localeCompare(b.name))

@@ -1,8 +1,8 @@
 import type { FromWorker } from '@ferrite-migrate/core'
 import type { Redis } from 'ioredis'
 import type { RunKeys } from '../connection/run-keys.js'
-import type { KeptCounts } from '../protocol/kept-counts.js'
-import type { Told } from '../protocol/told.js'
+import { keepCounts } from '../protocol/kept-counts.js'
+import type { Told, ToldBeside } from '../protocol/told.js'
 import { toWire } from '../protocol/wire.js'
 
 /** How soon something is told, ms. */
@@ -15,7 +15,7 @@ const ENTRIES_KEPT = 20_000
 const CHANGED_AT_MOST = 100_000
 
 /** From a worker of this process. */
-type Message = FromWorker | { readonly kind: 'taken'; readonly by: string; readonly afterMs: number | null }
+type Message = FromWorker | ToldBeside
 
 /**
  * Gathers what a worker tells, and sends it in few steps: of positions and counts only the last ones matter. They, and the phase, are
@@ -106,9 +106,8 @@ export class Outbox {
       this.counted = null
       this.waiting.push(counted)
       if (counted.kind === 'event' && counted.event.kind === 'counted') {
-        const { uncarried: _, ...counts } = counted.event.counts
-        const text = JSON.stringify({ counts: { ...counts, uncarried: [] } } satisfies KeptCounts)
-        this.send(() => this.link.hset(keys.counts, `${this.shard} ${this.epoch}`, text))
+        const { counts } = counted.event
+        this.send(() => keepCounts(this.link, keys, this.shard, this.epoch, counts))
       }
     }
     if (this.unkept.size > 0) {

@@ -1,36 +1,27 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
-import { extname, join } from 'node:path'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorFromTold, type Lag, MigrateError, type ToldError } from '@ferrite-migrate/contracts'
-import {
-  type FromWorker,
-  type MigrationConfig,
-  passwordVariable,
-  resolveConfig,
-  SettingsLedger,
-  type ShardTask,
-  StateStore,
-  WorkerSession,
-} from '@ferrite-migrate/core'
+import { type FromWorker, type ShardTask, WorkerSession, withoutPassword } from '@ferrite-migrate/core'
 import type { Redis } from 'ioredis'
 import type { ShardJob as Job, JobQueue } from '../connection/bull.js'
 import { type RunKeys, WHOLE } from '../connection/run-keys.js'
-import { jobId, shardName, shortDigest } from '../protocol/job-id.js'
+import { type Holder, noteHolder, readHolder } from '../protocol/holder.js'
 import type { QueuedTask } from '../protocol/queued-task.js'
 import { CHANGE_CONTROL, type Control, controlFields, type Question, readControl } from '../protocol/told.js'
 import { fromWire } from '../protocol/wire.js'
+import { WorkerLedger } from '../protocol/worker-ledger.js'
+import { Grouping } from './grouping.js'
 import type { JobLock } from './job-lock.js'
+import { jobTask } from './job-task.js'
 import { Outbox } from './outbox.js'
-import { WorkerLedger } from './worker-ledger.js'
 
 /** How often the record of what to do is read where nothing woke us, ms. */
 const LOOK_MS = 1000
 const AGAIN_MS = 300
-/** How long the former workers of single shards are waited for by one that has all of them. */
-const OTHERS_MS = 10_000
-/** Slots that are at rest for so long are read apart again, ms. */
-const REST_MS = 20_000
+/** How long a shard may take to say how far it is behind, ms. */
+const LAG_MS = 1500
 /** A source or target that is away for so long is given to another machine, where there is one, ms. */
 const AWAY_MS = 15_000
 const BEAT_MS = 1000
@@ -46,8 +37,8 @@ export type JobEnd =
   /** Nothing on this machine can do it. */
   | { readonly kind: 'unfit'; readonly why: MigrateError }
 
-/** Faults of a machine, not of the migration. */
-const OF_MACHINE = /^FM_(PLUGIN_|RESUME_PASSWORD|ENV_MISSING|FILE_|TLS_FILE|PACKAGE_MISSING|STATE_DIR)/
+/** Faults of a machine, not of the migration: whoever began it has opened both ends. */
+const OF_MACHINE = /^FM_(AUTH_|PLUGIN_|RESUME_PASSWORD|ENV_MISSING|FILE_|TLS_FILE|PACKAGE_MISSING|STATE_DIR)/
 
 /** What a job needs of the worker that has taken it. */
 export interface ShardJobNeeds {
@@ -57,8 +48,9 @@ export interface ShardJobNeeds {
   readonly jobs: JobQueue
   readonly keys: RunKeys
   readonly lock: JobLock
-  /** Of the worker, as people see it. */
+  /** Of the worker and its machine, as people see them. */
   readonly name: string
+  readonly host: string
   readonly stateDir: string
   readonly plugins: ShardTask['plugins']
   say(text: string): void
@@ -73,20 +65,29 @@ export class ShardJob {
   private readonly shard: string
   private readonly tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   private readonly over = new AbortController()
+  private readonly grouping: Grouping
+  /** Shards whose first copy is done. */
+  private readonly live = new Set<string>()
+  /** When both ends answered last, ms. */
+  private readonly seen = { source: Date.now(), target: Date.now() }
+  /** Resolves when what is under way is not waited for. */
+  private readonly dropped = Promise.withResolvers<void>()
   private session: WorkerSession | null = null
   private outbox: Outbox | null = null
   private control: Control | null = null
   private epoch = 0
   private cursor = '$'
   private fault: ToldError | null = null
+  /** The job is none any more. */
   private yields = false
+  /** Why another worker is to go on. */
   private given: MigrateError | null = null
-  private restingSince: number | null = null
 
   constructor(job: Job, needs: ShardJobNeeds) {
     this.job = job
     this.needs = needs
     this.shard = job.data.shard
+    this.grouping = new Grouping(needs.link, needs.keys, needs.jobs, job.data)
   }
 
   /** Runs it to its end. @throws whatever keeps the queue from answering, FM_RUN_TAKEN */
@@ -99,8 +100,8 @@ export class ShardJob {
         link.hexists(keys.over, this.shard),
       ])
       const control = readControl(fields)
-      if (text === null || control === null || isOver === 1 || !this.isOfNow(control)) return { kind: 'done' }
-      if (control.ending !== '') return { kind: 'done' }
+      if (text === null || control === null || isOver === 1) return { kind: 'done' }
+      if (control.ending !== '' || !this.grouping.isOfNow(control)) return { kind: 'done' }
       this.control = control
       return await this.work(JSON.parse(text) as QueuedTask, control)
     } catch (error) {
@@ -118,32 +119,43 @@ export class ShardJob {
     this.given ??= new MigrateError('FM_INTERRUPTED', 'the worker is stopped', 'Another one goes on.', {
       retryable: true,
     })
-    void this.session?.take({ kind: 'end-reading' })
+    this.leave()
   }
 
-  /** Jobs of former rounds, and of the other grouping, are left over. */
-  private isOfNow(control: Control): boolean {
-    return control.round === this.job.data.round && (control.grouping === 'whole') === (this.shard === WHOLE)
+  private leave(): void {
+    // While it is paused nothing may be written: what was read comes again.
+    if (this.control?.paused === true) this.dropped.resolve()
+    else void this.session?.take({ kind: 'end-reading' })
+  }
+
+  private get what(): string {
+    return `${this.shard === WHOLE ? 'all shards' : `the shard ${this.shard}`} of ${this.job.data.migration}`
   }
 
   private async work(queued: QueuedTask, control: Control): Promise<JobEnd> {
-    const { link, keys, lock, name, say } = this.needs
-    const { migration } = this.job.data
-    if (this.shard === WHOLE) await this.awaitOthers()
+    const { link, keys, lock, name, say, stateDir, plugins } = this.needs
+    const { shard, tempDir } = this
+    if (shard === WHOLE) await this.grouping.awaitOthers()
     this.cursor = (await link.xrevrange(keys.orders, '+', '-', 'COUNT', 1))[0]?.[0] ?? '0'
     // From here on every other one that believes to have the shard is behind.
-    this.epoch = await link.incr(keys.epoch)
-    const former = await link.hget(keys.holders, this.shard)
-    const { task, store, ledger } = await this.makeTask(queued)
-    const outbox = new Outbox(link, keys, this.shard, this.epoch)
+    const epoch = await link.incr(keys.epoch)
+    this.epoch = epoch
+    const former = await readHolder(link, keys, shard)
+    const task = await jobTask(queued, { link, keys, shard, epoch, paused: control.paused, stateDir, plugins, tempDir })
+    const outbox = new Outbox(link, keys, shard, epoch)
     this.outbox = outbox
-    const afterMs = former === null ? null : Date.now() - (JSON.parse(former) as { at: number }).at
-    outbox.tell({ kind: 'taken', by: name, afterMs })
-    await this.noteHolder()
-    say(`has ${this.shard === WHOLE ? 'all shards' : `the shard ${this.shard}`} of ${migration} (epoch ${this.epoch})`)
+    const afterMs = former === null ? null : Date.now() - former.at
+    outbox.tell({ kind: 'taken', by: name, afterMs, gaveBack: former?.gaveBack ?? false })
+    await this.noteHolder(false)
+    say(`has ${this.what} (epoch ${epoch})`)
+    const { migration, config, claim } = task
+    const borrower = { migration, owner: claim.owner, server: withoutPassword(config.source) }
     const session = new WorkerSession({
       send: (message) => this.send(message),
-      right: { check: () => lock.check(), ledger },
+      right: {
+        check: () => lock.check(),
+        ledger: await WorkerLedger.open(link, keys, borrower),
+      },
       frozen: control.frozen && (await link.exists(keys.hold)) === 1,
       tellMs: BEAT_MS,
     })
@@ -152,13 +164,15 @@ export class ShardJob {
     const beating = setInterval(() => void this.beat(session), BEAT_MS)
     const obeying = this.obey(session)
     try {
-      await session.take({ kind: 'run', task })
+      const over = session.take({ kind: 'run', task })
+      // Asked to stop while it was being opened.
+      if (this.given !== null) this.leave()
+      await Promise.race([over, this.dropped.promise])
     } finally {
       clearInterval(beating)
       this.over.abort()
       this.needs.orders.disconnect(true)
       await obeying
-      store.close()
     }
     lock.check()
     return this.end(outbox)
@@ -169,28 +183,35 @@ export class ShardJob {
     const fault = this.fault
     await outbox.settle()
     if (fault !== null && fault.code === 'FM_SHARDS_MOVED') {
-      await this.regroup('whole')
+      await this.regroup('whole', [])
       return { kind: 'done' }
     }
     // The lock is this worker's, and the target knows of a higher epoch: the queue has lost its memory.
     if (fault !== null && fault.code === 'FM_RUN_TAKEN') await link.incrby(keys.epoch, EPOCHS_LOST)
-    if (fault !== null && (fault.retryable || fault.code === 'FM_RUN_TAKEN' || OF_MACHINE.test(fault.code))) {
-      const why = errorFromTold(fault)
-      return { kind: OF_MACHINE.test(fault.code) ? 'unfit' : 'returned', why }
-    }
-    if (this.given !== null && fault === null) return { kind: 'returned', why: this.given }
+    if (fault !== null && (fault.retryable || fault.code === 'FM_RUN_TAKEN' || OF_MACHINE.test(fault.code)))
+      return this.giveBack(OF_MACHINE.test(fault.code) ? 'unfit' : 'returned', errorFromTold(fault))
+    if (this.given !== null && fault === null) return this.giveBack('returned', this.given)
     if (this.yields && fault === null) return { kind: 'done' }
     await link.hset(keys.over, this.shard, JSON.stringify(fault))
     outbox.tell({ kind: 'over', fault })
     await outbox.settle()
+    this.needs.say(`is done with ${this.what}`)
     return { kind: 'done' }
+  }
+
+  /** Whoever takes it next sees that nobody was lost. */
+  private async giveBack(kind: 'unfit' | 'returned', why: MigrateError): Promise<JobEnd> {
+    await this.noteHolder(true)
+    return { kind, why }
   }
 
   private send(message: FromWorker): void {
     if (message.kind === 'over') this.fault = message.fault
     else this.outbox?.tell(message)
-    if (message.kind === 'event' && message.event.kind === 'phase' && message.event.phase === 'LIVE_SYNC')
-      this.phases.add(message.event.shard)
+    if (message.kind !== 'event' || message.event.kind !== 'phase') return
+    const { phase, shard } = message.event
+    if (phase === 'LIVE_SYNC') this.live.add(shard)
+    else this.live.delete(shard)
   }
 
   /** Does what the record says, and answers questions, until the job is over. */
@@ -224,7 +245,7 @@ export class ShardJob {
     const former = this.control
     this.control = control
     // What nobody wants any more ends.
-    if (control === null || !this.isOfNow(control)) {
+    if (control === null || !this.grouping.isOfNow(control)) {
       this.yields = true
       await session.take({ kind: 'end-reading' })
       return
@@ -242,30 +263,27 @@ export class ShardJob {
   private async reply(session: WorkerSession, { id, shard, what, keys }: Question): Promise<void> {
     if (shard !== null && this.shard !== WHOLE && shard !== this.shard) return
     if (what !== 'lags') return session.take({ kind: 'ask', id, what, keys })
-    const lags = await this.lags(session)
-    // Of all shards at once, with their names.
-    this.outbox?.tell({ kind: 'answer', id, answer: lags as never })
+    this.outbox?.tell({ kind: 'lags', id, lags: await this.lags(session) })
   }
 
   private async lags(session: WorkerSession): Promise<readonly (readonly [string, Lag | null])[]> {
     const all = session.running?.engine.lags() ?? []
     return Promise.all(
       all.map(
-        async ({ shard, lag }) => [shard, await Promise.race([lag, sleep(1500, null)]).catch(() => null)] as const,
+        async ({ shard, lag }) => [shard, await Promise.race([lag, sleep(LAG_MS, null)]).catch(() => null)] as const,
       ),
     )
   }
 
-  /** Who has the shard, and when it last was seen. */
-  private async noteHolder(): Promise<void> {
-    const { link, keys, name } = this.needs
-    const heldBy = { by: name, host: hostname(), pid: process.pid, epoch: this.epoch, at: Date.now() }
-    await link.hset(keys.holders, this.shard, JSON.stringify(heldBy))
+  private async noteHolder(gaveBack: boolean): Promise<void> {
+    const { link, keys, name, host } = this.needs
+    const holder: Holder = { by: name, host, pid: process.pid, epoch: this.epoch, at: Date.now(), gaveBack }
+    await noteHolder(link, keys, this.shard, holder)
   }
 
   /** Both ends must be there: a machine that cannot reach one of them gives the shard to another machine. */
   private async beat(session: WorkerSession): Promise<void> {
-    void this.noteHolder().catch(() => undefined)
+    void this.noteHolder(false).catch(() => undefined)
     const running = session.running
     if (running === null) return
     const { source, target } = running.run.ends
@@ -302,136 +320,24 @@ export class ShardJob {
     if (this.shard === WHOLE) await this.perhapsApart(session)
   }
 
-  private readonly seen = { source: Date.now(), target: Date.now() }
-
   /** Once all slots are at rest for a while, each shard is read by a worker of its own again. */
   private async perhapsApart(session: WorkerSession): Promise<void> {
     const lags = await this.lags(session)
-    const atRest =
-      lags.length > 0 &&
-      lags.every(([, lag]) => lag !== null && (lag.unsettled ?? 0) === 0 && lag.keys !== undefined) &&
-      this.phases.size >= lags.length
-    if (!atRest) this.restingSince = null
-    else this.restingSince ??= Date.now()
-    if (this.restingSince === null || Date.now() - this.restingSince < REST_MS || this.yields) return
     // A cutover is under way, or a comparison: what is asked of this worker would be lost.
-    if (this.control?.frozen === true || this.control?.tracking === true) return
-    this.shardsNow = lags.map(([shard]) => shard)
-    await this.regroup('apart')
+    const isAsked = this.control?.frozen === true || this.control?.tracking === true
+    const allLive = lags.every(([shard]) => this.live.has(shard))
+    if (!this.grouping.isAtRest(lags) || !allLive || isAsked || this.yields) return
+    await this.regroup(
+      'apart',
+      lags.map(([shard]) => shard),
+    )
   }
 
-  private shardsNow: readonly string[] = []
-  private readonly phases = new Set<string>()
-
-  /** Jobs are made anew, and those of before end by themselves. */
-  private async regroup(grouping: Control['grouping']): Promise<void> {
-    const { link, keys, jobs, say } = this.needs
-    const { migration, round } = this.job.data
-    const now = readControl(await link.hgetall(keys.control))
-    if (now === null || now.round !== round || now.grouping === grouping || now.ending !== '') return
-    const next = shortDigest(`${round} ${grouping}`).slice(0, 8)
-    const wanted = grouping === 'whole' ? [WHOLE] : this.shardsNow
-    await jobs.addBulk(
-      wanted.map((shard) => ({
-        name: 'shard',
-        data: { migration, shard, round: next },
-        opts: { jobId: jobId(migration, next, shard) },
-      })),
-    )
-    await link.eval(CHANGE_CONTROL, 2, keys.control, keys.orders, ...controlFields({ grouping, round: next }))
-    const text =
-      grouping === 'whole'
-        ? 'slots of the source move between its shards: one worker reads all of them until they are at rest'
-        : 'the slots of the source are at rest: each shard is read by a worker of its own again'
+  private async regroup(grouping: Control['grouping'], shards: readonly string[]): Promise<void> {
+    const text = await this.grouping.change(grouping, shards)
+    if (text === null) return
     this.outbox?.tell({ kind: 'event', event: { kind: 'note', shard: this.shard, type: 'shards', text } })
     await this.outbox?.settle()
-    say(text)
+    this.needs.say(text)
   }
-
-  /** Workers of single shards write what they have read first. */
-  private async awaitOthers(): Promise<void> {
-    const deadline = Date.now() + OTHERS_MS
-    while (Date.now() < deadline) {
-      const active = await this.needs.jobs.getActive()
-      if (!active.some(({ data, id }) => data.migration === this.job.data.migration && id !== this.job.id)) return
-      await sleep(100)
-    }
-  }
-
-  private async makeTask({ task, config, secrets, files, startedAt }: QueuedTask): Promise<{
-    task: ShardTask
-    store: StateStore
-    ledger: WorkerLedger
-  }> {
-    const { link, keys, plugins, stateDir } = this.needs
-    const given = JSON.parse(config) as MigrationConfig
-    for (const end of ['source', 'target'] as const)
-      if (secrets[end] && process.env[passwordVariable(end)] === undefined && !hasPlace(given, end))
-        throw new MigrateError(
-          'FM_RESUME_PASSWORD',
-          `this worker has no password for the ${end} of ${task.migration}`,
-          `Jobs carry none: set ${passwordVariable(end)} where the worker is started.`,
-        )
-    const resolved = resolveConfig({ ...given, ...this.placed(given, files) })
-    const name = shardName(this.shard)
-    const owner = `${name}.${this.epoch}`
-    const taken = await this.hasBegun()
-    const positions = await link.hgetall(keys.positions)
-    const store = new StateStore(stateDir)
-    const local = new SettingsLedger(store, task.migration, owner, resolved.source)
-    return {
-      store,
-      ledger: new WorkerLedger(local, link, keys, { migration: task.migration, owner }, await link.hvals(keys.loans)),
-      task: {
-        ...task,
-        config: resolved,
-        worker: `${name}:${this.epoch}`,
-        shards: this.shard === WHOLE ? [...task.shards] : [this.shard],
-        ...(this.shard === WHOLE ? { whole: true } : {}),
-        plugins,
-        directory: stateDir,
-        paused: this.control?.paused ?? false,
-        claim: { ...task.claim, epoch: this.epoch, owner, former: null, shard: name },
-        resumed:
-          task.resumed === null && !taken
-            ? null
-            : {
-                positions: { ...task.resumed?.positions, ...positions },
-                held: { from: startedAt, to: Date.now() },
-                inSnapshot: resolved.mode === 'snapshot',
-              },
-      },
-    }
-  }
-
-  /** Somebody may have written something of this job before, alone or together with others: the target is not as it was found. */
-  private async hasBegun(): Promise<boolean> {
-    const { link, keys } = this.needs
-    const [states, had] = await Promise.all([link.hkeys(keys.state), link.hkeys(keys.holders)])
-    const begun = [...states, ...had]
-    return this.shard === WHOLE ? begun.length > 0 : begun.includes(this.shard) || begun.includes(WHOLE)
-  }
-
-  /** The rules and the script as files of this machine. */
-  private placed(given: MigrationConfig, files: QueuedTask['files']): Partial<MigrationConfig> {
-    const at = (name: 'transform' | 'transformScript'): Partial<MigrationConfig> => {
-      const text = files[name]
-      const path = given[name]
-      if (text === undefined || path === undefined) return {}
-      const file = join(this.tempDir, `${name}${extname(path)}`)
-      writeFileSync(file, text, { mode: 0o600 })
-      return { [name]: file }
-    }
-    return {
-      ...at('transform'),
-      ...at('transformScript'),
-      errorsFile: join(this.needs.stateDir, `errors-${this.job.data.migration}.ndjson`),
-    }
-  }
-}
-
-/** An option says where the password is. */
-function hasPlace(config: MigrationConfig, end: 'source' | 'target'): boolean {
-  const options = end === 'source' ? config.sourceOptions : config.targetOptions
-  return Object.keys(options ?? {}).some((name) => /password-(env|file)$/.test(name))
 }

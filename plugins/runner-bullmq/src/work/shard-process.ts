@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { WorkerFacts } from '@ferrite-migrate/core'
+import { machineName, type WorkerFacts } from '@ferrite-migrate/core'
 import type { Redis } from 'ioredis'
 import { type ShardJob as Job, type JobWorker, openJobs, openTaker } from '../connection/bull.js'
 import { type QueueAddress, readQueueAddress } from '../connection/queue-address.js'
-import { openLink, openWaiting, queueAway } from '../connection/queue-link.js'
+import { mustAnswer, openLink, openWaiting } from '../connection/queue-link.js'
 import { QUEUE_NAME, RunKeys } from '../connection/run-keys.js'
 import { livingWorkers, signOff, signOfLife } from '../shared/worker-signs.js'
 import { JobLock } from './job-lock.js'
@@ -46,9 +45,7 @@ export class ShardProcess {
 
   /** Takes jobs until it is told to stop. @throws MigrateError FM_QUEUE_* when the queue cannot be reached at the start */
   async run(): Promise<void> {
-    await this.link.ping().catch((error) => {
-      throw queueAway(this.address.label, error)
-    })
+    await mustAnswer(this.link, this.address.label)
     await this.taker.startStalledCheckTimer()
     const signs = setInterval(() => void this.sign(), SIGN_MS)
     await this.sign()
@@ -91,12 +88,12 @@ export class ShardProcess {
     const orders = openWaiting(this.address)
     const jobs = openJobs(this.address.options, this.address.prefix, QUEUE_NAME)
     const run = new ShardJob(job, {
-      ...{ link: this.link, orders, jobs, keys, lock, name: this.task.name },
+      ...{ link: this.link, orders, jobs, keys, lock, name: this.task.name, host: machineName() },
       ...{ stateDir: this.task.stateDir, plugins: this.task.plugins },
       say: (text) => this.tell({ kind: 'works', text }),
       hasOthers: async () => {
         const living = await livingWorkers(this.link, this.address.prefix)
-        return living.some(({ host }) => host !== this.host)
+        return living.some(({ host }) => host !== machineName())
       },
     })
     this.current = { job, run }
@@ -123,19 +120,14 @@ export class ShardProcess {
     if (!this.stopped) this.tell({ kind: 'waits' })
   }
 
-  private get host(): string {
-    return process.env.FERRITE_MIGRATE_MACHINE ?? hostname()
-  }
-
   private async sign(): Promise<void> {
     const { job } = this.current ?? {}
     const facts: Omit<WorkerFacts, 'seenAt'> = {
       name: this.task.name,
-      host: this.host,
+      host: machineName(),
       pid: process.pid,
       migration: job?.data.migration ?? null,
       shard: job?.data.shard ?? null,
-      epoch: null,
     }
     await signOfLife(this.link, this.address.prefix, facts).catch(() => undefined)
   }

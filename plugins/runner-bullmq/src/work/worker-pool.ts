@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { machineName } from '@ferrite-migrate/core'
 import type { FromShardProcess, ShardProcessTask, ToShardProcess } from './worker-message.js'
 
 const MAIN = fileURLToPath(new URL('./shard-process-main.js', import.meta.url))
@@ -50,7 +50,7 @@ export class WorkerPool {
 
   private start(): void {
     if (this.stopped || this.processes.size >= this.needs.concurrency) return
-    const name = `${process.env.FERRITE_MIGRATE_MACHINE ?? hostname()}.${this.id}.${++this.count}`
+    const name = `${machineName()}.${this.id}.${++this.count}`
     const child = fork(MAIN, [], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -173,9 +173,8 @@ export class ClusterTarget implements Target {
     const forShard = shardClaim(claim)
     if (forShard === null) return this.note.claim(migration, claim)
     this.fence = new ShardFence(migration, forShard, (command, ...argv) => this.fenceCommand(command, ...argv))
-    const { fence } = this
-    this.nodes.admit = () => fence.admit((command, ...words) => this.fenceCommand(command, ...words))
-    await fence.put()
+    this.nodes.admit = () => this.admit()
+    await this.fence.put()
   }
 
   beat(): Promise<void> {
@@ -184,6 +183,12 @@ export class ClusterTarget implements Target {
 
   release(migration: string): Promise<void> {
     return (this.fence ?? this.note).release(migration)
+  }
+
+  /** @throws MigrateError FM_RUN_TAKEN */
+  private admit(): Promise<void> {
+    if (this.fence !== null) return this.fence.admit((command, ...argv) => this.fenceCommand(command, ...argv))
+    return this.note.admit((...argv) => this.commands.one(keySlot(Buffer.from(RUNNING_KEY)), ...argv))
   }
 
   /** A command of the fence goes to the node of the key that it names: that of the fence, or of who runs. */
@@ -319,10 +324,7 @@ export class ClusterTarget implements Target {
       limits,
       ofCluster: true,
       asking,
-      admit: () =>
-        this.fence === null
-          ? this.note.admit((...argv) => this.commands.one(keySlot(Buffer.from(RUNNING_KEY)), ...argv))
-          : this.fence.admit((command, ...argv) => this.fenceCommand(command, ...argv)),
+      admit: () => this.admit(),
       prove: async (db) => {
         const refusal = await this.refusesDatabase(db)
         if (refusal !== null) throw new MigrateError('FM_DB_RANGE', refusal, `Map the database with --db-map ${db}:0.`)

@@ -124,16 +124,18 @@ export class Registry {
     const known = [...new Set(this.adapters(kind).flatMap((spec) => spec.schemes))]
       .map((name) => `${name}://`)
       .join(', ')
+    // A runner is known to people by its queue.
+    const what = kind === 'runner' ? 'queue' : kind
     if (scheme === undefined)
       throw new MigrateError(
         'FM_URL_INVALID',
-        `the ${kind} is no connection string: it has no scheme`,
+        `the ${what} is no connection string: it has no scheme`,
         `Write one of ${known} and an address.`,
       )
     const entry = this.entries.find((one) => one.spec.kind === kind && one.spec.schemes.includes(scheme))
     const missing = KNOWN_PLUGINS.find((plugin) => plugin[kind]?.includes(scheme))
     if (entry === undefined && missing !== undefined && !this.has(missing.name))
-      throw new MissingPluginError(`${scheme}:// as a ${kind}`, missing)
+      throw new MissingPluginError(`${scheme}:// as a ${what}`, missing)
     const meant = nearest(
       scheme,
       this.adapters(kind).flatMap(({ schemes }) => schemes),
@@ -141,7 +143,7 @@ export class Registry {
     if (entry === undefined)
       throw new MigrateError(
         'FM_PLUGIN_MISSING',
-        `no installed plugin takes ${scheme}:// as a ${kind}`,
+        `no installed plugin takes ${scheme}:// as a ${what}`,
         `${meant === undefined ? '' : `Did you mean ${meant}://? `}Installed: ${known || 'none'}. Others are npm packages: install one and name it with --plugin.`,
       )
     return entry

@@ -1,8 +1,17 @@
 import { ExitCode, onSignals, type SharedState } from '@ferrite-migrate/cli-kit'
 import { askRunning as ask, type RequestAnswer, type RequestKind, type RequestStep } from '@ferrite-migrate/core'
 
+/** What is asked for beside its kind. */
+export interface AskedFor {
+  readonly args?: Readonly<Record<string, unknown>>
+  /** Gets each step as it happens. */
+  onStep?(step: RequestStep): void
+  /** Has somebody follow a migration of a queue that nobody follows. */
+  readonly follow?: SharedState['follow'] | undefined
+}
+
 /**
- * Asks a running migration for something and waits for the answer; `onStep` gets each step as it happens, and `follow` is the command's own. Ctrl-C takes back what was
+ * Asks a running migration for something and waits for the answer. Ctrl-C takes back what was
  * asked, as far as that is possible; a second one leaves.
  * @throws MigrateError FM_NOT_RUNNING, FM_INTERRUPTED, or the error that the migration answered
  */
@@ -10,9 +19,7 @@ export async function askRunning(
   directory: string,
   id: string,
   kind: RequestKind,
-  args: Readonly<Record<string, unknown>> = {},
-  onStep: (step: RequestStep) => void = () => undefined,
-  follow?: SharedState['follow'],
+  { args = {}, onStep = () => undefined, follow }: AskedFor = {},
 ): Promise<RequestAnswer> {
   const stop = new AbortController()
   const release = onSignals(

@@ -68,12 +68,6 @@ export abstract class BaseCommand extends Command {
       helpValue: '<DIR>',
       helpGroup: 'GLOBAL',
     }),
-    queue: Flags.string({
-      description: 'Queue whose workers run migrations on many machines, which share their state there',
-      env: 'FERRITE_MIGRATE_QUEUE',
-      helpValue: '<URL>',
-      helpGroup: 'GLOBAL',
-    }),
     verbose: Flags.boolean({ char: 'v', description: 'Verbose output', helpGroup: 'GLOBAL' }),
     trace: Flags.boolean({ description: 'Trace the network, values cut and secrets left out', helpGroup: 'GLOBAL' }),
     plugin: Flags.string({
@@ -92,7 +86,7 @@ export abstract class BaseCommand extends Command {
     }),
   }
 
-  /** The state directory of the command is that of the queue, where one is named; false = the command deals with the queue itself. */
+  /** Where a queue is named (`queueFlags`), the state directory is that of the queue; false = the command deals with it itself. */
   protected readonly sharesState: boolean = true
   private shared: SharedState | null = null
 

@@ -25,10 +25,6 @@ export const migrateFlags = grouped({
     min: 0,
     max: 64,
   }),
-  detach: Flags.boolean({
-    description: 'With --queue: leave as soon as the workers have the shards, and let them go on',
-    dependsOn: ['queue'],
-  }),
   'batch-size': Flags.integer({ char: 'b', description: 'Keys per batch [default: 1000]', helpValue: '<SIZE>' }),
   filter: Flags.string({
     char: 'f',

@@ -1,4 +1,4 @@
-import { BaseCommand, confirmed, yesFlag } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, confirmed, queueFlags, yesFlag } from '@ferrite-migrate/cli-kit'
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import {
   ControlQueue,
@@ -21,6 +21,7 @@ export default class Cutover extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --id mig_abc123 --verify --on-cutover ./switch-traffic.sh --hold 30s',
   ]
   static override flags = {
+    ...queueFlags,
     id: idFlag,
     'max-lag': Flags.integer({
       description: 'Keys behind at which it may start [default: cutover_max_lag, else 100]',
@@ -107,7 +108,7 @@ export default class Cutover extends BaseCommand {
     const startedAt = Date.now()
     const show = ({ at, name, text }: RequestStep): void =>
       this.log(`${`+${((at - startedAt) / 1000).toFixed(3)}s`.padStart(10)}  ${name.padEnd(8)} ${text}`)
-    const answer = await askRunning(directory, id, 'cutover', options, show, this.follow)
+    const answer = await askRunning(directory, id, 'cutover', { args: options, onStep: show, follow: this.follow })
     const { slipped } = (answer.result ?? {}) as { slipped?: CutoverResult['slipped'] }
     if (slipped !== undefined && (slipped.keys.length > 0 || slipped.more))
       throw new MigrateError(

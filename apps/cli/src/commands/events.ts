@@ -1,11 +1,11 @@
-import { BaseCommand } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, queueFlags } from '@ferrite-migrate/cli-kit'
 import { StateStore, type StoredEvent } from '@ferrite-migrate/core'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Events extends BaseCommand {
   static override description = 'Print the audit trail of a migration: what happened, when, and by whom'
   static override examples = ['<%= config.bin %> <%= command.id %> --id mig_abc123']
-  static override flags = { id: idFlag }
+  static override flags = { ...queueFlags, id: idFlag }
 
   async run(): Promise<{ id: string; events: StoredEvent[] }> {
     const { flags } = await this.parse(Events)

@@ -1,10 +1,10 @@
-import { BaseCommand, columnsOf, table } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, columnsOf, queueFlags, table } from '@ferrite-migrate/cli-kit'
 import { StateStore, type StoredMigration } from '@ferrite-migrate/core'
 
 export default class List extends BaseCommand {
   static override description = 'List all migrations of this machine, newest first'
   static override examples = ['<%= config.bin %> <%= command.id %>']
-  static override flags = {}
+  static override flags = queueFlags
 
   async run(): Promise<{ migrations: StoredMigration[] }> {
     const { flags } = await this.parse(List)

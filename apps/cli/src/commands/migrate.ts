@@ -1,5 +1,6 @@
-import { MigrationCommand, migrateFlags, migrationConfig } from '@ferrite-migrate/cli-kit'
+import { MigrationCommand, migrateFlags, migrationConfig, queueFlags } from '@ferrite-migrate/cli-kit'
 import type { MigrationConfig, MigrationReport, Plan } from '@ferrite-migrate/core'
+import { Flags } from '@oclif/core'
 
 interface GivenPlaces {
   readonly queue?: string | undefined
@@ -12,7 +13,14 @@ export default class Migrate extends MigrationCommand {
     '<%= config.bin %> <%= command.id %> --source redis://source:6379 --target ferrite://target:6379 --mode live',
     '<%= config.bin %> <%= command.id %> -s redis://source:6379 -t ferrite://target:6379 -m snapshot --verify',
   ]
-  static override flags = migrateFlags
+  static override flags = {
+    ...migrateFlags,
+    ...queueFlags,
+    detach: Flags.boolean({
+      description: 'With --queue: leave as soon as the workers have the shards, and let them go on',
+      dependsOn: ['queue'],
+    }),
+  }
   protected override readonly sharesState = false
 
   async run(): Promise<MigrationReport | Plan> {

@@ -1,16 +1,16 @@
-import { BaseCommand } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, queueFlags } from '@ferrite-migrate/cli-kit'
 import { askRunning } from '../ask-running.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Pause extends BaseCommand {
   static override description = 'Stop writing to the target until `resume`; the source is still followed'
   static override examples = ['<%= config.bin %> <%= command.id %> --id mig_abc123']
-  static override flags = { id: idFlag }
+  static override flags = { ...queueFlags, id: idFlag }
 
   async run(): Promise<{ id: string; paused: boolean }> {
     const { flags } = await this.parse(Pause)
     const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'running', (text) => this.sayWhich(text))
-    await askRunning(this.stateDir(flags['state-dir']), id, 'pause', {}, undefined, this.follow)
+    await askRunning(this.stateDir(flags['state-dir']), id, 'pause', { follow: this.follow })
     this.log(`Paused. Changes are kept on disk; go on with: ferrite-migrate resume --id ${id}`)
     return { id, paused: true }
   }

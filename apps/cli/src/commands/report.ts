@@ -1,4 +1,4 @@
-import { BaseCommand, writeWhole } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, queueFlags, writeWhole } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { htmlReport, markdownReport, migrationDetails, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
@@ -12,6 +12,7 @@ export default class Report extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --id mig_abc123 --output report.md',
   ]
   static override flags = {
+    ...queueFlags,
     id: idFlag,
     output: Flags.string({
       char: 'o',

@@ -6,6 +6,7 @@ import {
   givenEnds,
   onSignals,
   ProgressLine,
+  queueFlags,
   yesFlag,
 } from '@ferrite-migrate/cli-kit'
 import { type RollbackReport, rollBack } from '@ferrite-migrate/core'
@@ -21,6 +22,7 @@ export default class RollbackCommand extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --id mig_abc123 --dry-run',
   ]
   static override flags = {
+    ...queueFlags,
     id: idFlag,
     'dry-run': Flags.boolean({ description: 'Say what would be undone' }),
     force: Flags.boolean({ description: 'Undo also keys that others may have written since' }),
@@ -48,7 +50,7 @@ export default class RollbackCommand extends BaseCommand {
     if (!flags['dry-run'])
       await this.sharedState?.take(id, () => {
         say(`stopping the migration ${id} on all machines`)
-        return askRunning(this.stateDir(flags['state-dir']), id, 'stop', {}, undefined, this.follow)
+        return askRunning(this.stateDir(flags['state-dir']), id, 'stop', { follow: this.follow })
       })
     const progress = new ProgressLine(this.jsonEnabled())
     const report = await rollBack({

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BaseCommand, statusLines } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, queueFlags, statusLines } from '@ferrite-migrate/cli-kit'
 import { counted } from '@ferrite-migrate/contracts'
 import { type MigrationStatus, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
@@ -12,6 +12,7 @@ export default class Status extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --id mig_abc123 --watch',
   ]
   static override flags = {
+    ...queueFlags,
     id: idFlag,
     watch: Flags.boolean({ char: 'w', description: 'Show it again every second until it ends' }),
   }

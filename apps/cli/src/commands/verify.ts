@@ -4,6 +4,7 @@ import {
   comparisonProgress,
   ExitCode,
   givenEnds,
+  queueFlags,
   readConfig,
   ttlToleranceMs,
   verificationLines,
@@ -22,6 +23,7 @@ export default class Verify extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --id mig_abc123',
   ]
   static override flags = {
+    ...queueFlags,
     ...comparisonFlags,
     id: Flags.string({
       description:
@@ -60,7 +62,7 @@ export default class Verify extends BaseCommand {
   }
 
   private async ask(id: string, stateDir: string | undefined): Promise<VerifyReport> {
-    const { result } = await askRunning(this.stateDir(stateDir), id, 'verify', {}, undefined, this.follow)
+    const { result } = await askRunning(this.stateDir(stateDir), id, 'verify', { follow: this.follow })
     if (isReport(result)) return result
     throw new MigrateError(
       'FM_INTERNAL',

@@ -20,7 +20,7 @@ import { defaultStateDir, StateStore } from '../state/state-store.js'
 import type { MigrationStatus, Phase, RunState } from '../state/status.js'
 import type { CompareProgress } from '../verify/compare-progress.js'
 import type { VerifyReport } from '../verify/verify-report.js'
-import type { CreateRunner, Runner, WorkerFacts } from '../workers/runner.js'
+import type { CreateRunner, Runner } from '../workers/runner.js'
 import type { LiveCutover } from './live-cutover.js'
 import { type MigrationReport, migrationReport } from './migration-report.js'
 import type { Passes } from './passes.js'
@@ -213,11 +213,6 @@ export class Migration extends EventEmitter<Events> {
     this.signals.stop()
   }
 
-  /** The workers of the queue that run the shards; null = this machine does, or nothing is open yet. */
-  async workers(): Promise<readonly WorkerFacts[] | null> {
-    return (await this.runner?.workers()) ?? null
-  }
-
   /** True while its workers could go on by themselves. */
   get canLeave(): boolean {
     return this.runner !== null && this.passes.engine?.leave !== undefined && !this.live.isRunning
@@ -323,8 +318,7 @@ export class Migration extends EventEmitter<Events> {
     record.noteDatabases(config.filter.dbs, config.dbMap)
     if (record.former !== null) {
       current.startedAt = record.former.createdAt
-      // What the workers of a queue have counted is kept there, and they may go on counting.
-      if (this.runner === null) current.progress.restore(record.former.status)
+      current.progress.restore(record.former.status)
     }
     const claim = record.enroll(plan, current.startedAt, this.status())
     const whole = { ...claim, ...ends.copies() }
@@ -389,7 +383,8 @@ export class Migration extends EventEmitter<Events> {
     this.requests?.close()
     this.requests = null
     if (this.runner === null) return
-    if (this.enrolled && this.isComplete()) await this.runner.finish(this.id).catch(() => undefined)
+    if (this.enrolled && this.isComplete())
+      await this.runner.finish(this.id, this.current.state === 'COMPLETED').catch(() => undefined)
     await this.runner[Symbol.asyncDispose]()
   }
 }

@@ -204,12 +204,12 @@ export class Passes {
       source!.apart?.([])
       const begun = await runner.begin({ ...task, paused: gate.paused }, (shard) => workers.join(shard))
       if (begun.paused) gate.pause()
-      for (const counts of begun.counted) status.progress.absorb(counts, null)
+      status.progress.recount(begun.counted)
     }
     const workers: WorkerShards = new WorkerShards({
       ...{ task, workers: count, shards, applied: status.applied, progress: status.progress, logger },
-      start: (one, listener, orders) =>
-        runner === null ? new WorkerProcess(one, listener) : runner.start(one, listener, orders),
+      start: (one, listener) => (runner === null ? new WorkerProcess(one, listener) : runner.start(one, listener)),
+      ...(runner === null ? {} : { order: (orders) => runner.order(orders) }),
       patient: runner !== null,
       startedAt: status.startedAt,
       isPaused: () => gate.paused,

@@ -44,9 +44,14 @@ export interface Runner extends AsyncDisposable {
    */
   begin(task: Omit<ShardTask, 'worker'>, joined: (shard: string) => void): Promise<BegunRun>
   /** Follows the worker that has the shards of this task, whichever that is. */
-  start(task: ShardTask, listener: WorkerListener, orders: StandingOrders): ShardWorker
-  /** The migration is over: forgets what only its workers needed. */
-  finish(id: string): Promise<void>
+  start(task: ShardTask, listener: WorkerListener): ShardWorker
+  /** From now on all workers do so, whichever they are. */
+  order(orders: Partial<StandingOrders>): void
+  /**
+   * No worker runs it any more: forgets what only they needed.
+   * @param forGood nobody goes on with it
+   */
+  finish(id: string, forGood: boolean): Promise<void>
   /** Brings the shared directory up to date with all machines, and theirs with it. @throws MigrateError FM_QUEUE_* */
   sync(): Promise<void>
   /** Does so again and again from now on. */

@@ -12,8 +12,9 @@ export interface WorkerListener {
   over(error: MigrateError | null): void
 }
 
-/** What all workers of a run are to do, besides their tasks: whoever had the shards before may have been told otherwise. */
+/** What all workers of a run are to do, besides their tasks. */
 export interface StandingOrders {
+  readonly paused: boolean
   /** Changed keys are told. */
   readonly tracking: boolean
   /** Changes are only noted. */

@@ -26,7 +26,9 @@ export interface WorkerShardsNeeds {
   readonly task: Omit<ShardTask, 'worker' | 'paused'>
   readonly workers: number
   /** Has a worker do a task. */
-  start(task: ShardTask, listener: WorkerListener, orders: StandingOrders): ShardWorker
+  start(task: ShardTask, listener: WorkerListener): ShardWorker
+  /** Where all workers look what they are to do, also those that come later; absent = each is told. */
+  order?(orders: Partial<StandingOrders>): void
   /** However often a worker is lost, another one goes on. */
   readonly patient: boolean
   /** The source's shards, as this process has opened them: they tell what positions mean and who owns a key. */
@@ -122,6 +124,7 @@ export class WorkerShards implements RunningShards {
   }
 
   pausing(paused: boolean): void {
+    this.needs.order?.({ paused })
     this.tellAll({ kind: paused ? 'pause' : 'resume' })
   }
 
@@ -131,6 +134,7 @@ export class WorkerShards implements RunningShards {
 
   async track(track: ChangeTrack | null): Promise<void> {
     this.changes = track
+    this.needs.order?.({ tracking: track !== null })
     this.tellAll({ kind: 'track', on: track !== null })
   }
 
@@ -160,6 +164,7 @@ export class WorkerShards implements RunningShards {
 
   async thaw(): Promise<void> {
     this.frozen = null
+    this.needs.order?.({ frozen: false })
     await this.askAll('thaw')
   }
 
@@ -242,7 +247,6 @@ export class WorkerShards implements RunningShards {
           told: (message) => this.hear(place, message),
           over: (error) => void process.end().then(() => resolve(error)),
         },
-        { tracking: this.changes !== null, frozen: this.frozen !== null },
       )
       place.counts = process.counted ?? null
       place.process = process

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { BaseCommand, Flags, loadedPlugins, onSignals } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, Flags, loadedPlugins, onSignals, queueFlags } from '@ferrite-migrate/cli-kit'
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import { findPlugin } from '@ferrite-migrate/core'
 import { readQueueAddress } from '../connection/queue-address.js'
@@ -19,6 +19,7 @@ export default class Worker extends BaseCommand {
     'FERRITE_MIGRATE_SOURCE_PASSWORD=... FERRITE_MIGRATE_TARGET_PASSWORD=... <%= config.bin %> <%= command.id %> --queue rediss://user@queue:6379',
   ]
   static override flags = {
+    ...queueFlags,
     concurrency: Flags.integer({
       char: 'c',
       description: 'Shards that this machine runs at once, each in a process of its own [default: its processors]',

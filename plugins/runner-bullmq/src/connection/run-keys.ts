@@ -83,10 +83,10 @@ export class RunKeys {
     return `${this.base}:loans`
   }
 
-  /** What only workers needed. */
+  /** What only workers need while they run. */
   get ofWorkers(): readonly string[] {
-    const { task, control, acks, holders, over, counts, state, told, heard, orders } = this
-    return [task, control, acks, holders, over, counts, state, told, heard, orders]
+    const { task, control, acks, holders, over, state, told, heard, orders } = this
+    return [task, control, acks, holders, over, state, told, heard, orders]
   }
 }
 

@@ -125,7 +125,7 @@ class BullRunner implements Runner {
       if (!attach) {
         await this.link.del(...keys.ofWorkers)
         // Epochs only grow: the target may know of those of a former migration of this name.
-        if (resumed === null) await this.link.del(keys.positions)
+        if (resumed === null) await this.link.del(keys.positions, keys.counts)
         await this.link.set(keys.task, JSON.stringify(queuedTask(task, Date.now())))
       }
       const hub = new RunHub(this.link, openWaiting(this.address), keys, this.logger, joined)
@@ -139,13 +139,17 @@ class BullRunner implements Runner {
     })
   }
 
-  start(task: ShardTask, listener: WorkerListener, orders: StandingOrders): ShardWorker {
-    if (this.hub === null) throw new Error('begin comes first')
+  start(task: ShardTask, listener: WorkerListener): ShardWorker {
+    const { hub } = this
+    if (hub === null) throw new Error('begin comes first')
     const [shard] = task.shards
-    const standing = { ...orders, paused: task.paused }
-    const remote = new RemoteShard(this.hub, shard, listener, standing, () => this.isLeft(task.migration, shard))
+    const remote = new RemoteShard(hub, shard, listener, () => this.isLeft(task.migration, shard))
     void this.tellOver(task.migration, shard, remote)
     return remote
+  }
+
+  order(orders: Partial<StandingOrders>): void {
+    this.hub?.order(orders)
   }
 
   /** No worker has the shard, or comes back with it. What takes it later finds that nothing is to be done. */
@@ -165,7 +169,7 @@ class BullRunner implements Runner {
     return !living.some((one) => one.migration === id && (one.shard === shard || one.shard === WHOLE))
   }
 
-  async finish(id: string): Promise<void> {
+  async finish(id: string, forGood: boolean): Promise<void> {
     const keys = new RunKeys(this.address.prefix, id)
     for (const loan of await writtenLoans(this.link, keys)) {
       this.copy.putLoan(loan)
@@ -174,7 +178,7 @@ class BullRunner implements Runner {
         `${loan.what} at the source is as a worker has left it that was lost; the next run there puts it back`,
       )
     }
-    await this.link.del(...keys.ofWorkers, keys.loans)
+    await this.link.del(...keys.ofWorkers, keys.loans, ...(forGood ? [keys.counts, keys.positions] : []))
   }
 
   async sync(): Promise<void> {

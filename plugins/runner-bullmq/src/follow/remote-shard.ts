@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DirtyKey, MigrateError } from '@ferrite-migrate/contracts'
 import type {
-  ShardTask,
   ShardWorker,
-  StandingOrders,
   ToldByWorker,
   ToWorker,
   WorkerAnswers,
@@ -25,23 +23,13 @@ export class RemoteShard implements ShardWorker, ShardEar {
   private ended = false
   private ending = false
 
-  /**
-   * @param orders what all workers are to do: while this shard had no worker, a change may have gone by
-   * @param isLeft true when no worker has the shard
-   */
-  constructor(
-    hub: RunHub,
-    shard: string,
-    listener: WorkerListener,
-    orders: StandingOrders & Pick<ShardTask, 'paused'>,
-    isLeft: () => Promise<boolean>,
-  ) {
+  /** @param isLeft true when no worker has the shard */
+  constructor(hub: RunHub, shard: string, listener: WorkerListener, isLeft: () => Promise<boolean>) {
     this.isLeft = isLeft
     this.hub = hub
     this.shard = shard
     this.listener = listener
     hub.attach(shard, this)
-    this.order(orders)
   }
 
   told(message: ToldByWorker): void {
@@ -59,16 +47,11 @@ export class RemoteShard implements ShardWorker, ShardEar {
     this.listener.over(error)
   }
 
-  /** Whatever all workers are to do stands in one record, which also those find that come later. */
-  tell(message: ToWorker): void {
-    const change = this.changeOf(message)
-    if (change !== null) this.order(change)
-    if (change?.ending !== undefined && !this.ending) void this.awaitEnd()
-  }
-
-  /** While the queue is away nobody writes for long: what was asked for is asked again by whoever waits for it. */
-  private order(change: Parameters<RunHub['change']>[0]): void {
-    void this.hub.change(change).catch(() => undefined)
+  /** Everything else that workers are told stands in the record that all of them look at. */
+  tell({ kind }: ToWorker): void {
+    if (kind !== 'end-reading' && kind !== 'stop') return
+    this.hub.order({ ending: kind === 'stop' ? 'stop' : 'read' })
+    if (!this.ending) void this.awaitEnd()
   }
 
   /** Whoever has the shard says that it has ended; one that nobody has is not waited for. */
@@ -82,39 +65,16 @@ export class RemoteShard implements ShardWorker, ShardEar {
   }
 
   async ask<Q extends WorkerQuestion>(what: Q, keys: readonly DirtyKey[] = []): Promise<WorkerAnswers[Q]> {
-    const { hub, shard } = this
-    const answer = await this.answerOf(hub, shard, what, keys)
-    return answer as WorkerAnswers[Q]
+    return (await this.answerOf(what, keys)) as WorkerAnswers[Q]
   }
 
   /** Nothing of it is here. */
   async end(): Promise<void> {}
 
-  private async answerOf(
-    hub: RunHub,
-    shard: string,
-    what: WorkerQuestion,
-    keys: readonly DirtyKey[],
-  ): Promise<unknown> {
+  private async answerOf(what: WorkerQuestion, keys: readonly DirtyKey[]): Promise<unknown> {
+    const { hub, shard } = this
     if (what === 'freeze' || what === 'thaw') return hub.obeyed(shard, await hub.change({ frozen: what === 'freeze' }))
     if (what === 'lags') return [await hub.lagOf(shard)]
     return hub.ask(shard, what, keys)
-  }
-
-  private changeOf(message: ToWorker): Parameters<RunHub['change']>[0] | null {
-    switch (message.kind) {
-      case 'end-reading':
-        return { ending: 'read' }
-      case 'stop':
-        return { ending: 'stop' }
-      case 'pause':
-        return { paused: true }
-      case 'resume':
-        return { paused: false }
-      case 'track':
-        return { tracking: message.on }
-      default:
-        return null
-    }
   }
 }

@@ -79,6 +79,8 @@ export class RunHub {
 
   async close(): Promise<void> {
     this.closed = true
+    // What was asked for last is not lost with the connection.
+    await this.changed.catch(() => undefined)
     this.waitingLink.disconnect()
     const error = new MigrateError('FM_WORKER_LOST', 'nobody listens to the workers any more', 'Ask again.')
     for (const { promise } of this.questions.values()) promise.reject(error)
@@ -120,6 +122,11 @@ export class RunHub {
     return this.changed
   }
 
+  /** While the queue is away nobody writes for long, and whoever waits for what was asked asks once more. */
+  order(change: Parameters<RunHub['change']>[0]): void {
+    void this.change(change).catch(() => undefined)
+  }
+
   /** Until the worker that has the shard has obeyed a version. @throws MigrateError FM_WORKER_LOST when it is replaced before */
   async obeyed(shard: string, version: number): Promise<void> {
     const epoch = this.epochOf(shard)
@@ -140,7 +147,7 @@ export class RunHub {
     const promise = Promise.withResolvers<unknown>()
     this.questions.set(id, { shard, promise })
     promise.promise.catch(() => undefined)
-    await this.order({ id, shard, what, keys })
+    await this.post({ id, shard, what, keys })
     return promise.promise
   }
 
@@ -157,14 +164,14 @@ export class RunHub {
         this.lagAnswers = null
       })
       this.lagAnswers = { id, lags, done }
-      void this.order({ id, shard: null, what: 'lags', keys: [] }).catch(() => settled.resolve())
+      void this.post({ id, shard: null, what: 'lags', keys: [] }).catch(() => settled.resolve())
     }
     const { lags, done } = this.lagAnswers
     await done
     return lags.get(shard) ?? null
   }
 
-  private async order(question: Question): Promise<void> {
+  private async post(question: Question): Promise<void> {
     await this.link.xadd(this.keys.orders, 'MAXLEN', '~', 1000, '*', 'q', toWire(question))
   }
 

@@ -20,7 +20,7 @@ export async function unfollowedStatus(link: Redis, keys: RunKeys, last: Migrati
   const control = readControl(fields)
   if (control === null || last.state !== 'RUNNING') return last
   const progress = new Progress()
-  for (const one of counts) progress.absorb(one, null)
+  progress.recount(counts)
   const phases = states
     .flatMap((text) => JSON.parse(text) as FromWorker[])
     .flatMap((told) => (told.kind === 'event' && told.event.kind === 'phase' ? [told.event.phase] : []))

@@ -1,10 +1,11 @@
 import { MigrationService, serveStdio } from '@ferrite-migrate/api'
-import { BaseCommand, ExitCode, onSignals } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, ExitCode, onSignals, queueFlags } from '@ferrite-migrate/cli-kit'
 
 export default class Rpc extends BaseCommand {
   static override description =
     'Speak JSON-RPC 2.0 over standard input and output, a message a line, for programs that drive migrations (docs/protocol.md)'
   static override examples = ['<%= config.bin %> <%= command.id %>']
+  static override flags = queueFlags
   static override enableJsonFlag = false
 
   async run(): Promise<void> {

@@ -1,9 +1,10 @@
-import { BaseCommand, ExitCode, Flags } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, ExitCode, Flags, queueFlags } from '@ferrite-migrate/cli-kit'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { Served, type ServedNeeds } from './served.js'
 
 /** What `serve` and `dashboard` share. */
 export const serveFlags = {
+  ...queueFlags,
   listen: Flags.string({
     description: 'Address to answer at: HOST:PORT, or PORT for this machine alone',
     default: '127.0.0.1:8970',

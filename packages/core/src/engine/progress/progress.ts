@@ -22,6 +22,18 @@ const SUMS = [
   'sentBytes',
 ] as const
 
+const NOTHING: FormerCounts = {
+  keysDone: 0,
+  keysTotal: null,
+  bytesDone: 0,
+  bytesTotal: null,
+  changesApplied: 0,
+  keysWritten: 0,
+  keysSkipped: 0,
+  keysDeleted: 0,
+  keysFailed: 0,
+}
+
 /** What a former process had counted; states of older versions lack some. */
 export interface FormerCounts {
   readonly keysDone: number
@@ -152,6 +164,12 @@ export class Progress {
     this.skipped = former.keysSkipped
     this.deleted = former.keysDeleted
     this.failed = former.keysFailed
+  }
+
+  /** What workers have counted, oldest first, is all that counts. */
+  recount(counts: readonly ProgressCounts[]): void {
+    this.restore(NOTHING)
+    for (const one of counts) this.absorb(one, null)
   }
 
   add(result: WriteResult): void {

@@ -127,8 +127,10 @@ export class SlotHandover {
     this.working = true
     try {
       this.noteMoving(view)
+      this.redirect(view)
       this.begin(view)
-      for (const handover of [...this.underWay]) if (this.isQuiet(handover)) await this.finish(handover)
+      for (const handover of [...this.underWay])
+        if (!handover.to.isOver && this.isQuiet(handover)) await this.finish(handover)
       this.endTails()
       this.settleDoubts(view)
       this.owners.touched()
@@ -164,6 +166,40 @@ export class SlotHandover {
     this.logger.log('warn', text)
   }
 
+  /** Who can take a slot over now; undefined = nobody, for the moment. */
+  private takerOf(slot: number, view: ClusterView): HandoverShard | undefined {
+    const owner = view.shards[view.owners[slot]]?.name
+    if (owner === undefined || view.disputed.has(slot) || view.moving.has(slot)) return undefined
+    const shard = this.shards.get(owner)
+    return shard?.isLive ? shard : undefined
+  }
+
+  /** Slots whose new owner has left before it took them over go to whoever has them now, when their giver is quiet as before. */
+  private redirect(view: ClusterView): void {
+    for (const handover of this.underWay.filter(({ to }) => to.isOver)) {
+      const takers = new Map<HandoverShard, number[]>()
+      for (const slot of handover.slots) {
+        const taker = this.takerOf(slot, view)
+        if (taker === undefined) continue
+        const slots = takers.get(taker)
+        if (slots === undefined) takers.set(taker, [slot])
+        else slots.push(slot)
+      }
+      for (const [to, slots] of takers) {
+        this.underWay.push({ ...handover, slots, to })
+        // What happened at the one that left may have left no trace.
+        for (const slot of slots) this.traced.delete(slot)
+      }
+      const taken = new Set([...takers.values()].flat())
+      const left = handover.slots.filter((slot) => !taken.has(slot))
+      this.underWay.splice(
+        this.underWay.indexOf(handover),
+        1,
+        ...(left.length > 0 ? [{ ...handover, slots: left }] : []),
+      )
+    }
+  }
+
   /** From now on nobody's commands are taken for slots that have another owner. */
   private begin(view: ClusterView): void {
     // Every event of every shard asks, and nearly always all is as it was.
@@ -176,9 +212,8 @@ export class SlotHandover {
       const owner = view.shards[view.owners[slot]]?.name
       const former = this.owners.of(slot)
       if (owner === undefined || owner === former || this.isOpen(slot)) continue
-      if (view.disputed.has(slot) || view.moving.has(slot)) continue
-      const to = this.shards.get(owner)
-      if (to === undefined || !to.isLive) continue
+      const to = this.takerOf(slot, view)
+      if (to === undefined) continue
       const from = former === null ? null : (this.shards.get(former) ?? null)
       const name = `${former ?? ''} ${owner}`
       const group = groups.get(name)

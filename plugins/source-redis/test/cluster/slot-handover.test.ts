@@ -214,6 +214,50 @@ describe('a slot that goes from shard to shard', () => {
     expect([owners.of(7), b.told]).toEqual(['b', [{ keys: ['k'], sweep: true }]])
   })
 
+  it('whose new owner leaves before it took it over goes to whoever has it then, looked through for what vanished', async () => {
+    const c = new FakeShard('c')
+    handover.join(c)
+    const shards = ['a', 'b', 'c'].map((name) => ({ ...atA.shards[0], name }))
+    const at = (place: number) => ({ ...view((slot) => (slot === 7 || slot === 8 ? place : 0)), shards })
+    await handover.step({ ...atA, shards, moving: new Map([[7, { slot: 7, from: 'x', to: 'y' }]]) })
+    a.given = 50
+    a.durable = 40
+    await handover.step(at(1))
+    // It has left, and the slots are under way to another; what it is asked would never be answered.
+    b.isOver = true
+    b.keysOf = () => Promise.reject(new Error('is no shard'))
+    handover.leave('b')
+    await handover.step({ ...at(1), disputed: new Set([7, 8]) })
+    await handover.step({ ...at(2), disputed: new Set([8]) })
+    expect([owners.of(7), c.told]).toEqual([null, []])
+    a.durable = 50
+    c.keys = [key('k')]
+    await handover.step({ ...at(2), disputed: new Set([8]) })
+    expect([owners.of(7), owners.of(8), c.told]).toEqual(['c', null, [{ keys: ['k'], sweep: true }]])
+    a.given = 100
+    await handover.step(at(2))
+    expect([owners.of(8), c.told.length]).toEqual(['c', 2])
+    await handover.step(at(2))
+    expect(handover.pending).toBe(0)
+  })
+
+  it('whose new owner leaves before it took it over may come back to its former one', async () => {
+    await handover.step(underWay)
+    a.given = 50
+    await handover.step(sevenAtB)
+    b.isOver = true
+    handover.leave('b')
+    a.keys = [key('k')]
+    await handover.step(atA)
+    expect(owners.of(7)).toBe(null)
+    a.durable = 50
+    await handover.step(atA)
+    expect([owners.of(7), a.told]).toEqual(['a', [{ keys: ['k'], sweep: true }]])
+    a.given = 100
+    await handover.step(atA)
+    expect(handover.pending).toBe(0)
+  })
+
   it('that nobody had is taken over at once', async () => {
     owners.give([9], null)
     a.keys = [key('k')]

@@ -59,6 +59,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     'delete-extra',
     'allow-eviction',
     'undo',
+    'journal',
     'undo-limit',
     'auto-rollback',
     'rollback-on-error-rate',

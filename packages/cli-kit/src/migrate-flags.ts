@@ -172,7 +172,11 @@ export const migrateFlags = grouped({
   schedule: Flags.string({ description: 'Incremental mode: cron expression of the passes', helpValue: '<CRON>' }),
   once: Flags.boolean({ description: 'Incremental mode: one pass, then end' }),
   undo: Flags.boolean({ description: 'Keep what the target had, for a rollback [default: yes]', allowNo: true }),
-  'undo-limit': Flags.string({ description: 'Disk space for that [default: 16gb]', helpValue: '<SIZE>' }),
+  journal: Flags.string({
+    description: 'With --queue: where that is kept; shared = by the queue, for all machines',
+    options: ['local', 'shared'],
+  }),
+  'undo-limit': Flags.string({ description: 'Space for that [default: 16gb]', helpValue: '<SIZE>' }),
   'auto-rollback': Flags.boolean({ description: 'Roll back when the run fails' }),
   'rollback-on-error-rate': Flags.string({
     description: 'With --auto-rollback: share of failed writes that counts as failure, such as 0.01',

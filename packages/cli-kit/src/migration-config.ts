@@ -50,6 +50,7 @@ function given(flags: MigrateFlagValues): Partial<MigrationConfig> {
     schedule: flags.schedule,
     once: flags.once || undefined,
     undo: flags.undo,
+    journal: flags.journal as 'local' | undefined,
     undoLimit: parseBytes('undo-limit', flags['undo-limit']),
     autoRollback: flags['auto-rollback'] || undefined,
     rollbackOnErrorRate: parseShare('rollback-on-error-rate', flags['rollback-on-error-rate']),

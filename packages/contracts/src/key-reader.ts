@@ -4,6 +4,8 @@ export interface KeyFilter {
   readonly dbs?: readonly number[]
   /** Redis glob on bytes; a reader may ignore it and give more. */
   readonly match?: Buffer
+  /** Names of shards whose keys are enough; a reader may ignore them and give more. */
+  readonly shards?: readonly string[]
 }
 
 /** What a server says of a key without giving its value. */

@@ -18,6 +18,12 @@ from ferrite_migrate.errors import ConnectError, MigrateError, ProtocolError, To
 class ProgramTest(unittest.TestCase):
     """Where the program is looked for."""
 
+    def test_the_address_of_a_queue_is_in_no_command_line(self) -> None:
+        with mock.patch.dict(os.environ, {"FERRITE_MIGRATE_BIN": sys.executable}):
+            self.assertEqual(config.rpc_command(None, None), [sys.executable, "rpc"])
+            self.assertEqual(config.rpc_environment("redis://:p@q")["FERRITE_MIGRATE_QUEUE"], "redis://:p@q")
+            self.assertEqual(config.rpc_environment(None), dict(os.environ))
+
     def test_by_the_variable_then_the_path_then_the_extra(self) -> None:
         with tempfile.TemporaryDirectory() as place, mock.patch.dict(os.environ, {"PATH": place}):
             os.environ.pop("FERRITE_MIGRATE_BIN", None)

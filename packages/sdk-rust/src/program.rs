@@ -1,14 +1,27 @@
 use crate::Error;
 use std::env;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use tokio::process::Command;
 
 /// Which program does the work, and where it keeps its migrations.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Program {
     command: Option<Vec<OsString>>,
     state_dir: Option<PathBuf>,
+    queue: Option<OsString>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("command", &self.command)
+            .field("state_dir", &self.state_dir)
+            // Its address may hold a password.
+            .field("queue", &self.queue.as_ref().map(|_| "…"))
+            .finish()
+    }
 }
 
 impl Program {
@@ -32,6 +45,13 @@ impl Program {
         self
     }
 
+    /// Address of a queue: its workers run what is begun here, on as many machines as there are.
+    #[must_use]
+    pub fn queue(mut self, address: impl Into<OsString>) -> Self {
+        self.queue = Some(address.into());
+        self
+    }
+
     pub(crate) fn rpc(&self) -> Command {
         let given = self.command.clone().filter(|command| !command.is_empty()).unwrap_or_else(|| {
             vec![env::var_os("FERRITE_MIGRATE_BIN")
@@ -42,6 +62,10 @@ impl Program {
         command.args(&given[1..]).arg("rpc");
         if let Some(path) = &self.state_dir {
             command.arg("--state-dir").arg(path);
+        }
+        // It may hold a password, and everybody sees command lines.
+        if let Some(address) = &self.queue {
+            command.env("FERRITE_MIGRATE_QUEUE", address);
         }
         command
     }

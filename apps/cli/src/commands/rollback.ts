@@ -62,6 +62,7 @@ export default class RollbackCommand extends BaseCommand {
       force: flags.force,
       dryRun: flags['dry-run'],
       signal: stop.signal,
+      ...(this.sharedState === null ? {} : { journal: this.sharedState.runner.journal(id, 0) }),
       onNote: say,
       onProgress: (keys, total) => progress.show('keys looked at', keys, total),
     }).finally(() => {

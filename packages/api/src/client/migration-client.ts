@@ -15,6 +15,8 @@ export interface ClientOptions {
   /** What stands before `rpc` on its command line. */
   readonly programArguments?: readonly string[]
   readonly stateDir?: string
+  /** Address of a queue whose workers run what is begun here, on as many machines as there are. */
+  readonly queue?: string
   readonly environment?: NodeJS.ProcessEnv
   /** Asked for in `initialize`; default: this package's. */
   readonly protocolVersion?: number
@@ -60,7 +62,10 @@ export class MigrationClient extends EventEmitter<NoticeEvents> {
 
   /** @throws MigrateError FM_TOOL_MISSING, FM_TOOL_LOST, FM_PROTOCOL_VERSION */
   static async open(options: ClientOptions = {}): Promise<MigrationClient> {
-    const { programArguments = [], stateDir, environment = process.env, protocolVersion = PROTOCOL_VERSION } = options
+    const { programArguments = [], stateDir, queue, protocolVersion = PROTOCOL_VERSION } = options
+    const given = options.environment ?? process.env
+    // It may hold a password, and everybody sees command lines.
+    const environment = queue === undefined ? given : { ...given, FERRITE_MIGRATE_QUEUE: queue }
     const program = options.program ?? findTool(environment)
     const place = stateDir === undefined ? [] : ['--state-dir', stateDir]
     const child = spawn(program, [...programArguments, 'rpc', ...place], { env: environment, stdio: 'pipe' })

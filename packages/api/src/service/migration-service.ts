@@ -13,7 +13,10 @@ import {
   measuredThen,
   migrationDetails,
   type Registry,
+  type RequestAnswer,
+  type RequestKind,
   type RollbackReport,
+  type Runner,
   ranConfig,
   resolveConfig,
   resumedConfig,
@@ -34,6 +37,15 @@ import { type Notify, RunWatch } from './run-watch.js'
 import { refuseOtherServers, refuseSecretPlaces } from './secret-places.js'
 import { Turns } from './turns.js'
 
+/** Migrations that the workers of a queue run on many machines, perhaps without anybody who follows them. */
+export interface SharedRuns {
+  readonly runner: Pick<Runner, 'journal'>
+  /** Has somebody follow one who can be asked; null = somebody does. */
+  follow(id: string, kind: RequestKind): Promise<{ leave(): Promise<void> } | null>
+  /** What this process writes of one from now on is written for all machines, until the answer is called. */
+  take(id: string, stop: () => Promise<unknown>): Promise<() => Promise<void>>
+}
+
 export interface MigrationServiceOptions {
   /** Where migrations are kept. */
   readonly stateDir: string
@@ -43,12 +55,15 @@ export interface MigrationServiceOptions {
   readonly version: string
   /** Queue whose workers run what is begun here; `stateDir` is the one that it shares. Absent = this machine runs it. */
   readonly queue?: string | undefined
+  /** What that queue shares; null = there is none. */
+  readonly shared?: SharedRuns | null
   /** Clients may give shell commands as hooks of a cutover. */
   readonly allowHooks: boolean
   /** Clients may name files and variables of this machine that hold passwords. */
   readonly allowSecretPlaces: boolean
 }
 
+type Asked = Parameters<typeof askRunning> extends [string, ...infer Rest] ? Rest : never
 type WorkContext = Omit<AdapterContext, 'url' | 'options'>
 
 const LOOK_MS = 200
@@ -195,13 +210,13 @@ export class MigrationService {
 
   /** @throws MigrateError FM_ID_UNKNOWN, FM_NOT_RUNNING */
   async pause(id: string): Promise<ApiStatus> {
-    await askRunning(this.options.stateDir, id, 'pause')
+    await this.ask(id, 'pause')
     return this.status(id)
   }
 
   /** @throws MigrateError FM_ID_UNKNOWN, FM_NOT_RUNNING */
   async resume(id: string): Promise<ApiStatus> {
-    await askRunning(this.options.stateDir, id, 'resume')
+    await this.ask(id, 'resume')
     return this.status(id)
   }
 
@@ -217,7 +232,7 @@ export class MigrationService {
         'shell commands are not taken from clients',
         'Start serve with --allow-hooks, or let a webhook move the traffic.',
       )
-    const { steps, result } = await askRunning(this.options.stateDir, id, 'cutover', options, {
+    const { steps, result } = await this.ask(id, 'cutover', options, {
       onStep: (step) => notify('step', { id, step }),
       signal,
     })
@@ -227,7 +242,7 @@ export class MigrationService {
   /** @throws MigrateError FM_ID_UNKNOWN, FM_NOT_RUNNING */
   async cancel({ id, what = 'run' }: Params<'migration.cancel'>): Promise<Answers['migration.cancel']> {
     const kind = what === 'run' ? 'stop' : 'call-off'
-    const { result } = await askRunning(this.options.stateDir, id, kind)
+    const { result } = await this.ask(id, kind)
     return { cancelled: what === 'run' || result?.calledOff === true }
   }
 
@@ -237,7 +252,7 @@ export class MigrationService {
    */
   async verify({ id, config }: Params<'migration.verify'>, signal: AbortSignal): Promise<Answers['migration.verify']> {
     if (this.store.get(id).status.state === 'RUNNING') {
-      const { result } = await askRunning(this.options.stateDir, id, 'verify', {}, { signal })
+      const { result } = await this.ask(id, 'verify', {}, { signal })
       return derivedReport(answered<VerifyReport>(id, result, 'differences'))
     }
     const whole = ranConfig(this.store.get(id), this.given(id, config))
@@ -251,12 +266,21 @@ export class MigrationService {
   }
 
   /** @throws MigrateError FM_ROLLBACK_*, FM_RESUME_PASSWORD */
-  rollback(
+  async rollback(
     { id, force = false, dryRun = false, config }: Params<'migration.rollback'>,
     signal: AbortSignal,
   ): Promise<RollbackReport> {
-    const { stateDir, registry, logger } = this.options
-    return rollBack({ id, stateDir, registry, logger, given: this.given(id, config), force, dryRun, signal })
+    const { stateDir, registry, logger, shared } = this.options
+    const given = this.given(id, config)
+    const letGo = dryRun ? undefined : await shared?.take(id, () => this.ask(id, 'stop'))
+    try {
+      return await rollBack({
+        ...{ id, stateDir, registry, logger, given, force, dryRun, signal },
+        ...(shared ? { journal: shared.runner.journal(id, 0) } : {}),
+      })
+    } finally {
+      await letGo?.()
+    }
   }
 
   /**
@@ -345,6 +369,16 @@ export class MigrationService {
   /** Call after `stop`, when nothing is asked any more. */
   close(): void {
     this.store.close()
+  }
+
+  /** Asks whoever runs it; of one that only the workers of a queue run, somebody follows it for as long as that takes. */
+  private async ask(...[id, ...rest]: Asked): Promise<RequestAnswer> {
+    const followed = (await this.options.shared?.follow(id, rest[0])) ?? null
+    try {
+      return await askRunning(this.options.stateDir, id, ...rest)
+    } finally {
+      await followed?.leave()
+    }
   }
 
   private configOf(config: MigrationConfig): MigrationConfig {

@@ -89,11 +89,11 @@ export class SharedState {
   }
 
   /**
-   * What a command writes of a migration from now on is written for all machines.
+   * What a command writes of a migration from now on is written for all machines, until the answer is called, or this is closed.
    * @param stop asks one that runs to stop
    * @throws MigrateError FM_ID_TAKEN while another process writes for it
    */
-  async take(id: string, stop: () => Promise<unknown>): Promise<void> {
+  async take(id: string, stop: () => Promise<unknown>): Promise<() => Promise<void>> {
     const store = new StateStore(this.runner.directory)
     const runs = store.find(id)?.status.state === 'RUNNING'
     store.close()
@@ -102,6 +102,7 @@ export class SharedState {
     for (const deadline = Date.now() + STOPS_MS; Date.now() < deadline; await sleep(LOOK_MS * 4))
       if (!(await this.runner.isFollowed(id))) break
     await this.runner.hold(id)
+    return () => this.runner.letGo(id)
   }
 
   async close(): Promise<void> {

@@ -1,12 +1,13 @@
 import type { DirtyKey, KeyReader, SnapshotRecord, Target } from '@ferrite-migrate/contracts'
 import { deepDifference, type ElementDifference } from '../records/deep-difference.js'
+import type { Difference } from '../records/difference.js'
 import { type EncodedBytes, encodeBytes } from '../records/encoded-bytes.js'
 import type { RecordFilter } from '../records/key-filter.js'
 import { decodedValue } from '../records/value-equality.js'
 import type { RecordTransform } from '../transform/record-transform.js'
 import type { CompareProgress } from '../verify/compare-progress.js'
 import { Verifier } from '../verify/verifier.js'
-import type { Difference, VerifyReport } from '../verify/verify-report.js'
+import type { VerifyReport } from '../verify/verify-report.js'
 
 /** One key that differs, with the parts of its value in which it does. */
 export interface KeyDifference {

@@ -214,6 +214,7 @@ function toConfig(file: MigrationFile, switchedOff: ReadonlyMap<string, string>)
       maxSourceCpu: options.max_source_cpu,
       maxSourceLatencyMs: milliseconds(options.max_source_latency, 'options.max_source_latency'),
       undo: options.undo,
+      journal: options.journal,
       undoLimit: bytes(options.undo_limit, 'options.undo_limit'),
       autoRollback: options.auto_rollback,
       rollbackOnErrorRate: options.rollback_on_error_rate,

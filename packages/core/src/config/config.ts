@@ -134,7 +134,9 @@ export const configSchema = v.strictObject({
   once: v.optional(v.boolean(), false),
   /** Keep what the target had before, so that a rollback can give it back. */
   undo: v.optional(v.boolean(), true),
-  /** Bytes that the undo journal may take on disk. */
+  /** Where that is kept: on the disk of this machine, or by the queue, for all machines. */
+  journal: v.optional(v.picklist(['local', 'shared']), 'local'),
+  /** Bytes that the undo journal may take. */
   undoLimit: count(1 << 20, 2 ** 50, 16 * 1024 ** 3),
   /** Roll back by itself when the run fails or too many writes do. */
   autoRollback: v.optional(v.boolean(), false),

@@ -98,6 +98,7 @@ export const fileSchema = v.strictObject({
       max_source_cpu: optional(whole(0, 100)),
       max_source_latency: optional(duration),
       undo: optional(flag),
+      journal: optional(v.picklist(['local', 'shared'])),
       undo_limit: optional(size),
       auto_rollback: optional(flag),
       rollback_on_error_rate: optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),

@@ -201,6 +201,12 @@ export class Engine implements RunningShards {
     return { source, target: there }
   }
 
+  /** False for a key of a shard that is run elsewhere. */
+  owns(db: number, key: Buffer): boolean {
+    for (const run of this.runs.values()) if (run.owns(db, key) ?? true) return true
+    return false
+  }
+
   /** Makes keys at the target what they are at the source. @throws MigrateError FM_SHARD_UNKNOWN */
   async repair(keys: readonly DirtyKey[]): Promise<void> {
     const groups = this.byOwner(keys)

@@ -1,6 +1,7 @@
 import type { DirtyKey, KeyReader, Lag, Position } from '@ferrite-migrate/contracts'
 import type { ChangeTrack } from './changes/change-track.js'
 import type { BothEnds } from './changes/stream-stop.js'
+import type { ComparedPart } from './compared-part.js'
 
 /** How far one shard is behind its source; null = unknown. */
 export interface ShardLag {
@@ -43,6 +44,11 @@ export interface RunningShards {
    * which of several shards has them.
    */
   readBoth(keys: readonly DirtyKey[], target: KeyReader): Promise<BothEnds | null>
+  /**
+   * Compares all keys of the source once, each where its shard is run; absent = that is here, null = it cannot be done now.
+   * @param done told how many were compared so far
+   */
+  compare?(done: (compared: number) => void, signal: AbortSignal): Promise<readonly ComparedPart[] | null>
   /** Makes keys at the target what they are at the source. @throws MigrateError FM_SHARD_UNKNOWN */
   repair(keys: readonly DirtyKey[]): Promise<void>
 }

@@ -186,6 +186,26 @@ const ROWS: readonly Row[] = [
     read: ofShard(({ sweeps }) => sweeps),
   },
   {
+    name: 'ferrite_migrate_shard_takeovers_total',
+    kind: 'counter',
+    unit: 'times',
+    labels: ['shard'],
+    help: 'Times that another worker went on with the shard: the one before it was lost, or gave it back.',
+    read: ofShard(({ takeovers }) => takeovers),
+  },
+  {
+    name: 'ferrite_migrate_shard_worker_info',
+    kind: 'gauge',
+    unit: 'yes or no',
+    labels: ['shard', 'worker', 'host'],
+    help: 'Which worker of which machine runs the shard, where a queue has it run: always 1.',
+    now: true,
+    read: ({ tally }) =>
+      [...tally.shards].flatMap(([shard, { place }]) =>
+        place === null ? [] : [[[shard, place.worker, place.host], 1] as const],
+      ),
+  },
+  {
     name: 'ferrite_migrate_checkpoints_total',
     kind: 'counter',
     unit: 'times',

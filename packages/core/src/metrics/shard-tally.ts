@@ -11,6 +11,10 @@ export class ShardCounts {
   checkpoints = 0
   /** ms; null = none yet. */
   checkpointAt: number | null = null
+  /** Times that another worker went on with it. */
+  takeovers = 0
+  /** Who runs it, on another machine perhaps; null = the process of the migration. */
+  place: { readonly worker: string; readonly host: string } | null = null
 }
 
 /** Counts what shards tell. */
@@ -51,7 +55,11 @@ export class ShardTally {
         counts.checkpointAt = Date.now()
         return
       }
+      case 'placed':
+        this.of(event.shard).place = { worker: event.worker, host: event.host }
+        return
       case 'note':
+        if (event.type === 'worker') this.of(event.shard).takeovers++
         this.notes.set(event.type, (this.notes.get(event.type) ?? 0) + 1)
     }
   }

@@ -151,8 +151,10 @@ export class LiveCutover {
         freeze: () => engine.freeze(),
         thaw: () => engine.thaw(),
         seen: (shard, position) => engine.seen(shard, position),
-        withVerifier: (rounds, use) =>
-          comparison.of(options.strict || ends.config.strict).withVerifier(rounds, signals.reading, use),
+        withVerifier: async (rounds, use) => {
+          const both = await comparison.of(options.strict || ends.config.strict)
+          return both.withVerifier(rounds, signals.reading, use)
+        },
         repair: (report) => {
           // What only the target has is known by its name there, which the source cannot be asked for.
           const { renames } = ends.transform

@@ -179,7 +179,7 @@ export class Migration extends EventEmitter<Events> {
       refuseUnfit(plan)
       const claim = await this.enroll(record, plan)
       this.enrolled = true
-      this.undoable = record.facts.targetWasEmpty === true || record.journal !== null
+      this.undoable = record.facts.targetWasEmpty === true || record.isJournaled
       const requests = this.serve(directory, record.former === null)
       listening = setInterval(() => requests.listen(), CONTROL_MS)
       this.pulse.start()
@@ -304,7 +304,13 @@ export class Migration extends EventEmitter<Events> {
   }
 
   private async openRunner(): Promise<Runner | null> {
-    const { queue, stateDir } = this.config
+    const { queue, stateDir, journal } = this.config
+    if (queue === undefined && journal === 'shared')
+      throw new MigrateError(
+        'FM_CONFIG_INVALID',
+        'journal: shared, and no queue is named that would keep it',
+        'Name it with --queue, or leave --journal out: the journal is then a file of this machine.',
+      )
     if (queue === undefined) return null
     const create = await this.registry.runner<CreateRunner>(queue)
     return create({ url: queue, stateDir: stateDir ?? defaultStateDir(), logger: this.logger })
@@ -314,7 +320,10 @@ export class Migration extends EventEmitter<Events> {
   private async enroll(record: RunRecord, plan: Plan): Promise<RunClaim> {
     const { current, ends, config } = this
     await record.learnFacts(() => ends.targetIsEmpty())
-    if (this.runner !== null && record.facts.journal === true && record.former === null) throw noJournal()
+    if (this.runner !== null) {
+      if (record.facts.journal === true && record.former === null && config.journal === 'local') throw noJournal()
+      await record.share(this.runner.journal(this.id, config.undoLimit))
+    }
     record.noteDatabases(config.filter.dbs, config.dbMap)
     if (record.former !== null) {
       current.startedAt = record.former.createdAt
@@ -393,7 +402,7 @@ export class Migration extends EventEmitter<Events> {
 function noJournal(): MigrateError {
   return new MigrateError(
     'FM_PREFLIGHT_REFUSED',
-    'the target holds keys, and the workers of a queue keep no undo journal: what was there before could not be given back',
-    'Give --no-undo if that is meant, empty the target, or run the migration in one process, without --queue.',
+    'the target holds keys, and an undo journal on the disks of workers would be lost with one of them: what was there before could not be given back',
+    'Have the queue keep it (--journal shared), give --no-undo if no way back is wanted, empty the target, or leave --queue out.',
   )
 }

@@ -185,7 +185,9 @@ export class Passes {
     const { source, config, onlyDb } = ends
     const { shards } = source!
     const runner = this.needs.runner()
-    const count = runner === null ? Math.min(config.workers, shards.length) : shards.length
+    // Nobody follows such a copy: what goes from shard to shard meanwhile is found only by who reads all of them.
+    const whole = runner !== null && config.mode === 'snapshot' && source!.capabilities.together === true
+    const count = runner === null ? Math.min(config.workers, shards.length) : whole ? 1 : shards.length
     const phases = new ShardPhases(shards.map(({ id: shard }) => shard))
     const task = {
       version: 1 as const,
@@ -195,9 +197,10 @@ export class Passes {
       config: { ...config, maxRate: Math.ceil(config.maxRate / count) },
       lanes: Math.ceil(plan.lanes / count),
       byKeys: record.facts.byKeys ?? false,
-      journal: record.journal !== null,
+      journal: record.isJournaled,
       targetWasEmpty: record.facts.targetWasEmpty ?? false,
       resumed: resumed && { ...resumed, positions: Object.fromEntries(resumed.positions) },
+      ...(whole ? { whole } : {}),
     }
     if (runner !== null) {
       // None is read here; those that come are known.
@@ -207,7 +210,14 @@ export class Passes {
       status.progress.recount(begun.counted)
     }
     const workers: WorkerShards = new WorkerShards({
-      ...{ task, workers: count, shards, applied: status.applied, progress: status.progress, logger },
+      ...{
+        task,
+        workers: runner === null ? count : shards.length,
+        shards,
+        applied: status.applied,
+        progress: status.progress,
+        logger,
+      },
       start: (one, listener) => (runner === null ? new WorkerProcess(one, listener) : runner.start(one, listener)),
       ...(runner === null ? {} : { order: (orders) => runner.order(orders) }),
       patient: runner !== null,

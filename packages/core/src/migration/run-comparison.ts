@@ -44,19 +44,19 @@ export class RunComparison {
     const phase = status.phase
     status.enter('VERIFYING')
     await this.needs.engine()?.beforeComparison()
-    // Workers have kept entries of their own.
-    if (ends.config.workers > 0) status.record?.journal?.refresh()
-    this.take(await this.of().run(this.needs.engine(), signal, signals.reading))
+    const comparison = await this.of()
+    this.take(await comparison.run(this.needs.engine(), signal, signals.reading))
     if (!signal.aborted && ends.config.mode !== 'snapshot') status.enter(phase)
   }
 
   /** @param strict keys that only the target has count, whoever wrote them */
-  of(strict = this.needs.ends.config.strict): RunVerification {
+  async of(strict = this.needs.ends.config.strict): Promise<RunVerification> {
     const { ends, status } = this.needs
     const { source, target, filter, transform, config } = ends
     // What the target held before, and this migration never wrote, is not of the migration.
     const others = !status.record?.facts.targetWasEmpty && !config.deleteExtra && !strict
-    const journal = status.record?.journal ?? null
+    const journal = others ? ((await status.record?.journaled()) ?? null) : null
+    const engine = this.needs.engine()
     const file = source!.capabilities.kind === 'file'
     return new RunVerification({
       source: source!,
@@ -64,6 +64,9 @@ export class RunComparison {
       filter,
       transform,
       ...(others && (file || journal !== null) ? { foreign: (db, key) => !(journal?.has(db, key) ?? false) } : {}),
+      ...(engine?.compare === undefined
+        ? {}
+        : { elsewhere: (done) => engine.compare?.(done, this.needs.signals.reading) ?? Promise.resolve(null) }),
       held: (db, key) => this.needs.engine()?.holds(db, key) ?? false,
       leftOut: (db, key) => status.progress.isLeftOut(db, key),
       comparesEnds: config.ttl === 'keep' && config.ttlFactor === 1,

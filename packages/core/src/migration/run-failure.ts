@@ -63,20 +63,22 @@ export class RunFailure {
     if (record === null || record.lease.isLost || ends.target === null) return
     status.note('rollback', `rolling back after ${error.code} ${error.message}`)
     status.enter('ROLLING_BACK')
+    const journal = await record.undos()
     this.rollback = await rollBackFailed({
       id,
       source: ends.source,
       target: ends.target,
-      journal: record.journal,
+      journal,
       targetWasEmpty: record.facts.targetWasEmpty ?? false,
       keys: ends.targetKeys,
       transform: ends.transform,
       onNote: (type, text) => status.note(type, text),
     })
+    journal?.close()
     if (this.rollback === null) return
     record.forgetPositions()
     status.applied.clear()
-    if (this.rollback.kept === 0) record.removeJournal()
+    if (this.rollback.kept === 0) await record.removeJournal()
   }
 }
 

@@ -11,6 +11,8 @@ import type { ResolvedConfig } from '../config/config.js'
 import { hasSecret, redactUrl } from '../config/secrets.js'
 import type { Plan } from '../ends/plan.js'
 import type { Progress } from '../engine/progress/progress.js'
+import { type KeptUndos, pulledUndos } from '../rollback/kept-undos.js'
+import { SharedEntries, type SharedJournal } from '../rollback/shared-journal.js'
 import { UndoJournal } from '../rollback/undo-journal.js'
 import type { Pass, RunFacts, StoredMigration } from '../state/run-facts.js'
 import { RunLease } from '../state/run-lease.js'
@@ -35,6 +37,7 @@ export class RunRecord {
   private readonly store: RunStore
   private known: RunFacts = {}
   private undo: UndoJournal | null = null
+  private shared: SharedJournal | null = null
   private samples = 0
   /** Facts that are not written down yet. */
   private untold = false
@@ -56,12 +59,7 @@ export class RunRecord {
     this.lease = new RunLease(id, this.owner, this.store)
     try {
       this.former = formerRun(config, config.resume ? this.store.get(id) : this.store.find(id))
-      if (this.former === null && UndoJournal.exists(directory, id))
-        throw new MigrateError(
-          'FM_ID_TAKEN',
-          `a migration ${id} is over, and its way back would be lost`,
-          `Choose another --id, or leave it out; rollback --id ${id} takes the former one back.`,
-        )
+      if (this.former === null && UndoJournal.exists(directory, id)) throw wayBackLost(id)
     } catch (error) {
       this.store.close()
       throw error
@@ -85,6 +83,48 @@ export class RunRecord {
   /** What the target held before; null = it was empty, or nothing is kept. */
   get journal(): UndoJournal | null {
     return this.undo
+  }
+
+  /** What the target held before can be given back. */
+  get isJournaled(): boolean {
+    return this.undo !== null || this.shared !== null
+  }
+
+  /**
+   * What the target held before is kept there, by all machines. Call it after `learnFacts`.
+   * @throws MigrateError FM_ID_TAKEN, FM_ROLLBACK_NO_JOURNAL when it is lost
+   */
+  async share(journal: SharedJournal): Promise<void> {
+    const exists = await journal.exists()
+    if (this.former === null) {
+      if (exists) throw wayBackLost(this.id)
+      if (this.known.journal) await journal.begin()
+    } else if (this.known.journal && this.config.undo && !exists)
+      throw new MigrateError(
+        'FM_ROLLBACK_NO_JOURNAL',
+        'the server of the queue has the undo journal of this migration no more',
+        'Go on without a way back: --no-undo.',
+      )
+    if (this.known.journal && this.config.undo) this.shared = journal
+  }
+
+  /** Which keys have entries in the journal by now; null = nothing is kept. */
+  async journaled(): Promise<Pick<UndoJournal, 'has'> | null> {
+    if (this.shared === null) {
+      // Other processes have kept entries as well.
+      if (this.config.workers > 0) this.undo?.refresh()
+      return this.undo
+    }
+    const entries = new SharedEntries(this.shared)
+    await entries.refresh()
+    return entries
+  }
+
+  /** All that the journal holds; null = nothing is kept. Close it. */
+  async undos(): Promise<KeptUndos | null> {
+    if (this.shared !== null) return pulledUndos(this.shared, this.directory, this.id)
+    const { undo } = this
+    return undo && { count: () => undo.count(), pages: () => undo.pages(), drop: (keys) => undo.drop(keys), close() {} }
   }
 
   /**
@@ -143,6 +183,7 @@ export class RunRecord {
       store.clear(id)
       UndoJournal.remove(this.directory, id)
     }
+    if (this.shared !== null) return { epoch, owner: this.owner, former: this.former?.owner ?? null }
     if (this.known.journal && config.undo) this.undo = new UndoJournal(this.directory, id, config.undoLimit)
     else if (this.known.journal) this.addFacts({ journal: false })
     return { epoch, owner: this.owner, former: this.former?.owner ?? null }
@@ -259,7 +300,9 @@ export class RunRecord {
   }
 
   /** Everything in the journal was put back. */
-  removeJournal(): void {
+  async removeJournal(): Promise<void> {
+    await this.shared?.remove()
+    this.shared = null
     if (this.undo === null) return
     this.undo.close()
     this.undo = null
@@ -271,6 +314,14 @@ export class RunRecord {
     this.undo = null
     this.store.close()
   }
+}
+
+function wayBackLost(id: string): MigrateError {
+  return new MigrateError(
+    'FM_ID_TAKEN',
+    `a migration ${id} is over, and its way back would be lost`,
+    `Choose another --id, or leave it out; rollback --id ${id} takes the former one back.`,
+  )
 }
 
 function formerRun(config: ResolvedConfig, stored: StoredMigration | undefined): StoredMigration | null {

@@ -10,21 +10,29 @@ import type {
 import { commandSpecOf, databaseNumber, touchedKeys } from '@ferrite-migrate/protocol'
 import { DirtySet } from '../records/dirty-set.js'
 import type { TargetKeys } from '../transform/target-keys.js'
-import type { Undo, UndoJournal } from './undo-journal.js'
+import type { Undo } from './undo-journal.js'
 
 /** As many as a batch holds, since each time that the journal goes to disk costs. */
 const READ_AT_ONCE = 1000
 const HELD_BYTES = 32 << 20
 
+/** Where it is kept what keys were. */
+export interface UndoKeeper {
+  /** What this key was is kept already. */
+  has(db: number, key: Buffer): boolean
+  /** Keeps what these keys were; kept when it returns or resolves. @throws MigrateError FM_UNDO_FULL */
+  keep(entries: readonly Undo[]): void | Promise<void>
+}
+
 /** Keeps what a target had before each write that changes it for the first time. */
 export class TargetRecorder {
   private readonly target: Target
-  private readonly journal: UndoJournal
+  private readonly journal: UndoKeeper
   private readonly filter: TargetKeys
   private reader: KeyReader | null = null
   private readonly turns = new Map<number, Promise<unknown>>()
 
-  constructor(target: Target, journal: UndoJournal, filter: TargetKeys) {
+  constructor(target: Target, journal: UndoKeeper, filter: TargetKeys) {
     this.target = target
     this.journal = journal
     this.filter = filter
@@ -90,7 +98,7 @@ export class TargetRecorder {
     // What was there may be large: only so much of it is held at once.
     for (const group of (await this.reader.byBytes?.(db, names, HELD_BYTES)) ?? [names]) {
       const there = await this.reader.read(db, group, true)
-      this.journal.keep(group.map((key, i): Undo => ({ db, key, before: there[i] })))
+      await this.journal.keep(group.map((key, i): Undo => ({ db, key, before: there[i] })))
     }
   }
 }

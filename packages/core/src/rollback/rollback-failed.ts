@@ -1,14 +1,14 @@
 import type { Source, Target } from '@ferrite-migrate/contracts'
 import type { RecordTransform } from '../transform/record-transform.js'
 import type { TargetKeys } from '../transform/target-keys.js'
+import type { KeptUndos } from './kept-undos.js'
 import { Rollback, type RollbackReport } from './rollback.js'
-import type { UndoJournal } from './undo-journal.js'
 
 export interface FailedRun {
   readonly id: string
   readonly source: Source | null
   readonly target: Target
-  readonly journal: UndoJournal | null
+  readonly journal: KeptUndos | null
   readonly targetWasEmpty: boolean
   readonly keys: TargetKeys
   readonly transform: RecordTransform

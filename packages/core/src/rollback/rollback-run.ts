@@ -14,8 +14,10 @@ import { StateStore } from '../state/state-store.js'
 import { ranConfig } from '../state/stored-config.js'
 import { databases, openTransform } from '../transform/open-transform.js'
 import { TargetKeys } from '../transform/target-keys.js'
+import { type KeptUndos, pulledUndos } from './kept-undos.js'
 import { Rollback, type RollbackReport } from './rollback.js'
 import { RollbackTurn } from './rollback-turn.js'
+import type { SharedJournal } from './shared-journal.js'
 import { UndoJournal } from './undo-journal.js'
 
 export interface RollbackRequest {
@@ -28,6 +30,8 @@ export interface RollbackRequest {
   readonly force: boolean
   readonly dryRun: boolean
   readonly signal: AbortSignal
+  /** What the target held before, where a queue keeps it; absent = what this machine has. */
+  readonly journal?: SharedJournal
   /** @param total null = unknown */
   onProgress?(keys: number, total: number | null): void
   onNote?(text: string): void
@@ -46,7 +50,7 @@ export async function rollBack(request: RollbackRequest): Promise<RollbackReport
   try {
     let stored = store.get(id)
     // What was left alone can still be forced, from the journal that was kept for it.
-    const kept = (stored.facts.rollbackKept ?? 0) > 0 || UndoJournal.exists(stateDir, id)
+    const kept = (stored.facts.rollbackKept ?? 0) > 0 || (await hasJournal(request))
     if (stored.status.state === 'ROLLED_BACK' && !(request.force && kept)) throw doneAlready(id)
     if (stored.status.state === 'RUNNING') {
       if (dryRun)
@@ -98,12 +102,13 @@ function doneAlready(id: string): MigrateError {
 }
 
 async function undo(store: StateStore, stored: StoredMigration, request: RollbackRequest): Promise<RollbackReport> {
-  const { id, stateDir, registry, logger, force, dryRun, signal } = request
+  const { id, registry, logger, force, dryRun, signal } = request
   const { facts } = stored
-  const hasJournal = UndoJournal.exists(stateDir, id)
+  const isKept = await hasJournal(request)
   // Another one may have been quicker.
-  if (facts.journal && !hasJournal && store.get(id).status.state === 'ROLLED_BACK') throw doneAlready(id)
-  if (!facts.targetWasEmpty && (!facts.journal || !hasJournal))
+  if (facts.journal && !isKept && store.get(id).status.state === 'ROLLED_BACK') throw doneAlready(id)
+  if (!facts.targetWasEmpty && facts.journal && !isKept && request.journal !== undefined) throw lostJournal()
+  if (!facts.targetWasEmpty && (!facts.journal || !isKept))
     throw new MigrateError(
       'FM_ROLLBACK_NO_JOURNAL',
       'the target held keys before, and no undo journal was kept (--no-undo)',
@@ -115,7 +120,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
   let source: Source | null = null
   const rules = await openTransform({ ...config, onTransformError: 'skip' }, registry, context)
   const transform = rules.withDatabases(databases(config.dbMap))
-  const journal = facts.targetWasEmpty ? null : new UndoJournal(stateDir, id, config.undoLimit)
+  const journal = facts.targetWasEmpty ? null : await openJournal(request, config.undoLimit)
   let turn: RollbackTurn | null = null
   try {
     const ends = await openEnds({ ...config, syncTimeoutMs: OPEN_MS }, registry, context)
@@ -163,7 +168,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
         'rolled-back',
         `${report.removed} keys removed, ${report.restored} restored, ${report.kept} left alone`,
       )
-      if (report.kept === 0 && report.failed === 0) UndoJournal.remove(stateDir, id)
+      if (report.kept === 0 && report.failed === 0) await removeJournal(request)
       const notifier = new Notifier(config.notifications, logger)
       notifier.send('rolled-back', `rolled back: ${report.removed} keys removed, ${report.restored} restored`, status)
       await notifier.flush()
@@ -182,6 +187,27 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
     await source?.[Symbol.asyncDispose]()
     rmSync(tempDir, { recursive: true, force: true })
   }
+}
+
+async function hasJournal({ journal, stateDir, id }: RollbackRequest): Promise<boolean> {
+  return journal === undefined ? UndoJournal.exists(stateDir, id) : journal.exists()
+}
+
+async function openJournal({ journal, stateDir, id }: RollbackRequest, limit: number): Promise<KeptUndos> {
+  return journal === undefined ? new UndoJournal(stateDir, id, limit) : pulledUndos(journal, stateDir, id)
+}
+
+async function removeJournal({ journal, stateDir, id }: RollbackRequest): Promise<void> {
+  if (journal === undefined) UndoJournal.remove(stateDir, id)
+  else await journal.remove()
+}
+
+function lostJournal(): MigrateError {
+  return new MigrateError(
+    'FM_ROLLBACK_NO_JOURNAL',
+    'the undo journal was kept by the server of the queue, and it has it no more',
+    'Keys that were overwritten cannot be given back; keys that were created cannot be told from others. Use a backup of the target.',
+  )
 }
 
 /**

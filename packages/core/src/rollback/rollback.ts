@@ -5,14 +5,15 @@ import { sameValue } from '../records/value-equality.js'
 import type { RecordTransform } from '../transform/record-transform.js'
 import { SourceNames } from '../transform/source-names.js'
 import type { TargetKeys } from '../transform/target-keys.js'
-import type { Undo, UndoJournal } from './undo-journal.js'
+import type { KeptUndos } from './kept-undos.js'
+import type { Undo } from './undo-journal.js'
 
 export interface RollbackOptions {
   readonly target: Target
   /** Tells whose a key is; null = cannot be asked. */
   readonly source: KeyReader | null
   /** What was there before; null = the target was empty. */
-  readonly journal: UndoJournal | null
+  readonly journal: KeptUndos | null
   readonly keys: TargetKeys
   readonly transform: RecordTransform
   /** The migration had handed the target over to its users. */
@@ -155,7 +156,7 @@ export class Rollback {
     this.counts.removed += deletes.length
     this.counts.restored += records.length - failed
     this.counts.failed += failed
-    if (failed === 0) options.journal?.drop(settled)
+    if (failed === 0) await options.journal?.drop(settled)
   }
 
   /** What the source has under the names that these keys have there, as the target would get it. */

@@ -1,9 +1,10 @@
 import { MigrateError, type Shard, type SnapshotRecord, type Source } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
+import type { Difference } from '../records/difference.js'
 import type { RecordFilter } from '../records/key-filter.js'
 import { readPast } from '../records/sliced-record.js'
 import { type ComparedReader, Verifier } from './verifier.js'
-import type { Difference, VerifyOptions, VerifyReport } from './verify-report.js'
+import type { VerifyOptions, VerifyReport } from './verify-report.js'
 
 /** A source that is read from its start to its end, and what it is compared with. */
 export interface VerifiedFile {

@@ -1,9 +1,10 @@
 import type { DirtyKey, SnapshotRecord, Value } from '@ferrite-migrate/contracts'
 import { keyTypeOf } from '@ferrite-migrate/protocol'
 import { deepDifference } from '../records/deep-difference.js'
+import type { Difference, DifferenceKind } from '../records/difference.js'
 import { printableKey } from '../records/printable-key.js'
 import { decodedValue, sameSliced, sameValue } from '../records/value-equality.js'
-import type { Difference, DifferenceKind, VerifyOptions } from './verify-report.js'
+import type { VerifyOptions } from './verify-report.js'
 
 /** Differences of which the parts are told, and how many of these. */
 const DETAILED = 100

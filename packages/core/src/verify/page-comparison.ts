@@ -6,11 +6,12 @@ import {
   type SnapshotRecord,
 } from '@ferrite-migrate/contracts'
 import type { FingerprintSet } from '@ferrite-migrate/protocol'
+import type { Difference } from '../records/difference.js'
 import { isSliced, readPast } from '../records/sliced-record.js'
 import type { RecordTransform } from '../transform/record-transform.js'
 import { wholeRecord } from '../transform/whole-value.js'
 import { differenceOf, type JudgeOptions, KeyJudge, type Read } from './key-judge.js'
-import type { Difference, VerifyOptions } from './verify-report.js'
+import type { VerifyOptions } from './verify-report.js'
 
 /** Values that take more memory than this are read in slices. */
 const LARGE_BYTES = 4 << 20

@@ -30,6 +30,8 @@ export interface VerifiedRun {
   readonly leftOut: (db: number, key: Buffer) => boolean
   /** False where ends are not carried as they are. */
   readonly comparesEnds: boolean
+  /** Has all keys compared once where the shards are run; absent = they are run here. */
+  readonly elsewhere?: NonNullable<VerifyOptions['elsewhere']>
   onProgress(progress: CompareProgress): void
 }
 
@@ -89,7 +91,7 @@ export class RunVerification {
   }
 
   private settings(rounds: number, signal: AbortSignal): VerifyOptions {
-    const { source, target, filter, transform, foreign, held, leftOut, comparesEnds, onProgress } = this.of
+    const { source, target, filter, transform, foreign, held, leftOut, comparesEnds, elsewhere, onProgress } = this.of
     return {
       transform: transform.quiet(),
       filter,
@@ -100,6 +102,7 @@ export class RunVerification {
       signal,
       ...(foreign === undefined ? {} : { foreign }),
       ...(held === undefined ? {} : { held }),
+      ...(elsewhere === undefined ? {} : { elsewhere }),
       comparesEnds,
       endsSoonMs: ENDS_SOON_MS,
       leftOut,

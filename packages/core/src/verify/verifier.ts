@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DirtyKey, KeyReader, SnapshotRecord } from '@ferrite-migrate/contracts'
 import { FingerprintSet } from '@ferrite-migrate/protocol'
+import type { ComparedPart } from '../engine/compared-part.js'
+import type { Difference, DifferenceKind } from '../records/difference.js'
 import type { RecordTransform } from '../transform/record-transform.js'
 import { TargetKeys } from '../transform/target-keys.js'
 import { differenceOf } from './key-judge.js'
 import { PageComparison, type PageReader } from './page-comparison.js'
-import type { Difference, DifferenceKind, VerifyOptions, VerifyReport } from './verify-report.js'
+import type { VerifyOptions, VerifyReport } from './verify-report.js'
 
 const PAGE = 500
 /** Pages under way at once: enough to keep both servers busy while one is compared. */
@@ -13,6 +15,8 @@ const UNDER_WAY = 4
 const REPORTED = 1000
 /** Differences kept to look at again; more than that are counted at once, since no pause will mend them. */
 const SUSPECTS = 200_000
+/** Differences of a part that are named. */
+const OF_PART = 20_000
 
 /** A store that is compared: its names, and its values. */
 export type ComparedReader = PageReader & Pick<KeyReader, 'keys' | 'size' | 'exist'>
@@ -54,12 +58,23 @@ export class Verifier {
         found.push(difference)
       }
     }
-    await this.inParallel(this.sourcePages(), async (page) => {
-      for (const [i, difference] of (await this.pages.compare(page, seen)).entries())
-        if (difference) suspect(page[i], difference)
-      compared += page.length
+    const parts = await this.elsewhere((done) => {
+      compared = done
       tell()
     })
+    compared = 0
+    for (const part of parts ?? []) {
+      for (const one of part.differences) suspect({ db: one.db, key: Buffer.from(one.keyBase64, 'base64') }, one)
+      compared += part.compared
+      this.pages.leftOut += part.leftOut
+    }
+    if (parts === null)
+      await this.inParallel(this.sourcePages(), async (page) => {
+        for (const [i, difference] of (await this.pages.compare(page, seen)).entries())
+          if (difference) suspect(page[i], difference)
+        compared += page.length
+        tell()
+      })
     if (this.transform.renames) {
       const extras: DirtyKey[] = []
       for await (const page of this.targetPages(seen))
@@ -83,6 +98,36 @@ export class Verifier {
     for (const difference of await this.settle(suspects)) found.push(difference)
     if (compared === 0) for (const size of (await this.source.size()).values()) this.sourceKeys += size
     return this.report(compared, found, surplus)
+  }
+
+  private async elsewhere(done: (compared: number) => void): Promise<readonly ComparedPart[] | null> {
+    // What only the target has is found by the names of all keys of the source.
+    if (this.transform.renames) return null
+    return (await this.options.elsewhere?.(done)) ?? null
+  }
+
+  /**
+   * Compares, once, those keys of the source that `owns` takes.
+   * @param shards whose keys these are
+   */
+  async part(
+    shards: readonly string[],
+    owns: (db: number, key: Buffer) => boolean,
+  ): Promise<Omit<ComparedPart, 'slots'>> {
+    const differences: Difference[] = []
+    let compared = 0
+    let more = false
+    await this.inParallel(this.sourcePages(shards), async (page) => {
+      const own = page.filter(({ db, key }) => owns(db, key))
+      for (const difference of await this.pages.compare(own)) {
+        if (difference === null) continue
+        if (differences.length < OF_PART) differences.push(difference)
+        else more = true
+      }
+      compared += own.length
+    })
+    const complete = !more && !this.options.signal.aborted
+    return { compared, leftOut: this.pages.leftOut, differences, complete }
   }
 
   /** How many keys of the source will be looked at; null where a filter decides. */
@@ -226,8 +271,8 @@ export class Verifier {
   }
 
   /** Pages of one database each that pass the filter by name. */
-  private async *sourcePages(): AsyncGenerator<DirtyKey[]> {
-    for await (const keys of this.source.keys()) {
+  private async *sourcePages(shards?: readonly string[]): AsyncGenerator<DirtyKey[]> {
+    for await (const keys of this.source.keys(shards === undefined ? {} : { shards })) {
       const taken = keys.filter(({ db, key }) => this.options.filter.takesKey(db, key))
       for (let from = 0; from < taken.length; from += PAGE) {
         if (this.options.signal.aborted) return

@@ -1,22 +1,9 @@
 import type { DigestOptions } from '@ferrite-migrate/protocol'
-import type { ElementDifference } from '../records/deep-difference.js'
+import type { ComparedPart } from '../engine/compared-part.js'
+import type { Difference } from '../records/difference.js'
 import type { RecordFilter } from '../records/key-filter.js'
 import type { RecordTransform } from '../transform/record-transform.js'
 import type { CompareProgress } from './compare-progress.js'
-
-export type DifferenceKind = 'missing-target' | 'missing-source' | 'type' | 'value' | 'ttl' | 'unreadable'
-
-export interface Difference {
-  readonly kind: DifferenceKind
-  readonly db: number
-  readonly key: string
-  /** All bytes of the key. */
-  readonly keyBase64: string
-  readonly detail: string
-  /** The first parts of the value that differ, of the first hundred such keys; `partCount` counts all. */
-  readonly parts?: readonly ElementDifference[]
-  readonly partCount?: number
-}
 
 export interface VerifyReport {
   readonly compared: number
@@ -63,5 +50,11 @@ export interface VerifyOptions {
   readonly comparesEnds?: boolean
   /** Differences named in the report at most; all are counted. Default 1000. */
   readonly reported?: number
+  /**
+   * Has all keys of the source compared once where its shards are run; null = that cannot be done now. Not asked where keys have
+   * other names at the target.
+   * @param done told how many were compared so far
+   */
+  elsewhere?(done: (compared: number) => void): Promise<readonly ComparedPart[] | null>
   onProgress?(progress: CompareProgress): void
 }

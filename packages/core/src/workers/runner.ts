@@ -1,6 +1,7 @@
 import type { Finding, Logger, Source, Target } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from '../config/config.js'
 import type { ProgressCounts } from '../engine/progress/progress-counts.js'
+import type { SharedJournal } from '../rollback/shared-journal.js'
 import type { ShardTask } from './shard-task.js'
 import type { ShardWorker, StandingOrders, WorkerListener } from './shard-worker.js'
 
@@ -36,6 +37,8 @@ export interface Runner extends AsyncDisposable {
    * @throws MigrateError FM_ID_TAKEN while another process does
    */
   hold(id: string): Promise<void>
+  /** Takes `hold` back, once everything of it is written there. */
+  letGo(id: string): Promise<void>
   /**
    * Puts the shards into the queue, or finds them there.
    * @param task of all; a worker gets one of its shards
@@ -52,6 +55,11 @@ export interface Runner extends AsyncDisposable {
    * @param forGood nobody goes on with it
    */
   finish(id: string, forGood: boolean): Promise<void>
+  /**
+   * What a target held before a migration, where all workers reach it.
+   * @param limitBytes of what it takes
+   */
+  journal(id: string, limitBytes: number): SharedJournal
   /** Brings the shared directory up to date with all machines, and theirs with it. @throws MigrateError FM_QUEUE_* */
   sync(): Promise<void>
   /** Does so again and again from now on. */

@@ -43,6 +43,7 @@ export const shardEventSchema = v.variant('kind', [
   v.object({ kind: v.literal('joined'), shard }),
   v.object({ kind: v.literal('left'), shard }),
   v.object({ kind: v.literal('phase'), shard, phase: v.picklist(['INITIAL_SYNC', 'LIVE_SYNC']) }),
+  v.object({ kind: v.literal('placed'), shard, worker: v.string(), host: v.string() }),
   v.object({ kind: v.literal('position'), shard, position: v.string() }),
   v.object({ kind: v.literal('swept'), shard }),
   v.object({ kind: v.literal('held'), shard }),

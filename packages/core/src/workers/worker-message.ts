@@ -1,4 +1,5 @@
 import type { DirtyKey, Lag, LogLevel, Position, SnapshotRecord, ToldError } from '@ferrite-migrate/contracts'
+import type { ComparedPart } from '../engine/compared-part.js'
 import type { ShardEvent } from '../engine/events/shard-event.js'
 import type { ShardTask } from './shard-task.js'
 
@@ -14,6 +15,7 @@ export interface WorkerAnswers {
     readonly target: readonly (SnapshotRecord | null)[]
   } | null
   repair: undefined
+  compare: ComparedPart
 }
 
 export type WorkerQuestion = keyof WorkerAnswers

@@ -6,6 +6,7 @@ import { Registry } from '../adapters/registry.js'
 import { closeAdapter } from '../ends/close-adapter.js'
 import { openEnds } from '../ends/open-ends.js'
 import { SourceGuard } from '../ends/source-guard.js'
+import type { ComparedPart } from '../engine/compared-part.js'
 import { Engine } from '../engine/engine.js'
 import type { ShardEvent } from '../engine/events/shard-event.js'
 import { ErrorRate } from '../engine/lanes/error-rate.js'
@@ -14,6 +15,7 @@ import { Progress } from '../engine/progress/progress.js'
 import { findForeign } from '../engine/target-content/find-foreign.js'
 import { RecordFilter } from '../records/key-filter.js'
 import { journaled, TargetRecorder } from '../rollback/journaled-target.js'
+import { SharedEntries, type SharedJournal } from '../rollback/shared-journal.js'
 import { UndoJournal } from '../rollback/undo-journal.js'
 import { RunLease } from '../state/run-lease.js'
 import { SettingsLedger } from '../state/settings-ledger.js'
@@ -22,6 +24,7 @@ import { FaultFile } from '../transform/fault-file.js'
 import { databases, openTransform } from '../transform/open-transform.js'
 import { NO_TRANSFORM, type RecordTransform } from '../transform/record-transform.js'
 import { TargetKeys } from '../transform/target-keys.js'
+import { RunVerification } from '../verify/run-verification.js'
 import type { ShardTask } from './shard-task.js'
 
 /** Whom a worker tells, and when it ends. */
@@ -32,6 +35,8 @@ export interface WorkerRunNeeds {
   tell(event: ShardEvent): void
   /** Who may write, and where changes of the source's settings are written down; absent = the state directory of the task tells. */
   readonly right?: WorkerRight
+  /** Where it is kept what the target held before; absent = the directory of the task. */
+  readonly journal?: SharedJournal
 }
 
 /** The right of a worker to write, where no state directory holds it. */
@@ -55,7 +60,7 @@ export class WorkerRun {
   private transform: RecordTransform = NO_TRANSFORM
   private source: Source | null = null
   private target: Target | null = null
-  private journal: UndoJournal | null = null
+  private journal: UndoJournal | SharedEntries | null = null
   private recorder: TargetRecorder | null = null
   private guard: SourceGuard | null = null
   /** The package that the source is from. */
@@ -94,8 +99,8 @@ export class WorkerRun {
     // Of a claim for one shard there may have been another before, whatever the task says.
     if (task.resumed !== null || claim.shard !== undefined) await target.takeOver?.(migration)
     const targetKeys = new TargetKeys(this.filter, this.transform)
-    this.journal = task.journal ? new UndoJournal(task.directory, migration, config.undoLimit) : null
-    const { journal } = this
+    const journal = task.journal ? await this.openJournal() : null
+    this.journal = journal
     if (journal !== null) this.recorder = new TargetRecorder(target, journal, targetKeys)
     const foreign = await findForeign({
       ...{ config, target, targetKeys, journal },
@@ -120,6 +125,33 @@ export class WorkerRun {
     })
   }
 
+  /** Compares the keys of its shards once. @throws MigrateError FM_VERIFY_* */
+  async compare(engine: Engine, signal: AbortSignal): Promise<ComparedPart> {
+    const { config, shards, whole } = this.task
+    if (whole === true)
+      throw new MigrateError(
+        'FM_VERIFY_UNSUPPORTED',
+        'slots of the source move from shard to shard',
+        'Whoever follows the migration compares all keys.',
+      )
+    const lags = await Promise.all(engine.lags().map(({ lag }) => lag))
+    const slots = lags.reduce<number | null>(
+      (sum, lag) => (lag?.slots === undefined ? sum : (sum ?? 0) + lag.slots),
+      null,
+    )
+    const verification = new RunVerification({
+      ...{ source: this.source!, target: this.target!, filter: this.filter, transform: this.transform },
+      held: (db, key) => engine.holds(db, key),
+      leftOut: (db, key) => this.progress.isLeftOut(db, key),
+      comparesEnds: config.ttl === 'keep' && config.ttlFactor === 1,
+      onProgress: () => undefined,
+    })
+    const part = await verification.withVerifier(1, signal, (verifier) =>
+      verifier.part(shards, (db, key) => engine.owns(db, key)),
+    )
+    return { ...part, slots }
+  }
+
   /** How long to rest before more of the snapshot is read, ms: a busy source is spared. */
   private watch(source: Source): number {
     if (this.guard === null) {
@@ -135,7 +167,7 @@ export class WorkerRun {
   async close(): Promise<void> {
     this.guard?.stop()
     await this.recorder?.close()
-    this.journal?.close()
+    if (this.journal instanceof UndoJournal) this.journal.close()
     this.faults.close()
     await this.transform.close()
     const { claim, migration } = this.task
@@ -144,6 +176,16 @@ export class WorkerRun {
     await closeAdapter('target', this.target, this.needs.logger)
     this.store?.close()
     rmSync(this.tempDir, { recursive: true, force: true })
+  }
+
+  private async openJournal(): Promise<UndoJournal | SharedEntries> {
+    const { directory, migration, config, resumed } = this.task
+    const { journal } = this.needs
+    if (journal === undefined) return new UndoJournal(directory, migration, config.undoLimit)
+    const entries = new SharedEntries(journal)
+    // Whose keys those are that are there already.
+    if (resumed !== null) await entries.refresh()
+    return entries
   }
 
   private async connect(): Promise<readonly [Source, Target]> {

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { resolveConfig } from '../config/config.js'
 import type { Engine } from '../engine/engine.js'
 import type { ShardEvent } from '../engine/events/shard-event.js'
+import type { SharedJournal } from '../rollback/shared-journal.js'
 import { shardTaskSchema } from './shard-schema.js'
 import type { ShardTask } from './shard-task.js'
 import type { FromWorker, ToWorker, WorkerAnswers } from './worker-message.js'
@@ -18,6 +19,8 @@ export interface WorkerSessionNeeds {
   /** Carries a message to whoever follows the migration; false = nobody can be told any more. */
   send(message: FromWorker): void
   readonly right?: WorkerRight
+  /** Where it is kept what the target held before; absent = the directory of the task. */
+  readonly journal?: SharedJournal
   /** Changes are only noted from the beginning on, until a `thaw`. */
   readonly frozen?: boolean
   /** How often counts are told, ms. */
@@ -35,6 +38,8 @@ export class WorkerSession {
   private tracking: NodeJS.Timeout | undefined
   private readonly needs: WorkerSessionNeeds
   private over = false
+  /** Ends a comparison that nobody waits for any more. */
+  private comparing = new AbortController()
 
   constructor(needs: WorkerSessionNeeds) {
     this.needs = needs
@@ -64,6 +69,7 @@ export class WorkerSession {
         return this.reading.abort()
       case 'stop':
         this.run?.gate.end()
+        this.endComparing()
         this.stopping.abort()
         return this.reading.abort()
       case 'pause':
@@ -72,6 +78,7 @@ export class WorkerSession {
         return this.run?.gate.resume()
       case 'track':
         this.track = message.on ? new WorkerTrack(false) : null
+        if (!message.on) this.endComparing()
         this.follow()
         return this.engine?.track(this.track)
       case 'ask':
@@ -91,6 +98,7 @@ export class WorkerSession {
         stopping: this.stopping.signal,
         tell: (event) => this.tell(event),
         ...(this.needs.right === undefined ? {} : { right: this.needs.right }),
+        ...(this.needs.journal === undefined ? {} : { journal: this.needs.journal }),
       })
       this.engine = await this.run.open()
       await this.engine.track(this.track)
@@ -181,6 +189,8 @@ export class WorkerSession {
         return (await Promise.allSettled(engine.lags().map(({ lag }) => lag))).map((one) =>
           one.status === 'fulfilled' ? one.value : null,
         )
+      case 'compare':
+        return this.run!.compare(engine, AbortSignal.any([this.comparing.signal, this.reading.signal]))
       case 'repair':
         return void (await engine.repair(asBuffers))
       case 'readBoth': {
@@ -193,6 +203,11 @@ export class WorkerSession {
         }
       }
     }
+  }
+
+  private endComparing(): void {
+    this.comparing.abort()
+    this.comparing = new AbortController()
   }
 
   private logger(): Logger {

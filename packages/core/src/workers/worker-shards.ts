@@ -8,8 +8,10 @@ import {
   type Shard,
   type SnapshotRecord,
 } from '@ferrite-migrate/contracts'
+import { SLOTS } from '@ferrite-migrate/protocol'
 import { ChangeTrack } from '../engine/changes/change-track.js'
 import type { BothEnds } from '../engine/changes/stream-stop.js'
+import type { ComparedPart } from '../engine/compared-part.js'
 import type { ShardEvent } from '../engine/events/shard-event.js'
 import { covers } from '../engine/lanes/position-queue.js'
 import type { Progress } from '../engine/progress/progress.js'
@@ -49,6 +51,12 @@ export interface WorkerShardsNeeds {
 /** How often a worker may be lost without having got any further. */
 const LOST_AT_MOST = 5
 const AGAIN_MS = 500
+
+/** Every key was compared by somebody. */
+function areWhole(parts: readonly ComparedPart[]): boolean {
+  const slots = parts.reduce<number | null>((sum, part) => (part.slots === null ? sum : (sum ?? 0) + part.slots), null)
+  return parts.every(({ complete }) => complete) && (slots === null || slots === SLOTS)
+}
 
 /** One place of a worker: the process that has it now, and what it told. */
 interface Place {
@@ -203,6 +211,34 @@ export class WorkerShards implements RunningShards {
       }
     }
     return { source, target }
+  }
+
+  async compare(done: (compared: number) => void, signal: AbortSignal): Promise<readonly ComparedPart[] | null> {
+    // Whose a key is has to be known.
+    const isUnknown = this.places.length > 1 && this.needs.shards.some(({ owns }) => owns === undefined)
+    if (isUnknown || signal.aborted) return null
+    let compared = 0
+    const all = this.places.map(async ({ process, shards }) => {
+      if (process === null) throw new Error(`the worker of ${shards.join(', ')} is lost`)
+      const part = await process.ask('compare')
+      compared += part.compared
+      done(compared)
+      return part
+    })
+    const aborted = new Promise<null>((resolve) =>
+      signal.addEventListener('abort', () => resolve(null), { once: true }),
+    )
+    try {
+      const parts = await Promise.race([Promise.all(all), aborted])
+      if (parts !== null && areWhole(parts)) return parts
+      if (parts !== null) throw new Error('not all keys were compared, or too many differ')
+    } catch (error) {
+      this.needs.logger.log(
+        'info',
+        `the workers could not compare their shards (${(error as Error).message}): the process of the migration does`,
+      )
+    }
+    return null
   }
 
   async repair(keys: readonly DirtyKey[]): Promise<void> {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { lookedText, refuseDifferences, settledReport, settledText } from '../../dist/cutover/compared-ends.js'
 import { ChangeTrack } from '../../dist/engine/changes/change-track.js'
-import type { Difference, VerifyReport } from '../../dist/verify/verify-report.js'
+import type { Difference } from '../../dist/records/difference.js'
+import type { VerifyReport } from '../../dist/verify/verify-report.js'
 import { bytes, command } from '../doubles.js'
 
 const difference = (key: string): Difference => ({

@@ -55,6 +55,59 @@ describe('a comparison by value', () => {
     })
   })
 
+  it('may have its keys compared elsewhere, and looks again only at what differs there', async () => {
+    both(
+      ...Array.from({ length: 50 }, (_, i) => record(`a${i}`)),
+      ...Array.from({ length: 50 }, (_, i) => record(`b${i}`)),
+    )
+    source.set(record('a7', 'here'))
+    source.set(record('b3', 'late'))
+    target.set(record('only there'))
+    const asked: string[] = []
+    const reading = source.reader()
+    const read = reading.read.bind(reading)
+    let looked = 0
+    const here = Object.assign(reading, {
+      read: (db: number, keys: readonly Buffer[], whole?: boolean) => {
+        looked += keys.length
+        return read(db, keys, whole)
+      },
+      raw: undefined,
+    })
+    const elsewhere: NonNullable<VerifyOptions['elsewhere']> = async (done) => {
+      const parts = await Promise.all(
+        ['a', 'b'].map(async (shard) => {
+          const part = await verify().part([shard], (_, key) => key.toString().startsWith(shard))
+          asked.push(shard)
+          return { ...part, slots: null }
+        }),
+      )
+      done(100)
+      // What was only on its way.
+      target.set(record('b3', 'late'))
+      return parts
+    }
+    const report = await verify({ elsewhere }, here).run()
+    expect(asked.sort()).toEqual(['a', 'b'])
+    expect(report).toMatchObject({ compared: 101, matching: 99, mismatched: 1, missingSource: 1, equal: false })
+    expect(report.differences.map(({ kind, key }) => `${kind} ${key}`).sort()).toEqual([
+      'missing-source only there',
+      'value a7',
+    ])
+    expect(looked).toBeLessThan(20)
+    // Where that cannot be done, and where keys have other names, all are compared here.
+    expect(await verify({ elsewhere: async () => null }).run()).toMatchObject({ compared: 101, mismatched: 1 })
+    const never = () => Promise.reject(new Error('asked'))
+    expect(await verify({ elsewhere: never, transform: prefixed }).run()).toMatchObject({ equal: false })
+  })
+
+  it('of a part is not complete when more differs than is named, or when it is ended before', async () => {
+    for (let i = 0; i < 20_001; i++) source.set(record(`k${i}`))
+    expect(await verify().part(['s'], () => true)).toMatchObject({ compared: 20_001, complete: false })
+    expect(await verify({ signal: AbortSignal.abort() }).part(['s'], () => true)).toMatchObject({ complete: false })
+    expect(await verify().part(['s'], () => false)).toMatchObject({ compared: 0, complete: true, differences: [] })
+  })
+
   it('finds every kind of difference, with what differs', async () => {
     both(record('same'))
     source.set(record('value', 'here'))

@@ -106,6 +106,25 @@ describe('worker processes', () => {
     await over
   })
 
+  it('compare the keys of their shards, each its own, as long as somebody wants to know', async () => {
+    const one = workers('memory://300')
+    const over = one.run()
+    await areLive()
+    await one.track(new ChangeTrack())
+    const told: number[] = []
+    const parts = await one.compare((done) => told.push(done), new AbortController().signal)
+    expect(parts).toMatchObject([
+      { compared: 300, differences: [], complete: true },
+      { compared: 300, differences: [], complete: true },
+    ])
+    expect(told.at(-1)).toBe(600)
+    expect(await one.compare(() => undefined, AbortSignal.abort())).toBe(null)
+    reading.abort()
+    await over
+    // Nobody is there to be asked any more.
+    expect(await one.compare(() => undefined, new AbortController().signal)).toBe(null)
+  })
+
   it('read keys at both ends where their shard is, in the order in which they were asked for', async () => {
     const one = workers('memory://10,writes')
     const over = one.run()

@@ -37,7 +37,8 @@ export class ClusterKeyReader implements KeyReader {
   /** Each node gives what it has; a key that moves meanwhile may come twice. */
   async *keys(filter: KeyFilter = {}): AsyncGenerator<readonly DirtyKey[]> {
     const before = ownerNames(this.topology.view)
-    for (const { name } of this.topology.view.shards) yield* this.node(name).keys(filter)
+    for (const { name } of this.topology.view.shards)
+      if (filter.shards?.includes(name) ?? true) yield* this.node(name).keys(filter)
     // What went from a node that was yet to be asked to one that had been asked already came from neither.
     const view = await this.topology.look()
     const moved = new Set<number>(view.moving.keys())

@@ -18,14 +18,19 @@ class Named:
         id: Optional[str] = None,
         command: Optional[Sequence[str]] = None,
         state_dir: Optional[str] = None,
+        queue: Optional[str] = None,
     ) -> None:
-        """`command` starts the tool in place of the one that is found; `state_dir` is where it keeps migrations."""
+        """`command` starts the tool in place of the one that is found; `state_dir` is where it keeps migrations.
+
+        With `queue`, the address of a queue, its workers run the migration, on as many machines as there are.
+        """
         if (config is None) == (id is None):
             raise error_of("FM_CONFIG_INVALID", "give either a config or the id of a migration.")
         self.config = config
         self._id = id
         self._command = command
         self._state_dir = state_dir
+        self._queue = queue
 
     @property
     def id(self) -> str:

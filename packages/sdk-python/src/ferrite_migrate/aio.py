@@ -11,7 +11,7 @@ from . import types
 from ._core import PROTOCOL_VERSION, Core, Listener, misunderstood
 from .client import CLOSES_WITHIN
 from ._named import Named
-from .config import rpc_command
+from .config import rpc_command, rpc_environment
 from .errors import MigrateError, error_of
 from .migration import QUIET
 from .results import (
@@ -36,13 +36,20 @@ class AsyncClient:
 
     @classmethod
     async def open(
-        cls, command: Optional[Sequence[str]] = None, *, state_dir: Optional[str] = None, timeout: float = 30
+        cls,
+        command: Optional[Sequence[str]] = None,
+        *,
+        state_dir: Optional[str] = None,
+        queue: Optional[str] = None,
+        timeout: float = 30,
     ) -> AsyncClient:
         """Starts the tool and agrees on the protocol."""
         pipe = asyncio.subprocess.PIPE
         found = rpc_command(command, state_dir)
         try:
-            process = await asyncio.create_subprocess_exec(*found, stdin=pipe, stdout=pipe)
+            process = await asyncio.create_subprocess_exec(
+                *found, stdin=pipe, stdout=pipe, env=rpc_environment(queue)
+            )
         except OSError as error:
             raise error_of("FM_TOOL_MISSING", f"{found[0]} could not be started: {error}.") from error
         client = cls(process)
@@ -127,7 +134,9 @@ class AsyncMigration(Named):
         """The connection to the tool, which is started where it is not."""
         if self._opening is None:
             # Those who ask meanwhile get the same.
-            self._opening = asyncio.ensure_future(AsyncClient.open(self._command, state_dir=self._state_dir))
+            self._opening = asyncio.ensure_future(
+                AsyncClient.open(self._command, state_dir=self._state_dir, queue=self._queue)
+            )
         try:
             return await asyncio.shield(self._opening)
         except MigrateError:

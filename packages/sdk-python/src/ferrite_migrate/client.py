@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Mapping, Optional, Sequence
 
 from ._core import PROTOCOL_VERSION, Core, Listener, misunderstood
-from .config import rpc_command
+from .config import rpc_command, rpc_environment
 from .errors import MigrateError, error_of
 
 CLOSES_WITHIN = 60
@@ -23,9 +23,10 @@ CLOSES_WITHIN = 60
 class _Pipe:
     """The tool's process and the core, behind one lock."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        pipe = subprocess.PIPE
         try:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, env=environment)
         except OSError as error:
             raise error_of("FM_TOOL_MISSING", f"{command[0]} could not be started: {error}.") from error
         self.core = Core()
@@ -125,10 +126,11 @@ class Client:
         command: Optional[Sequence[str]] = None,
         *,
         state_dir: Optional[str] = None,
+        queue: Optional[str] = None,
         protocol_version: int = PROTOCOL_VERSION,
         timeout: float = 30,
     ) -> None:
-        self._pipe = _Pipe(rpc_command(command, state_dir))
+        self._pipe = _Pipe(rpc_command(command, state_dir), rpc_environment(queue))
         # The thread and the finalizer hold the pipe, not the client, which may so be collected.
         self._thread = threading.Thread(target=self._pipe.read, name="ferrite-migrate", daemon=True)
         self._thread.start()

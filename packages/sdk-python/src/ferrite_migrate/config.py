@@ -112,3 +112,8 @@ def rpc_command(command: Optional[Sequence[str]], state_dir: Optional[str]) -> L
     """The command line to start it with, to be spoken to."""
     place = [] if state_dir is None else ["--state-dir", state_dir]
     return [*program_command(command), "rpc", *place]
+
+
+def rpc_environment(queue: Optional[str]) -> Dict[str, str]:
+    """What it is started with. The address of a queue may hold a password, and everybody sees command lines."""
+    return {**os.environ} if queue is None else {**os.environ, "FERRITE_MIGRATE_QUEUE": queue}

@@ -60,7 +60,7 @@ class Migration(Named):
         """The connection to the tool, which is started where it is not."""
         with self._opening:
             if self._client is None:
-                self._client = Client(self._command, state_dir=self._state_dir)
+                self._client = Client(self._command, state_dir=self._state_dir, queue=self._queue)
             return self._client
 
     def plan(self) -> types.PlanResult:

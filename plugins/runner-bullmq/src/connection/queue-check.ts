@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Finding, Source, Target } from '@ferrite-migrate/contracts'
+import type { ResolvedConfig } from '@ferrite-migrate/core'
 import type { Redis } from 'ioredis'
 
 /** How long a key stays that nobody could remove, ms. */
@@ -10,7 +11,11 @@ function refusal(code: string, text: string): Finding {
 }
 
 /** What keeps a server from being a queue, as it says of itself: it may forget what it was told. */
-export async function queueFindings(link: Redis, label: string): Promise<Finding[]> {
+export async function queueFindings(
+  link: Redis,
+  label: string,
+  { journal, undoLimit }: Pick<ResolvedConfig, 'journal' | 'undoLimit'> = { journal: 'local', undoLimit: 0 },
+): Promise<Finding[]> {
   const info = await link.info()
   const of = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1].trim() ?? ''
   const findings: Finding[] = []
@@ -33,11 +38,19 @@ export async function queueFindings(link: Redis, label: string): Promise<Finding
         `the queue ${label} may forget jobs when its memory is full (maxmemory-policy ${policy}): set it to noeviction`,
       ),
     )
+  const isShared = journal === 'shared'
+  const memory = Number(of('maxmemory'))
+  if (isShared && memory > 0 && undoLimit > memory / 2)
+    findings.push({
+      level: 'warn',
+      code: 'queue-journal',
+      text: `the undo journal may take ${undoLimit} bytes of the memory of the queue ${label}, which has ${memory}, and without which no worker goes on: give a smaller --undo-limit`,
+    })
   if (of('aof_enabled') !== '1')
     findings.push({
-      level: 'info',
+      level: isShared ? 'warn' : 'info',
       code: 'queue-memory',
-      text: `the queue ${label} keeps nothing over a restart (appendonly no): the migration would have to be resumed then`,
+      text: `the queue ${label} keeps nothing over a restart (appendonly no): the migration would have to be resumed then${isShared ? ', and its undo journal would be lost' : ''}`,
     })
   return findings
 }

@@ -83,6 +83,19 @@ export class RunKeys {
     return `${this.base}:loans`
   }
 
+  /** Hash: keys that the migration has touched at a target that was not empty, and whether they are new. */
+  get undoKeys(): string {
+    return `${this.base}:undo-keys`
+  }
+  /** Hash: what those were that are not new. */
+  get undoValues(): string {
+    return `${this.base}:undo-values`
+  }
+  /** About how many bytes both take; without it there is no journal. */
+  get undoBytes(): string {
+    return `${this.base}:undo-bytes`
+  }
+
   /** What only workers need while they run. */
   get ofWorkers(): readonly string[] {
     const { task, control, acks, holders, over, state, told, heard, orders } = this

@@ -25,6 +25,7 @@ import { type QueueAddress, readQueueAddress } from '../connection/queue-address
 import { queueFindings, queueFolder, sameAsQueue } from '../connection/queue-check.js'
 import { mustAnswer, openLink, openWaiting, queueAway } from '../connection/queue-link.js'
 import { QUEUE_NAME, RunKeys, WHOLE } from '../connection/run-keys.js'
+import { lastHolder } from '../protocol/holder.js'
 import { jobId, shardJob } from '../protocol/job-id.js'
 import { keptCounts } from '../protocol/kept-counts.js'
 import { queuedTask } from '../protocol/queued-task.js'
@@ -32,6 +33,7 @@ import { type Control, readControl } from '../protocol/told.js'
 import { writtenLoans } from '../protocol/worker-ledger.js'
 import { Mirror } from '../shared/mirror.js'
 import { placeOf } from '../shared/place.js'
+import { QueueJournal } from '../shared/queue-journal.js'
 import { livingWorkers } from '../shared/worker-signs.js'
 import { RemoteShard } from './remote-shard.js'
 import { RunHub } from './run-hub.js'
@@ -80,7 +82,7 @@ class BullRunner implements Runner {
 
   async preflight(source: Source, target: Target, config: ResolvedConfig): Promise<readonly Finding[]> {
     const { label, prefix, options } = this.address
-    const findings = await this.asked(() => queueFindings(this.link, label))
+    const findings = await this.asked(() => queueFindings(this.link, label, config))
     if (findings.some(({ level }) => level === 'fail')) return findings
     findings.push(...(await sameAsQueue(this.link, { label, prefix, db: options.db ?? 0 }, source, target)))
     if (target.claim === undefined || target.takeOver === undefined)
@@ -115,13 +117,17 @@ class BullRunner implements Runner {
     this.keepSynced()
   }
 
+  async letGo(id: string): Promise<void> {
+    await this.asked(() => this.mirror.letGo(id))
+  }
+
   async begin(task: Omit<ShardTask, 'worker'>, joined: (shard: string) => void): ReturnType<Runner['begin']> {
     const keys = new RunKeys(this.address.prefix, task.migration)
     const { resumed, paused } = task
     return this.asked(async () => {
       const known = readControl(await this.link.hgetall(keys.control))
       const attach = resumed !== null && known?.ending === '' && (await this.link.exists(keys.task)) === 1
-      const control = attach ? { ...known, frozen: false, tracking: false } : firstControl(paused)
+      const control = attach ? { ...known, frozen: false, tracking: false } : firstControl(paused, task.whole === true)
       if (!attach) {
         await this.link.del(...keys.ofWorkers)
         // Epochs only grow: the target may know of those of a former migration of this name.
@@ -178,7 +184,12 @@ class BullRunner implements Runner {
         `${loan.what} at the source is as a worker has left it that was lost; the next run there puts it back`,
       )
     }
+    if (forGood) await this.journal(id, 0).keepForAWhile()
     await this.link.del(...keys.ofWorkers, keys.loans, ...(forGood ? [keys.counts, keys.positions] : []))
+  }
+
+  journal(id: string, limitBytes: number): QueueJournal {
+    return new QueueJournal(this.link, this.label, new RunKeys(this.address.prefix, id), limitBytes)
   }
 
   async sync(): Promise<void> {
@@ -236,10 +247,12 @@ class BullRunner implements Runner {
   /** What ended while nobody followed the migration. */
   private async tellOver(id: string, shard: string, remote: RemoteShard): Promise<void> {
     const keys = new RunKeys(this.address.prefix, id)
-    const [over, state] = await Promise.all([
+    const [over, state, holder] = await Promise.all([
       this.link.hmget(keys.over, shard, WHOLE),
       this.link.hget(keys.state, shard),
-    ]).catch(() => [[null, null], null] as const)
+      lastHolder(this.link, keys, [shard, WHOLE]),
+    ]).catch(() => [[null, null], null, null] as const)
+    if (holder !== null) remote.placed(holder.by, holder.host)
     if (state !== null)
       for (const event of JSON.parse(state) as readonly Parameters<RemoteShard['told']>[0][]) remote.told(event)
     const text = over[0] ?? over[1]
@@ -257,7 +270,7 @@ class BullRunner implements Runner {
   }
 }
 
-function firstControl(paused: boolean): Control {
+function firstControl(paused: boolean, whole: boolean): Control {
   const round = randomBytes(ROUND_BYTES).toString('hex')
-  return { version: 0, paused, ending: '', tracking: false, frozen: false, grouping: 'apart', round }
+  return { version: 0, paused, ending: '', tracking: false, frozen: false, grouping: whole ? 'whole' : 'apart', round }
 }

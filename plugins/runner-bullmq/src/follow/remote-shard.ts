@@ -36,6 +36,10 @@ export class RemoteShard implements ShardWorker, ShardEar {
     if (!this.ended) this.listener.told(message)
   }
 
+  placed(worker: string, host: string): void {
+    this.told({ kind: 'event', event: { kind: 'placed', shard: this.shard, worker, host } })
+  }
+
   replaced(why: MigrateError): void {
     this.over(why)
   }

@@ -16,6 +16,8 @@ const LAG_MS = 2000
 /** Whom a hub tells of one shard. */
 export interface ShardEar {
   told(message: ToldByWorker): void
+  /** A worker has it from now on. */
+  placed(worker: string, host: string): void
   /** Its worker is another one now. */
   replaced(why: MigrateError): void
   over(error: MigrateError | null): void
@@ -253,8 +255,9 @@ export class RunHub {
       } else kept.push(message)
       return
     }
-    if (message.kind === 'taken' || isAnswer(message)) return
-    if (message.kind === 'over') ear.over(message.fault && errorFromTold(message.fault))
+    if (isAnswer(message)) return
+    if (message.kind === 'taken') ear.placed(message.by, message.host)
+    else if (message.kind === 'over') ear.over(message.fault && errorFromTold(message.fault))
     else ear.told(message)
   }
 

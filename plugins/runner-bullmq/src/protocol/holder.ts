@@ -19,6 +19,12 @@ export async function readHolder(link: Redis, keys: RunKeys, shard: string): Pro
   return text === null ? null : (JSON.parse(text) as Holder)
 }
 
+/** Who took one of these last; null = nobody has had any. */
+export async function lastHolder(link: Redis, keys: RunKeys, shards: readonly string[]): Promise<Holder | null> {
+  const found = await Promise.all(shards.map((shard) => readHolder(link, keys, shard)))
+  return found.reduce((last, one) => (one !== null && one.epoch > (last?.epoch ?? -1) ? one : last), null)
+}
+
 export async function noteHolder(link: Redis, keys: RunKeys, shard: string, holder: Holder): Promise<void> {
   await link.hset(keys.holders, shard, JSON.stringify(holder))
 }

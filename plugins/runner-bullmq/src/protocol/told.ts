@@ -4,7 +4,13 @@ import type { FromWorker } from '@ferrite-migrate/core'
 /** What workers of a queue tell beside what any worker does. */
 export type ToldBeside =
   /** It has the shard now, and nobody before it any more, who was seen last so long ago (null = nobody was), or gave it back. */
-  | { readonly kind: 'taken'; readonly by: string; readonly afterMs: number | null; readonly gaveBack: boolean }
+  | {
+      readonly kind: 'taken'
+      readonly by: string
+      readonly host: string
+      readonly afterMs: number | null
+      readonly gaveBack: boolean
+    }
   /** How far each of its shards is behind: the answer to a question for all. */
   | { readonly kind: 'lags'; readonly id: number; readonly lags: readonly (readonly [string, Lag | null])[] }
 
@@ -19,7 +25,7 @@ export type Told = {
 export interface Question {
   readonly id: number
   readonly shard: string | null
-  readonly what: 'settle' | 'mustKeep' | 'lags' | 'readBoth' | 'repair'
+  readonly what: 'settle' | 'mustKeep' | 'lags' | 'readBoth' | 'repair' | 'compare'
   readonly keys: readonly { readonly db: number; readonly key: Buffer }[]
 }
 

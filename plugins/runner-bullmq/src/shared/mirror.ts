@@ -75,6 +75,17 @@ export class Mirror {
     this.held.set(id, { hold, lastSample: await this.lastSample(keys) })
   }
 
+  /** Pushes what there is of it, and holds it no more. */
+  async letGo(id: string): Promise<void> {
+    const held = this.held.get(id)
+    // A round that is under way would push it once more.
+    await this.working?.catch(() => undefined)
+    if (held === undefined || !this.held.has(id)) return
+    await this.pushAll(id)
+    this.held.delete(id)
+    await held.hold.release()
+  }
+
   async release(): Promise<void> {
     for (const [id, { hold }] of this.held) {
       await this.pushAll(id).catch(() => undefined)

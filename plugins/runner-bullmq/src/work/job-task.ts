@@ -52,7 +52,7 @@ export async function jobTask(
     ...{ paused, plugins, directory: stateDir, config: resolved },
     worker: `${name}:${epoch}`,
     shards: shard === WHOLE ? task.shards : [shard],
-    ...(shard === WHOLE ? { whole: true } : {}),
+    whole: shard === WHOLE,
     claim: { ...task.claim, epoch, owner: `${name}.${epoch}`, former: null, shard: name },
     resumed: goesOn ? resumed : null,
   }

@@ -12,6 +12,7 @@ import type { QueuedTask } from '../protocol/queued-task.js'
 import { CHANGE_CONTROL, type Control, controlFields, type Question, readControl } from '../protocol/told.js'
 import { fromWire } from '../protocol/wire.js'
 import { WorkerLedger } from '../protocol/worker-ledger.js'
+import { QueueJournal } from '../shared/queue-journal.js'
 import { Grouping } from './grouping.js'
 import type { JobLock } from './job-lock.js'
 import { jobTask } from './job-task.js'
@@ -43,6 +44,8 @@ const OF_MACHINE = /^FM_(AUTH_|PLUGIN_|RESUME_PASSWORD|ENV_MISSING|FILE_|TLS_FIL
 /** What a job needs of the worker that has taken it. */
 export interface ShardJobNeeds {
   readonly link: Redis
+  /** Of the queue, safe to print. */
+  readonly label: string
   /** A connection of its own, which waits for orders. */
   readonly orders: Redis
   readonly jobs: JobQueue
@@ -80,6 +83,8 @@ export class ShardJob {
   private fault: ToldError | null = null
   /** The job is none any more. */
   private yields = false
+  /** Its shards are never read apart. */
+  private staysWhole = false
   /** Why another worker is to go on. */
   private given: MigrateError | null = null
 
@@ -133,7 +138,7 @@ export class ShardJob {
   }
 
   private async work(queued: QueuedTask, control: Control): Promise<JobEnd> {
-    const { link, keys, lock, name, say, stateDir, plugins } = this.needs
+    const { link, label, keys, lock, name, say, stateDir, plugins } = this.needs
     const { shard, tempDir } = this
     if (shard === WHOLE) await this.grouping.awaitOthers()
     this.cursor = (await link.xrevrange(keys.orders, '+', '-', 'COUNT', 1))[0]?.[0] ?? '0'
@@ -142,10 +147,11 @@ export class ShardJob {
     this.epoch = epoch
     const former = await readHolder(link, keys, shard)
     const task = await jobTask(queued, { link, keys, shard, epoch, paused: control.paused, stateDir, plugins, tempDir })
+    this.staysWhole = queued.task.whole === true
     const outbox = new Outbox(link, keys, shard, epoch)
     this.outbox = outbox
     const afterMs = former === null ? null : Date.now() - former.at
-    outbox.tell({ kind: 'taken', by: name, afterMs, gaveBack: former?.gaveBack ?? false })
+    outbox.tell({ kind: 'taken', by: name, host: this.needs.host, afterMs, gaveBack: former?.gaveBack ?? false })
     await this.noteHolder(false)
     say(`has ${this.what} (epoch ${epoch})`)
     const { migration, config, claim } = task
@@ -156,6 +162,7 @@ export class ShardJob {
         check: () => lock.check(),
         ledger: await WorkerLedger.open(link, keys, borrower),
       },
+      ...(task.journal ? { journal: new QueueJournal(link, label, keys, config.undoLimit) } : {}),
       frozen: control.frozen && (await link.exists(keys.hold)) === 1,
       tellMs: BEAT_MS,
     })
@@ -262,6 +269,7 @@ export class ShardJob {
 
   private async reply(session: WorkerSession, { id, shard, what, keys }: Question): Promise<void> {
     if (shard !== null && this.shard !== WHOLE && shard !== this.shard) return
+    if (what === 'compare') this.needs.say(`compares ${this.what} at both ends`)
     if (what !== 'lags') return session.take({ kind: 'ask', id, what, keys })
     this.outbox?.tell({ kind: 'lags', id, lags: await this.lags(session) })
   }
@@ -317,7 +325,7 @@ export class ShardJob {
       // What waits for a server that is away would wait for long.
       this.needs.lock.giveUp(this.given.message)
     }
-    if (this.shard === WHOLE) await this.perhapsApart(session)
+    if (this.shard === WHOLE && !this.staysWhole) await this.perhapsApart(session)
   }
 
   /** Once all slots are at rest for a while, each shard is read by a worker of its own again. */

@@ -88,7 +88,16 @@ export class ShardProcess {
     const orders = openWaiting(this.address)
     const jobs = openJobs(this.address.options, this.address.prefix, QUEUE_NAME)
     const run = new ShardJob(job, {
-      ...{ link: this.link, orders, jobs, keys, lock, name: this.task.name, host: machineName() },
+      ...{
+        link: this.link,
+        label: this.address.label,
+        orders,
+        jobs,
+        keys,
+        lock,
+        name: this.task.name,
+        host: machineName(),
+      },
       ...{ stateDir: this.task.stateDir, plugins: this.task.plugins },
       say: (text) => this.tell({ kind: 'works', text }),
       hasOthers: async () => {

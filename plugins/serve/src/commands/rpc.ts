@@ -15,6 +15,7 @@ export default class Rpc extends BaseCommand {
     const service = new MigrationService({
       stateDir: this.stateDir(flags['state-dir']),
       ...(flags.queue === undefined ? {} : { queue: flags.queue }),
+      shared: this.sharedState,
       registry: this.registry(flags.plugin),
       logger,
       version: this.config.version,

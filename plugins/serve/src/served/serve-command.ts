@@ -68,6 +68,7 @@ export abstract class ServeCommand extends BaseCommand {
     const served = await Served.start({
       stateDir: this.stateDir(flags['state-dir']),
       ...(flags.queue === undefined ? {} : { queue: flags.queue }),
+      shared: this.sharedState,
       registry: this.registry(flags.plugin),
       logger: await this.logger(flags, say),
       version: this.config.version,

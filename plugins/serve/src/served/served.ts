@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { MigrationService } from '@ferrite-migrate/api'
+import { MigrationService, type SharedRuns } from '@ferrite-migrate/api'
 import { ExitCode, onSignals } from '@ferrite-migrate/cli-kit'
 import type { Logger } from '@ferrite-migrate/contracts'
 import { passwordVariable, type Registry } from '@ferrite-migrate/core'
@@ -11,6 +11,8 @@ export interface ServedNeeds {
   readonly stateDir: string
   /** Queue whose workers run what is begun here; absent = this machine does. */
   readonly queue?: string
+  /** What that queue shares; null = there is none. */
+  readonly shared: SharedRuns | null
   readonly registry: Registry
   readonly logger: Logger
   /** Version of the program. */

@@ -16,6 +16,8 @@ export type ShardEvent =
   /** It is no shard of the source any more. */
   | { readonly kind: 'left'; readonly shard: string }
   | { readonly kind: 'phase'; readonly shard: string; readonly phase: ShardPhase }
+  /** A worker of some machine has it from now on. */
+  | { readonly kind: 'placed'; readonly shard: string; readonly worker: string; readonly host: string }
   /** Everything up to here is durable at the target. */
   | { readonly kind: 'position'; readonly shard: string; readonly position: Position }
   /** Everything was compared once more while changes were followed. */

@@ -312,7 +312,7 @@ pub struct VerifyReport {
     pub at: f64,
 }
 
-/// As the tool has it.
+/// One key whose two ends are not the same.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

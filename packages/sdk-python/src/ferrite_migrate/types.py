@@ -209,6 +209,8 @@ class _Difference(TypedDict):
 
 
 class Difference(_Difference, total=False):
+    """One key whose two ends are not the same."""
+
     parts: List[ElementDifference]
     """The first parts of the value that differ, of the first hundred such keys; `partCount` counts all."""
     partCount: float

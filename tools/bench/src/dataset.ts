@@ -3,7 +3,7 @@ import { type Endpoint, RedisLink } from '@ferrite-migrate/redis'
 import { Random } from './random.js'
 
 /** Deterministic data sets for the benches. */
-export type DatasetName = 'mixed' | 'large' | 'binary'
+export type DatasetName = 'mixed' | 'large' | 'binary' | 'tiny'
 
 const FAR = 4_102_444_800_000
 
@@ -48,6 +48,15 @@ function binaryKey(random: Random, out: RespWriter, i: number): number {
   return 1
 }
 
+/** Strings of eight bytes under short names. */
+function tinyKey(random: Random, out: RespWriter, i: number): number {
+  out.call('SET', `t:${i}`, random.text(8))
+  return 1
+}
+
+/** Writes one key; gives how many commands that took. */
+const KEYS = { mixed: mixedKey, binary: binaryKey, tiny: tinyKey }
+
 /** Fills a server; resolves with the number of keys. */
 export async function fill(endpoint: Endpoint, name: DatasetName, keys: number, seed = 42): Promise<number> {
   const link = await RedisLink.open(endpoint)
@@ -81,8 +90,7 @@ export async function fill(endpoint: Endpoint, name: DatasetName, keys: number, 
     for (let from = 0; from < keys; from += 2000)
       await send((out) => {
         let commands = 0
-        for (let i = from; i < Math.min(keys, from + 2000); i++)
-          commands += name === 'mixed' ? mixedKey(random, out, i) : binaryKey(random, out, i)
+        for (let i = from; i < Math.min(keys, from + 2000); i++) commands += KEYS[name](random, out, i)
         return commands
       })
     return keys

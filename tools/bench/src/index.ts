@@ -13,6 +13,7 @@ import { benchCutover, benchResume, benchStall } from './lifecycle-bench.js'
 import { benchWrites, type Follower, type LiveRow, type Load } from './live-bench.js'
 import { processUse } from './measure.js'
 import { peers } from './peers.js'
+import { benchManyShards, benchQueueLive } from './queue-bench.js'
 import { benchMemcached, benchRows } from './rows-bench.js'
 import { benchSnapshot, type Row } from './snapshot-bench.js'
 import { LiveTool } from './tool.js'
@@ -20,7 +21,7 @@ import { benchEngines, benchNames } from './transform-bench.js'
 import { benchVerify } from './verify-bench.js'
 
 /**
- * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [cluster] [files] [verify] [transform] [rows] [--keys N] [--rounds N]: without names, all of them.
+ * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [cluster] [queue] [files] [verify] [transform] [rows] [--keys N] [--rounds N]: without names, all of them.
  * Results are appended to docs/benchmarks.md under machine and date.
  */
 const args = process.argv.slice(2)
@@ -236,6 +237,19 @@ if (wants('cluster')) {
     () => benchHandover(60_000, rounds),
   ])
     for (const row of await bench()) say(`| ${row.what} | ${row.value} |`)
+  say('')
+}
+if (wants('queue')) {
+  say('| job | tool | applied/s | lag p50 ms | lag p99 ms | differences |')
+  say('|---|---|---|---|---|---|')
+  for (const row of await benchQueueLive(rounds))
+    say(
+      `| ${row.job} | ${row.tool} | ${number(row.appliedPerSecond, 0)} | ${number(row.lagP50)} | ${number(row.lagP99)} | ${row.differences} |`,
+    )
+  say('')
+  say('| by a queue | measured |')
+  say('|---|---|')
+  for (const row of await benchManyShards(value('--shards', 100))) say(`| ${row.what} | ${row.value} |`)
   say('')
 }
 if (wants('live')) {

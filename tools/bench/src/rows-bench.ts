@@ -24,7 +24,7 @@ const SEED = (i: number): Record<string, string | number> => ({
 })
 
 /** Writes rows in one of the layouts. */
-async function writeRows(path: string, layout: 'csv' | 'ndjson' | 'json', rows: number): Promise<void> {
+export async function writeRows(path: string, layout: 'csv' | 'ndjson' | 'json', rows: number): Promise<void> {
   const out = createWriteStream(path)
   const write = async (text: string): Promise<void> => {
     if (!out.write(text)) await once(out, 'drain')

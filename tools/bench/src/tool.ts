@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Measured, processUse, runMeasured } from './measure.js'
 
-const BIN = resolve(import.meta.dirname, '..', '..', '..', 'apps', 'ferrite-migrate', 'bin', 'run.js')
+/** The program of this checkout. */
+export const BIN = resolve(import.meta.dirname, '..', '..', '..', 'apps', 'ferrite-migrate', 'bin', 'run.js')
 
 const state = (): string[] => ['--state-dir', mkdtempSync(join(tmpdir(), 'fm-bench-'))]
 
@@ -23,9 +24,10 @@ export function measureTool(args: readonly string[], timeoutMs = 300_000): Promi
 export async function runCommand(
   args: readonly string[],
   killWhen?: () => Promise<boolean>,
+  bin = BIN,
 ): Promise<{ code: number | null; output: string; wallMs: number }> {
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const keep = (data: Buffer): void => {
     output = (output + data.toString('utf8')).slice(-20_000)
@@ -60,11 +62,11 @@ export class LiveTool {
     this.child = child
   }
 
-  static async start(source: string, target: string, extra: readonly string[] = []): Promise<LiveTool> {
+  static async start(source: string, target: string, extra: readonly string[] = [], bin = BIN): Promise<LiveTool> {
     const child = spawn(
       process.execPath,
       [
-        BIN,
+        bin,
         'migrate',
         '-s',
         source,

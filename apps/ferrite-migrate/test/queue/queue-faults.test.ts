@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { keySlot } from '@ferrite-migrate/protocol'
 import { ClusterWriter, Random, until } from '@ferrite-migrate/servers'
+import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { equal, moveSlots, startCluster } from '../clusters.js'
 import { stateDir } from '../run.js'
 import { stops } from '../servers.js'
 import { cli, Tool } from '../tool.js'
 import { allHeld, eachHeld, holders, Machine, queueUrl, startQueue } from './machines.js'
+import { WorkerWrites } from './worker-writes.js'
 
 /** `npm run test:faults` has fifty. */
 const FAULTS =
@@ -19,6 +22,7 @@ describe('a cluster that four machines migrate', () => {
       startCluster(undefined, { replicas: 0 }),
       startCluster(undefined, { replicas: 0 }),
     ])
+    const writes = await WorkerWrites.watch(target)
     const machines = ['m1', 'm2', 'm3', 'm4'].map((name) => new Machine(name, queue))
     const writer = await ClusterWriter.start(cluster.url, { perSecond: 1000 })
     const state = stateDir()
@@ -88,6 +92,11 @@ describe('a cluster that four machines migrate', () => {
         `${error.message}\n${tool.output.slice(-3000)}\n${machines.map(({ output }) => output).join('\n')}`,
       )
     })
+    // Never two that write one shard, by what the target saw.
+    expect(writes.late()).toEqual([])
+    expect(writes.writes).toBeGreaterThan(1000)
+    // Others than the first three have written.
+    expect(writes.epochs).toBeGreaterThan(3)
     await eachHeld(queue, ID, 3)
     // From a machine that has nothing but the address of the queue.
     const other = ['--queue', queueUrl(queue), '--state-dir', stateDir(), '--id', ID]
@@ -100,6 +109,32 @@ describe('a cluster that four machines migrate', () => {
     expect(await tool.over).toBe(0)
   }, 1_500_000)
 })
+
+describe('what a target sees of workers', () => {
+  it('tells of one that writes after another has taken its place', async () => {
+    const target = await startCluster(undefined, { replicas: 0 })
+    const writes = await WorkerWrites.watch(target)
+    const node = await target.nodeOf(keySlot(Buffer.from('k')))
+    const [one, other] = await Promise.all([1, 2].map((epoch) => named(node.port, `tool:m:shard:${epoch}`)))
+    await one.set('k', '1')
+    await other.set('k', '2')
+    await until(() => writes.writes === 2, 'both writes')
+    expect(writes.late()).toEqual([])
+    await other.set('k', '3')
+    await one.get('k')
+    await one.set('k', '4')
+    await until(() => writes.writes === 4, 'the others')
+    expect(writes.late()).toEqual([expect.stringContaining('set k of shard 1')])
+    expect(writes.epochs).toBe(2)
+  })
+})
+
+async function named(port: number, connectionName: string): Promise<Redis> {
+  const link = new Redis({ host: '127.0.0.1', port, connectionName })
+  stops.push(async () => link.disconnect())
+  await link.ping()
+  return link
+}
 
 /** One that has ended by itself meanwhile is not missed. */
 function kill(pid: number | undefined, signal: NodeJS.Signals): void {

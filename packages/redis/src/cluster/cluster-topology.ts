@@ -17,6 +17,10 @@ const ANSWER_MS = 2000
 /** A cluster that is replacing a primary in this moment is whole again soon, ms. */
 const WHOLE_WITHIN_MS = 6000
 const AGAIN_MS = 200
+/** Nodes of a large cluster that are asked in turn, besides those that matter, where nothing tells of a change. */
+const IN_TURN = 3
+/** A cluster of so many nodes is not large. */
+const FEW = 12
 
 /** What a topology is read with. */
 export interface TopologyNeeds {
@@ -54,6 +58,11 @@ export class ClusterTopology {
   private readonly closing = new AbortController()
   private timer: NodeJS.Timeout | null = null
   private looking: Promise<ClusterView> | null = null
+  /** What each node said last, as text, by its address. */
+  private readonly answers = new Map<string, string>()
+  /** Shards whose nodes are looked at each time; null = all. */
+  private near: readonly string[] | null = null
+  private turn = 0
   /** What the view was made of. */
   private said = ''
 
@@ -106,13 +115,54 @@ export class ClusterTopology {
   /** Looks once a second from now on, and tells of each look. */
   follow(listener: (view: ClusterView) => void): () => void {
     this.listeners.add(listener)
-    this.timer ??= setInterval(() => void this.look().catch(() => undefined), LOOK_MS)
+    this.timer ??= setInterval(() => void this.glance().catch(() => undefined), LOOK_MS)
     return () => {
       this.listeners.delete(listener)
       if (this.listeners.size > 0 || this.timer === null) return
       clearInterval(this.timer)
       this.timer = null
     }
+  }
+
+  /**
+   * From now on only these shards and some nodes in turn are looked at once a second, and all of a large cluster once one of them says
+   * something new: of many that look at all of many, every node would be busy.
+   */
+  mind(shards: readonly string[]): void {
+    this.near = shards
+  }
+
+  /** Whether anything is new, with few questions. */
+  private async glance(): Promise<void> {
+    const nodes = this.living()
+    const rests = this.view.moving.size + this.view.disputed.size === 0
+    if (this.near === null || nodes.length <= FEW || !rests || this.looking !== null) {
+      await this.look()
+      return
+    }
+    const { near, turn } = this
+    this.turn = (turn + IN_TURN) % nodes.length
+    const minded = this.view.shards.filter(({ name }) => near.includes(name))
+    const chosen = new Set(minded.flatMap(({ primary, replicas }) => [primary, ...replicas]))
+    for (let i = 0; i < IN_TURN; i++) chosen.add(nodes[(turn + i) % nodes.length])
+    const asked = await Promise.all(this.addressesOf([...chosen]).map((address) => this.ask(address)))
+    const same = asked.every(
+      (one) => 'answer' in one && this.answers.get(printAddress(one.address)) === JSON.stringify(one.answer),
+    )
+    if (same) this.tell()
+    else await this.look()
+  }
+
+  private living(): ClusterNode[] {
+    return this.view.shards.flatMap(({ primary, replicas }) => [primary, ...replicas]).filter(({ failed }) => !failed)
+  }
+
+  private addressesOf(nodes: readonly ClusterNode[]): Address[] {
+    return nodes.flatMap((node) => (node.address === null ? [] : [this.needs.nodeMap.reach(node.address)]))
+  }
+
+  private tell(): void {
+    for (const listener of this.listeners) listener(this.view)
   }
 
   /**
@@ -229,14 +279,13 @@ export class ClusterTopology {
   }
 
   private async askAll(): Promise<ClusterView> {
-    const known = this.view.shards
-      .flatMap(({ primary, replicas }) => [primary, ...replicas])
-      .filter(({ failed }) => !failed)
-    const addresses = known.flatMap((node) => (node.address === null ? [] : [this.needs.nodeMap.reach(node.address)]))
-    let asked = await Promise.all(addresses.map((address) => this.ask(address)))
+    let asked = await Promise.all(this.addressesOf(this.living()).map((address) => this.ask(address)))
     // In the beginning, and when all that were known are gone.
     if (!asked.some((one) => 'answer' in one)) asked = await Promise.all(this.needs.seeds.map((seed) => this.ask(seed)))
     const answers = asked.flatMap((one) => ('answer' in one ? [one.answer] : []))
+    this.answers.clear()
+    for (const one of asked)
+      if ('answer' in one) this.answers.set(printAddress(one.address), JSON.stringify(one.answer))
     const [failure] = asked.flatMap((one) => ('error' in one ? [one.error] : []))
     if (answers.length === 0) throw failure
     const primaries = answers.filter(({ self, nodes }) =>
@@ -251,7 +300,7 @@ export class ClusterTopology {
     this.said = said
     // A seed knows the others; what they say of themselves counts.
     if (first && !this.closing.signal.aborted) return this.askAll()
-    for (const listener of this.listeners) listener(this.view)
+    this.tell()
     return this.view
   }
 

@@ -54,3 +54,39 @@ describe('the topology of a cluster', () => {
     topology.close()
   })
 })
+
+describe('a large cluster of which somebody minds a part', () => {
+  let large: RedisCluster
+  beforeAll(async () => {
+    large = await RedisCluster.start({ primaries: 13, replicas: 0 })
+  })
+  afterAll(() => large.stop())
+
+  /** How often a node was asked so far. */
+  async function questions(port: number): Promise<number> {
+    const node = large.nodes.find((one) => one.port === port)!
+    const text = String(await node.command('INFO', 'commandstats'))
+    return Number(/^cmdstat_cluster\|nodes:calls=(\d+)/m.exec(text)?.[1] ?? 0)
+  }
+
+  it('is looked at with few questions as long as nothing is new, and whole as soon as something is', async () => {
+    const topology = await open(large.nodes[0].port)
+    const [minded, from, to] = topology.view.shards
+    let looks = 0
+    topology.mind([minded.name])
+    const unfollow = topology.follow(() => looks++)
+    const ports = topology.view.shards.map(({ primary }) => topology.addressOf(primary).port)
+    const before = await Promise.all(ports.map(questions))
+    await until(() => looks >= 5, 'some looks')
+    const asked = (await Promise.all(ports.map(questions))).map((count, i) => count - before[i])
+    expect(asked[0]).toBeGreaterThanOrEqual(5)
+    expect(asked.reduce((sum, count) => sum + count, 0)).toBeLessThan(looks * 5 + 13)
+    // A move between two that nobody minds.
+    const slot = from.primary.slots[0][0]
+    const node = (id: string) => large.nodes.find((one) => one.id === id)!
+    await large.reshardSlots([slot], node(from.primary.id), node(to.primary.id))
+    await until(() => topology.ownerOf(slot)?.primary.id === to.primary.id, 'its new owner')
+    unfollow()
+    topology.close()
+  })
+})

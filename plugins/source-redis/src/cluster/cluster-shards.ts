@@ -72,6 +72,7 @@ export class ClusterShards {
   /** From now on only these are read in this process, and nothing can be handed over: what would have to be ends the reading. */
   apart(shards: readonly string[]): void {
     this.only = new Set(shards)
+    this.needs.topology.mind(shards)
   }
 
   /** The slots that a shard begins anew with are those that it has now. */

@@ -91,6 +91,8 @@ export class ClusterTarget implements Target {
       option: '--target-option',
       signal: context.signal,
     })
+    // One of many workers: a node that answers MOVED, or no more, is looked at anyway.
+    if (context.worker !== undefined) topology.mind([])
     const nodes = new TargetNodes(topology, endpoint, wireTrace(context.logger, 'target'))
     try {
       await nodes.acceptAll()

@@ -90,7 +90,7 @@ export function handshakeError(endpoint: Endpoint, message: string): MigrateErro
       `${at} does not allow this user what is needed: ${message.slice(7, 200)}`,
       'Give the user the rights listed in docs/permissions.md.',
     )
-  if (/^(LOADING|MASTERDOWN|BUSY|TRYAGAIN|CLUSTERDOWN)/.test(message))
+  if (/^(LOADING|MASTERDOWN|BUSY|TRYAGAIN|CLUSTERDOWN)|cluster is down/.test(message))
     return new MigrateError(
       'FM_SERVER_LOADING',
       `${at} is not ready: ${message.slice(0, 120)}`,

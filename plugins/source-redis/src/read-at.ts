@@ -16,7 +16,7 @@ const RIGHTS = 'Give the user the rights listed in docs/permissions.md.'
 
 /** One script is one moment, whatever slots the keys lie in; -3 tells of a key that is on another node. */
 const SCRIPT = `local function elsewhere(text)
-  for _, sign in ipairs({'non local', 'MOVED', 'ASK ', 'TRYAGAIN', 'CLUSTERDOWN'}) do
+  for _, sign in ipairs({'non local', 'MOVED', 'ASK ', 'TRYAGAIN', 'CLUSTERDOWN', 'cluster is down'}) do
     if string.find(text, sign, 1, true) then return true end
   end
   return false
@@ -103,7 +103,8 @@ export async function readSlotsAt(link: RedisLink, keys: readonly DirtyKey[]): P
     return 1
   })
   if (replies instanceof ReplyError) {
-    if (/^(BUSY|LOADING|CLUSTERDOWN)/.test(replies.message)) throw refused(replies.message, true)
+    // What a script meets while the cluster is down has no code of its own.
+    if (/^(BUSY|LOADING|CLUSTERDOWN)|cluster is down/.test(replies.message)) throw refused(replies.message, true)
     throw handshakeError(link.endpoint, replies.message)
   }
   if (!Array.isArray(replies)) throw refused('a script of reads gave nothing', true)

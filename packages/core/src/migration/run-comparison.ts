@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { MigrateError } from '@ferrite-migrate/contracts'
 import type { RunningShards } from '../engine/running-shards.js'
 import type { CompareProgress } from '../verify/compare-progress.js'
 import { RunVerification } from '../verify/run-verification.js'
@@ -5,6 +7,9 @@ import type { VerifyReport } from '../verify/verify-report.js'
 import type { RunEnds } from './run-ends.js'
 import type { RunSignals } from './run-signals.js'
 import type { RunStatus } from './run-status.js'
+
+const ATTEMPTS = 5
+const AGAIN_MS = 1000
 
 /** What of a run is compared, and whom it tells. */
 export interface RunComparisonNeeds {
@@ -40,13 +45,31 @@ export class RunComparison {
 
   /** @throws MigrateError FM_VERIFY_UNSUPPORTED */
   async run(signal: AbortSignal): Promise<void> {
-    const { status, signals, ends } = this.needs
+    const { status, ends } = this.needs
     const phase = status.phase
     status.enter('VERIFYING')
-    await this.needs.engine()?.beforeComparison()
-    const comparison = await this.of()
-    this.take(await comparison.run(this.needs.engine(), signal, signals.reading))
-    if (!signal.aborted && ends.config.mode !== 'snapshot') status.enter(phase)
+    try {
+      this.take(await this.compared(signal))
+    } finally {
+      // Whoever asked may be told why not, and the migration goes on.
+      if (!signal.aborted && ends.config.mode !== 'snapshot') status.enter(phase)
+    }
+  }
+
+  /** A worker that is lost in between has another one take its place, and everything is compared once more then. */
+  private async compared(signal: AbortSignal): Promise<VerifyReport> {
+    const { status, signals } = this.needs
+    for (let attempt = 1; ; attempt++)
+      try {
+        const engine = this.needs.engine()
+        await engine?.beforeComparison()
+        return await (await this.of()).run(engine, signal, signals.reading)
+      } catch (error) {
+        const lost = error instanceof MigrateError && error.code === 'FM_WORKER_LOST'
+        if (!lost || attempt === ATTEMPTS || signal.aborted) throw error
+        status.note('verify', `comparing once more: ${error.message}`)
+        await sleep(AGAIN_MS, undefined, { signal }).catch(() => undefined)
+      }
   }
 
   /** @param strict keys that only the target has count, whoever wrote them */

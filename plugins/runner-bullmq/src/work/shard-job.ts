@@ -26,6 +26,7 @@ const LAG_MS = 1500
 /** A source or target that is away for so long is given to another machine, where there is one, ms. */
 const AWAY_MS = 15_000
 const BEAT_MS = 1000
+const BEGUN_LOOK_MS = 100
 /** By how much epochs go on after the queue has forgotten how far they were. */
 const EPOCHS_LOST = 1000
 
@@ -57,6 +58,8 @@ export interface ShardJobNeeds {
   readonly stateDir: string
   readonly plugins: ShardTask['plugins']
   say(text: string): void
+  /** It runs. */
+  begun(): void
   /** True when workers of other machines live as well. */
   hasOthers(): Promise<boolean>
 }
@@ -168,10 +171,11 @@ export class ShardJob {
     })
     this.session = session
     if (control.tracking) void session.take({ kind: 'track', on: true })
-    const beating = setInterval(() => void this.beat(session), BEAT_MS)
+    const beating = setInterval(() => void this.beat(session).catch(() => undefined), BEAT_MS)
     const obeying = this.obey(session)
     try {
       const over = session.take({ kind: 'run', task })
+      void this.awaitBegin(session)
       // Asked to stop while it was being opened.
       if (this.given !== null) this.leave()
       await Promise.race([over, this.dropped.promise])
@@ -183,6 +187,11 @@ export class ShardJob {
     }
     lock.check()
     return this.end(outbox)
+  }
+
+  private async awaitBegin(session: WorkerSession): Promise<void> {
+    while (session.running === null && !this.over.signal.aborted) await sleep(BEGUN_LOOK_MS)
+    this.needs.begun()
   }
 
   private async end(outbox: Outbox): Promise<JobEnd> {

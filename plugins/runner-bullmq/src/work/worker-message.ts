@@ -4,6 +4,8 @@ export type FromShardProcess =
   | { readonly kind: 'waits' }
   /** It has one. */
   | { readonly kind: 'works'; readonly text: string }
+  /** Both ends are open, and it runs; or it has nothing to do any more. */
+  | { readonly kind: 'begun' }
   | { readonly kind: 'said'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }
   /** It can do no work here, whatever it is given. */
   | { readonly kind: 'unfit'; readonly text: string }

@@ -9,6 +9,8 @@ const MAIN = fileURLToPath(new URL('./shard-process-main.js', import.meta.url))
 const AGAIN_MS = 1000
 /** A process that dies at once again and again is not started faster than this, ms. */
 const LONGEST_MS = 15_000
+/** One that has not begun by then waits for a server: others are not to wait for it, ms. */
+const OPENS_WITHIN_MS = 10_000
 /** How long processes have to give their work back. */
 const LEAVES_WITHIN_MS = 20_000
 
@@ -74,14 +76,23 @@ export class WorkerPool {
       case 'works':
         say('info', `${state.name} ${message.text}`)
         state.waits = false
-        // Somebody has to be there for the next one.
-        if (![...this.processes.values()].some(({ waits }) => waits)) this.start()
+        setTimeout(() => this.keepOneWaiting(), OPENS_WITHIN_MS).unref()
         return
+      case 'begun':
+        return this.keepOneWaiting()
       case 'said':
         return say(message.level, `${state.name}: ${message.text}`)
       case 'unfit':
         return say('error', `${state.name} cannot do this work: ${message.text}`)
     }
+  }
+
+  /**
+   * Somebody has to be there for the next one. Not before the last one has begun: processes that open large clusters all at once would
+   * keep each other from renewing their locks.
+   */
+  private keepOneWaiting(): void {
+    if (![...this.processes.values()].some(({ waits }) => waits)) this.start()
   }
 
   private async gone(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): Promise<void> {
@@ -93,7 +104,8 @@ export class WorkerPool {
     }
     if (code !== 0) this.needs.say('warn', `${state?.name} has ended (${signal ?? code}); another one takes its place`)
     await sleep(Math.min(AGAIN_MS * 2 ** this.failures++, LONGEST_MS))
-    this.start()
+    // Of many that were lost at once one after the other comes back.
+    this.keepOneWaiting()
   }
 }
 

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ExitCode, errorText } from '@ferrite-migrate/cli-kit'
+import { ExitCode, errorText } from '@ferrite-migrate/cli-kit/start'
 import { MigrateError, printable } from '@ferrite-migrate/contracts'
 import { Config, flush, handle, run as runCommand, settings } from '@oclif/core'
 import { commandLine } from './command-line.js'

@@ -14,14 +14,13 @@ import {
 import { openPrivate } from '@ferrite-migrate/files'
 import { Command, Flags, type Interfaces } from '@oclif/core'
 import { adapterFlags, opensSource, takeAdapterFlags } from './adapter-flags.js'
+import { errorText } from './error-text.js'
+import { ExitCode } from './exit-code.js'
 import { offerPlugin, runAgain } from './plugins/offer-plugin.js'
 import { SharedState } from './queue/shared-state.js'
 import { coloured } from './render/colour.js'
 import { columnsOf, fit } from './render/layout.js'
-import { errorText, usageError } from './usage-error.js'
-
-/** 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 refused by preflight, 130 interrupted. */
-export const ExitCode = { done: 0, failed: 1, usage: 2, differences: 3, refused: 4, interrupted: 130 } as const
+import { usageError } from './usage-error.js'
 
 const USAGE =
   /^FM_(URL|CONFIG|OPTION|PACKAGE_MISSING|PLUGIN_(MISSING|MANIFEST|CONTRACT|SCHEME|REFUSED)|FILE|ENV|TLS_FILE|ID|STATE_DIR|RESUME|NOT_RUNNING|USAGE|SERVE_TOKEN|TRANSFORM_(INVALID|SCRIPT)|ROLLBACK_(DONE|RUNNING))/

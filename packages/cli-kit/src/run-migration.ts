@@ -7,7 +7,7 @@ import {
   type Plan,
   type Registry,
 } from '@ferrite-migrate/core'
-import { ExitCode } from './base-command.js'
+import { ExitCode } from './exit-code.js'
 import { LiveDisplay } from './render/live-display.js'
 import { afterRun, type NamedAgain } from './render/next-steps.js'
 import { planLines } from './render/plan-view.js'

@@ -1,4 +1,4 @@
-import { MigrateError, printable, withoutSecrets } from '@ferrite-migrate/contracts'
+import { MigrateError } from '@ferrite-migrate/contracts'
 import { nearest } from '@ferrite-migrate/core'
 
 /** What oclif refuses while it parses a command line, told as every other error: code, what is wrong, what to do. */
@@ -66,10 +66,4 @@ function inWords(text: string): string {
     if (match !== null) return say(match)
   }
   return plain.split('\n').slice(0, 4).join('; ')
-}
-
-/** An error as it is printed: code and what happened, below it what to do. */
-export function errorText(error: unknown): string {
-  if (error instanceof MigrateError) return `Error ${error.code}: ${error.message}\n  ${error.hint}`
-  return `Error FM_INTERNAL: ${printable(withoutSecrets(error instanceof Error ? error.message : String(error)))}\n  This is a fault of ferrite-migrate: please report it with -v.`
 }

@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { UserPlugins } from '@ferrite-migrate/cli-kit'
+import { UserPlugins } from '@ferrite-migrate/cli-kit/start'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { Plugin } from '@oclif/core'
 import { pluginsBeside } from './installed-plugins.js'

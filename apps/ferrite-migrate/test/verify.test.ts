@@ -406,6 +406,9 @@ describe('equal data', () => {
         expect([run.code, run.output]).toEqual([0, expect.stringMatching(/Keys compared: +\d+[\s\S]*VERIFIED/)])
       }
       await command(target.url, 'SET', 'planted', '1')
+      // What would be ignored is refused.
+      const narrowed = await cli(['verify', '--id', 'm', '--filter', 'a*', '--rounds', '2', ...state])
+      expect(narrowed).toMatchObject({ code: 2, output: expect.stringMatching(/FM_USAGE: --filter, --rounds/) })
       const planted = await cli(['verify', '--id', 'm', ...state])
       expect([planted.code, planted.output]).toEqual([3, expect.stringContaining('planted (db 0): only at the target')])
     } finally {

@@ -1,4 +1,4 @@
-import { BaseCommand, queueFlags } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, commandAgain, queueFlags } from '@ferrite-migrate/cli-kit'
 import { askRunning } from '../ask-running.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 
@@ -11,7 +11,8 @@ export default class Pause extends BaseCommand {
     const { flags } = await this.parse(Pause)
     const id = whichMigration(this.stateDir(flags['state-dir']), flags.id, 'running', (text) => this.sayWhich(text))
     await askRunning(this.stateDir(flags['state-dir']), id, 'pause', { follow: this.follow })
-    this.log(`Paused. Changes are kept on disk; go on with: ferrite-migrate resume --id ${id}`)
+    const again = commandAgain(`resume --id ${id}`, { stateDir: flags['state-dir'], queue: flags.queue })
+    this.log(`Paused. Changes are kept on disk; go on with: ${again}`)
     return { id, paused: true }
   }
 }

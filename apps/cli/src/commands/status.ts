@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BaseCommand, queueFlags, statusLines } from '@ferrite-migrate/cli-kit'
+import { BaseCommand, commandAgain, queueFlags, statusLines } from '@ferrite-migrate/cli-kit'
 import { counted } from '@ferrite-migrate/contracts'
 import { type MigrationStatus, StateStore } from '@ferrite-migrate/core'
 import { Flags } from '@oclif/core'
@@ -43,7 +43,9 @@ export default class Status extends BaseCommand {
         if (flags.watch && !this.jsonEnabled() && process.stdout.isTTY) process.stdout.write('\x1b[H\x1b[2J')
         this.log([...statusLines(status), ...(status.state === 'RUNNING' ? await this.workerLines(id) : [])].join('\n'))
         if (status.state === 'INTERRUPTED')
-          this.log(`\nIts process is gone. To go on: ferrite-migrate migrate --resume ${status.id}`)
+          this.log(
+            `\nIts process is gone. To go on: ${commandAgain(`migrate --resume ${id}`, { stateDir: flags['state-dir'], queue: flags.queue })}`,
+          )
         if (!flags.watch || this.jsonEnabled() || status.state !== 'RUNNING') return status
         await sleep(1000)
       }

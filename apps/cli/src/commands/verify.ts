@@ -15,6 +15,14 @@ import { type ResolvedConfig, ranConfig, StateStore, type VerifyReport, verifyEn
 import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
 
+/** Of these a migration has its own. */
+const OF_TWO_ENDS = [
+  ...['filter', 'exclude', 'type', 'db', 'expiry', 'filter-regex', 'exclude-regex', 'min-size', 'max-size'],
+  ...['min-ttl', 'max-ttl', 'slots', 'transform', 'transform-script', 'transform-keys', 'db-map'],
+]
+/** One that runs compares in its own way. */
+const OF_COMPARISON = ['rounds', 'ttl-tolerance', 'read', 'ignore-field-ttl']
+
 export default class Verify extends BaseCommand {
   static override description =
     'Verify migration integrity: both ways, by value, type and expiry; exit code 3 on differences'
@@ -40,8 +48,9 @@ export default class Verify extends BaseCommand {
   }
 
   async run(): Promise<VerifyReport> {
-    const { flags } = await this.parse(Verify)
-    const report = await this.report(flags)
+    const { flags, metadata } = await this.parse(Verify)
+    const given = Object.keys(flags).filter((name) => metadata.flags[name]?.setFromDefault !== true)
+    const report = await this.report(flags, given)
     this.log(verificationLines(report).join('\n'))
     if (!report.equal) process.exitCode = ExitCode.differences
     return report
@@ -49,12 +58,15 @@ export default class Verify extends BaseCommand {
 
   private report(
     flags: Parameters<typeof readConfig>[0] & { id?: string | undefined; 'state-dir'?: string | undefined },
+    given: readonly string[],
   ): Promise<VerifyReport> {
     if (flags.id === undefined) return this.compare(flags, readConfig(flags))
     const store = new StateStore(this.stateDir(flags['state-dir']))
     try {
       const stored = store.get(flags.id)
-      if (stored.status.state === 'RUNNING') return this.ask(flags.id, flags['state-dir'])
+      const runs = stored.status.state === 'RUNNING'
+      mustBeMeant(given, runs ? [...OF_TWO_ENDS, ...OF_COMPARISON] : OF_TWO_ENDS, flags.id)
+      if (runs) return this.ask(flags.id, flags['state-dir'])
       return this.compare(flags, ranConfig(stored, givenEnds(flags)))
     } finally {
       store.close()
@@ -98,6 +110,17 @@ export default class Verify extends BaseCommand {
     ).finally(progress.end)
     return report
   }
+}
+
+/** What would be ignored in silence changes what a result means. @throws MigrateError FM_USAGE */
+function mustBeMeant(given: readonly string[], ignored: readonly string[], id: string): void {
+  const found = given.filter((name) => ignored.includes(name))
+  if (found.length === 0) return
+  throw new MigrateError(
+    'FM_USAGE',
+    `--${found.join(', --')} cannot be given for the migration ${id}, which is compared as it was told to be run`,
+    'Leave it out, or compare two servers: verify --source … --target …',
+  )
 }
 
 /** An answer comes from another process. */

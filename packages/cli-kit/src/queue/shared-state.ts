@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Logger } from '@ferrite-migrate/contracts'
+import { type Logger, MigrateError } from '@ferrite-migrate/contracts'
 import {
   type CreateRunner,
   Migration,
@@ -97,11 +97,17 @@ export class SharedState {
     const store = new StateStore(this.runner.directory)
     const runs = store.find(id)?.status.state === 'RUNNING'
     store.close()
-    if (runs) await stop()
+    // It may come to its end by itself just then.
+    if (runs)
+      await stop().catch((error: unknown) => {
+        if (!(error instanceof MigrateError) || error.code !== 'FM_NOT_RUNNING') throw error
+      })
     // Whoever stops it writes what has been read first.
     for (const deadline = Date.now() + STOPS_MS; Date.now() < deadline; await sleep(LOOK_MS * 4))
       if (!(await this.runner.isFollowed(id))) break
     await this.runner.hold(id)
+    // A worker that is away for the moment would go on with it when it comes back.
+    await this.runner.abandon(id)
     return () => this.runner.letGo(id)
   }
 

@@ -13,7 +13,8 @@ export interface NamedAgain {
   readonly queue?: string | undefined
 }
 
-function command(words: string, { stateDir, queue }: NamedAgain): string {
+/** A command line that names what has to be named again. */
+export function commandAgain(words: string, { stateDir, queue }: NamedAgain): string {
   const again = [
     ...(stateDir === undefined ? [] : [`--state-dir ${word(stateDir)}`]),
     ...(queue === undefined ? [] : [`--queue ${word(withoutPassword(queue))}`]),
@@ -23,7 +24,7 @@ function command(words: string, { stateDir, queue }: NamedAgain): string {
 
 /** A command line that opens both ends once more. */
 function opening(words: string, given: NamedAgain): string {
-  return command([words, ...(given.plugins ?? []).map((name) => `--plugin ${word(name)}`)].join(' '), given)
+  return commandAgain([words, ...(given.plugins ?? []).map((name) => `--plugin ${word(name)}`)].join(' '), given)
 }
 
 /** As a shell takes it for one word. */
@@ -34,14 +35,14 @@ function word(text: string): string {
 /** What can be done while it runs. */
 export function nextStep(status: MigrationStatus, given: NamedAgain): string[] {
   const { id } = status
-  if (status.paused) return [`Paused.  Go on: ${command(`resume --id ${id}`, given)}`]
+  if (status.paused) return [`Paused.  Go on: ${commandAgain(`resume --id ${id}`, given)}`]
   if (status.phase === 'STOPPING') return ['Stopping: what was read is being written. Ctrl-C again stops at once.']
   if (typeof status.cutoverAt === 'number')
     return [
-      `Cutover at ${new Date(status.cutoverAt).toISOString()}.  Take it back: ${command(`cutover --id ${id} --cancel`, given)}`,
+      `Cutover at ${new Date(status.cutoverAt).toISOString()}.  Take it back: ${commandAgain(`cutover --id ${id} --cancel`, given)}`,
     ]
   if (status.phase === 'LIVE_SYNC' && !readsFile(status) && status.mode === 'live')
-    return [`Ctrl-C stops and saves.  Switch over: ${command(`cutover --id ${id}`, given)}`]
+    return [`Ctrl-C stops and saves.  Switch over: ${commandAgain(`cutover --id ${id}`, given)}`]
   if (status.phase === 'INITIAL_SYNC' || status.phase === 'LIVE_SYNC' || status.phase === 'WAITING')
     return [`Ctrl-C stops and saves.  Go on later: ${opening(`migrate --resume ${id}`, given)}`]
   return []
@@ -50,7 +51,7 @@ export function nextStep(status: MigrationStatus, given: NamedAgain): string[] {
 /** What can be done when it is over. */
 export function afterRun({ status, undoable }: MigrationReport, given: NamedAgain): string[] {
   const { id, state } = status
-  if (state === 'COMPLETED') return [`Report:    ${command(`report --id ${id}`, given)}`]
+  if (state === 'COMPLETED') return [`Report:    ${commandAgain(`report --id ${id}`, given)}`]
   if (state === 'ROLLED_BACK') return []
   return [
     `Go on:     ${opening(`migrate --resume ${id}`, given)}`,

@@ -37,7 +37,7 @@ export async function askRunning(
         `the migration ${id} is ${state}: no process runs it`,
         state === 'COMPLETED' || state === 'ROLLED_BACK'
           ? 'It is over; ferrite-migrate list shows those that run.'
-          : `Go on with it first: ferrite-migrate migrate --resume ${id}`,
+          : `Go on with it first: ferrite-migrate migrate --resume ${id} (with --queue where a queue has it).`,
       )
     }
     if (store.get(id).status.state !== 'RUNNING') throw notRunning()

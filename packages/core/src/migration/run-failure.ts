@@ -64,21 +64,25 @@ export class RunFailure {
     status.note('rollback', `rolling back after ${error.code} ${error.message}`)
     status.enter('ROLLING_BACK')
     const journal = await record.undos()
-    this.rollback = await rollBackFailed({
-      id,
-      source: ends.source,
-      target: ends.target,
-      journal,
-      targetWasEmpty: record.facts.targetWasEmpty ?? false,
-      keys: ends.targetKeys,
-      transform: ends.transform,
-      onNote: (type, text) => status.note(type, text),
-    })
-    journal?.close()
+    try {
+      this.rollback = await rollBackFailed({
+        id,
+        source: ends.source,
+        target: ends.target,
+        journal,
+        targetWasEmpty: record.facts.targetWasEmpty ?? false,
+        keys: ends.targetKeys,
+        transform: ends.transform,
+        onNote: (type, text) => status.note(type, text),
+      })
+    } finally {
+      journal?.close()
+    }
     if (this.rollback === null) return
     record.forgetPositions()
     status.applied.clear()
-    if (this.rollback.kept === 0) await record.removeJournal()
+    // What could not be put back can be put back later.
+    if (this.rollback.kept === 0 && this.rollback.failed === 0) await record.removeJournal()
   }
 }
 

@@ -320,7 +320,7 @@ function wayBackLost(id: string): MigrateError {
   return new MigrateError(
     'FM_ID_TAKEN',
     `a migration ${id} is over, and its way back would be lost`,
-    `Choose another --id, or leave it out; rollback --id ${id} takes the former one back.`,
+    `Choose another --id, or leave it out; rollback --id ${id} takes the former one back, with --force also what others have written since.`,
   )
 }
 

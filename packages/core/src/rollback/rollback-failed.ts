@@ -41,7 +41,7 @@ export async function rollBackFailed(run: FailedRun): Promise<RollbackReport | n
     await target.release?.(id)
     onNote(
       'rolled-back',
-      `${report.removed} keys removed, ${report.restored} restored, ${report.kept} left because others may have written them`,
+      `${report.removed} keys removed, ${report.restored} restored, ${report.kept} left because others may have written them${report.failed === 0 ? '' : `, ${report.failed} refused by the target: ferrite-migrate rollback --id ${id} --force tries them again`}`,
     )
     return report
   } catch (failure) {

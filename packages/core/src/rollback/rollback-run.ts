@@ -51,7 +51,7 @@ export async function rollBack(request: RollbackRequest): Promise<RollbackReport
     let stored = store.get(id)
     // What was left alone can still be forced, from the journal that was kept for it.
     const kept = (stored.facts.rollbackKept ?? 0) > 0 || (await hasJournal(request))
-    if (stored.status.state === 'ROLLED_BACK' && !(request.force && kept)) throw doneAlready(id)
+    if (stored.status.state === 'ROLLED_BACK' && !(request.force && kept)) throw doneAlready(id, request.force)
     if (stored.status.state === 'RUNNING') {
       if (dryRun)
         throw new MigrateError(
@@ -93,11 +93,13 @@ async function stopRunning(
   }
 }
 
-function doneAlready(id: string): MigrateError {
+function doneAlready(id: string, force: boolean): MigrateError {
   return new MigrateError(
     'FM_ROLLBACK_DONE',
     `the migration ${id} is rolled back already`,
-    'What it left alone others may have written since: --force gives that back as well.',
+    force
+      ? 'Nothing of it is left.'
+      : 'What it left alone others may have written since: --force gives that back as well.',
   )
 }
 
@@ -106,7 +108,7 @@ async function undo(store: StateStore, stored: StoredMigration, request: Rollbac
   const { facts } = stored
   const isKept = await hasJournal(request)
   // Another one may have been quicker.
-  if (facts.journal && !isKept && store.get(id).status.state === 'ROLLED_BACK') throw doneAlready(id)
+  if (facts.journal && !isKept && store.get(id).status.state === 'ROLLED_BACK') throw doneAlready(id, force)
   if (!facts.targetWasEmpty && facts.journal && !isKept && request.journal !== undefined) throw lostJournal()
   if (!facts.targetWasEmpty && (!facts.journal || !isKept))
     throw new MigrateError(

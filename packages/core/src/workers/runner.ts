@@ -50,6 +50,8 @@ export interface Runner extends AsyncDisposable {
   start(task: ShardTask, listener: WorkerListener): ShardWorker
   /** From now on all workers do so, whichever they are. */
   order(orders: Partial<StandingOrders>): void
+  /** Has its workers write what they have read and end, those that are away for the moment too. @throws MigrateError FM_QUEUE_* */
+  abandon(id: string): Promise<void>
   /**
    * No worker runs it any more: forgets what only they needed.
    * @param forGood nobody goes on with it

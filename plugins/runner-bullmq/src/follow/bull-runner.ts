@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   errorFromTold,
   type Finding,
@@ -29,16 +30,20 @@ import { lastHolder } from '../protocol/holder.js'
 import { jobId, shardJob } from '../protocol/job-id.js'
 import { keptCounts } from '../protocol/kept-counts.js'
 import { queuedTask } from '../protocol/queued-task.js'
-import { type Control, readControl } from '../protocol/told.js'
+import { CHANGE_CONTROL, type Control, controlFields, readControl } from '../protocol/told.js'
 import { writtenLoans } from '../protocol/worker-ledger.js'
 import { Mirror } from '../shared/mirror.js'
 import { placeOf } from '../shared/place.js'
 import { QueueJournal } from '../shared/queue-journal.js'
+import { isHeld } from '../shared/run-hold.js'
 import { livingWorkers } from '../shared/worker-signs.js'
 import { RemoteShard } from './remote-shard.js'
 import { RunHub } from './run-hub.js'
 
 const SYNC_MS = 500
+/** How long workers of a migration that is given up may take to write what they have read, ms. */
+const ABANDON_MS = 30_000
+const LOOK_MS = 200
 const ROUND_BYTES = 4
 
 /** What the queue of a server gives: the shards of migrations run by whoever takes them, on any machine. */
@@ -125,6 +130,8 @@ class BullRunner implements Runner {
     const keys = new RunKeys(this.address.prefix, task.migration)
     const { resumed, paused } = task
     return this.asked(async () => {
+      // Nobody may find jobs of a migration that is not known: a round that is under way may have begun before its row was there.
+      for (let round = 0; round < 2; round++) await this.mirror.sync()
       const known = readControl(await this.link.hgetall(keys.control))
       const attach = resumed !== null && known?.ending === '' && (await this.link.exists(keys.task)) === 1
       const control = attach ? { ...known, frozen: false, tracking: false } : firstControl(paused, task.whole === true)
@@ -175,6 +182,20 @@ class BullRunner implements Runner {
     return !living.some((one) => one.migration === id && (one.shard === shard || one.shard === WHOLE))
   }
 
+  async abandon(id: string): Promise<void> {
+    const keys = new RunKeys(this.address.prefix, id)
+    await this.asked(async () => {
+      if ((await this.link.exists(keys.control)) === 1)
+        await this.link.eval(CHANGE_CONTROL, 2, keys.control, keys.orders, ...controlFields({ ending: 'stop' }))
+      // What is at work now writes what it has read; what would come back finds nothing to do.
+      for (const deadline = Date.now() + ABANDON_MS; Date.now() < deadline; await sleep(LOOK_MS)) {
+        const living = await livingWorkers(this.link, this.address.prefix)
+        if (!living.some(({ migration }) => migration === id)) break
+      }
+    })
+    await this.finish(id, false)
+  }
+
   async finish(id: string, forGood: boolean): Promise<void> {
     const keys = new RunKeys(this.address.prefix, id)
     for (const loan of await writtenLoans(this.link, keys)) {
@@ -213,7 +234,7 @@ class BullRunner implements Runner {
   }
 
   async isFollowed(id: string): Promise<boolean> {
-    return this.asked(async () => (await this.link.exists(new RunKeys(this.address.prefix, id).hold)) === 1)
+    return this.asked(() => isHeld(this.link, new RunKeys(this.address.prefix, id)))
   }
 
   async workers(): Promise<readonly WorkerFacts[]> {

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import { RunKeys, runsKey } from '../connection/run-keys.js'
 import { CarriedRequests } from './carried-requests.js'
 import { type Place, sharesDirectory } from './place.js'
-import { HOLD_MS, RunHold } from './run-hold.js'
+import { HOLD_MS, holdAge, isStale, RunHold } from './run-hold.js'
 import { unfollowedStatus } from './unfollowed-status.js'
 import { livingWorkers } from './worker-signs.js'
 
@@ -158,7 +158,10 @@ export class Mirror {
     const living = await livingWorkers(this.link, this.prefix, HOLD_MS)
     for (const id of ids) {
       if (this.held.has(id)) continue
-      const held = await this.link.get(new RunKeys(this.prefix, id).hold)
+      const keys = new RunKeys(this.prefix, id)
+      const age = await holdAge(this.link, keys)
+      // Of one that was killed the last word is no news.
+      const held = age === null || isStale(age) ? null : await this.link.get(keys.hold)
       // A process of this machine that holds it writes into the same directory.
       if (held !== null && sharesDirectory(JSON.parse(held) as Place, this.place)) continue
       const works = held !== null || living.some(({ migration }) => migration === id)

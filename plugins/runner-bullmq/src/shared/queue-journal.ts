@@ -9,10 +9,29 @@ const PAGE = 1000
 const VALUES_AT_ONCE = 100
 const CREATED = '1'
 const HAD = '0'
-/** About what a key takes in the server besides its own bytes. */
-const ENTRY_BYTES = 100
+/** Nothing was there: a value that was has bytes. */
+const EMPTY = Buffer.alloc(0)
 /** How long the way back of a migration that is over stays, ms. */
 const KEPT_MS = 30 * 24 * 3_600_000
+
+/**
+ * Keeps what is not known yet, in one step; gives about how many bytes the journal takes, an entry 100 besides its own; nothing where
+ * there is no journal. KEYS: keys, values, bytes. ARGV: for each key its name, and its former value or nothing.
+ */
+const KEEP = `
+if redis.call('EXISTS', KEYS[3]) == 0 then return nil end
+local bytes = 0
+for i = 1, #ARGV, 2 do
+  local value = ARGV[i + 1]
+  if redis.call('HSETNX', KEYS[1], ARGV[i], value == '' and '${CREATED}' or '${HAD}') == 1 then
+    bytes = bytes + 100 + #ARGV[i]
+    if value ~= '' then
+      redis.call('HSET', KEYS[2], ARGV[i], value)
+      bytes = bytes + #ARGV[i] + #value
+    end
+  end
+end
+return redis.call('INCRBY', KEYS[3], bytes)`
 
 /** Database and key, as one name. */
 function nameOf({ db, key }: DirtyKey): Buffer {
@@ -26,7 +45,7 @@ function keyOf(name: Buffer): DirtyKey {
 
 /**
  * The undo journal of a migration in the queue's server: a hash with all keys that were touched, one with the values that were there,
- * and how many bytes both take. A value is there before its key, so that nobody takes a key for one that was created.
+ * and how many bytes both take.
  */
 export class QueueJournal implements SharedJournal {
   private readonly link: Redis
@@ -53,26 +72,9 @@ export class QueueJournal implements SharedJournal {
 
   async keep(entries: readonly Undo[]): Promise<void> {
     const { undoKeys, undoValues, undoBytes } = this.names
-    const sizes: number[] = []
-    const [before, ...added] = await this.asked((link) => {
-      const batch = link.pipeline().get(undoBytes)
-      for (const entry of entries) {
-        const name = nameOf(entry)
-        const packed = entry.before === null ? null : packUndo(entry.before)
-        sizes.push(ENTRY_BYTES + name.length + (packed === null ? 0 : name.length + packed.length))
-        if (packed !== null) batch.hsetnx(undoValues, name, packed)
-        batch.hsetnx(undoKeys, name, packed === null ? CREATED : HAD)
-      }
-      return batch
-    })
-    if (before === null) throw this.lost()
-    let at = 0
-    let bytes = 0
-    for (const [i, entry] of entries.entries()) {
-      if (entry.before !== null) at++
-      if (added[at++] === 1) bytes += sizes[i]
-    }
-    const [total] = await this.asked((link) => link.pipeline().incrby(undoBytes, bytes))
+    const args = entries.flatMap((entry) => [nameOf(entry), entry.before === null ? EMPTY : packUndo(entry.before)])
+    const [total] = await this.asked((link) => link.pipeline().eval(KEEP, 3, undoKeys, undoValues, undoBytes, ...args))
+    if (total === null) throw this.lost()
     if (Number(total) <= this.limit) return
     throw new MigrateError(
       'FM_UNDO_FULL',
@@ -156,7 +158,7 @@ export class QueueJournal implements SharedJournal {
         return reply
       })
     } catch (error) {
-      if (error instanceof Error && /^OOM\b/.test(error.message))
+      if (error instanceof Error && /\bOOM\b/.test(error.message))
         throw new MigrateError(
           'FM_UNDO_FULL',
           `the queue ${this.label} has no memory left for the undo journal`,

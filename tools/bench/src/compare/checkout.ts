@@ -39,7 +39,12 @@ export function here(): Checkout {
  */
 export function checkout(revision: string): Checkout {
   if (existsSync(binOf(revision))) return { name: revision, bin: binOf(resolve(revision)), remove() {} }
-  const commit = git('rev-parse', '--verify', `${revision}^{commit}`)
+  const found = spawnSync('git', ['rev-parse', '--verify', '--quiet', `${revision}^{commit}`], {
+    cwd: HERE,
+    encoding: 'utf8',
+  })
+  const commit = found.stdout.trim()
+  if (commit === '') throw new Error(`${revision} is no revision, and no folder with a built checkout.`)
   const root = join(mkdtempSync(join(tmpdir(), 'fm-compare-')), 'checkout')
   const remove = (): void => {
     spawnSync('git', ['worktree', 'remove', '--force', root], { cwd: HERE })

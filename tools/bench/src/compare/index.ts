@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { CASES } from './cases.js'
-import { checkout, here } from './checkout.js'
+import { type Checkout, checkout, here } from './checkout.js'
 import { compared, type Figures, verdict } from './ratios.js'
 
 const USAGE = `npm run bench:compare -- REV [${Object.keys(CASES).join('] [')}] [--keys N] [--rounds N]
@@ -26,7 +26,7 @@ if (revision === undefined || unknown.length > 0 || values.help || !(keys >= 100
   process.exit(values.help ? 0 : 2)
 }
 
-const before = checkout(revision)
+const before = opened(revision)
 try {
   const now = here()
   console.log(`before: ${before.name}, now: ${now.name}, ${rounds} rounds\n`)
@@ -53,4 +53,14 @@ try {
   }
 } finally {
   before.remove()
+}
+
+/** Ends the process where there is no such state of the project. */
+function opened(name: string): Checkout {
+  try {
+    return checkout(name)
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exit(2)
+  }
 }

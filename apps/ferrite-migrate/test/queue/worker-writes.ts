@@ -1,6 +1,6 @@
+import { connect } from 'node:net'
 import { commandSpecOf } from '@ferrite-migrate/protocol'
 import type { RedisCluster } from '@ferrite-migrate/servers'
-import { Redis } from 'ioredis'
 import { stops } from '../servers.js'
 
 /** Of a connection's name: the shard and epoch of the worker that it is of. */
@@ -11,6 +11,31 @@ interface Write {
   readonly at: number
   readonly epoch: number
   readonly what: string
+}
+
+/** Every command that a server gets from now on: when, s, from where, and its words as MONITOR quotes them. */
+async function monitor(port: number, told: (time: number, source: string, words: string[]) => void): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  stops.push(async () => void socket.destroy())
+  const { promise: begun, resolve, reject } = Promise.withResolvers<void>()
+  let rest = ''
+  socket.on('error', reject)
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    const lines = (rest + text).split('\r\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) {
+      const found = /^\+(\d+\.\d+) \[\d+ (\S+)\] (.*)$/.exec(line)
+      if (line === '+OK') resolve()
+      else if (found !== null)
+        told(
+          Number(found[1]),
+          found[2],
+          Array.from(found[3].matchAll(/"((?:[^"\\]|\\.)*)"/g), ([, word]) => word),
+        )
+    }
+  })
+  socket.write('MONITOR\r\n')
+  await begun
 }
 
 /**
@@ -26,19 +51,15 @@ export class WorkerWrites {
   static async watch(target: RedisCluster): Promise<WorkerWrites> {
     const watched = new WorkerWrites()
     for (const { port } of await target.primaries()) {
-      const link = new Redis({ host: '127.0.0.1', port })
-      const monitor = await link.monitor()
-      link.disconnect()
-      stops.push(async () => monitor.disconnect())
       const names = new Map<string, { shard: string; epoch: number } | null>()
-      monitor.on('monitor', (time: string, [name, ...args]: string[], source: string) => {
+      await monitor(port, (time, source, [name, ...args]) => {
         if (/^client$/i.test(name) && /^setname$/i.test(args[0])) {
           const found = OF_WORKER.exec(args[1])
           names.set(source, found === null ? null : { shard: found[1], epoch: Number(found[2]) })
         }
         const writer = names.get(source)
         if (writer && commandSpecOf(name.toUpperCase()).kind === 'write' && !args[0].startsWith(OWN))
-          watched.note(writer.shard, { at: Number(time), epoch: writer.epoch, what: `${name} ${args[0]}` })
+          watched.note(writer.shard, { at: time, epoch: writer.epoch, what: `${name} ${args[0]}` })
       })
     }
     return watched

@@ -32,7 +32,7 @@ describe('an undo journal that a queue keeps', () => {
 
     expect(await cli([...migrate, '--journal', 'shared', ...at()])).toMatchObject({ code: 0 })
     await allHeld(queue, 'j', 1)
-    await until(async () => (await command(target.url, 'GET', 'k5000')) !== null, 'the copy')
+    await until(async () => String(await command(target.url, 'GET', 'k5000')) === '5000', 'the copy')
     // What the one has overwritten is no former value for the other.
     const [{ by, epoch }] = [...(await holders(queue, 'j')).values()]
     await machines.find(({ name }) => by.startsWith(`${name}.`))?.stop()

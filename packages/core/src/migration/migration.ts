@@ -338,6 +338,7 @@ export class Migration extends EventEmitter<Events> {
       if (error instanceof MigrateError && REFUSED_CLAIM.has(error.code)) record.withdraw()
       throw error
     }
+    await record.beginShared()
     current.note('started', `${plan.source} -> ${plan.target}, ${config.mode}, ${plan.apply}`)
     current.send('started', `${plan.source} -> ${plan.target}, ${config.mode}`)
     return whole

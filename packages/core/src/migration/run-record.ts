@@ -96,16 +96,20 @@ export class RunRecord {
    */
   async share(journal: SharedJournal): Promise<void> {
     const exists = await journal.exists()
-    if (this.former === null) {
-      if (exists) throw wayBackLost(this.id)
-      if (this.known.journal) await journal.begin()
-    } else if (this.known.journal && this.config.undo && !exists)
+    const isKept = this.known.journal === true && this.config.undo
+    if (this.former === null && exists) throw wayBackLost(this.id)
+    if (this.former !== null && isKept && !exists)
       throw new MigrateError(
         'FM_ROLLBACK_NO_JOURNAL',
         'the server of the queue has the undo journal of this migration no more',
         'Go on without a way back: --no-undo.',
       )
-    if (this.known.journal && this.config.undo) this.shared = journal
+    if (isKept) this.shared = journal
+  }
+
+  /** Once the target has taken the run: a journal that nobody needs would be in the way of the next run of this name. */
+  async beginShared(): Promise<void> {
+    if (this.former === null) await this.shared?.begin()
   }
 
   /** Which keys have entries in the journal by now; null = nothing is kept. */
@@ -183,9 +187,9 @@ export class RunRecord {
       store.clear(id)
       UndoJournal.remove(this.directory, id)
     }
-    if (this.shared !== null) return { epoch, owner: this.owner, former: this.former?.owner ?? null }
-    if (this.known.journal && config.undo) this.undo = new UndoJournal(this.directory, id, config.undoLimit)
-    else if (this.known.journal) this.addFacts({ journal: false })
+    if (this.known.journal && !config.undo) this.addFacts({ journal: false })
+    else if (this.known.journal && this.shared === null)
+      this.undo = new UndoJournal(this.directory, id, config.undoLimit)
     return { epoch, owner: this.owner, former: this.former?.owner ?? null }
   }
 

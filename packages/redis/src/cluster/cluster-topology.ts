@@ -283,9 +283,10 @@ export class ClusterTopology {
     // In the beginning, and when all that were known are gone.
     if (!asked.some((one) => 'answer' in one)) asked = await Promise.all(this.needs.seeds.map((seed) => this.ask(seed)))
     const answers = asked.flatMap((one) => ('answer' in one ? [one.answer] : []))
+    const texts = new Map(answers.map((answer) => [answer, JSON.stringify(answer)]))
     this.answers.clear()
     for (const one of asked)
-      if ('answer' in one) this.answers.set(printAddress(one.address), JSON.stringify(one.answer))
+      if ('answer' in one) this.answers.set(printAddress(one.address), texts.get(one.answer) ?? '')
     const [failure] = asked.flatMap((one) => ('error' in one ? [one.error] : []))
     if (answers.length === 0) throw failure
     const primaries = answers.filter(({ self, nodes }) =>
@@ -295,7 +296,7 @@ export class ClusterTopology {
     if (first) this.mustBeOne(asked)
     const counted = primaries.length === 0 ? answers : primaries
     // Nearly every look finds what the last one found.
-    const said = JSON.stringify(counted)
+    const said = counted.map((answer) => texts.get(answer)).join('\n')
     if (said !== this.said) this.view = viewOf(counted, this.names)
     this.said = said
     // A seed knows the others; what they say of themselves counts.

@@ -130,8 +130,8 @@ class BullRunner implements Runner {
     const keys = new RunKeys(this.address.prefix, task.migration)
     const { resumed, paused } = task
     return this.asked(async () => {
-      // Nobody may find jobs of a migration that is not known: a round that is under way may have begun before its row was there.
-      for (let round = 0; round < 2; round++) await this.mirror.sync()
+      // Nobody may find jobs of a migration that is not known.
+      await this.mirror.share(task.migration)
       const known = readControl(await this.link.hgetall(keys.control))
       const attach = resumed !== null && known?.ending === '' && (await this.link.exists(keys.task)) === 1
       const control = attach ? { ...known, frozen: false, tracking: false } : firstControl(paused, task.whole === true)

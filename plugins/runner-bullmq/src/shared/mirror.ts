@@ -77,13 +77,21 @@ export class Mirror {
 
   /** Pushes what there is of it, and holds it no more. */
   async letGo(id: string): Promise<void> {
+    await this.share(id)
     const held = this.held.get(id)
-    // A round that is under way would push it once more.
-    await this.working?.catch(() => undefined)
-    if (held === undefined || !this.held.has(id)) return
-    await this.pushAll(id)
     this.held.delete(id)
-    await held.hold.release()
+    await held?.hold.release()
+  }
+
+  /** What there is of it now is known to all when it resolves. */
+  async share(id: string): Promise<void> {
+    // Two that push at once would push the same events.
+    while (this.working !== null) await this.working.catch(() => undefined)
+    if (!this.held.has(id)) return
+    this.working = this.pushAll(id).finally(() => {
+      this.working = null
+    })
+    await this.working
   }
 
   async release(): Promise<void> {

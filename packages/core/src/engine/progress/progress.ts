@@ -172,6 +172,28 @@ export class Progress {
     for (const one of counts) this.absorb(one, null)
   }
 
+  /** What was counted, as a status tells it. */
+  totals() {
+    return {
+      keysDone: this.keysDone,
+      keysTotal: this.keysTotal,
+      keysFiltered: this.filtered,
+      keysLeftOut: this.leftOut,
+      keysKept: this.kept,
+      valuesPassed: this.passed,
+      bytesDone: this.bytesDone,
+      bytesTotal: this.bytesTotal,
+      changesApplied: this.changesApplied,
+      changesFiltered: this.changesFiltered,
+      changesSplit: this.changesSplit,
+      changeBytes: this.changeBytes,
+      keysWritten: this.written,
+      keysSkipped: this.skipped,
+      keysDeleted: this.deleted,
+      keysFailed: this.failed,
+    } satisfies FormerCounts
+  }
+
   add(result: WriteResult): void {
     this.written += result.written
     this.skipped += result.skipped

@@ -17,16 +17,21 @@ const SAID: Record<Control['grouping'], string> = {
   apart: 'the slots of the source are at rest: each shard is read by a worker of its own again',
 }
 
+/** The round in which shards are dealt out otherwise: whoever asks comes to the same. */
+function nextRound({ round }: Pick<Control, 'round'>, grouping: Control['grouping']): string {
+  return shortDigest(`${round} ${grouping}`)
+}
+
 /** How the shards of a migration are dealt out: one job each, or one job for all of them while slots move from one to another. */
 export class Grouping {
   private readonly link: Redis
   private readonly keys: RunKeys
-  private readonly jobs: JobQueue
+  private readonly jobs: Pick<JobQueue, 'addBulk' | 'getActive'>
   private readonly data: ShardJobData
   private restingSince: number | null = null
 
   /** @param data of the job that this worker has */
-  constructor(link: Redis, keys: RunKeys, jobs: JobQueue, data: ShardJobData) {
+  constructor(link: Redis, keys: RunKeys, jobs: Pick<JobQueue, 'addBulk' | 'getActive'>, data: ShardJobData) {
     this.link = link
     this.keys = keys
     this.jobs = jobs
@@ -36,6 +41,19 @@ export class Grouping {
   /** Jobs of former rounds, and of the other grouping, are left over. */
   isOfNow({ round, grouping }: Control): boolean {
     return round === this.data.round && (grouping === 'whole') === (this.data.shard === WHOLE)
+  }
+
+  /**
+   * Jobs are there before the record tells of them, so that none is missing where whoever makes them is lost in between: who takes one
+   * of them first tells of them. Gives the record as it is then, or null for a job of a former round.
+   */
+  async announce(control: Control): Promise<Control | null> {
+    const { shard, round } = this.data
+    const grouping = shard === WHOLE ? 'whole' : 'apart'
+    if (nextRound(control, grouping) !== round) return null
+    const { link, keys } = this
+    const version = await link.eval(CHANGE_CONTROL, 2, keys.control, keys.orders, ...controlFields({ grouping, round }))
+    return { ...control, grouping, round, version: Number(version) }
   }
 
   /** Workers of single shards write what they have read first. */
@@ -64,7 +82,7 @@ export class Grouping {
     const now = readControl(await link.hgetall(keys.control))
     if (now === null || now.round !== round || now.grouping === grouping || now.ending !== '') return null
     // Whoever else comes to the same end makes the same jobs.
-    const next = shortDigest(`${round} ${grouping}`)
+    const next = nextRound(now, grouping)
     const wanted = grouping === 'whole' ? [WHOLE] : shards
     await jobs.addBulk(wanted.map((shard) => shardJob({ migration, shard, round: next })))
     await link.eval(CHANGE_CONTROL, 2, keys.control, keys.orders, ...controlFields({ grouping, round: next }))

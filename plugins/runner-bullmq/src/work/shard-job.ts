@@ -107,9 +107,10 @@ export class ShardJob {
         link.hgetall(keys.control),
         link.hexists(keys.over, this.shard),
       ])
-      const control = readControl(fields)
-      if (text === null || control === null || isOver === 1) return { kind: 'done' }
-      if (control.ending !== '' || !this.grouping.isOfNow(control)) return { kind: 'done' }
+      const told = readControl(fields)
+      if (text === null || told === null || isOver === 1 || told.ending !== '') return { kind: 'done' }
+      const control = this.grouping.isOfNow(told) ? told : await this.grouping.announce(told)
+      if (control === null) return { kind: 'done' }
       this.control = control
       return await this.work(JSON.parse(text) as QueuedTask, control)
     } catch (error) {

@@ -14,6 +14,8 @@ import { BIN, LiveTool } from './tool.js'
 const WORKER_PROCESSES = 25
 const WATCHED_MS = 60_000
 const KILLS = 10
+/** As servers have it: so many of them on few cores answer each other late. */
+const NODE_TIMEOUT_MS = 15_000
 const LIVE_WITHIN_MS = 600_000
 
 async function startQueue(): Promise<TestNode> {
@@ -79,7 +81,7 @@ export async function benchQueueLive(rounds: number): Promise<LiveRow[]> {
 export async function benchManyShards(shards: number): Promise<LifecycleRow[]> {
   const node = await startQueue()
   const queue = `redis://127.0.0.1:${node.port}`
-  const source = await RedisCluster.start({ primaries: shards, replicas: 0 })
+  const source = await RedisCluster.start({ primaries: shards, replicas: 0, nodeTimeoutMs: NODE_TIMEOUT_MS })
   const target = await TestServer.start()
   const count = Math.ceil(shards / WORKER_PROCESSES)
   const workers = Array.from({ length: count }, () => startWorker(queue, WORKER_PROCESSES))

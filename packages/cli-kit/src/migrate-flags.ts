@@ -1,6 +1,7 @@
 import { Flags, type Interfaces } from '@oclif/core'
 import { yesFlag } from './confirm.js'
 import { grouped } from './flag-groups.js'
+import { measuringFlags } from './measuring-flags.js'
 
 /** The flags of `migrate`; names, letters and defaults as on the product page. A flag that is not given says nothing: a file or the schema does. */
 export const migrateFlags = grouped({
@@ -204,16 +205,7 @@ export const migrateFlags = grouped({
     multipleNonGreedy: true,
     helpValue: '<NAME=VALUE>',
   }),
-  'metrics-listen': Flags.string({
-    description:
-      'Answer collectors such as Prometheus at this address while it runs: HOST:PORT, or PORT for this machine alone',
-    helpValue: '<ADDRESS>',
-  }),
-  otlp: Flags.string({
-    description:
-      'Push metrics to this collector of OpenTelemetry while it runs, such as http://collector:4318 (plugin @ferrite-migrate/otlp)',
-    helpValue: '<URL>',
-  }),
+  ...measuringFlags,
   yes: yesFlag,
 })
 

@@ -48,6 +48,11 @@ export interface AdapterContext {
    * for those of another, which may have died.
    */
   readonly worker?: string
+  /**
+   * For sources: the only shards that this process reads, where others read the rest; absent = all. Other shards need not be looked at,
+   * nor be in `shards`: one of many processes must not depend on what is not its own.
+   */
+  readonly shards?: readonly string[]
   /** Where changes of a server's settings are written down; absent where nothing is changed. */
   readonly ledger?: ChangeLedger
   /** A directory for temporary files, which the adapter cleans up. */

@@ -30,7 +30,10 @@ async function openCluster(context: AdapterContext, address: ClusterAddress): Pr
     openCluster({ ...context, options: { ...context.options, capture } }, address)
   return ClusterSource.open(
     context,
-    await ClusterTopology.open({ ...address, option: '--source-option', signal: context.signal }),
+    await ClusterTopology.open({
+      ...{ ...address, option: '--source-option', signal: context.signal },
+      ...(context.shards === undefined ? {} : { near: context.shards }),
+    }),
     again,
   )
 }

@@ -18,7 +18,7 @@ scrape_configs:
 
 \`docs/grafana/ferrite-migrate.json\` is a dashboard for Grafana (Dashboards, Import), and \`docs/grafana/alerts.yml\` has rules for Prometheus to begin with: a run that failed, was interrupted or is gone, one that diverges, is far behind, keeps nothing, is refused keys, or differs.
 
-\`serve\` answers at \`/metrics\` for all migrations at once, each with the label \`migration\`, to whoever knows its token ([a service](serve.md)).
+\`serve\` answers at \`/metrics\` for all migrations at once, each with the label \`migration\`, to whoever knows its token ([a service](serve.md)). A \`worker\` of a queue answers with what its machine runs, with the labels \`migration\` and \`worker\` ([many machines](scale-out.md)).
 
 \`--otlp http://collector:4318\` pushes the same, under the same names, to a collector of OpenTelemetry (OTLP over HTTP, JSON) every ten seconds and at the end: the plugin \`@ferrite-migrate/otlp\` does it, by OpenTelemetry's own SDK, and is installed by \`ferrite-migrate plugins install @ferrite-migrate/otlp\`. What a collector wants to know of who pushes comes from \`OTEL_EXPORTER_OTLP_HEADERS\`. One that is away is told of once, and holds nothing up.
 

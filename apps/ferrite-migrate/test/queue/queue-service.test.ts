@@ -77,4 +77,36 @@ describe('programs and a queue', () => {
     expect(cutover.downtimeMs).toBeGreaterThanOrEqual(0)
     await until(async () => (await client.call('migration.status', { id: 'n' })).state === 'COMPLETED', 'the end')
   }, 120_000)
+
+  it('collect from each machine what its workers do', async () => {
+    const [queue, source, target] = await Promise.all([startQueue(), start(), start()])
+    for (let i = 0; i < 50; i++) await command(source.url, 'SET', `k${i}`, 'v')
+    const machine = new Tool([
+      ...['worker', '--queue', queueUrl(queue), '--state-dir', stateDir(), '--concurrency', '1'],
+      ...['--metrics-listen', '0'],
+    ])
+    await until(() => machine.output.includes('Metrics at '), 'a place for metrics')
+    const [place] = /http:\S+/.exec(machine.output) ?? []
+    const scraped = async (): Promise<string> => (await fetch(place ?? '')).text()
+    expect(await scraped()).not.toContain('ferrite_migrate_')
+    const tool = new Tool([
+      ...['migrate', '-s', source.url, '-t', target.url, '--id', 'n', '--detach'],
+      ...['--queue', queueUrl(queue), '--state-dir', stateDir()],
+    ])
+    expect(await tool.over).toBe(0)
+    await eachHeld(queue, 'n', 1)
+    const [[, { by }]] = await holders(queue, 'n')
+    const lines = (text: string, name: string): string[] =>
+      text.split('\n').filter((line) => line.startsWith(`ferrite_migrate_${name}{`))
+    await until(async () => lines(await scraped(), 'keys_written_total')[0]?.endsWith(' 50') === true, 'all keys')
+    const text = await scraped()
+    expect(lines(text, 'keys_written_total')).toEqual([
+      `ferrite_migrate_keys_written_total{migration="n",worker="${by}"} 50`,
+    ])
+    expect(lines(text, 'shard_lag_bytes')[0]).toContain('shard=')
+    // What only somebody knows who sees all shards is told there.
+    expect(lines(text, 'phase')).toEqual([])
+    machine.child.kill('SIGTERM')
+    expect(await machine.over).toBe(0)
+  }, 120_000)
 })

@@ -8,11 +8,15 @@ import type { VerifyReport } from '../verify/verify-report.js'
 import type { Metric, MetricSample } from './metric.js'
 import type { ShardCounts, ShardTally } from './shard-tally.js'
 
-/** What is measured. */
-export interface MeasuredRun {
-  readonly status: MigrationStatus
+/** What is measured of shards, wherever they are run. */
+export interface MeasuredWork {
   readonly progress: Progress
   readonly tally: ShardTally
+}
+
+/** What is measured. */
+export interface MeasuredRun extends MeasuredWork {
+  readonly status: MigrationStatus
   /** The last comparison; null = there was none. */
   readonly verification: VerifyReport | null
   readonly cutover: CutoverResult | null
@@ -25,11 +29,21 @@ export interface MeasuredRun {
 /** A value, or several by their label (by all of their labels, where there are several); null = not known. */
 type Reading = number | null | Iterable<readonly [label: string | readonly string[], value: number | null]>
 
-interface Row extends Metric {
+interface RunRow extends Metric {
+  readonly ofWork?: undefined
   /** It is so only while a process runs it: of one that is over it has no value. */
   readonly now?: true
   read(run: MeasuredRun): Reading
 }
+
+/** Whoever runs shards can tell it of those. */
+interface WorkRow extends Metric {
+  readonly now?: true
+  readonly ofWork: true
+  read(work: MeasuredWork): Reading
+}
+
+type Row = RunRow | WorkRow
 
 const PHASES: readonly Phase[] = [
   ...(['PREFLIGHT', 'INITIAL_SYNC', 'LIVE_SYNC', 'VERIFYING', 'CUTOVER', 'WAITING', 'STOPPING'] as const),
@@ -45,12 +59,12 @@ function bit(yes: boolean): number {
 }
 
 /** Of each shard what it has read of its snapshot. */
-function ofSnapshot(field: SnapshotCount): Row['read'] {
+function ofSnapshot(field: SnapshotCount): WorkRow['read'] {
   return ({ progress }) => [...progress.shardCounts()].map(([shard, counts]) => [shard, counts[field]])
 }
 
 /** Of each shard what it has told. */
-function ofShard(value: (counts: ShardCounts) => number | null): Row['read'] {
+function ofShard(value: (counts: ShardCounts) => number | null): WorkRow['read'] {
   return ({ tally }) => [...tally.shards].map(([shard, counts]) => [shard, value(counts)])
 }
 
@@ -67,7 +81,7 @@ function differencesOf({ mismatched, missingSource, missingTarget }: VerifyRepor
 }
 
 /** Of each shard how far it is behind, as the last look told. */
-function ofLag(value: (lag: Lag) => number | null): Row['read'] {
+function ofLag(value: (lag: Lag) => number | null): WorkRow['read'] {
   return ({ tally }) => [...tally.lags].map(([shard, lag]) => [shard, value(lag)])
 }
 
@@ -150,6 +164,7 @@ const ROWS: readonly Row[] = [
     unit: 'shards',
     labels: [],
     help: 'Streams of the source that are read.',
+    ofWork: true,
     read: ({ tally }) => tally.shards.size,
   },
   {
@@ -159,6 +174,7 @@ const ROWS: readonly Row[] = [
     unit: 'yes or no',
     labels: ['shard'],
     help: 'The snapshot of the shard is done, and its changes are followed.',
+    ofWork: true,
     read: ofShard(({ phase }) => bit(phase === 'LIVE_SYNC')),
   },
   {
@@ -167,6 +183,7 @@ const ROWS: readonly Row[] = [
     unit: 'times',
     labels: ['shard'],
     help: 'Snapshots of the shard that were begun.',
+    ofWork: true,
     read: ofShard(({ fullSyncs }) => fullSyncs),
   },
   {
@@ -175,6 +192,7 @@ const ROWS: readonly Row[] = [
     unit: 'times',
     labels: ['shard'],
     help: 'Times that the shard went on from where it was.',
+    ofWork: true,
     read: ofShard(({ partialSyncs }) => partialSyncs),
   },
   {
@@ -183,6 +201,7 @@ const ROWS: readonly Row[] = [
     unit: 'times',
     labels: ['shard'],
     help: 'Times that everything of the shard was compared once more while changes were followed.',
+    ofWork: true,
     read: ofShard(({ sweeps }) => sweeps),
   },
   {
@@ -191,6 +210,7 @@ const ROWS: readonly Row[] = [
     unit: 'times',
     labels: ['shard'],
     help: 'Times that another worker went on with the shard: the one before it was lost, or gave it back.',
+    ofWork: true,
     read: ofShard(({ takeovers }) => takeovers),
   },
   {
@@ -200,6 +220,7 @@ const ROWS: readonly Row[] = [
     labels: ['shard', 'worker', 'host'],
     help: 'Which worker of which machine runs the shard, where a queue has it run: always 1.',
     now: true,
+    ofWork: true,
     read: ({ tally }) =>
       [...tally.shards].flatMap(([shard, { place }]) =>
         place === null ? [] : [[[shard, place.worker, place.host], 1] as const],
@@ -211,6 +232,7 @@ const ROWS: readonly Row[] = [
     unit: 'times',
     labels: ['shard'],
     help: 'Positions of the shard that became durable.',
+    ofWork: true,
     read: ofShard(({ checkpoints }) => checkpoints),
   },
   {
@@ -219,6 +241,7 @@ const ROWS: readonly Row[] = [
     unit: 'seconds',
     labels: ['shard'],
     help: 'When a position of the shard became durable last, since 1970.',
+    ofWork: true,
     read: ofShard(({ checkpointAt }) => seconds(checkpointAt)),
   },
   {
@@ -227,6 +250,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: ['shard'],
     help: 'Keys of the snapshot that were read; begins anew with a full resync.',
+    ofWork: true,
     read: ofSnapshot('keysDone'),
   },
   {
@@ -235,6 +259,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: ['shard'],
     help: 'Keys that the snapshot is expected to have, where the source tells.',
+    ofWork: true,
     read: ofSnapshot('keysTotal'),
   },
   {
@@ -243,6 +268,7 @@ const ROWS: readonly Row[] = [
     unit: 'bytes',
     labels: ['shard'],
     help: 'Bytes of the snapshot that were read, in the form of the source.',
+    ofWork: true,
     read: ofSnapshot('bytesDone'),
   },
   {
@@ -251,6 +277,7 @@ const ROWS: readonly Row[] = [
     unit: 'bytes',
     labels: ['shard'],
     help: 'Bytes that the snapshot is expected to have, where the source tells.',
+    ofWork: true,
     read: ofSnapshot('bytesTotal'),
   },
   {
@@ -259,6 +286,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: ['shard'],
     help: 'Keys that were read, and not taken by the filter.',
+    ofWork: true,
     read: ofSnapshot('filtered'),
   },
   {
@@ -267,6 +295,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: ['shard'],
     help: 'Keys that were read, and kept out by a rule, a script or what their value is.',
+    ofWork: true,
     read: ofSnapshot('leftOut'),
   },
   {
@@ -275,6 +304,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: ['shard'],
     help: 'Keys that were read, and right at the target already.',
+    ofWork: true,
     read: ofSnapshot('kept'),
   },
   {
@@ -283,6 +313,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: [],
     help: 'Keys that were written to the target.',
+    ofWork: true,
     read: ({ progress }) => progress.written,
   },
   {
@@ -291,6 +322,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: [],
     help: 'Keys that were left as the target had them.',
+    ofWork: true,
     read: ({ progress }) => progress.skipped,
   },
   {
@@ -299,6 +331,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: [],
     help: 'Keys that were deleted at the target.',
+    ofWork: true,
     read: ({ progress }) => progress.deleted,
   },
   {
@@ -307,6 +340,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: [],
     help: 'Keys that the target refused.',
+    ofWork: true,
     read: ({ progress }) => progress.failed,
   },
   {
@@ -315,6 +349,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: ['reason'],
     help: 'Keys that the target refused, by the first word of its reason; of the first thousand.',
+    ofWork: true,
     read: ({ progress }) => kindsOf(progress),
   },
   {
@@ -332,6 +367,7 @@ const ROWS: readonly Row[] = [
     unit: 'values',
     labels: [],
     help: 'Values that went on as they were, because a rule could not change them.',
+    ofWork: true,
     read: ({ progress }) => progress.passed,
   },
   {
@@ -340,6 +376,7 @@ const ROWS: readonly Row[] = [
     unit: 'changes',
     labels: [],
     help: 'Changes that were applied to the target.',
+    ofWork: true,
     read: ({ progress }) => progress.changesApplied,
   },
   {
@@ -348,6 +385,7 @@ const ROWS: readonly Row[] = [
     unit: 'changes',
     labels: [],
     help: 'Changes that the filter did not take.',
+    ofWork: true,
     read: ({ progress }) => progress.changesFiltered,
   },
   {
@@ -356,6 +394,7 @@ const ROWS: readonly Row[] = [
     unit: 'changes',
     labels: [],
     help: 'Commands and transactions over several slots of the target, which are one a slot there, or whose keys were read again.',
+    ofWork: true,
     read: ({ progress }) => progress.changesSplit,
   },
   {
@@ -364,6 +403,7 @@ const ROWS: readonly Row[] = [
     unit: 'bytes',
     labels: [],
     help: 'Bytes of the change stream that were applied.',
+    ofWork: true,
     read: ({ progress }) => progress.changeBytes,
   },
   {
@@ -372,6 +412,7 @@ const ROWS: readonly Row[] = [
     unit: 'bytes',
     labels: [],
     help: 'Bytes that were sent to the target.',
+    ofWork: true,
     read: ({ progress }) => progress.sentBytes,
   },
   {
@@ -380,6 +421,7 @@ const ROWS: readonly Row[] = [
     unit: 'keys',
     labels: ['what'],
     help: 'Keys of which something could not be carried, by what it is.',
+    ofWork: true,
     read: ({ progress }) => [...progress.notCarried].map(([what, { count }]) => [what, count]),
   },
   {
@@ -415,6 +457,7 @@ const ROWS: readonly Row[] = [
     unit: 'slots',
     labels: ['shard'],
     help: 'Slots that the shard has now, where the source is a cluster.',
+    ofWork: true,
     read: ofLag(({ slots }) => slots ?? null),
   },
   {
@@ -424,6 +467,7 @@ const ROWS: readonly Row[] = [
     unit: 'changes',
     labels: ['shard'],
     help: 'Changes of the shard that the target is behind.',
+    ofWork: true,
     read: ofLag(({ keys }) => keys ?? null),
   },
   {
@@ -433,6 +477,7 @@ const ROWS: readonly Row[] = [
     unit: 'bytes',
     labels: ['shard'],
     help: 'Bytes of the change stream of the shard that the target is behind: written by the source, not yet durable at the target.',
+    ofWork: true,
     read: ofLag(({ bytes }) => bytes ?? null),
   },
   {
@@ -442,6 +487,7 @@ const ROWS: readonly Row[] = [
     unit: 'seconds',
     labels: ['shard'],
     help: 'Time that the target is behind the shard.',
+    ofWork: true,
     read: ofLag(({ ms }) => seconds(ms ?? null)),
   },
   {
@@ -451,6 +497,7 @@ const ROWS: readonly Row[] = [
     unit: 'bytes',
     labels: ['shard'],
     help: 'Bytes of the shard that were received and are not taken yet, in memory or on disk.',
+    ofWork: true,
     read: ofLag(({ spooledBytes }) => spooledBytes ?? null),
   },
   {
@@ -477,6 +524,7 @@ const ROWS: readonly Row[] = [
     unit: 'times',
     labels: ['type'],
     help: 'Things that happened to shards and were told, by their type.',
+    ofWork: true,
     read: ({ tally }) => tally.notes,
   },
   {
@@ -545,18 +593,21 @@ export function measuredThen(text: string, { state, phase }: Pick<MigrationStatu
 
 /** The values of all metrics now; what is not known is not among them. */
 export function measure(run: MeasuredRun): MetricSample[] {
-  const samples: MetricSample[] = []
-  for (const metric of ROWS) {
-    if (metric.now === true && run.status.state !== 'RUNNING') continue
-    const reading = metric.read(run)
-    if (reading === null) continue
-    if (typeof reading === 'number') samples.push({ metric, labels: {}, value: reading })
-    else
-      for (const [label, value] of reading)
-        if (value !== null) {
-          const given = typeof label === 'string' ? [label] : label
-          samples.push({ metric, labels: Object.fromEntries(given.map((one, i) => [metric.labels[i], one])), value })
-        }
-  }
-  return samples
+  const isRunning = run.status.state === 'RUNNING'
+  return ROWS.filter(({ now }) => now !== true || isRunning).flatMap((row) => samplesOf(row, row.read(run)))
+}
+
+/** The same of what one worker has of a migration: all that is counted of shards and keys, and nothing of the migration as a whole. */
+export function measureWork(work: MeasuredWork): MetricSample[] {
+  return ROWS.flatMap((row) => (row.ofWork ? samplesOf(row, row.read(work)) : []))
+}
+
+function samplesOf(metric: Metric, reading: Reading): MetricSample[] {
+  if (reading === null) return []
+  if (typeof reading === 'number') return [{ metric, labels: {}, value: reading }]
+  return [...reading].flatMap(([label, value]) => {
+    if (value === null) return []
+    const given = typeof label === 'string' ? [label] : label
+    return [{ metric, labels: Object.fromEntries(given.map((one, i) => [metric.labels[i], one])), value }]
+  })
 }

@@ -105,7 +105,8 @@ export class WorkerRun {
     const foreign = await findForeign({
       ...{ config, target, targetKeys, journal },
       targetWasEmpty: task.targetWasEmpty,
-      resumed: task.resumed !== null,
+      // Of what all workers keep, others may have written some before this one begins.
+      resumed: task.resumed !== null || journal instanceof SharedEntries,
       onNote: (type, text) => this.needs.tell({ kind: 'note', shard: task.shards[0], type, text }),
     })
     const { signal, stopping, logger, tell } = this.needs
@@ -179,12 +180,12 @@ export class WorkerRun {
   }
 
   private async openJournal(): Promise<UndoJournal | SharedEntries> {
-    const { directory, migration, config, resumed } = this.task
+    const { directory, migration, config } = this.task
     const { journal } = this.needs
     if (journal === undefined) return new UndoJournal(directory, migration, config.undoLimit)
     const entries = new SharedEntries(journal)
     // Whose keys those are that are there already.
-    if (resumed !== null) await entries.refresh()
+    await entries.refresh()
     return entries
   }
 
@@ -196,6 +197,7 @@ export class WorkerRun {
       signal: this.needs.stopping,
       tempDir: this.tempDir,
       ...{ migration, worker },
+      ...(whole === true ? {} : { shards }),
       ledger: this.right.ledger,
     }
     this.plugin = registry.pluginOf('source', config.source)

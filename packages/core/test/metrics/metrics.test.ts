@@ -4,6 +4,7 @@ import {
   type MeasuredRun,
   measure,
   measuredThen,
+  measureWork,
   Progress,
   ShardTally,
   storedMetrics,
@@ -119,5 +120,19 @@ describe('the table of metrics', () => {
       ['phase{phase=LIVE_SYNC}', 1],
     ])
     expect(values(run({ status: status({ lagMs: 1500 }) }))).toMatchObject({ lag_seconds: 1.5 })
+  })
+
+  it('tells of one worker all that is of shards and keys, and nothing of the migration', () => {
+    const of = run({ status: status({ phase: 'LIVE_SYNC', inSync: true, lagKeys: 3 }) })
+    of.tally.hear({ kind: 'joined', shard: '7000' })
+    of.tally.lags.set('7000', { keys: 3 })
+    of.progress.written = 5
+    const names = measureWork(of).map(({ metric }) => metric.name)
+    const whole = measure(of)
+    expect(names).toEqual(whole.map(({ metric }) => metric.name).filter((name) => names.includes(name)))
+    for (const name of ['shards', 'shard_lag_changes', 'keys_written_total', 'shard_full_syncs_total'])
+      expect(names).toContain(`ferrite_migrate_${name}`)
+    for (const name of ['phase', 'lag_changes', 'run_info', 'start_time_seconds', 'eta_seconds'])
+      expect(names).not.toContain(`ferrite_migrate_${name}`)
   })
 })

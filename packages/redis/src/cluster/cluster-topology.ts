@@ -31,6 +31,8 @@ export interface TopologyNeeds {
   readonly nodeMap: NodeMap
   /** As it stands in an option: `--source-option` or `--target-option`. */
   readonly option: string
+  /** The shards that matter, as `mind` takes them, from the beginning on; absent = all. */
+  readonly near?: readonly string[]
   /** Ends the opening. */
   readonly signal?: AbortSignal
 }
@@ -61,13 +63,14 @@ export class ClusterTopology {
   /** What each node said last, as text, by its address. */
   private readonly answers = new Map<string, string>()
   /** Shards whose nodes are looked at each time; null = all. */
-  private near: readonly string[] | null = null
+  private near: readonly string[] | null
   private turn = 0
   /** What the view was made of. */
   private said = ''
 
   private constructor(needs: TopologyNeeds) {
     this.needs = needs
+    this.near = needs.near ?? null
     this.view = { shards: [], owners: new Int16Array(0), disputed: new Set(), moving: new Map() }
     // Whoever has no cluster does not pay for it.
     this.library = import('ioredis')
@@ -125,8 +128,8 @@ export class ClusterTopology {
   }
 
   /**
-   * From now on only these shards and some nodes in turn are looked at once a second, and all of a large cluster once one of them says
-   * something new: of many that look at all of many, every node would be busy.
+   * From now on only these shards and some nodes in turn are looked at, where the cluster is large; where there are none of them, all
+   * nodes once one says something new. Of many that look at all of many, every node would be busy, and each would depend on all.
    */
   mind(shards: readonly string[]): void {
     this.near = shards
@@ -140,17 +143,33 @@ export class ClusterTopology {
       await this.look()
       return
     }
-    const { near, turn } = this
-    this.turn = (turn + IN_TURN) % nodes.length
-    const minded = this.view.shards.filter(({ name }) => near.includes(name))
-    const chosen = new Set(minded.flatMap(({ primary, replicas }) => [primary, ...replicas]))
-    for (let i = 0; i < IN_TURN; i++) chosen.add(nodes[(turn + i) % nodes.length])
-    const asked = await Promise.all(this.addressesOf([...chosen]).map((address) => this.ask(address)))
-    const same = asked.every(
-      (one) => 'answer' in one && this.answers.get(printAddress(one.address)) === JSON.stringify(one.answer),
-    )
-    if (same) this.tell()
+    this.turn = (this.turn + IN_TURN) % nodes.length
+    const asked = await Promise.all(this.addressesOf(this.chosen(nodes)).map((address) => this.ask(address)))
+    if (asked.every((one) => this.isKnown(one))) this.tell()
     else await this.look()
+  }
+
+  /** Whether a node says what it said last. One that was never asked agrees: what it knows, those that matter know soon. */
+  private isKnown(one: Asked): boolean {
+    if (!('answer' in one)) return false
+    const name = printAddress(one.address)
+    const text = JSON.stringify(one.answer)
+    const former = this.answers.get(name)
+    if (former === undefined) this.answers.set(name, text)
+    return former === undefined || former === text
+  }
+
+  /** The nodes that matter, and some in turn. */
+  private chosen(nodes: readonly ClusterNode[]): ClusterNode[] {
+    const minded = this.view.shards.filter(({ name }) => this.near?.includes(name) === true)
+    const chosen = new Set(minded.flatMap(({ primary, replicas }) => [primary, ...replicas]))
+    for (let i = 0; i < IN_TURN; i++) chosen.add(nodes[(this.turn + i) % nodes.length])
+    return [...chosen]
+  }
+
+  /** Whether only a part of the cluster matters here. */
+  private isPart(nodes: readonly ClusterNode[]): boolean {
+    return nodes.length > FEW && this.view.shards.some(({ name }) => this.near?.includes(name) === true)
   }
 
   private living(): ClusterNode[] {
@@ -279,12 +298,15 @@ export class ClusterTopology {
   }
 
   private async askAll(): Promise<ClusterView> {
-    let asked = await Promise.all(this.addressesOf(this.living()).map((address) => this.ask(address)))
+    const living = this.living()
+    const part = this.isPart(living)
+    const nodes = part ? this.chosen(living) : living
+    let asked = await Promise.all(this.addressesOf(nodes).map((address) => this.ask(address)))
     // In the beginning, and when all that were known are gone.
     if (!asked.some((one) => 'answer' in one)) asked = await Promise.all(this.needs.seeds.map((seed) => this.ask(seed)))
     const answers = asked.flatMap((one) => ('answer' in one ? [one.answer] : []))
     const texts = new Map(answers.map((answer) => [answer, JSON.stringify(answer)]))
-    this.answers.clear()
+    if (!part) this.answers.clear()
     for (const one of asked)
       if ('answer' in one) this.answers.set(printAddress(one.address), texts.get(one.answer) ?? '')
     const [failure] = asked.flatMap((one) => ('error' in one ? [one.error] : []))
@@ -329,7 +351,7 @@ export class ClusterTopology {
     }
   }
 
-  /** Every slot has an owner, and every owner answers. @throws MigrateError FM_CLUSTER_DOWN, FM_CLUSTER_NODE */
+  /** Every slot has an owner, and every owner that matters answers. @throws MigrateError FM_CLUSTER_DOWN, FM_CLUSTER_NODE */
   private async mustBeWhole(): Promise<void> {
     const { view, needs } = this
     const bare = [...view.owners.keys()].filter((slot) => view.owners[slot] < 0)
@@ -339,7 +361,9 @@ export class ClusterTopology {
         `${bare.length} slots of the cluster at ${needs.endpoint.label} have no owner: ${slotRanges(bare).slice(0, 100)}`,
         'Give them to a node (redis-cli --cluster fix), then start again.',
       )
-    for (const { primary } of view.shards) {
+    const part = this.isPart(this.living())
+    for (const { name, primary } of view.shards) {
+      if (part && this.near?.includes(name) !== true) continue
       const asked = await this.ask(this.addressOf(primary))
       if ('error' in asked) throw this.away(primary, asked.error)
       if (asked.answer.self !== primary.id) throw this.another(primary, asked.address, asked.answer)

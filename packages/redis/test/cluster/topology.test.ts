@@ -8,13 +8,14 @@ beforeAll(async () => {
 })
 afterAll(() => cluster.stop())
 
-function open(port: number, nodeMap = ''): Promise<ClusterTopology> {
+function open(port: number, nodeMap = '', near?: readonly string[]): Promise<ClusterTopology> {
   const endpoint = parseEndpoint(`redis://127.0.0.1:${port}`)
   return ClusterTopology.open({
     endpoint,
     seeds: [{ host: '127.0.0.1', port }],
     nodeMap: new NodeMap(nodeMap),
     option: '--source-option',
+    ...(near === undefined ? {} : { near }),
   })
 }
 
@@ -88,5 +89,27 @@ describe('a large cluster of which somebody minds a part', () => {
     await until(() => topology.ownerOf(slot)?.primary.id === to.primary.id, 'its new owner')
     unfollow()
     topology.close()
+  })
+
+  it('is opened, and looked at, by the nodes that matter', async () => {
+    const whole = await open(large.nodes[0].port)
+    const names = whole.view.shards.map(({ name }) => name)
+    const ports = whole.view.shards.map(({ primary }) => whole.addressOf(primary).port)
+    whole.close()
+    const seed = ports[5]
+    const before = await Promise.all(ports.map(questions))
+    const topology = await open(seed, '', [names[9]])
+    await topology.look()
+    const asked = (await Promise.all(ports.map(questions))).map((count, i) => count - before[i])
+    expect(topology.view.shards.map(({ name }) => name)).toEqual(names)
+    expect([...topology.view.owners].filter((owner) => owner < 0)).toEqual([])
+    // The seed, the one that matters, and three in turn.
+    expect(asked[9]).toBeGreaterThanOrEqual(3)
+    expect(asked.filter((count) => count > 0).length).toBeLessThanOrEqual(5)
+    topology.close()
+    // Of a name that there is not nothing can be minded.
+    const unknown = await open(seed, '', ['nobody'])
+    expect(await Promise.all(ports.map(questions)).then((now) => now.every((count, i) => count > before[i]))).toBe(true)
+    unknown.close()
   })
 })

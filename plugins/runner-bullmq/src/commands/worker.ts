@@ -1,5 +1,13 @@
 import { availableParallelism } from 'node:os'
-import { BaseCommand, Flags, loadedPlugins, onSignals, queueFlags } from '@ferrite-migrate/cli-kit'
+import {
+  BaseCommand,
+  Flags,
+  loadedPlugins,
+  measuringFlags,
+  measuringOf,
+  onSignals,
+  queueFlags,
+} from '@ferrite-migrate/cli-kit'
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import { findPlugin } from '@ferrite-migrate/core'
 import { readQueueAddress } from '../connection/queue-address.js'
@@ -31,6 +39,7 @@ export default class Worker extends BaseCommand {
       default: '5s',
       helpValue: '<TIME>',
     }),
+    ...measuringFlags,
   }
 
   protected override readonly sharesState = false
@@ -46,6 +55,7 @@ export default class Worker extends BaseCommand {
       )
     const option = { name: 'lock', type: 'duration', min: LEAST_LOCK_MS, max: MOST_LOCK_MS } as const
     const lockMs = Number(parseOption({ ...option, description: 'Give a duration such as 5s.' }, flags.lock))
+    const openMeasuring = await measuringOf(this.config, flags)
     await this.examine(url)
     const concurrency = flags.concurrency ?? availableParallelism()
     const extra = flags.plugin ?? []
@@ -55,10 +65,14 @@ export default class Worker extends BaseCommand {
       else this.log(`${new Date().toISOString()} ${text}`)
     }
     const pool = new WorkerPool({
-      task: { url, lockMs, stateDir: this.stateDir(flags['state-dir']), plugins },
+      task: { url, lockMs, stateDir: this.stateDir(flags['state-dir']), plugins, measures: openMeasuring !== null },
       concurrency,
       say,
     })
+    const measuring = await openMeasuring?.(
+      () => pool.measures.samples(),
+      (text) => say('info', text),
+    )
     const release = onSignals(
       () => {
         say('info', 'stopping: what runs here is given to other workers')
@@ -68,6 +82,7 @@ export default class Worker extends BaseCommand {
     )
     say('info', `waiting for shards at ${readQueueAddress(url).label}, ${concurrency} at once (Ctrl-C ends it)`)
     await pool.run().finally(release)
+    await measuring?.close()
   }
 
   /** What no worker may rely on is refused before it takes anything. */

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorFromTold, type Lag, MigrateError, type ToldError } from '@ferrite-migrate/contracts'
-import { type FromWorker, type ShardTask, WorkerSession, withoutPassword } from '@ferrite-migrate/core'
+import {
+  type FromWorker,
+  measureWork,
+  ShardTally,
+  type ShardTask,
+  storedMetrics,
+  WorkerSession,
+  withoutPassword,
+} from '@ferrite-migrate/core'
 import type { Redis } from 'ioredis'
 import type { ShardJob as Job, JobQueue } from '../connection/bull.js'
 import { type RunKeys, WHOLE } from '../connection/run-keys.js'
@@ -60,6 +68,8 @@ export interface ShardJobNeeds {
   say(text: string): void
   /** It runs. */
   begun(): void
+  /** Takes what is measured, about once a second, as `storedMetrics` writes it; absent = nobody wants it. */
+  measured?(samples: string): void
   /** True when workers of other machines live as well. */
   hasOthers(): Promise<boolean>
 }
@@ -72,6 +82,7 @@ export class ShardJob {
   private readonly tempDir = mkdtempSync(join(tmpdir(), 'ferrite-migrate-'))
   private readonly over = new AbortController()
   private readonly grouping: Grouping
+  private readonly tally = new ShardTally()
   /** Shards whose first copy is done. */
   private readonly live = new Set<string>()
   /** When both ends answered last, ms. */
@@ -225,7 +236,9 @@ export class ShardJob {
   private send(message: FromWorker): void {
     if (message.kind === 'over') this.fault = message.fault
     else this.outbox?.tell(message)
-    if (message.kind !== 'event' || message.event.kind !== 'phase') return
+    if (message.kind !== 'event') return
+    this.tally.hear(message.event)
+    if (message.event.kind !== 'phase') return
     const { phase, shard } = message.event
     if (phase === 'LIVE_SYNC') this.live.add(shard)
     else this.live.delete(shard)
@@ -304,6 +317,7 @@ export class ShardJob {
     void this.noteHolder(false).catch(() => undefined)
     const running = session.running
     if (running === null) return
+    void this.measure(session)
     const { source, target } = running.run.ends
     const now = Date.now()
     void target?.beat?.().then(
@@ -336,6 +350,15 @@ export class ShardJob {
       this.needs.lock.giveUp(this.given.message)
     }
     if (this.shard === WHOLE && !this.staysWhole) await this.perhapsApart(session)
+  }
+
+  private async measure(session: WorkerSession): Promise<void> {
+    const { progress } = session.running?.run ?? {}
+    if (this.needs.measured === undefined || progress === undefined) return
+    for (const [shard, lag] of await this.lags(session))
+      if (lag === null) this.tally.lags.delete(shard)
+      else this.tally.lags.set(shard, lag)
+    this.needs.measured(storedMetrics(measureWork({ progress, tally: this.tally })))
   }
 
   /** Once all slots are at rest for a while, each shard is read by a worker of its own again. */

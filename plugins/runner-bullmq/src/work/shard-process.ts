@@ -101,6 +101,7 @@ export class ShardProcess {
       ...{ stateDir: this.task.stateDir, plugins: this.task.plugins },
       say: (text) => this.tell({ kind: 'works', text }),
       begun: () => this.tell({ kind: 'begun' }),
+      ...(this.task.measures ? { measured: (samples) => this.tell({ kind: 'measured', migration, samples }) } : {}),
       hasOthers: async () => {
         const living = await livingWorkers(this.link, this.address.prefix)
         return living.some(({ host }) => host !== machineName())

@@ -6,6 +6,8 @@ export type FromShardProcess =
   | { readonly kind: 'works'; readonly text: string }
   /** Both ends are open, and it runs; or it has nothing to do any more. */
   | { readonly kind: 'begun' }
+  /** What is measured of it, as `storedMetrics` writes it. */
+  | { readonly kind: 'measured'; readonly migration: string; readonly samples: string }
   | { readonly kind: 'said'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }
   /** It can do no work here, whatever it is given. */
   | { readonly kind: 'unfit'; readonly text: string }
@@ -16,6 +18,8 @@ export interface ShardProcessTask {
   readonly name: string
   readonly lockMs: number
   readonly stateDir: string
+  /** Somebody collects what is measured. */
+  readonly measures: boolean
   /** Where the adapters of this machine are. */
   readonly plugins: readonly {
     readonly name: string

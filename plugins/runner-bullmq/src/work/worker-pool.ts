@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { machineName } from '@ferrite-migrate/core'
+import { WorkerMeasures } from './worker-measures.js'
 import type { FromShardProcess, ShardProcessTask, ToShardProcess } from './worker-message.js'
 
 const MAIN = fileURLToPath(new URL('./shard-process-main.js', import.meta.url))
@@ -22,6 +23,8 @@ export interface WorkerPoolNeeds {
 
 /** The processes of one machine: one more than work, as long as there may be more. Each runs one shard at a time. */
 export class WorkerPool {
+  /** Of the shards that run here. */
+  readonly measures = new WorkerMeasures()
   private readonly needs: WorkerPoolNeeds
   private readonly processes = new Map<ChildProcess, { readonly name: string; waits: boolean }>()
   private readonly ended = Promise.withResolvers<void>()
@@ -72,6 +75,7 @@ export class WorkerPool {
       case 'waits':
         this.failures = 0
         state.waits = true
+        this.measures.forget(state.name)
         return
       case 'works':
         say('info', `${state.name} ${message.text}`)
@@ -80,6 +84,8 @@ export class WorkerPool {
         return
       case 'begun':
         return this.keepOneWaiting()
+      case 'measured':
+        return this.measures.set(state.name, message.migration, message.samples)
       case 'said':
         return say(message.level, `${state.name}: ${message.text}`)
       case 'unfit':
@@ -98,6 +104,7 @@ export class WorkerPool {
   private async gone(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): Promise<void> {
     const state = this.processes.get(child)
     this.processes.delete(child)
+    if (state !== undefined) this.measures.forget(state.name)
     if (this.stopped) {
       if (this.processes.size === 0) this.ended.resolve()
       return

@@ -19,6 +19,8 @@ export interface ClusterShardsNeeds {
   readonly topology: ClusterTopology
   readonly logger: Logger
   readonly trace: WireTrace | null
+  /** The shards that are read in this process, as `apart` takes them; absent = all. */
+  readonly only?: readonly string[]
   /** The stream of a shard, whichever node is its primary. */
   stream(shard: string, elsewhere: (keys: readonly DirtyKey[]) => void): Promise<PsyncShard>
 }
@@ -64,8 +66,11 @@ export class ClusterShards {
 
   static async open(needs: ClusterShardsNeeds): Promise<ClusterShards> {
     const shards = new ClusterShards(needs)
-    for (const { name, primary } of needs.topology.view.shards) if (primary.slots.length > 0) await shards.add(name)
-    shards.unfollow = needs.topology.follow((view) => void shards.see(view))
+    const { topology, only } = needs
+    for (const { name, primary } of topology.view.shards)
+      if (primary.slots.length > 0 && (only?.includes(name) ?? true)) await shards.add(name)
+    if (only !== undefined) shards.apart(only)
+    shards.unfollow = topology.follow((view) => void shards.see(view))
     return shards
   }
 

@@ -116,9 +116,7 @@ export class ClusterSource implements Source {
     const trace = wireTrace(logger, 'source')
     try {
       const primaries = await Promise.all(
-        topology.view.shards
-          .filter(({ primary }) => primary.slots.length > 0)
-          .map(({ name }) => examine(name, topology.primaryOf(name), context.signal)),
+        ownShards(context, topology).map(({ name }) => examine(name, topology.primaryOf(name), context.signal)),
       )
       const capture = captureOf(String(options.capture), primaries)
       const of = async (shard: string): Promise<Primary> =>
@@ -300,10 +298,10 @@ export class ClusterSource implements Source {
     }
   }
 
-  /** Of the busiest node. */
+  /** Of the busiest node that is read. */
   async load(): Promise<{ cpu: number | null; latencyMs: number }> {
     const latencies = await Promise.all(
-      this.topology.view.shards.map(async ({ name }) => {
+      ownShards(this.context, this.topology).map(async ({ name }) => {
         const link = await this.meter(name)
         const askedAt = performance.now()
         await link.call('PING')
@@ -347,6 +345,13 @@ export class ClusterSource implements Source {
   }
 }
 
+/** Those that have slots and are read here; all where none of them is there any more. */
+function ownShards({ shards }: AdapterContext, { view }: ClusterTopology): ClusterTopology['view']['shards'] {
+  const all = view.shards.filter(({ primary }) => primary.slots.length > 0)
+  const own = all.filter(({ name }) => shards?.includes(name) ?? true)
+  return own.length > 0 ? own : all
+}
+
 async function examine(shard: string, endpoint: Endpoint, signal: AbortSignal): Promise<Primary> {
   const link = await RedisLink.open(endpoint, null, undefined, signal)
   link.hurryAfter(signal)
@@ -388,8 +393,11 @@ async function byReplication(
   of: (shard: string) => Promise<Primary>,
   trace: WireTrace | null,
 ): Promise<Followed> {
+  const own = ownShards(context, topology)
+  const isPart = own.some(({ name }) => context.shards?.includes(name) === true)
   const cluster = await ClusterShards.open({
     ...{ topology, logger: context.logger, trace },
+    ...(isPart ? { only: own.map(({ name }) => name) } : {}),
     stream: async (shard, elsewhere) => {
       const { endpoint, facts } = await of(shard)
       return psyncShard(context, endpoint, facts, wantedSettings(context.options, facts), trace, {

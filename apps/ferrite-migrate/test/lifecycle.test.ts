@@ -125,6 +125,39 @@ describe('resume', () => {
     expect(await differences(source.url, target.url)).toEqual([])
   })
 
+  it('knows at once what a large target holds, and what of that the source has changed or has no more', async () => {
+    const source = await start()
+    const target = await start()
+    await fill(source.url, 150_000)
+    for (let i = 0; i < 50; i++) await command(source.url, 'HSET', `h:${i}`, 'f', `${i}`, 'g', 'x'.repeat(i * 20))
+    const state = ['--state-dir', stateDir()]
+    const first = tool('migrate', '--id', 'm', '-s', source.url, '-t', target.url, '-m', 'snapshot', ...state)
+    await until(async () => Number(await command(target.url, 'DBSIZE')) > 110_000, 'most of it')
+    await first.kill()
+    const there = ((await command(target.url, 'KEYS', '*')) as Buffer[]).filter((key) => !isOwnKey(key)).map(String)
+    const [gone, changed, ends, other] = there
+    await command(source.url, 'DEL', gone)
+    await command(source.url, 'SET', changed, 'changed meanwhile')
+    await command(source.url, 'PEXPIRE', ends, '100000000')
+    // Somebody wrote over it at the target.
+    await command(target.url, 'SET', other, 'not what was copied')
+    const read = async (): Promise<number> =>
+      Number(/cmdstat_dump:calls=(\d+)/.exec(String(await command(target.url, 'INFO', 'commandstats')))?.[1] ?? 0)
+    const before = await read()
+    const second = await cli(['migrate', '--resume', 'm', ...state])
+    expect(second.code).toBe(0)
+    expect(second.output).toContain('1 key that vanished at the source was deleted at the target')
+    const [, right, written] =
+      /([\d,]+) keys were right at the target already, ([\d,]+) written/
+        .exec(second.output)
+        ?.map((text) => text.replace(',', '')) ?? []
+    expect(Number(right)).toBe(there.length - 4)
+    expect(Number(right) + Number(written)).toBe(150_049)
+    // Each of them was not asked for: only a sample of what was written.
+    expect((await read()) - before).toBeLessThan(1000)
+    expect(await differences(source.url, target.url)).toEqual([])
+  })
+
   it('goes on with a scan at its cursor', async () => {
     const source = await start()
     const target = await start()

@@ -9,6 +9,7 @@ import {
   type WriteResult,
 } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from '../config/config.js'
+import type { KnownValues } from '../records/known-values.js'
 import { CollisionGuard } from '../transform/collision-guard.js'
 import { ChangeTrack } from './changes/change-track.js'
 import type { BothEnds } from './changes/stream-stop.js'
@@ -20,6 +21,7 @@ import type { RunningShards, ShardLag } from './running-shards.js'
 import type { ShardNeighbours } from './shard-parts.js'
 import { ShardRun } from './shard-run.js'
 import { SeenKeys } from './snapshot/seen-keys.js'
+import { TargetValues } from './snapshot/target-values.js'
 import { WrittenSample } from './target-content/written-sample.js'
 
 /** A route, and how its batches are written. */
@@ -28,6 +30,8 @@ export interface EngineNeeds extends Omit<Route, 'config'> {
   readonly lanes: number
   /** Asked before each batch. @throws when another process writes for this migration now */
   admit(): void
+  /** Reads at once what the target holds; absent = it cannot be had. */
+  readonly targetValues?: () => Promise<KnownValues | null>
   /** Ends the run when too many writes fail. */
   readonly errorRate: ErrorRate | null
 }
@@ -59,6 +63,7 @@ export class Engine implements RunningShards {
       collisions: options.transform.injective ? null : collisionGuard(options),
       sample: this.sample,
       seen: new SeenKeys(shards.map(({ id }) => id)),
+      targetValues: new TargetValues(knowsAtOnce(options) ? (options.targetValues ?? null) : null),
       recovery: new TargetRecovery(options.target, options.id, () => this.lanes.leave()),
     }
     for (const shard of shards) this.add(shard)
@@ -264,6 +269,14 @@ export class Engine implements RunningShards {
         'Empty the target, or choose --on-conflict replace or skip.',
       )
   }
+}
+
+/** Whether what the target held in the beginning may stand for what it holds when a key comes. */
+function knowsAtOnce({ source, config, targetWasEmpty, foreign }: EngineNeeds): boolean {
+  // A key that comes twice, or from one shard and then from another, may be another one by then.
+  const once = source.shards.length === 1 && source.capabilities.uniqueKeys === true
+  // What a later snapshot finds gone may be deleted if it was seen in this one, unless that is known otherwise.
+  return once && (config.mode === 'snapshot' || targetWasEmpty || foreign !== null)
 }
 
 /** One for all shards: keys of two shards may get one name as well. */

@@ -18,6 +18,7 @@ import type { TargetRecovery } from './lanes/target-recovery.js'
 import { type Route, routeOf, type ShardRoute } from './route.js'
 import type { SeenKeys } from './snapshot/seen-keys.js'
 import { SnapshotWriter } from './snapshot/snapshot-writer.js'
+import type { TargetValues } from './snapshot/target-values.js'
 import { VanishedKeys } from './snapshot/vanished-keys.js'
 import type { WrittenSample } from './target-content/written-sample.js'
 
@@ -28,6 +29,7 @@ export interface ShardNeighbours {
   readonly sample: WrittenSample
   readonly seen: SeenKeys
   readonly recovery: TargetRecovery
+  readonly targetValues: TargetValues
 }
 
 /** What one shard is made of, each part with what it needs of the others. */

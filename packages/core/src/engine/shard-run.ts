@@ -120,6 +120,8 @@ export class ShardRun {
     // Which names are taken is learned from the source again: from a reader of it, or by reading everything once more.
     const unknowable = this.others.collisions !== null && source.reader === undefined
     const position = await this.checkpoints.resumeFrom(unknowable)
+    // Before the source sends anything: it would have to wait.
+    if (position === undefined) this.sync.known = await this.others.targetValues.take()
     onNote(
       'resumed',
       position === undefined

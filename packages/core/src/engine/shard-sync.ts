@@ -1,5 +1,6 @@
 import type { Position, Source, SyncEvent, Target } from '@ferrite-migrate/contracts'
 import type { ResolvedConfig } from '../config/config.js'
+import type { KnownValues } from '../records/known-values.js'
 import type { ChangeApplier } from './changes/change-applier.js'
 import type { Checkpoints, Resumed } from './checkpoints.js'
 import type { ShardEvent, ShardPhase } from './events/shard-event.js'
@@ -42,6 +43,8 @@ export interface Synced {
 export class ShardSync {
   /** Comparisons of everything that came to their end. */
   sweeps = 0
+  /** What the target holds before the first snapshot is read; null = it has to be asked. */
+  known: KnownValues | null = null
   private readonly id: string
   private readonly needs: ShardSyncNeeds
   private readonly parts: Synced
@@ -134,9 +137,11 @@ export class ShardSync {
         'the source could not continue where it was: full resync, of which only what differs is written',
       )
     this.others.sample.forget()
-    await writer.compare()
+    const known = this.beginnings === 1 ? this.known : null
+    this.known = null
+    await writer.compare(known, this.overwrites)
     this.needs.progress.restartSnapshot(this.id)
-    vanished.begin()
+    vanished.begin(known)
     dirty.clear()
     held.keys.clear()
   }

@@ -255,6 +255,7 @@ export class Passes {
       wrote: (db, key) => record.journal?.has(db, key) ?? false,
       databases: knownDatabases(record),
       resumed,
+      targetValues: () => ends.readTargetValues(),
       gate,
       errorRate: this.errorRate,
       admit: () => record.lease.check(),

@@ -19,10 +19,12 @@ import { contentFindings } from '../ends/content-findings.js'
 import { chooseDatabases, type DatabaseChoice } from '../ends/databases.js'
 import { openEnds } from '../ends/open-ends.js'
 import { makePlan, type Plan } from '../ends/plan.js'
+import { readTargetValues } from '../ends/read-target-values.js'
 import { sameServer } from '../ends/same-server.js'
 import { SourceGuard } from '../ends/source-guard.js'
 import { workerFindings } from '../ends/worker-findings.js'
 import { RecordFilter } from '../records/key-filter.js'
+import type { KnownValues } from '../records/known-values.js'
 import { FaultFile } from '../transform/fault-file.js'
 import { databases, openTransform } from '../transform/open-transform.js'
 import { NO_TRANSFORM, type RecordTransform } from '../transform/record-transform.js'
@@ -164,6 +166,12 @@ export class RunEnds {
     } finally {
       await reader.close()
     }
+  }
+
+  /** What the target holds, where it tells at once; null = each key has to be asked for. */
+  readTargetValues(): Promise<KnownValues | null> {
+    const { registry, logger, signal } = this.needs
+    return readTargetValues(this.config, registry, { logger, signal, tempDir: this.tempDir })
   }
 
   stopGuard(): void {

@@ -8,9 +8,9 @@ import {
 import { eachEvent } from '../ends/source-events.js'
 import { DirtySet } from '../records/dirty-set.js'
 import type { RecordFilter } from '../records/key-filter.js'
+import { RangeHash } from '../records/range-hash.js'
 import { BucketSums } from './bucket-sums.js'
 import type { CompareProgress } from './compare-progress.js'
-import { RangeHash } from './range-hash.js'
 import type { Verifier } from './verifier.js'
 import type { VerifyReport } from './verify-report.js'
 

@@ -11,6 +11,7 @@ import { Progress } from '../../dist/engine/progress/progress.js'
 import { type ShardNeighbours, type ShardParts, shardParts } from '../../dist/engine/shard-parts.js'
 import { ShardRun } from '../../dist/engine/shard-run.js'
 import { SeenKeys } from '../../dist/engine/snapshot/seen-keys.js'
+import { TargetValues } from '../../dist/engine/snapshot/target-values.js'
 import { WrittenSample } from '../../dist/engine/target-content/written-sample.js'
 import { NO_TRANSFORM, RecordFilter } from '../../dist/index.js'
 import { TargetKeys } from '../../dist/transform/target-keys.js'
@@ -107,9 +108,11 @@ export class MemoryRoute {
     return new LanePool(target, lanes, (result) => this.progress.add(result)).forShard()
   }
 
-  private neighbours({ target, id }: EngineNeeds, shard: Shard): ShardNeighbours {
+  private neighbours(needs: EngineNeeds, shard: Shard): ShardNeighbours {
+    const { target, id } = needs
     return {
       collisions: null,
+      targetValues: new TargetValues(needs.targetValues ?? null),
       sample: new WrittenSample(),
       seen: new SeenKeys([shard.id]),
       recovery: new TargetRecovery(target, id),

@@ -7,11 +7,13 @@ import {
   type Shard,
   type SourceEvent,
 } from '@ferrite-migrate/contracts'
+import { PackedValues } from '@ferrite-migrate/protocol'
 import { until } from '@ferrite-migrate/servers'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { ChangeTrack } from '../../dist/engine/changes/change-track.js'
 import type { ShardRun } from '../../dist/engine/shard-run.js'
 import { RecordFilter } from '../../dist/index.js'
+import { KnownValues } from '../../dist/records/known-values.js'
 import { bytes, command, names, record } from '../doubles.js'
 import { fill, MemoryRoute, sourceWith } from './memory-route.js'
 
@@ -169,6 +171,40 @@ describe('a shard that goes on', () => {
     await run.end()
     expect(route.arrived).toEqual(['a', 'b'])
     expect(route.notes).toContain('compared: 1 key was right at the target already, 1 written')
+  })
+
+  it('asks only for what may differ where it knows at once what the target holds, and finds what vanished', async () => {
+    const packed = (...keys: readonly (readonly [string, string])[]) => {
+      const values = new PackedValues()
+      for (const [key, value] of keys) values.add(0, bytes(key), bytes(value), 0)
+      return values.take()
+    }
+    const known = new KnownValues()
+    for (const one of packed(['same', 'v'], ['other', 'before'], ['gone', 'v'], ['late', 'v'])) known.add(one)
+    // Whoever asks for others would find that they are not there.
+    fill(route.there, 'other', 'gone')
+    const asked = new MemoryTarget(route.there)
+    const reads: string[] = []
+    const read = asked.reader.bind(asked)
+    asked.reader = () => {
+      const reader = read()
+      const former = reader.read.bind(reader)
+      reader.read = (...args) => {
+        reads.push(...args[1].map(String))
+        return former(...args)
+      }
+      return reader
+    }
+    const records = packed(['same', 'v'], ['other', 'now'], ['new', 'v'], ['late', 'v'])
+    const run = route.shard(
+      { target: asked, resumed, targetValues: async () => known, config: { mode: 'snapshot' } },
+      giving(FULL, { kind: 'snapshot', records, byteLength: 1 }, END),
+    )
+    await run.run()
+    expect(route.arrived).toEqual(['new', 'other'])
+    expect(route.notes).toContain('compared: 2 keys were right at the target already, 2 written')
+    expect(route.notes).toContain('vanished: 1 key that vanished at the source was deleted at the target')
+    expect(reads).toEqual(['other'])
   })
 })
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { RangeHash } from '../../dist/records/range-hash.js'
 import { BucketSums } from '../../dist/verify/bucket-sums.js'
-import { RangeHash } from '../../dist/verify/range-hash.js'
 
 const held = fc.uniqueArray(
   fc.record({ name: fc.integer({ min: 0, max: 3000 }), value: fc.integer({ min: 0, max: 3 }) }),

@@ -3,6 +3,7 @@ import { counted, PackedRecord, type SnapshotEvent, type SnapshotRecord } from '
 import { hashTag, keySlot } from '@ferrite-migrate/protocol'
 import type { ResolvedConfig } from '../../config/config.js'
 import type { RecordFilter } from '../../records/key-filter.js'
+import type { KnownValues } from '../../records/known-values.js'
 import { printableKey } from '../../records/printable-key.js'
 import type { CollisionGuard } from '../../transform/collision-guard.js'
 import type { RecordTransform } from '../../transform/record-transform.js'
@@ -60,10 +61,17 @@ export class SnapshotWriter {
     this.run = run
   }
 
-  /** From now on only what the target does not hold already is written. */
-  async compare(): Promise<void> {
+  /**
+   * From now on only what the target does not hold already is written.
+   * @param known what it holds, where that is known; it must not be used where a key may come twice
+   * @param overwrite what the target holds is of this run
+   */
+  async compare(known: KnownValues | null = null, overwrite = false): Promise<void> {
     await this.difference?.close()
-    this.difference = new SnapshotDifference(this.options.target)
+    const { target, foreign, config } = this.options
+    // Where a policy decides about what is there, it has to be looked at.
+    const replaces = overwrite || foreign !== null || config.onConflict === 'replace'
+    this.difference = new SnapshotDifference(target, replaces ? known : null)
   }
 
   /**

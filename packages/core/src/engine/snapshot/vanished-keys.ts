@@ -10,6 +10,7 @@ import {
 import { commandSpecOf, FingerprintSet, touchedKeys } from '@ferrite-migrate/protocol'
 import type { ResolvedConfig } from '../../config/config.js'
 import type { RecordFilter } from '../../records/key-filter.js'
+import type { KnownValues } from '../../records/known-values.js'
 import type { RecordTransform } from '../../transform/record-transform.js'
 import type { TargetKeys } from '../../transform/target-keys.js'
 import type { ShardLanes } from '../lanes/lane-pool.js'
@@ -39,6 +40,8 @@ export class VanishedKeys {
   private readonly lane: number
   /** What the snapshot that is being read holds; null = nobody needs to know. */
   private seen: FingerprintSet | null = null
+  /** What the target held before this snapshot, of which those that come are met; null = `seen` remembers what comes. */
+  private known: KnownValues | null = null
   /** What all shards had when they were last read. */
   private readonly all: SeenKeys
   private readonly shard: Pick<Shard, 'id' | 'owns'>
@@ -58,19 +61,28 @@ export class VanishedKeys {
     this.lane = lane
   }
 
-  /** From now on remembers which keys come. */
-  begin(): void {
-    this.seen = new FingerprintSet()
+  /**
+   * From now on remembers which keys come.
+   * @param known all that the target holds: it is enough to remember which of these come
+   */
+  begin(known: KnownValues | null = null): void {
+    this.known = known
+    this.seen = known === null ? new FingerprintSet() : null
   }
 
   see(records: readonly SnapshotRecord[]): void {
-    if (this.seen !== null) for (const record of records) this.seen.add(record.db, record.key)
+    const { seen, known } = this
+    if (seen !== null) for (const record of records) seen.add(record.db, record.key)
+    else if (known !== null) for (const record of records) known.meet(record)
   }
 
   /** Everything was read. A first snapshot only says what there is; what vanished shows from the second one on. */
   async endSnapshot(first: boolean): Promise<void> {
-    const { seen } = this
+    const { seen, known } = this
     this.seen = null
+    this.known = null
+    if (known !== null && known.unseen > 0)
+      await this.deleteWhere(async (page) => page.map((one) => known.isUnseen(one) && this.mayBeOwn(one)))
     if (seen === null) return
     const ended = this.all.end(this.shard.id, seen)
     const deletes = !first || this.options.config.deleteExtra
@@ -102,6 +114,10 @@ export class VanishedKeys {
   get knowsOwn(): boolean {
     const { transform } = this.options
     return this.shard.owns !== undefined && (!transform.renames || transform.originals(0, NO_KEY) !== null)
+  }
+
+  private mayBeOwn({ db, key }: DirtyKey): boolean {
+    return !this.knowsOwn || this.isOwn(db, key)
   }
 
   /** @param key as named at the target */

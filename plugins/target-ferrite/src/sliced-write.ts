@@ -6,10 +6,14 @@ import {
   writeStreamEntries,
   writeStreamState,
 } from '@ferrite-migrate/protocol'
+import type { Flight } from './lane-connection.js'
 import type { LaneTools } from './lane-tools.js'
 import { isRedirect, refusalError } from './target-error.js'
 import { temporaryName } from './temporary-name.js'
 import type { WriteTally } from './write-tally.js'
+
+/** Slices under way: the server works on one while the next are read. */
+const UNDER_WAY = 4
 
 /** A value above the size limit: slice by slice under a temporary name, then renamed. */
 export class SlicedWrite {
@@ -20,6 +24,8 @@ export class SlicedWrite {
   private readonly tally: WriteTally
   private lastEntry: string | undefined
   private lostFieldExpiry = false
+  /** What slices under way were refused with; null = they were taken. */
+  private readonly underWay: Promise<string | null>[] = []
 
   constructor(lane: LaneTools, record: SnapshotRecord, tally: WriteTally) {
     this.lane = lane
@@ -32,7 +38,8 @@ export class SlicedWrite {
   async write(value: SlicedValue, onConflict: ConflictPolicy): Promise<void> {
     const { record, tally } = this
     const now = Date.now() + this.lane.options.clockSkewMs
-    for await (const slice of value.slices) await this.send(() => this.slice(value.type, slice))
+    for await (const slice of value.slices) await this.begin(() => this.slice(value.type, slice))
+    while (this.underWay.length > 0) await this.first()
     if (this.lostFieldExpiry)
       tally.notCarried.push({ what: 'hash-field-ttl', db: record.db, key: Buffer.from(record.key) })
     if (record.expireAt > 0 && record.expireAt <= now) {
@@ -66,17 +73,41 @@ export class SlicedWrite {
     this.lane = await redirect(this.record.key, text, since)
   }
 
+  /** Sends what `build` appends, and waits only where enough is under way. @throws like `send` */
+  private async begin(build: () => number): Promise<void> {
+    // A slot may go between two slices: what follows must know where to.
+    if (this.lane.options.ofCluster === true) return this.send(build)
+    while (this.underWay.length >= UNDER_WAY) await this.first()
+    const { made } = await this.fly(build)
+    if (made === null) return
+    const refusal = made.then(({ errors }) => errors[0]?.text ?? null)
+    // Whoever waits for it gets to know; one that is not waited for came behind another that had failed.
+    refusal.catch(() => undefined)
+    this.underWay.push(refusal)
+  }
+
+  /** Waits for the slice that has been under way longest. */
+  private async first(): Promise<void> {
+    const text = (await this.underWay.shift()) ?? null
+    if (text !== null) await this.refused(text)
+  }
+
+  /** Sends what `build` appends; null in `made` = there was nothing. Wrapped, so that it is not waited for. */
+  private fly(build: () => number): Promise<{ readonly made: Promise<Flight> | null }> {
+    const { connection } = this.lane
+    return connection.inDatabase(this.record.db, (link) => {
+      const replies = this.append(build)
+      this.tally.byteLength += this.out.at
+      return replies === 0 ? null : connection.fly(link, replies)
+    })
+  }
+
   /** Sends what `build` appends. @throws MigrateError when it is refused; nothing of the value stays then */
   private async send(build: () => number): Promise<void> {
-    const { db } = this.record
     const since = Date.now()
     for (;;) {
-      const { connection, options, losses } = this.lane
-      const { made } = await connection.inDatabase(db, (link) => {
-        const replies = this.append(build)
-        this.tally.byteLength += this.out.at
-        return replies === 0 ? null : connection.fly(link, replies)
-      })
+      const { options, losses } = this.lane
+      const { made } = await this.fly(build)
       const flight = await made?.catch((error: unknown) => {
         // Whatever is there of it now may be lost with the node.
         throw options.ofCluster === true ? losses.ofChanges(error) : error

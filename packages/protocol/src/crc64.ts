@@ -1,3 +1,5 @@
+import { crc64Module, DATA_AT, HALF, HALVES_AT, ROOM, STEPS_AT } from './crc64-module.js'
+
 /**
  * CRC-64 as Redis uses it for RDB files and DUMP payloads: polynomial ad93d23594c935a9 ("Jones"), reflected, start 0,
  * no final xor; check value of "123456789" is e9c6d914c4b8d9ca. Eight bytes a step (slicing-by-8) on 32-bit halves,
@@ -32,12 +34,87 @@ for (let table = 1; table < 8; table++) {
   }
 }
 
+/** Fewer bytes are done sooner than they are copied. */
+const WORTH_BYTES = 512
+
+/** The same by WebAssembly, which is three times as fast over long ranges. */
+class FastCrc64 {
+  private readonly memory: Uint8Array
+  private readonly state: Int32Array
+  private readonly run: (from: number, to: number) => void
+
+  private constructor(memory: WebAssembly.Memory, run: (from: number, to: number) => void) {
+    this.memory = new Uint8Array(memory.buffer)
+    this.state = new Int32Array(memory.buffer, 0, 2)
+    this.run = run
+    const steps = new Int32Array(memory.buffer, STEPS_AT, 8 * 256 * 2)
+    for (let i = 0; i < 8 * 256; i++) {
+      steps[i * 2] = LOW[i]
+      steps[i * 2 + 1] = HIGH[i]
+    }
+    const halves = new Int32Array(memory.buffer, HALVES_AT, 8 * 256 * 2)
+    // Of each bit what becomes of it over a half of zeroes; of all others the sum of their bits.
+    for (let bit = 0; bit < 64; bit++) {
+      this.state[0] = bit < 32 ? 1 << bit : 0
+      this.state[1] = bit < 32 ? 0 : 1 << (bit - 32)
+      run(DATA_AT, DATA_AT + HALF)
+      const table = (bit >> 3) * 256
+      const lowest = 1 << (bit & 7)
+      for (let value = lowest; value < lowest * 2; value++) {
+        const rest = (table + value - lowest) * 2
+        halves[(table + value) * 2] = halves[rest] ^ this.state[0]
+        halves[(table + value) * 2 + 1] = halves[rest + 1] ^ this.state[1]
+      }
+    }
+  }
+
+  /** Null where there is no WebAssembly, as under `--jitless`. */
+  static open(): FastCrc64 | null {
+    if (typeof WebAssembly === 'undefined') return null
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(crc64Module()))
+    const { memory, update } = exports
+    if (!(memory instanceof WebAssembly.Memory) || typeof update !== 'function') return null
+    return new FastCrc64(memory, (from, to) => void update(from, to))
+  }
+
+  /** Goes on from a checksum; gives the low half of the new one, and leaves the other in `high`. */
+  update(low: number, high: number, data: Uint8Array, start: number, end: number): number {
+    const { memory, state } = this
+    state[0] = low
+    state[1] = high
+    for (let at = start; at < end; at += ROOM) {
+      const part = data.subarray(at, Math.min(end, at + ROOM))
+      memory.set(part, DATA_AT)
+      this.run(DATA_AT, DATA_AT + part.length)
+    }
+    return state[0]
+  }
+
+  get high(): number {
+    return this.state[1]
+  }
+}
+
+let fast: FastCrc64 | null | undefined
+
 /** A running checksum. */
 export class Crc64 {
   private low = 0
   private high = 0
 
   update(data: Uint8Array, start = 0, end = data.length): this {
+    if (end - start >= WORTH_BYTES) {
+      if (fast === undefined) fast = FastCrc64.open()
+      if (fast !== null) {
+        this.low = fast.update(this.low, this.high, data, start, end)
+        this.high = fast.high
+        return this
+      }
+    }
+    return this.bytes(data, start, end)
+  }
+
+  private bytes(data: Uint8Array, start: number, end: number): this {
     let low = this.low
     let high = this.high
     let at = start

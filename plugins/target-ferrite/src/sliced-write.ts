@@ -13,7 +13,7 @@ import { temporaryName } from './temporary-name.js'
 import type { WriteTally } from './write-tally.js'
 
 /** Slices under way: the server works on one while the next are read. */
-const UNDER_WAY = 4
+const UNDER_WAY = 2
 
 /** A value above the size limit: slice by slice under a temporary name, then renamed. */
 export class SlicedWrite {

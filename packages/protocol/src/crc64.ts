@@ -1,5 +1,14 @@
 import { crc64Module, DATA_AT, HALF, HALVES_AT, ROOM, STEPS_AT } from './crc64-module.js'
 
+/** What is used of it: its types come with those of browsers only. */
+declare const WebAssembly:
+  | {
+      readonly Module: new (bytes: Uint8Array) => object
+      readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer }
+      readonly Instance: new (module: object) => { readonly exports: Readonly<Record<string, unknown>> }
+    }
+  | undefined
+
 /**
  * CRC-64 as Redis uses it for RDB files and DUMP payloads: polynomial ad93d23594c935a9 ("Jones"), reflected, start 0,
  * no final xor; check value of "123456789" is e9c6d914c4b8d9ca. Eight bytes a step (slicing-by-8) on 32-bit halves,
@@ -43,16 +52,16 @@ class FastCrc64 {
   private readonly state: Int32Array
   private readonly run: (from: number, to: number) => void
 
-  private constructor(memory: WebAssembly.Memory, run: (from: number, to: number) => void) {
-    this.memory = new Uint8Array(memory.buffer)
-    this.state = new Int32Array(memory.buffer, 0, 2)
+  private constructor({ buffer }: { readonly buffer: ArrayBuffer }, run: (from: number, to: number) => void) {
+    this.memory = new Uint8Array(buffer)
+    this.state = new Int32Array(buffer, 0, 2)
     this.run = run
-    const steps = new Int32Array(memory.buffer, STEPS_AT, 8 * 256 * 2)
+    const steps = new Int32Array(buffer, STEPS_AT, 8 * 256 * 2)
     for (let i = 0; i < 8 * 256; i++) {
       steps[i * 2] = LOW[i]
       steps[i * 2 + 1] = HIGH[i]
     }
-    const halves = new Int32Array(memory.buffer, HALVES_AT, 8 * 256 * 2)
+    const halves = new Int32Array(buffer, HALVES_AT, 8 * 256 * 2)
     // Of each bit what becomes of it over a half of zeroes; of all others the sum of their bits.
     for (let bit = 0; bit < 64; bit++) {
       this.state[0] = bit < 32 ? 1 << bit : 0

@@ -1,6 +1,7 @@
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { type CsvError, Parser } from 'csv-parse'
 import { Columns, CsvRow } from './csv-row.js'
+import { PlainRows, type TakenRows } from './plain-rows.js'
 import { RowError, type RowPage } from './row.js'
 import type { TextFeed } from './text-feed.js'
 
@@ -17,8 +18,10 @@ export interface CsvOptions {
 
 const DELIMITERS = [',', ';', '\t', '|'] as const
 const MOST_ROW = 64 << 20
+/** Longer rows are for the parser, which does not begin them anew with each piece that comes. */
+const MOST_PLAIN_ROW = 1 << 20
 
-/** The rows of a CSV or TSV, by csv-parse. @throws MigrateError FM_IMPORT_FORMAT, FM_IMPORT_ENCODING */
+/** The rows of a CSV or TSV. @throws MigrateError FM_IMPORT_FORMAT, FM_IMPORT_ENCODING */
 export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGenerator<RowPage> {
   const start = await feed.next()
   if (start === null) return
@@ -28,38 +31,13 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
   const before = told === null ? 0 : 1
   const delimiter = options.delimiter ?? told?.[1] ?? likelyDelimiter(first)
   const faults: RowError[] = []
-  const parser = new RowParser({
-    delimiter,
-    max_record_size: MOST_ROW,
-    // A row of too many or too few fields is told with its text.
-    relax_column_count: true,
-    ...(options.quote === undefined ? {} : { quote: options.quote }),
-    // The parser's own default is the double quote, whatever the quote is.
-    ...(options.escape === undefined && options.quote === undefined ? {} : { escape: options.escape ?? options.quote }),
-    skip_empty_lines: true,
-    skip_records_with_error: options.skips,
-    on_skip: (error: CsvError | undefined, raw: string | undefined) =>
-      void faults.push(
-        new RowError(
-          Number((error as { lines?: number })?.lines ?? 0) + before,
-          error?.message ?? '',
-          textOf(error, raw, delimiter),
-        ),
-      ),
-  })
-  parser.on('error', () => undefined)
-  parser.resume()
-  const parsed = (chunk: Buffer | null): Promise<unknown> =>
-    new Promise((resolve) => {
-      // The feed uses its memory again, the parser still holds it.
-      if (chunk === null) parser.end(resolve)
-      else parser.write(Buffer.from(chunk), resolve)
-    })
+  const rowsOf = new RowReader(delimiter, options, (error, raw, lines) =>
+    faults.push(new RowError(lines + before, error?.message ?? '', textOf(error, raw, delimiter))),
+  )
   let columns: Columns | null = options.columns === null ? null : new Columns(checked(options.columns))
   try {
     for (let chunk: Buffer | null = first; ; chunk = await feed.next()) {
-      const error = await parsed(chunk)
-      const { records, lines } = parser.takeRows()
+      const { records, lines, error } = await rowsOf.take(chunk)
       const rows: CsvRow[] = []
       for (const [i, cells] of records.entries()) {
         if (columns === null) {
@@ -77,6 +55,7 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
             ),
           )
       }
+      faults.sort((a, b) => a.line - b.line)
       const [fault] = faults
       if (fault !== undefined && !options.skips) throw unreadable(fault)
       yield {
@@ -85,11 +64,84 @@ export async function* csvPages(feed: TextFeed, options: CsvOptions): AsyncGener
         byteLength: chunk?.length ?? 0,
         ...(columns === null ? {} : { columns: columns.names }),
       }
-      if (error) throw unreadable(error as CsvError)
+      if (error !== null) throw unreadable(error)
       if (chunk === null) return
     }
   } finally {
-    parser.destroy()
+    rowsOf.close()
+  }
+}
+
+/** Rows by ourselves for as long as they are plain, by csv-parse from the first one on that is not. */
+class RowReader {
+  private readonly plain: PlainRows | null
+  private readonly delimiter: string
+  private readonly options: CsvOptions
+  private readonly skipped: (error: CsvError | undefined, raw: string | undefined, line: number) => void
+  private parser: RowParser | null = null
+
+  constructor(delimiter: string, options: CsvOptions, skipped: RowReader['skipped']) {
+    const isPlain = options.quote === undefined && options.escape === undefined && delimiter.length === 1
+    this.plain = isPlain ? new PlainRows(delimiter, MOST_PLAIN_ROW) : null
+    this.delimiter = delimiter
+    this.options = options
+    this.skipped = skipped
+  }
+
+  /** @param chunk whole letters of UTF-8; null = the end. What is read before an error is given with it. */
+  async take(chunk: Buffer | null): Promise<TakenRows & { readonly error: CsvError | null }> {
+    const { plain, parser } = this
+    if (plain === null || parser !== null) return this.parse(chunk)
+    const taken = plain.take(chunk?.toString('utf8') ?? '', chunk === null)
+    if (plain.strange === null) return { ...taken, error: null }
+    let parsed = await this.parse(Buffer.from(plain.strange))
+    taken.records.push(...parsed.records)
+    taken.lines.push(...parsed.lines)
+    if (parsed.error === null && chunk === null) {
+      parsed = await this.parse(null)
+      taken.records.push(...parsed.records)
+      taken.lines.push(...parsed.lines)
+    }
+    return { ...taken, error: parsed.error }
+  }
+
+  close(): void {
+    this.parser?.destroy()
+  }
+
+  private async parse(chunk: Buffer | null): Promise<TakenRows & { readonly error: CsvError | null }> {
+    this.parser ??= this.open()
+    const { parser } = this
+    const error = await new Promise<Error | null | undefined>((resolve) => {
+      // The feed uses its memory again, the parser still holds it.
+      if (chunk === null) parser.end((cause?: Error | null) => resolve(cause))
+      else parser.write(Buffer.from(chunk), resolve)
+    })
+    return { ...parser.takeRows(), error: error ? (error as CsvError) : null }
+  }
+
+  private open(): RowParser {
+    const { delimiter, plain, options } = this
+    const { quote, skips } = options
+    const parser = new RowParser({
+      delimiter,
+      max_record_size: MOST_ROW,
+      // A row of too many or too few fields is told with its text.
+      relax_column_count: true,
+      ...(plain?.lineEnd ? { record_delimiter: plain.lineEnd } : {}),
+      ...(quote === undefined ? {} : { quote }),
+      // The parser's own default is the double quote, whatever the quote is.
+      ...(options.escape === undefined && quote === undefined ? {} : { escape: options.escape ?? quote }),
+      skip_empty_lines: true,
+      skip_records_with_error: skips,
+      on_skip: (error: CsvError | undefined, raw: string | undefined) =>
+        void this.skipped(error, raw, Number((error as { lines?: number })?.lines ?? 0)),
+    })
+    // What it tells of lines is of the whole text.
+    Object.assign(parser.info, { lines: plain?.line ?? 1 })
+    parser.on('error', () => undefined)
+    parser.resume()
+    return parser
   }
 }
 
@@ -105,7 +157,7 @@ class RowParser extends Parser {
     return true
   }
 
-  takeRows(): { readonly records: readonly string[][]; readonly lines: readonly number[] } {
+  takeRows(): TakenRows {
     const { records, lines } = this
     this.records = []
     this.lines = []

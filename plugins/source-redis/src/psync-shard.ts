@@ -37,7 +37,7 @@ export interface PsyncShardOptions extends Omit<ReceiverOptions, 'signal' | 'pac
 
 const BATCH_BYTES = 512 << 10
 const IDLE_MS = 200
-const REST_MS = 4
+const REST_MS = 1
 const REST_BELOW = 16 << 10
 /** Memory that a command takes besides its bytes. */
 const RECORD_BYTES = 128

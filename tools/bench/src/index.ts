@@ -16,12 +16,13 @@ import { peers } from './peers.js'
 import { benchManyShards, benchQueueLive } from './queue-bench.js'
 import { benchMemcached, benchRows } from './rows-bench.js'
 import { benchSnapshot, type Row } from './snapshot-bench.js'
+import { benchState } from './state-bench.js'
 import { LiveTool } from './tool.js'
 import { benchEngines, benchNames } from './transform-bench.js'
 import { benchVerify } from './verify-bench.js'
 
 /**
- * npm run bench -- [snapshot] [large] [binary] [ferrite] [live] [lifecycle] [cluster] [queue] [files] [verify] [transform] [rows] [--keys N] [--rounds N]: without names, all of them.
+ * npm run bench -- [snapshot] [large] [binary] [tiny] [ferrite] [live] [state] [lifecycle] [cluster] [queue] [files] [verify] [transform] [rows] [--keys N] [--rounds N]: without names, all of them.
  * Results are appended to docs/benchmarks.md under machine and date.
  */
 const args = process.argv.slice(2)
@@ -154,12 +155,13 @@ say(
   `## ${new Date().toISOString().slice(0, 10)}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.versions.node}`,
 )
 say('')
-if (wants('snapshot') || wants('large') || wants('binary') || wants('ferrite')) {
+if (wants('snapshot') || wants('large') || wants('binary') || wants('tiny') || wants('ferrite')) {
   say('| job | tool | wall s | of native | tool CPU s | RSS MB | differences |')
   say('|---|---|---|---|---|---|---|')
   if (wants('snapshot')) await snapshots('mixed', keys, true)
   if (wants('large')) await snapshots('large', keys, false)
   if (wants('binary')) await snapshots('binary', Math.floor(keys / 5), false)
+  if (wants('tiny')) await snapshots('tiny', keys * 10, false)
   if (wants('ferrite')) await ferrite()
   say('')
 }
@@ -256,6 +258,18 @@ if (wants('live')) {
   say('| job | tool | applied/s | lag p50 ms | lag p99 ms | tool CPU s | RSS MB | half transactions | differences |')
   say('|---|---|---|---|---|---|---|---|---|')
   await live()
+  say('')
+}
+if (wants('state')) {
+  say(
+    '| 10,000 writes/s, read again | lag p50 ms | lag p99 ms | tool CPU s | RSS MB | CPU of the source | differences |',
+  )
+  say('|---|---|---|---|---|---|---|')
+  for (const count of [100, keys])
+    for (const row of await benchState(count))
+      say(
+        `| ${row.job} | ${number(row.lagP50)} | ${number(row.lagP99)} | ${number(row.cpuS, 2)} | ${number(row.rssMb, 0)} | ${number(row.sourceCpu * 100, 0)}% | ${row.differences} |`,
+      )
   say('')
 }
 const file = resolve(import.meta.dirname, '..', '..', '..', 'docs', 'benchmarks.md')

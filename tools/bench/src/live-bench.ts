@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RespWriter } from '@ferrite-migrate/protocol'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import type { TestServer } from '@ferrite-migrate/servers'
 import { countDifferences } from './equality.js'
 import { Heartbeat } from './heartbeat.js'
 import { percentile } from './measure.js'
@@ -42,6 +41,13 @@ export interface Load {
   readonly perSecond: number
   /** Each write is a transaction over three keys. */
   readonly transactions: boolean
+  /** Strings over so many keys; absent = writes of all kinds. */
+  readonly keys?: number
+}
+
+/** What can be reached at an address. */
+interface Place {
+  readonly url: string
 }
 
 /** A part of a load, ready to be sent. */
@@ -56,7 +62,7 @@ const PAIR_COMMANDS = 5
 const UNDER_WAY = 8
 
 /** Encoded before, so that the writer is not the bottleneck. */
-function encoded({ writes, perSecond, transactions }: Load): LoadPart[] {
+function encoded({ writes, perSecond, transactions, keys }: Load): LoadPart[] {
   const random = new Random(99)
   const out = new RespWriter(1 << 20)
   const step = perSecond === 0 ? 500 : Math.max(1, Math.round(perSecond / 500))
@@ -64,7 +70,8 @@ function encoded({ writes, perSecond, transactions }: Load): LoadPart[] {
   for (let from = 0; from < writes; from += step) {
     const count = Math.min(step, writes - from)
     for (let i = from; i < from + count; i++)
-      if (transactions) writePair(out, i)
+      if (keys !== undefined) out.call('SET', `key:${random.below(keys)}`, random.text(60))
+      else if (transactions) writePair(out, i)
       else mixedWrite(random, out, i)
     parts.push({ data: Buffer.from(out.take()), commands: count * (transactions ? PAIR_COMMANDS : 1), writes: count })
   }
@@ -106,11 +113,11 @@ class HalfTransactions {
   private watching = true
   private readonly work: Promise<void>
 
-  constructor(target: TestServer) {
+  constructor(target: Place) {
     this.work = this.watch(target)
   }
 
-  private async watch(target: TestServer): Promise<void> {
+  private async watch(target: Place): Promise<void> {
     const link = await RedisLink.open(parseEndpoint(target.url))
     while (this.watching) {
       const [a, b] = (await link.call('MGET', 'pair:a', 'pair:b')) as Buffer[]
@@ -128,13 +135,17 @@ class HalfTransactions {
   }
 }
 
-/** Writes to the source until the target has everything, and measures what follows it. */
+/**
+ * Writes to the source until the target has everything, and measures what follows it.
+ * @param store where the target keeps what it is told
+ */
 export async function benchWrites(
   job: string,
   follower: Follower,
-  source: TestServer,
-  target: TestServer,
+  source: Place,
+  target: Place,
   load: Load,
+  store: Place = target,
 ): Promise<LiveRow> {
   const parts = encoded(load)
   const writer = await RedisLink.open(parseEndpoint(source.url))
@@ -162,6 +173,6 @@ export async function benchWrites(
     cpuS: use.cpuMs > 0 ? (use.cpuMs - cpuBefore) / 1000 : null,
     rssMb: use.rssMb > 0 ? use.rssMb : null,
     halfTransactions,
-    differences: await countDifferences(source.url, target.url),
+    differences: await countDifferences(source.url, store.url),
   }
 }

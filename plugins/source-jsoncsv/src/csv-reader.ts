@@ -81,7 +81,7 @@ class RowReader {
   private parser: RowParser | null = null
 
   constructor(delimiter: string, options: CsvOptions, skipped: RowReader['skipped']) {
-    const isPlain = options.quote === undefined && options.escape === undefined && delimiter.length === 1
+    const isPlain = options.quote === undefined && options.escape === undefined && /^[^"\r\n]$/.test(delimiter)
     this.plain = isPlain ? new PlainRows(delimiter, MOST_PLAIN_ROW) : null
     this.delimiter = delimiter
     this.options = options

@@ -37,37 +37,22 @@ export class DumpedItems {
     this.retrying = retrying
   }
 
-  /** The items of these keys as records. While some are written the next are on their way. */
+  /** The items of these keys as records. */
   async *of(keys: readonly DumpedKey[]): AsyncGenerator<SourceEvent> {
     const { batchSize } = this.options
     const { packed } = this
     const alive = this.alive(keys)
-    let part = alive.slice(0, batchSize)
-    let asked = this.begin(part)
-    for (let next = batchSize; part.length > 0; next += batchSize) {
+    for (let from = 0; from < alive.length; from += batchSize) {
       if (this.request.signal.aborted) return
-      this.pack(part, await asked)
-      part = alive.slice(next, next + batchSize)
-      asked = this.begin(part)
+      await this.rest()
+      const part = alive.slice(from, from + batchSize)
+      const items = await this.retrying(() => this.ask(part))
+      this.read += part.length
+      this.pack(part, items)
       if (packed.size === 0) continue
       const { byteLength } = packed
       yield { kind: 'snapshot', records: packed.take(), byteLength }
     }
-  }
-
-  private begin(part: readonly DumpedKey[]): Promise<(Item | null)[]> {
-    const asked = this.answered(part)
-    // Whoever stops reading waits for none of them.
-    asked.catch(() => undefined)
-    return asked
-  }
-
-  private async answered(part: readonly DumpedKey[]): Promise<(Item | null)[]> {
-    if (part.length === 0) return []
-    await this.rest()
-    const items = await this.retrying(() => this.ask(part))
-    this.read += part.length
-    return items
   }
 
   /** What became of those that are no record as they were. */

@@ -20,7 +20,7 @@ const FAILURES = 3
 /** Lines beyond twice the items that a server says it has: it goes on taking more meanwhile. */
 const MORE_LINES = 100_000
 const LF = 10
-const PAGE = 16_000
+const PAGE = 1000
 
 /**
  * All keys of a server, by its LRU crawler. The lines go to a file at the server's pace, so that neither a slow target holds

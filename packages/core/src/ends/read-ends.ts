@@ -19,6 +19,12 @@ export interface ReadEnds {
   close(): Promise<void>
 }
 
+/** What is offered to the adapter of an end that is only read. */
+export function readingOffers(end: 'source' | 'target'): Record<string, string | number> {
+  const password = process.env[passwordVariable(end)]
+  return { inspect: 'false', 'spool-memory': '2mb', ...(password === undefined ? {} : { password }) }
+}
+
 /**
  * Opens two ends for comparing them; neither is written to.
  * @throws MigrateError FM_VERIFY_UNSUPPORTED when the second one cannot be read key by key
@@ -28,10 +34,6 @@ export async function openForReading(
   registry: Registry,
   context: Omit<AdapterContext, 'url' | 'options'>,
 ): Promise<ReadEnds> {
-  const offers = (end: 'source' | 'target'): Record<string, string | number> => {
-    const password = process.env[passwordVariable(end)]
-    return { inspect: 'false', 'spool-memory': '2mb', ...(password === undefined ? {} : { password }) }
-  }
   let transform = await openTransform(config, registry, context)
   let source: Source | null = null
   let target: Source | null = null
@@ -41,9 +43,9 @@ export async function openForReading(
     await target?.[Symbol.asyncDispose]()
   }
   try {
-    const from = await registry.source(config.source, offers('source'), config.sourceOptions, context)
+    const from = await registry.source(config.source, readingOffers('source'), config.sourceOptions, context)
     source = from
-    target = await registry.source(config.target, offers('target'), config.targetOptions, context)
+    target = await registry.source(config.target, readingOffers('target'), config.targetOptions, context)
     const targetReader = target.reader?.()
     if (targetReader === undefined)
       throw new MigrateError(

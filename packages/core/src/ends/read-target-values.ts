@@ -1,9 +1,9 @@
 import type { AdapterContext, Source } from '@ferrite-migrate/contracts'
 import type { Registry } from '../adapters/registry.js'
 import type { ResolvedConfig } from '../config/config.js'
-import { passwordVariable } from '../config/secrets.js'
 import { KnownValues } from '../records/known-values.js'
 import { closeAdapter } from './close-adapter.js'
+import { readingOffers } from './read-ends.js'
 import { eachEvent } from './source-events.js'
 
 /** Fewer are looked at sooner than a server forks. */
@@ -20,11 +20,9 @@ export async function readTargetValues(
   registry: Registry,
   context: Omit<AdapterContext, 'url' | 'options'>,
 ): Promise<KnownValues | null> {
-  const password = process.env[passwordVariable('target')]
-  const offers = { inspect: 'false', 'spool-memory': '2mb', ...(password === undefined ? {} : { password }) }
   let target: Source | null = null
   try {
-    target = await registry.source(config.target, offers, config.targetOptions, context)
+    target = await registry.source(config.target, readingOffers('target'), config.targetOptions, context)
     const keys = target.capabilities.changesBy === 'replication' ? await countKeys(target) : 0
     if (keys < WORTH_KEYS || keys > MOST_KEYS) return null
     const values = new KnownValues(keys)

@@ -10,7 +10,7 @@ const VALKEY_FORM = 1 << 20
 
 /**
  * Keys that a store holds, each with its value and its end, as hashes of 63 bits: what was read from there is known again without
- * asking. 32 to 64 bytes a key; of n values that differ one passes for the same with a chance of about n / 2^63.
+ * asking. 24 to 48 bytes a key; of n values that differ one passes for the same with a chance of about n / 2^63.
  */
 export class KnownValues {
   /** Keys in it. */

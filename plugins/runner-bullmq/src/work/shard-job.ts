@@ -355,7 +355,10 @@ export class ShardJob {
   private async measure(session: WorkerSession): Promise<void> {
     const { progress } = session.running?.run ?? {}
     if (this.needs.measured === undefined || progress === undefined) return
-    for (const [shard, lag] of await this.lags(session))
+    const lags = await this.lags(session)
+    // Told after its end it would stand for what this worker has now.
+    if (this.over.signal.aborted) return
+    for (const [shard, lag] of lags)
       if (lag === null) this.tally.lags.delete(shard)
       else this.tally.lags.set(shard, lag)
     this.needs.measured(storedMetrics(measureWork({ progress, tally: this.tally })))

@@ -21,7 +21,7 @@ let codec: { readonly packr: Packr; readonly unpackr: Unpackr } | null = null
  */
 function msgpack(): { readonly packr: Packr; readonly unpackr: Unpackr } {
   if (codec !== null) return codec
-  const { Packr, Unpackr } = load('../../vendor/msgpackr.cjs') as typeof import('msgpackr')
+  const { Packr, Unpackr } = load('#msgpackr') as typeof import('msgpackr')
   codec = {
     packr: new Packr({ useRecords: false, mapsAsObjects: false }),
     unpackr: new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: 'bigint' }),

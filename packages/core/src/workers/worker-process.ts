@@ -1,12 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { createRequire } from 'node:module'
 import { type DirtyKey, errorFromTold, MigrateError } from '@ferrite-migrate/contracts'
 import { revived } from '../records/revived.js'
 import type { ShardTask } from './shard-task.js'
 import type { ShardWorker, WorkerListener } from './shard-worker.js'
 import type { FromWorker, ToWorker, WorkerAnswers, WorkerQuestion } from './worker-message.js'
 
-const MAIN = fileURLToPath(new URL('./worker-main.js', import.meta.url))
+const MAIN = createRequire(import.meta.url).resolve('#worker-main')
 /** Bytes kept of what a process says when it dies. */
 const SAID_BYTES = 2000
 

@@ -24,7 +24,7 @@ export class WorkspaceCopy {
     const { told } = await must('git', ['ls-files', '-z', '-co', '--exclude-standard'], { cwd: ROOT })
     const copy = new WorkspaceCopy(directory)
     for (const file of told.split('\0')) if (file !== '' && existsSync(join(ROOT, file))) copy.take(file)
-    const built = ['dist', 'vendor', 'schema', 'oclif.manifest.json']
+    const built = ['dist', 'bundle', 'vendor', 'schema', 'oclif.manifest.json']
     for (const folder of globSync('{packages,plugins,apps,tools}/*', { cwd: ROOT }))
       for (const name of built) if (existsSync(join(ROOT, folder, name))) copy.take(join(folder, name))
     copy.link('node_modules')

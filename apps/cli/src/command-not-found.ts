@@ -1,7 +1,7 @@
 import { offerPlugin, runAgain } from '@ferrite-migrate/cli-kit'
+import type { Hook, Interfaces } from '@ferrite-migrate/cli-kit/oclif'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { KNOWN_PLUGINS, MissingPluginError, nearest } from '@ferrite-migrate/core'
-import type { Hook, Interfaces } from '@oclif/core'
 
 /** What oclif takes for the name of a command may be a word too many behind one. */
 export function unknownCommand(id: string, config: Interfaces.Config): MigrateError {

@@ -1,6 +1,6 @@
 import { adapterFlags, fit, loadedPlugins, opensSource } from '@ferrite-migrate/cli-kit'
+import { type Command, CommandHelp, Help } from '@ferrite-migrate/cli-kit/oclif'
 import { Registry } from '@ferrite-migrate/core'
-import { type Command, CommandHelp, Help } from '@oclif/core'
 import { unknownCommand } from './command-not-found.js'
 
 /** The order of groups of flags: what everybody needs comes first. */

@@ -1,6 +1,6 @@
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { StateStore } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 
 /** The flag that names a migration, for commands that can find it themselves. */
 export const idFlag = Flags.string({

@@ -9,6 +9,7 @@ import {
   withContext,
   writeWhole,
 } from '@ferrite-migrate/cli-kit'
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import {
   analyzeSource,
   htmlAnalysis,
@@ -17,7 +18,6 @@ import {
   resolveConfig,
   type SourceAnalysis,
 } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 
 export default class Analyze extends BaseCommand {
   static override description =

@@ -11,6 +11,7 @@ import {
   writeWhole,
   yesFlag,
 } from '@ferrite-migrate/cli-kit'
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import {
   Comparison,
@@ -20,7 +21,6 @@ import {
   openForReading,
   redactUrl,
 } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 import { DifferenceFile } from '../difference-file.js'
 
 const SHOWN = 20

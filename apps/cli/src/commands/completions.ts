@@ -1,5 +1,5 @@
 import { BaseCommand } from '@ferrite-migrate/cli-kit'
-import { Args } from '@oclif/core'
+import { Args } from '@ferrite-migrate/cli-kit/oclif'
 import { fishCompletions } from '../completions/fish.js'
 
 export default class Completions extends BaseCommand {

@@ -1,4 +1,5 @@
 import { BaseCommand, confirmed, queueFlags, yesFlag } from '@ferrite-migrate/cli-kit'
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import { MigrateError, parseOption } from '@ferrite-migrate/contracts'
 import {
   ControlQueue,
@@ -8,7 +9,6 @@ import {
   releaseFence,
   StateStore,
 } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
 import { idFlag, whichMigration } from '../which-migration.js'
 

@@ -1,6 +1,6 @@
 import { MigrationCommand, migrateFlags, migrationConfig, queueFlags } from '@ferrite-migrate/cli-kit'
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import type { MigrationConfig, MigrationReport, Plan } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 
 interface GivenPlaces {
   readonly queue?: string | undefined

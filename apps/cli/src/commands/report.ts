@@ -1,7 +1,7 @@
 import { BaseCommand, queueFlags, writeWhole } from '@ferrite-migrate/cli-kit'
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { htmlReport, markdownReport, migrationDetails, StateStore } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Report extends BaseCommand {

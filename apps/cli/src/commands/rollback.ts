@@ -9,8 +9,8 @@ import {
   queueFlags,
   yesFlag,
 } from '@ferrite-migrate/cli-kit'
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import { type RollbackReport, rollBack } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
 import { rollbackLines } from '../render/rollback-view.js'
 import { idFlag, whichMigration } from '../which-migration.js'

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseCommand, commandAgain, queueFlags, statusLines } from '@ferrite-migrate/cli-kit'
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import { counted } from '@ferrite-migrate/contracts'
 import { type MigrationStatus, StateStore } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 import { idFlag, whichMigration } from '../which-migration.js'
 
 export default class Status extends BaseCommand {

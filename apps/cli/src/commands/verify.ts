@@ -10,9 +10,9 @@ import {
   verificationLines,
   withContext,
 } from '@ferrite-migrate/cli-kit'
+import { Flags } from '@ferrite-migrate/cli-kit/oclif'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import { type ResolvedConfig, ranConfig, StateStore, type VerifyReport, verifyEnds } from '@ferrite-migrate/core'
-import { Flags } from '@oclif/core'
 import { askRunning } from '../ask-running.js'
 
 /** Of these a migration has its own. */

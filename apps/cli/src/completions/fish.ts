@@ -1,4 +1,4 @@
-import type { Command } from '@oclif/core'
+import type { Command } from '@ferrite-migrate/cli-kit/oclif'
 
 /** Between quotes a shell takes everything but these as it is. */
 function quoted(text: string): string {

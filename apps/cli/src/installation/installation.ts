@@ -1,9 +1,9 @@
 import { accessSync, constants, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { loadedPlugins } from '@ferrite-migrate/cli-kit'
+import type { Config } from '@ferrite-migrate/cli-kit/oclif'
 import { CONTRACT_MAJOR, MigrateError, parseManifest } from '@ferrite-migrate/contracts'
 import { StateStore } from '@ferrite-migrate/core'
-import type { Config } from '@oclif/core'
 
 /** A directory that the program writes to. */
 export interface Place {

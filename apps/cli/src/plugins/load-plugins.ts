@@ -1,8 +1,8 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { Plugin } from '@ferrite-migrate/cli-kit/oclif'
 import { UserPlugins } from '@ferrite-migrate/cli-kit/start'
 import { MigrateError } from '@ferrite-migrate/contracts'
-import { Plugin } from '@oclif/core'
 import { pluginsBeside } from './installed-plugins.js'
 
 /** Where a plugin may come from. */

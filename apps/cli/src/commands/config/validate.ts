@@ -1,6 +1,6 @@
 import { BaseCommand } from '@ferrite-migrate/cli-kit'
+import { Args, Flags } from '@ferrite-migrate/cli-kit/oclif'
 import { type MigrationConfig, readConfigFile, redactUrl, resolveConfig } from '@ferrite-migrate/core'
-import { Args, Flags } from '@oclif/core'
 
 export default class ConfigValidate extends BaseCommand {
   static override description = 'Check a configuration file without running it'

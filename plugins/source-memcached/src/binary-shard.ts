@@ -63,7 +63,7 @@ export class BinaryShard implements Shard {
             missed++
             continue
           }
-          const carried = form.carry({ value, flags: flags?.readUInt32BE(0) ?? 0, ttl: -1, cas: '0' })
+          const carried = form.carry({ value, flags: flags?.readUInt32BE(0) ?? 0, ttl: -1 })
           packed.add(0, Buffer.from(part[i]), carried.value, 0, carried.prefix)
         }
         const { byteLength } = packed

@@ -1,10 +1,15 @@
 import { KeyFingerprint } from '@ferrite-migrate/protocol'
 
 const WORDS = 4
+/** Slots for each key that is expected, and at least for each that is there. */
+const ROOM = 1.5
+const FULL = 1.4
+/** What a server says it has is not taken for more: a larger table grows as keys come. */
+const MOST_EXPECTED = 1 << 22
 
 /**
  * What was last known of each key, as fingerprints: 63 bits of its name, 32 of what identifies its value (cas and expiry),
- * and the number of the last dump that held it; at most 32 bytes a key.
+ * and the number of the last dump that held it; 24 bytes a key where their number was expected, at most 45.
  */
 export class ItemTable {
   private slots = new Int32Array(WORDS << 16)
@@ -12,9 +17,15 @@ export class ItemTable {
   size = 0
   private readonly print = new KeyFingerprint()
 
+  /** Makes room for so many keys at once, where it has no key yet. */
+  expect(keys: number): void {
+    const room = Math.ceil(Math.min(keys, MOST_EXPECTED) * ROOM) * WORDS
+    if (this.size === 0 && room > this.slots.length) this.slots = new Int32Array(room)
+  }
+
   /** Notes a key; false = it is known with the same stamp already. */
   note(key: Uint8Array, stamp: number, dump: number): boolean {
-    if (this.size * 2 * WORDS > this.slots.length) this.grow()
+    if (this.size * FULL * WORDS > this.slots.length) this.grow()
     this.print.of(0, key)
     const { a, b } = this.print
     const at = this.place(a, b)
@@ -55,8 +66,11 @@ export class ItemTable {
 
   private place(a: number, b: number): number {
     const { slots } = this
-    const count = slots.length / WORDS
-    for (let at = ((a ^ b) & (count - 1)) * WORDS; ; at = at + WORDS === slots.length ? 0 : at + WORDS)
+    for (
+      let at = Math.floor(((a ^ b) >>> 0) * (slots.length / WORDS / 2 ** 32)) * WORDS;
+      ;
+      at = at + WORDS === slots.length ? 0 : at + WORDS
+    )
       if (slots[at + 1] === 0 || (slots[at] === a && slots[at + 1] === b)) return at
   }
 }

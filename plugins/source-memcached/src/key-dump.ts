@@ -1,5 +1,5 @@
-import { closeSync, createReadStream, openSync, writeSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { type FileHandle, open as openFile, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MigrateError } from '@ferrite-migrate/contracts'
 import type { MemcachedLink } from './memcached-link.js'
@@ -21,30 +21,58 @@ const FAILURES = 3
 const MORE_LINES = 100_000
 const LF = 10
 const PAGE = 1000
+const READ_BYTES = 256 << 10
+
+/** How a crawler walks: over the hash table, or over the lists, in which items move while they are read. */
+export type Walk = 'hash' | 'all'
 
 /**
  * All keys of a server, by its LRU crawler. The lines go to a file at the server's pace, so that neither a slow target holds
- * the crawler nor memory grows with the keys.
+ * the crawler nor memory grows with the keys. They may be read from the first one on, while more are written.
  */
 export class KeyDump {
-  readonly count: number
+  /** Items that the server said it has. */
+  readonly items: number
+  readonly walk: Walk
+  private readonly link: MemcachedLink
   private readonly file: string
+  /** Bytes of whole lines that are in the file. */
+  private bytes = 0
+  private over = false
+  private failure: unknown = null
+  private grown = Promise.withResolvers<void>()
 
-  private constructor(file: string, count: number) {
+  private constructor(link: MemcachedLink, file: string, walk: Walk, items: number) {
+    this.link = link
     this.file = file
-    this.count = count
+    this.walk = walk
+    this.items = items
   }
 
-  /** @throws MigrateError FM_MEMCACHED_CRAWLER when the server lists no keys, FM_CONNECT_* */
+  /** A whole dump. @throws MigrateError FM_MEMCACHED_CRAWLER when the server lists no keys, FM_CONNECT_* */
   static async take(open: () => Promise<MemcachedLink>, file: string, signal: AbortSignal): Promise<KeyDump> {
-    let which = 'hash'
+    for (let failures = 1; ; failures++) {
+      const dump = await KeyDump.begin(open, file, signal)
+      try {
+        await dump.whole()
+        return dump
+      } catch (error) {
+        if (!(error instanceof MigrateError) || !error.retryable || failures >= FAILURES) throw error
+        await sleep(BUSY_MS, undefined, { signal }).catch(() => undefined)
+      }
+    }
+  }
+
+  /** A dump that has begun: `pages` gives the keys as they come. @throws as `take` */
+  static async begin(open: () => Promise<MemcachedLink>, file: string, signal: AbortSignal): Promise<KeyDump> {
+    let walk: Walk = 'hash'
     let refusal = ''
     let failures = 0
     for (let attempt = 0; attempt < BUSY_TRIES && !signal.aborted; attempt++) {
-      const link = await open()
+      let link: MemcachedLink | null = await open()
       try {
         const items = Number((await link.stats()).get('curr_items') ?? 0)
-        link.send(`lru_crawler metadump ${which}\r\n`)
+        link.send(`lru_crawler metadump ${walk}\r\n`)
         const first = await link.lines()
         const text = first.toString('latin1', 0, Math.min(first.length, 200)).trim()
         if (text.startsWith('BUSY')) {
@@ -55,18 +83,21 @@ export class KeyDump {
         if (/^(ERROR|CLIENT_ERROR)/.test(text)) {
           refusal = text
           // `hash` came with 1.6.9; and a crawler may be switched off.
-          if (which === 'hash') which = 'all'
+          if (walk === 'hash') walk = 'all'
           else if ((await link.call('lru_crawler enable')) !== 'OK') break
           continue
         }
-        return new KeyDump(file, await KeyDump.write(link, first, file, 2 * items + MORE_LINES))
+        const dump = new KeyDump(link, file, walk, items)
+        void dump.write(first)
+        link = null
+        return dump
       } catch (error) {
         if (!(error instanceof MigrateError) || !error.retryable) throw error
         if (++failures >= FAILURES) throw error
         refusal = error.message
         await sleep(BUSY_MS, undefined, { signal }).catch(() => undefined)
       } finally {
-        link.close()
+        link?.close()
       }
     }
     throw new MigrateError(
@@ -77,54 +108,106 @@ export class KeyDump {
     )
   }
 
-  /** @throws MigrateError FM_CONNECT_* when the connection ends before the dump, FM_MEMCACHED_PROTOCOL when that has no end */
-  private static async write(link: MemcachedLink, first: Buffer, file: string, most: number): Promise<number> {
-    let count = 0
-    const out = openSync(file, 'w', 0o600)
+  /** Never throws: what went wrong is for whoever reads. */
+  private async write(first: Buffer): Promise<void> {
     try {
-      for (let lines = first; ; lines = await link.lines()) {
+      await this.writeAll(first)
+    } catch (cause) {
+      this.failure = cause instanceof MigrateError ? cause : this.lost(cause)
+    } finally {
+      this.link.close()
+      this.over = true
+      this.grown.resolve()
+    }
+  }
+
+  /** @throws MigrateError FM_CONNECT_* when the connection ends before the dump, FM_MEMCACHED_PROTOCOL when that has no end */
+  private async writeAll(first: Buffer): Promise<void> {
+    const most = 2 * this.items + MORE_LINES
+    let count = 0
+    const out = openSync(this.file, 'w', 0o600)
+    try {
+      for (let lines = first; ; lines = await this.link.lines()) {
         for (let at = lines.indexOf(LF); at >= 0; at = lines.indexOf(LF, at + 1)) count++
         // A view of what was received: it is written before more is asked for.
-        writeSync(out, lines)
-        if (endsDump(lines)) return count - 1
-        if (count > most) throw link.strange('a list of keys without an end')
+        for (let done = 0; done < lines.length; ) done += writeSync(out, lines, done)
+        this.bytes += lines.length
+        this.grown.resolve()
+        this.grown = Promise.withResolvers<void>()
+        if (endsDump(lines)) return
+        if (count > most) throw this.link.strange('a list of keys without an end')
       }
-    } catch (cause) {
-      if (cause instanceof MigrateError) throw cause
-      throw new MigrateError(
-        'FM_SPOOL_DISK',
-        `the list of keys cannot be written to ${file}: ${(cause as Error).message}`,
-        'Free some disk space, or set TMPDIR to a larger disk.',
-        { cause },
-      )
     } finally {
       closeSync(out)
     }
   }
 
-  /** The keys in pages. */
-  async *pages(): AsyncGenerator<DumpedKey[]> {
-    let rest = Buffer.alloc(0)
-    let page: DumpedKey[] = []
-    for await (const chunk of createReadStream(this.file, { highWaterMark: 256 << 10 }) as AsyncIterable<Buffer>) {
-      const data = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
-      let start = 0
-      for (let end = data.indexOf(LF); end >= 0; end = data.indexOf(LF, start)) {
-        const key = parseLine(data, start, end)
-        start = end + 1
-        if (key === null) continue
-        page.push(key)
-        if (page.length < PAGE) continue
-        yield page
-        page = []
-      }
-      rest = Buffer.from(data.subarray(start))
-    }
-    if (page.length > 0) yield page
+  /** The server, or the way to it, was lost before its end: it may be taken anew. */
+  get brokeOff(): boolean {
+    return this.failure instanceof MigrateError && this.failure.retryable
   }
 
+  /** Waits for its end. @throws MigrateError FM_CONNECT_*, FM_MEMCACHED_PROTOCOL, FM_SPOOL_DISK */
+  async whole(): Promise<void> {
+    while (!this.over) await this.grown.promise
+    if (this.failure !== null) throw this.failure
+  }
+
+  /** The keys in pages. @throws MigrateError as `whole`, behind what came before */
+  async *pages(): AsyncGenerator<DumpedKey[]> {
+    let page: DumpedKey[] = []
+    const data = Buffer.allocUnsafeSlow(READ_BYTES)
+    // Bytes of a line that is not whole yet, at the front of `data`.
+    let rest = 0
+    let read = 0
+    let file: FileHandle | null = null
+    try {
+      while (!this.over || read < this.bytes) {
+        if (read === this.bytes) {
+          await this.grown.promise
+          continue
+        }
+        file ??= await openFile(this.file)
+        const want = Math.min(data.length - rest, this.bytes - read)
+        const { bytesRead } = await file.read(data, rest, want, read)
+        if (bytesRead === 0) throw this.lost()
+        read += bytesRead
+        const length = rest + bytesRead
+        let start = 0
+        for (let end = data.indexOf(LF); end >= 0 && end < length; end = data.indexOf(LF, start)) {
+          const key = parseLine(data, start, end)
+          start = end + 1
+          if (key === null) continue
+          page.push(key)
+          if (page.length < PAGE) continue
+          yield page
+          page = []
+        }
+        data.copyWithin(0, start, length)
+        rest = length - start
+        if (rest === data.length) throw this.link.strange('a key that is longer than any')
+      }
+      if (page.length > 0) yield page
+      await this.whole()
+    } finally {
+      await file?.close()
+    }
+  }
+
+  /** Ends it, if it has not ended. */
   async remove(): Promise<void> {
+    this.link.close()
+    while (!this.over) await this.grown.promise
     await rm(this.file, { force: true })
+  }
+
+  private lost(cause?: unknown): MigrateError {
+    return new MigrateError(
+      'FM_SPOOL_DISK',
+      `the list of keys in ${this.file} ${cause instanceof Error ? `cannot be written: ${cause.message}` : 'became shorter'}`,
+      'Free some disk space, or set TMPDIR to a larger disk.',
+      { cause },
+    )
   }
 }
 

@@ -10,8 +10,6 @@ export interface Item {
   readonly flags: number
   /** Seconds left, -1 = no expiry. */
   readonly ttl: number
-  /** Decimal text. */
-  readonly cas: string
 }
 
 const LF = 10
@@ -289,24 +287,17 @@ export class MemcachedLink {
     if (data[end + 1 + length] !== CR || data[end + 2 + length] !== LF) return undefined
     let flags = 0
     let ttl = -1
-    let cas = '0'
     while (number.at < end - 1) {
       const name = data[number.at + 1]
       number.at += 2
-      if (name === 99) {
-        const from = number.at
-        scan(data, number)
-        cas = data.toString('latin1', from, number.at)
-      } else {
-        scan(data, number)
-        if (name === 102) flags = number.value
-        else if (name === 116) ttl = number.negative ? -1 : number.value
-        else while (number.at < end && data[number.at] > 32) number.at++
-      }
+      scan(data, number)
+      if (name === 102) flags = number.value
+      else if (name === 116) ttl = number.negative ? -1 : number.value
+      else while (number.at < end && data[number.at] > 32) number.at++
     }
     const value = data.subarray(end + 1, end + 1 + length)
     this.at = end + 1 + length + 2
-    return { value, flags, ttl, cas }
+    return { value, flags, ttl }
   }
 
   private async item(line: string): Promise<Item> {
@@ -315,14 +306,12 @@ export class MemcachedLink {
     if (!Number.isInteger(length) || length < 0 || length > MOST_BYTES) throw this.strange(line)
     let flags = 0
     let ttl = -1
-    let cas = '0'
     for (let i = 2; i < words.length; i++) {
       const rest = words[i].slice(1)
       if (words[i].startsWith('f')) flags = Number(rest)
       else if (words[i].startsWith('t')) ttl = Number(rest)
-      else if (words[i].startsWith('c')) cas = rest
     }
-    return { value: await this.bytes(length), flags, ttl, cas }
+    return { value: await this.bytes(length), flags, ttl }
   }
 
   refused(line: string): MigrateError {
@@ -362,8 +351,8 @@ function scan(data: Buffer, number: Scanned): void {
 }
 
 const MG = Buffer.from('mg ')
-const ASKED = Buffer.from(' v f t c\r\n')
-const ASKED_BINARY = Buffer.from(' b v f t c\r\n')
+const ASKED = Buffer.from(' v f t\r\n')
+const ASKED_BINARY = Buffer.from(' b v f t\r\n')
 const MN = Buffer.from('mn\r\n')
 
 /** Keys with bytes that end a word travel as base64. */

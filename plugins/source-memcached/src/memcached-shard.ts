@@ -24,7 +24,15 @@ export interface MemcachedShardOptions extends DumpedItemsOptions {
   readonly logger: Logger
 }
 
+/** A list of keys, and which one it is of this shard. */
+interface NumberedDump {
+  readonly number: number
+  readonly keys: KeyDump
+}
+
 const WATCH_MS = 50
+/** Lists that may break off in a row while they are read. */
+const FAILURES = 3
 const RETRY_MS = 500
 
 /** One server: dumped by its crawler, followed by `watch` and by comparing dumps. */
@@ -52,16 +60,8 @@ export class MemcachedShard implements Shard {
       // Watched before it is dumped, so that no change falls between.
       if (changes) await this.watch(signal)
       let startedAt = Date.now()
-      const first = await this.dump(signal)
-      try {
-        yield { kind: 'sync', mode: 'full', keys: first.count }
-        yield* this.items(first, request)
-      } finally {
-        await first.remove()
-      }
+      yield* this.everything(request)
       if (signal.aborted) return
-      // The crawler misses what moves between its lists while it runs: once more, for what is new by then.
-      yield* this.compare(request, 'snapshot')
       yield { kind: 'snapshot-end' }
       this.comparedAt = startedAt
       while (changes && !signal.aborted) {
@@ -73,11 +73,11 @@ export class MemcachedShard implements Shard {
         if (signal.aborted || (!missed && Date.now() - startedAt < this.options.pollIntervalMs)) continue
         if (missed) await this.watch(signal)
         startedAt = Date.now()
-        yield* this.compare(request, 'dirty')
+        yield* this.compare(request)
         this.comparedAt = startedAt
       }
       // At the end what came since the last comparison.
-      if (changes) yield* this.compare({ ...request, signal: AbortSignal.timeout(LAST_LOOK_MS) }, 'dirty')
+      if (changes) yield* this.compare({ ...request, signal: AbortSignal.timeout(LAST_LOOK_MS) })
     } finally {
       this.feed?.close()
       this.feed = null
@@ -95,9 +95,16 @@ export class MemcachedShard implements Shard {
     return this.options.form.policy === 'sidecar' ? [own, { db: 0, key: Buffer.concat([key, SIDECAR]) }] : [own]
   }
 
-  private dump(signal: AbortSignal): Promise<KeyDump> {
-    const file = join(this.options.tempDir, `dump-${this.id}-${this.dumps++}`)
-    return this.retrying(() => KeyDump.take(this.options.open, file, signal), signal)
+  private async dump(signal: AbortSignal): Promise<NumberedDump> {
+    const number = ++this.dumps
+    return {
+      number,
+      keys: await this.retrying(() => KeyDump.take(this.options.open, this.file(number), signal), signal),
+    }
+  }
+
+  private file(number: number): string {
+    return join(this.options.tempDir, `dump-${this.id}-${number}`)
   }
 
   private async retrying<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -113,32 +120,73 @@ export class MemcachedShard implements Shard {
     }
   }
 
-  /** All keys once more: those that are new or changed, and whether some are gone. */
-  private async *compare(request: ReadRequest, as: 'snapshot' | 'dirty'): AsyncGenerator<SourceEvent> {
-    const dump = await this.dump(request.signal)
-    const number = this.dumps
+  /**
+   * All items, read while their keys are still being listed. The crawler misses what moves while it walks: it walks twice, and what is new by
+   * then is read as well. Over the hash table it may do so while items are read; in the lists it would miss these.
+   */
+  private async *everything(request: ReadRequest): AsyncGenerator<SourceEvent> {
+    const { signal } = request
+    let next: Promise<NumberedDump> | null = null
+    let failures = 0
     try {
-      if (as === 'snapshot') {
-        yield* this.items(dump, request)
-        return
+      for (let walks = 0; walks < 2 && !signal.aborted; ) {
+        const dump: NumberedDump = await (next ?? this.begin(signal))
+        next = null
+        try {
+          if (walks === 0 && failures === 0) {
+            this.table.expect(dump.keys.items)
+            yield { kind: 'sync', mode: 'full', keys: dump.keys.items }
+          }
+          if (walks === 0 && dump.keys.walk === 'hash') {
+            const second = dump.keys.whole().then(() => this.begin(signal))
+            // That the first one broke off is met by whoever reads that.
+            second.catch(() => undefined)
+            next = second
+          }
+          yield* this.items(dump, request)
+          walks++
+          failures = 0
+        } catch (error) {
+          if (!dump.keys.brokeOff || ++failures >= FAILURES || signal.aborted) throw error
+          this.options.logger.log('warn', `the list of keys broke off and begins anew: ${(error as Error).message}`)
+          next = null
+        } finally {
+          await dump.keys.remove()
+        }
       }
-      for await (const page of dump.pages()) {
+    } finally {
+      void next?.then(({ keys }) => keys.remove()).catch(() => undefined)
+    }
+  }
+
+  private async begin(signal: AbortSignal): Promise<NumberedDump> {
+    const number = ++this.dumps
+    return {
+      number,
+      keys: await this.retrying(() => KeyDump.begin(this.options.open, this.file(number), signal), signal),
+    }
+  }
+
+  /** All keys once more: those that are new or changed, and whether some are gone. */
+  private async *compare(request: ReadRequest): AsyncGenerator<SourceEvent> {
+    const { number, keys } = await this.dump(request.signal)
+    try {
+      for await (const page of keys.pages()) {
         const changed = page.filter(({ key, stamp }) => this.table.note(key, stamp, number))
         if (changed.length > 0) yield { kind: 'dirty', keys: changed.flatMap(({ key }) => this.touched(key)) }
       }
       if (this.table.forgetOthers(number) > 0) yield { kind: 'dirty', keys: [], sweep: true }
     } finally {
-      await dump.remove()
+      await keys.remove()
     }
   }
 
   /** The items of a dump that are not known yet. */
-  private async *items(dump: KeyDump, request: ReadRequest): AsyncGenerator<SourceEvent> {
+  private async *items({ number, keys }: NumberedDump, request: ReadRequest): AsyncGenerator<SourceEvent> {
     const { signal } = request
     const items = new DumpedItems(this.options, request, (attempt) => this.retrying(attempt, signal))
-    const number = this.dumps
     try {
-      for await (const page of dump.pages()) {
+      for await (const page of keys.pages()) {
         yield* items.of(page.filter(({ key, stamp }) => this.table.note(key, stamp, number)))
         if (signal.aborted) return
       }

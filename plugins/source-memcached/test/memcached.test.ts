@@ -1,5 +1,6 @@
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -138,6 +139,47 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     await migration(`${a.url},127.0.0.1:${b.port}`, { deleteExtra: true }).start()
     expect(await call('DBSIZE')).toBe(301)
     expect(await call('EXISTS', 'extra', 'b')).toBe(1)
+  })
+
+  it.each([
+    ['twice', 2],
+    ['always', Number.POSITIVE_INFINITY],
+  ])('whose list of keys breaks off %s is listed anew, or given up', async (_times, breaks) => {
+    const server = await memcached()
+    for (let i = 0; i < 20_000; i += 5000)
+      await server.call(...Array.from({ length: 5000 }, (_, n) => `set k:${i + n} 0 0 2\r\nv${n % 10}`))
+    let broken = 0
+    const proxy = createServer((client) => {
+      const upstream = connect(server.port, '127.0.0.1')
+      let listing = false
+      let passed = 0
+      client.on('data', (data) => {
+        listing ||= data.includes('lru_crawler metadump')
+        upstream.write(data)
+      })
+      upstream.on('data', (data) => {
+        if (listing && broken < breaks && (passed += data.length) > 200_000) {
+          broken++
+          client.destroy()
+          upstream.destroy()
+        } else client.write(data)
+      })
+      for (const [one, other] of [
+        [client, upstream],
+        [upstream, client],
+      ]) {
+        one.on('error', () => undefined)
+        one.on('close', () => other.destroy())
+      }
+    })
+    await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening))
+    stops.push(async () => proxy.close())
+    const { port } = proxy.address() as AddressInfo
+    const run = migration(`memcached://127.0.0.1:${port}`, { sourceOptions: { 'sync-timeout': 1000 } }).start()
+    if (breaks === 2) {
+      expect((await run).status.keysWritten).toBe(20_000)
+      expect([broken, await call('DBSIZE')]).toEqual([2, 20_000])
+    } else await expect(run).rejects.toMatchObject({ code: 'FM_CONNECT_LOST' })
   })
 
   it('keeps flags as it is told', async () => {
@@ -332,8 +374,9 @@ describe('a line of a dump', () => {
     expect(parseLine(Buffer.from('END\n'), 0, 3)).toBeNull()
   })
 
-  it('is known again by key, cas and expiry', () => {
+  it.each([0, 1000, 100_000, Number.NaN])('is known again by key, cas and expiry, %d expected', (expected) => {
     const table = new ItemTable()
+    table.expect(expected)
     const key = (i: number): Buffer => Buffer.from(`key:${i}`)
     for (let i = 0; i < 100_000; i++) expect(table.note(key(i), i, 1)).toBe(true)
     for (let i = 0; i < 100_000; i++)

@@ -118,7 +118,9 @@ export class ShardSync {
     // Of several shards each has to know what was its own, for when it begins anew and the others do not.
     // Which keys of the target are of a shard is known by its keys alone, unless it says which are its own.
     const byKeys = seen.count > 1 && !vanished.knowsOwn
-    if (config.deleteExtra || source.capabilities.changes === 'lossy' || byKeys) vanished.begin()
+    // What follows tells of some keys' end by a comparison with what was there; a single copy is followed by nothing.
+    const compared = source.capabilities.changes === 'lossy' && config.mode !== 'snapshot'
+    if (config.deleteExtra || compared || byKeys) vanished.begin()
     if (this.beginnings > 1 || resumed !== null) await this.beginAnew()
     const counts = progress.of(this.id)
     if (keys !== undefined) collisions?.expect(keys)

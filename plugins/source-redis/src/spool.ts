@@ -32,6 +32,8 @@ interface Segment {
 const SLAB_BYTES = 256 << 10
 const SEGMENT_BYTES = 64 << 20
 const READ_BYTES = 1 << 20
+/** Less than this is not written by itself: calls of the file system cost more than their bytes, and a reader may come first. */
+const FLUSH_BYTES = 2 << 20
 const MARK_EVERY_MS = 10
 let serial = 0
 
@@ -44,6 +46,7 @@ export class Spool implements ByteFeed {
   /** After so long without bytes `next` gives an empty Buffer, so that a reader gets to look around; 0 = never. */
   idleMs = 0
   private readonly options: SpoolOptions
+  private readonly flushBytes: number
   private readonly memory: Slab[] = []
   private memoryBytes = 0
   private readonly free: Slab[] = []
@@ -66,6 +69,7 @@ export class Spool implements ByteFeed {
 
   constructor(options: SpoolOptions) {
     this.options = options
+    this.flushBytes = Math.min(FLUSH_BYTES, options.unflushedLimit >> 1)
   }
 
   /** Bytes waiting to be read. */
@@ -102,10 +106,10 @@ export class Spool implements ByteFeed {
             'Give more room with --spool-limit, or find out why the target is slow.',
           ),
         )
-      else
+      else if (this.unwrittenBytes > this.flushBytes)
         this.writing ??= this.flush().finally(() => {
           this.writing = null
-          if (this.failure !== null) this.notify()
+          this.notify()
         })
     }
     this.notify()
@@ -187,17 +191,29 @@ export class Spool implements ByteFeed {
       if (
         segment !== undefined &&
         segment.read === segment.size &&
-        (this.segments.length > 1 || this.unwrittenBytes === 0)
+        (this.segments.length > 1 || this.unwrittenBytes === 0 || this.writing === null)
       ) {
         this.segments.shift()
         await segment.file.close()
         continue
       }
+      if (segment === undefined && this.adopt()) continue
       // What was not written when the disk filled up never comes: only what is being written is waited for.
       if (this.failure !== null && this.writing === null) throw this.failure
       if (this.waiting === 0 && this.ended) return null
       if (!(await this.woken())) return EMPTY
     }
+  }
+
+  /** Takes what the disk does not have and need not get any more: the reader is there. */
+  private adopt(): boolean {
+    if (this.unwrittenBytes === 0 || this.writing !== null || this.failure !== null) return false
+    for (const slab of this.memory.splice(0)) this.recycle(slab)
+    this.memory.push(...this.unwritten)
+    this.memoryBytes = this.unwrittenBytes
+    this.unwritten = []
+    this.unwrittenBytes = 0
+    return true
   }
 
   private fromMemory(): Buffer {
@@ -244,7 +260,7 @@ export class Spool implements ByteFeed {
 
   private async flush(): Promise<void> {
     try {
-      while (this.unwritten.length > 0) {
+      while (this.unwrittenBytes > this.flushBytes) {
         let segment = this.segments.at(-1)
         if (segment === undefined || segment.size >= SEGMENT_BYTES) {
           const path = join(this.options.directory, `spool-${process.pid}-${serial++}`)

@@ -108,6 +108,7 @@ export class ShardRun {
     } finally {
       this.over = true
       this.frozen.close()
+      await this.sync.close()
       await this.applier.close()
       await this.values.close()
       await this.writer.close()
@@ -120,8 +121,7 @@ export class ShardRun {
     // Which names are taken is learned from the source again: from a reader of it, or by reading everything once more.
     const unknowable = this.others.collisions !== null && source.reader === undefined
     const position = await this.checkpoints.resumeFrom(unknowable)
-    // Before the source sends anything: it would have to wait.
-    if (position === undefined) this.sync.known = await this.others.targetValues.take()
+    if (position === undefined) this.sync.learn(this.others.targetValues)
     onNote(
       'resumed',
       position === undefined

@@ -11,6 +11,7 @@ import type { Progress } from './progress/progress.js'
 import type { RememberedNames } from './remembered-names.js'
 import type { ShardNeighbours } from './shard-parts.js'
 import type { SnapshotWriter } from './snapshot/snapshot-writer.js'
+import type { TargetValues } from './snapshot/target-values.js'
 import type { VanishedKeys } from './snapshot/vanished-keys.js'
 
 /** Both ends, how the run goes on from a former one, and whom it tells. */
@@ -43,12 +44,12 @@ export interface Synced {
 export class ShardSync {
   /** Comparisons of everything that came to their end. */
   sweeps = 0
-  /** What the target holds before the first snapshot is read; null = it has to be asked. */
-  known: KnownValues | null = null
   private readonly id: string
   private readonly needs: ShardSyncNeeds
   private readonly parts: Synced
   private readonly others: Pick<ShardNeighbours, 'collisions' | 'sample' | 'seen'>
+  /** What the target holds before the first snapshot is written; null = it has to be asked. */
+  private known: Promise<KnownValues | null> | null = null
   private beginnings = 0
   private begunAt = 0
   /** Everything comes once more while changes are followed. */
@@ -69,6 +70,18 @@ export class ShardSync {
   /** What the target holds is of this run, so that no conflict policy applies. */
   get overwrites(): boolean {
     return this.needs.targetWasEmpty || this.beginnings > 1 || this.sweeping
+  }
+
+  /** Has the target told what it holds, while the source begins to send: that waits in its spool. */
+  learn(values: TargetValues): void {
+    this.known = values.take()
+    // Met by who waits for it; a source that is lost meanwhile keeps that from coming.
+    this.known.catch(() => undefined)
+  }
+
+  /** Waits for what is still being told. */
+  async close(): Promise<void> {
+    await this.known?.catch(() => undefined)
   }
 
   /** The records that come were counted before. */
@@ -139,7 +152,7 @@ export class ShardSync {
         'the source could not continue where it was: full resync, of which only what differs is written',
       )
     this.others.sample.forget()
-    const known = this.beginnings === 1 ? this.known : null
+    const known = this.beginnings === 1 ? await this.known : null
     this.known = null
     await writer.compare(known, this.overwrites)
     this.needs.progress.restartSnapshot(this.id)

@@ -92,24 +92,29 @@ export async function benchRows(rows: number): Promise<RowsRow[]> {
   return found
 }
 
+/** Small items, with and without an end. */
+export async function storeItems(port: number, items: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  socket.resume()
+  for (let i = 0; i < items; ) {
+    let text = ''
+    for (let n = 0; n < 5000 && i < items; n++, i++) {
+      const value = `value-${i}-${'x'.repeat(i % 80)}`
+      text += `set key:${i} ${i % 3} ${i % 4 === 0 ? 10_000 : 0} ${value.length} noreply\r\n${value}\r\n`
+    }
+    if (!socket.write(text)) await once(socket, 'drain')
+  }
+  socket.end()
+  await once(socket, 'close')
+}
+
 /** A Memcached of small items, start of the tool included. */
 export async function benchMemcached(items: number): Promise<RowsRow | null> {
   if (memcachedMissing() !== null) return null
   const source = await TestMemcached.start(['-m', '2048'])
   const target = await TestServer.start()
   try {
-    const socket = connect(source.port, '127.0.0.1')
-    socket.resume()
-    for (let i = 0; i < items; ) {
-      let text = ''
-      for (let n = 0; n < 5000 && i < items; n++, i++) {
-        const value = `value-${i}-${'x'.repeat(i % 80)}`
-        text += `set key:${i} ${i % 3} ${i % 4 === 0 ? 10_000 : 0} ${value.length} noreply\r\n${value}\r\n`
-      }
-      if (!socket.write(text)) await once(socket, 'drain')
-    }
-    socket.end()
-    await once(socket, 'close')
+    await storeItems(source.port, items)
     const run = await runTool(['-s', source.url, '-t', target.url, '-m', 'snapshot'])
     if (run.code !== 0) throw new Error(run.output)
     const verify = await measureTool(['verify', '-s', source.url, '-t', target.url])

@@ -27,43 +27,44 @@ async function fill(url: string, keys: number): Promise<void> {
   link.close()
 }
 
-/** 10,000 writes a second over so many keys, which are read again, into a server and into the emulated Ferrite. */
-export async function benchState(keys: number): Promise<StateRow[]> {
-  const rows: StateRow[] = []
-  const label = `${keys.toLocaleString('en-US')} keys`
-  const run = async (job: string, into: 'server' | 'emulator', extra: readonly string[]): Promise<void> => {
-    const source = await TestServer.start()
-    const store = await TestServer.start()
-    const emulator = into === 'emulator' ? await FerriteEmulator.start(parseEndpoint(store.url)) : null
+/** 10,000 writes a second over so many strings, each of which is read again. @param bin the program that follows them */
+export async function stateRow(keys: number, into: 'server' | 'emulator', bin?: string): Promise<StateRow> {
+  const source = await TestServer.start()
+  const store = await TestServer.start()
+  const emulator = into === 'emulator' ? await FerriteEmulator.start(parseEndpoint(store.url)) : null
+  try {
+    await fill(source.url, keys)
+    const target = emulator ?? store
+    // A Ferrite has states written to it anyway.
+    const extra = emulator === null ? ['--capture', 'notifications'] : []
+    const tool = await LiveTool.start(source.url, target.url, extra, bin)
     try {
-      await fill(source.url, keys)
-      const target = emulator ?? store
-      const tool = await LiveTool.start(source.url, target.url, extra)
-      try {
-        const before = processUse(source.pid ?? 0).cpuMs
-        const startedAt = performance.now()
-        let use = 0
-        const follower = {
-          name: 'ferrite-migrate',
-          use: () => {
-            use = processUse(source.pid ?? 0).cpuMs
-            return tool.use
-          },
-          stop: () => tool.stop(),
-        }
-        const load = { writes: PER_SECOND * SECONDS, perSecond: PER_SECOND, transactions: false, keys }
-        const row = await benchWrites(job, follower, source, target, load, store)
-        rows.push({ ...row, sourceCpu: (use - before) / (performance.now() - startedAt) })
-      } finally {
-        await tool.stop()
+      const before = processUse(source.pid ?? 0).cpuMs
+      const startedAt = performance.now()
+      let use = 0
+      const follower = {
+        name: 'ferrite-migrate',
+        use: () => {
+          use = processUse(source.pid ?? 0).cpuMs
+          return tool.use
+        },
+        stop: () => tool.stop(),
       }
+      const load = { writes: PER_SECOND * SECONDS, perSecond: PER_SECOND, transactions: false, keys }
+      const job = `${into === 'emulator' ? into : 'notifications'}, ${keys.toLocaleString('en-US')} keys`
+      const row = await benchWrites(job, follower, source, target, load, store)
+      return { ...row, sourceCpu: (use - before) / (performance.now() - startedAt) }
     } finally {
-      await emulator?.stop()
-      await store.stop()
-      await source.stop()
+      await tool.stop()
     }
+  } finally {
+    await emulator?.stop()
+    await store.stop()
+    await source.stop()
   }
-  await run(`notifications, ${label}`, 'server', ['--capture', 'notifications'])
-  await run(`emulator, ${label}`, 'emulator', [])
-  return rows
+}
+
+/** The same into a server and into the emulated Ferrite. */
+export async function benchState(keys: number): Promise<StateRow[]> {
+  return [await stateRow(keys, 'server'), await stateRow(keys, 'emulator')]
 }

@@ -1,15 +1,17 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { FerriteEmulator } from '@ferrite-migrate/ferrite-emulator'
 import { parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
-import { TestServer } from '@ferrite-migrate/servers'
+import { TestMemcached, TestServer } from '@ferrite-migrate/servers'
 import { type DatasetName, fill } from '../dataset.js'
 import { emptyServer } from '../empty-server.js'
 import { countDifferences } from '../equality.js'
 import { benchWrites, type Load } from '../live-bench.js'
 import { type Measured, runMeasured } from '../measure.js'
-import { writeRows } from '../rows-bench.js'
-import { LiveTool, runCommand, runTool } from '../tool.js'
+import { storeItems, writeRows } from '../rows-bench.js'
+import { stateRow } from '../state-bench.js'
+import { LiveTool, measureTool, runCommand, runTool } from '../tool.js'
 import type { Figures } from './ratios.js'
 
 /** What both sides are measured by. */
@@ -56,22 +58,40 @@ async function mustBeEqual(source: TestServer, target: TestServer): Promise<void
   if (differences > 0) throw new Error(`${differences} keys differ`)
 }
 
-/** A copy into an empty server; the first of each side is compared value by value. */
+/** A copy into an empty server; the first of each side is compared value by value. @param into where what the target stores is written to */
+function copier(source: TestServer, target: TestServer, into = target.url): Case['run'] {
+  const checked = new Set<string>()
+  return async (bin) => {
+    await emptyServer(target.url)
+    const run = await snapshot(bin, source.url, into)
+    if (!checked.has(bin)) await mustBeEqual(source, target)
+    checked.add(bin)
+    return figures(run)
+  }
+}
+
+async function snapshot(bin: string, source: string, target: string): Promise<Measured> {
+  const state = folder()
+  const run = await measured(bin, ['migrate', '-s', source, '-t', target, '-m', 'snapshot', '--state-dir', state.path])
+  state.remove()
+  return run
+}
+
 async function copy(name: DatasetName, keys: number): Promise<Case> {
   const { source, target, close } = await ends(name, keys)
-  const checked = new Set<string>()
+  return { run: copier(source, target), close }
+}
+
+/** A copy into the emulated Ferrite. */
+async function emulated(keys: number): Promise<Case> {
+  const { source, target, close } = await ends('mixed', keys)
+  const emulator = await FerriteEmulator.start(parseEndpoint(target.url))
   return {
-    run: async (bin) => {
-      await emptyServer(target.url)
-      const state = folder()
-      const args = ['migrate', '-s', source.url, '-t', target.url, '-m', 'snapshot', '--state-dir', state.path]
-      const run = await measured(bin, args)
-      state.remove()
-      if (!checked.has(bin)) await mustBeEqual(source, target)
-      checked.add(bin)
-      return figures(run)
+    run: copier(source, target, emulator.url),
+    close: async () => {
+      await emulator.stop()
+      await close()
     },
-    close,
   }
 }
 
@@ -125,6 +145,45 @@ async function live(load: Load): Promise<Case> {
       }
     },
     close: async () => undefined,
+  }
+}
+
+/** Writes to strings, each of which is read again. */
+async function state(keys: number, into: 'server' | 'emulator'): Promise<Case> {
+  return {
+    run: async (bin) => {
+      const row = await stateRow(keys, into, bin)
+      if (row.differences !== 0) throw new Error(`${row.differences} keys differ`)
+      return {
+        'lag p50 ms': row.lagP50,
+        'lag p99 ms': row.lagP99,
+        'CPU s': row.cpuS ?? 0,
+        'source, % of a core': row.sourceCpu * 100,
+      }
+    },
+    close: async () => undefined,
+  }
+}
+
+/** Small items of a Memcached; verified after the last round. */
+async function memcached(items: number): Promise<Case> {
+  const source = await TestMemcached.start(['-m', '2048'])
+  const target = await TestServer.start()
+  await storeItems(source.port, items)
+  return {
+    run: async (bin) => {
+      await emptyServer(target.url)
+      return figures(await snapshot(bin, source.url, target.url))
+    },
+    close: async () => {
+      try {
+        const verified = await measureTool(['verify', '--source', source.url, '--target', target.url])
+        if (verified.code !== 0) throw new Error(verified.output)
+      } finally {
+        await source.stop()
+        await target.stop()
+      }
+    },
   }
 }
 
@@ -182,13 +241,19 @@ export const CASES: Readonly<Record<string, (keys: number) => Promise<Case>>> = 
   large: (keys) => copy('large', keys),
   binary: (keys) => copy('binary', Math.floor(keys / 5)),
   tiny: (keys) => copy('tiny', keys * 10),
+  emulator: emulated,
   resume,
   L1: () => live({ writes: 100_000, perSecond: 10_000, transactions: false }),
   L2: () => live({ writes: 1_000_000, perSecond: 0, transactions: false }),
   L3: () => live({ writes: 500_000, perSecond: 0, transactions: true }),
+  'state-hot': () => state(100, 'server'),
+  'state-cold': () => state(1_000_000, 'server'),
+  'emulator-hot': () => state(100, 'emulator'),
+  'emulator-cold': () => state(1_000_000, 'emulator'),
   verify: (keys) => verify('mixed', keys),
   'verify-large': (keys) => verify('large', keys),
   csv: rows,
+  memcached,
   version: () => starts(() => ['--version']),
   list: () => starts((state) => ['list', '--state-dir', state]),
 }

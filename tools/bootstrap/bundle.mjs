@@ -7,6 +7,7 @@ import { isAbsolute } from 'node:path'
 import { rolldown } from 'rolldown'
 import { writeLicences } from './licences.mjs'
 
+const NAMES = { class: true, function: true }
 const inlined = process.argv.slice(2)
 const OTHERS = /[/\\]node_modules[/\\]/
 const isOwn = (id) => id.startsWith('.') || isAbsolute(id)
@@ -30,7 +31,11 @@ const { output } = await bundle.write({
   format: 'esm',
   entryFileNames: '[name].js',
   chunkFileNames: '[name].js',
-  // Others' code is five times as long as ours: it goes without comments and spaces. Names of classes and functions stay, which messages show.
-  minify: inlined.length > 0 && { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: true } },
+  // Others' code is five times as long as ours: it goes without comments and spaces. Names of classes and functions stay: errors are told by them.
+  minify: inlined.length > 0 && {
+    compress: { keepNames: NAMES },
+    mangle: { keepNames: NAMES },
+    codegen: { removeWhitespace: true },
+  },
 })
 if (inlined.length > 0) writeLicences(output, 'bundle/LICENSES')

@@ -74,6 +74,16 @@ export const sourceSnapshotRules: readonly Check<SourceSubject>[] = [
   },
   {
     rule: 'S2',
+    name: 'gives every key again to who reads again',
+    run: async (subject) => {
+      await snapshotOf(subject)
+      const again = new Set((await snapshotOf(subject)).records.map(named))
+      const lacking = subject.expected.filter((record) => !again.has(named(record)))
+      ensure(lacking.length === 0, `missing the second time: ${lacking.map(({ key }) => nameOf(key)).join(', ')}`)
+    },
+  },
+  {
+    rule: 'S2',
     name: 'gives no key that is not there',
     run: async (subject) => {
       const known = new Set(subject.expected.map(named))

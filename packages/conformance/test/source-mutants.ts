@@ -232,6 +232,19 @@ const otherMutants: readonly Mutant<SourceSubject>[] = [
     make: () => events((event) => (event.kind === 'snapshot' ? { ...event, records: event.records.slice(1) } : event)),
   },
   {
+    breaks: 'gives every key again to who reads again',
+    by: 'what was given once is remembered',
+    make: () => {
+      const given = new Set<string>()
+      return events((event) => {
+        if (event.kind !== 'snapshot') return event
+        const fresh = event.records.filter(({ db, key }) => !given.has(`${db}:${key.toString('latin1')}`))
+        for (const { db, key } of event.records) given.add(`${db}:${key.toString('latin1')}`)
+        return { ...event, records: fresh }
+      })
+    },
+  },
+  {
     breaks: 'gives no key that is not there',
     by: 'another key',
     make: () =>

@@ -15,6 +15,9 @@ export interface DumpedItemsOptions {
   readonly maxRate: number
 }
 
+/** What a clock that ticks once a second, looked at twice, may tell wrong. */
+const CLOCK_SECONDS = 2
+
 /** Reads the items whose keys a dump holds, over one connection that is opened anew when it is lost. */
 export class DumpedItems {
   private readonly options: DumpedItemsOptions
@@ -37,18 +40,20 @@ export class DumpedItems {
     this.retrying = retrying
   }
 
-  /** The items of these keys as records. */
-  async *of(keys: readonly DumpedKey[]): AsyncGenerator<SourceEvent> {
+  /**
+   * The items of these keys as records.
+   * @param clockAhead seconds that the server's clock is ahead of this machine's
+   */
+  async *of(keys: readonly DumpedKey[], clockAhead: number): AsyncGenerator<SourceEvent> {
     const { batchSize } = this.options
     const { packed } = this
-    const alive = this.alive(keys)
-    for (let from = 0; from < alive.length; from += batchSize) {
+    for (let from = 0; from < keys.length; from += batchSize) {
       if (this.request.signal.aborted) return
       await this.rest()
-      const part = alive.slice(from, from + batchSize)
+      const part = keys.slice(from, from + batchSize)
       const items = await this.retrying(() => this.ask(part))
       this.read += part.length
-      this.pack(part, items)
+      this.pack(part, items, Math.floor(Date.now() / 1000) + clockAhead)
       if (packed.size === 0) continue
       const { byteLength } = packed
       yield { kind: 'snapshot', records: packed.take(), byteLength }
@@ -63,15 +68,6 @@ export class DumpedItems {
   close(): void {
     this.link?.close()
     this.link = null
-  }
-
-  private alive(keys: readonly DumpedKey[]): DumpedKey[] {
-    const now = Date.now() / 1000
-    return keys.filter(({ expireAt }) => {
-      if (expireAt === -1 || expireAt > now) return true
-      this.left.addExpired()
-      return false
-    })
   }
 
   private async rest(): Promise<void> {
@@ -92,21 +88,31 @@ export class DumpedItems {
     }
   }
 
-  private pack(keys: readonly DumpedKey[], items: readonly (Item | null)[]): void {
+  /** @param now what the server takes for now, unix s */
+  private pack(keys: readonly DumpedKey[], items: readonly (Item | null)[], now: number): void {
     const { form } = this.options
     const { packed, left } = this
     for (const [i, item] of items.entries()) {
       const { key, expireAt: end } = keys[i]
       if (item === null) {
-        left.addGone(key)
+        if (end !== -1 && end <= now) left.addExpired()
+        else left.addGone(key)
         continue
       }
       const carried = form.carry(item)
-      // The dump tells the end itself; an item that was stored anew since comes once more.
-      const expireAt = item.ttl < 0 ? 0 : end > 0 ? end * 1000 : expiryOf(item.ttl, Math.floor(Date.now() / 1000))
+      const expireAt = endOf(item.ttl, end, now)
       packed.add(0, key, carried.value, expireAt, carried.prefix)
       if (carried.sidecar !== null) packed.add(0, Buffer.concat([key, SIDECAR]), carried.sidecar, expireAt)
       if (carried.opaque) left.addObject(key)
     }
   }
+}
+
+/**
+ * Absolute ms of the end of an item, 0 = never. The list tells it to the second, unless it was renewed since: then what is left of it
+ * says something else.
+ */
+function endOf(ttl: number, listed: number, now: number): number {
+  if (ttl < 0) return 0
+  return Math.abs(listed - (now + ttl)) <= CLOCK_SECONDS ? listed * 1000 : expiryOf(ttl, now)
 }

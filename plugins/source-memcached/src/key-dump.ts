@@ -34,6 +34,8 @@ export class KeyDump {
   /** Items that the server said it has. */
   readonly items: number
   readonly walk: Walk
+  /** Seconds that the server's clock is ahead of this machine's, as it seemed when the list began. */
+  readonly clockAhead: number
   private readonly link: MemcachedLink
   private readonly file: string
   /** Bytes of whole lines that are in the file. */
@@ -42,11 +44,13 @@ export class KeyDump {
   private failure: unknown = null
   private grown = Promise.withResolvers<void>()
 
-  private constructor(link: MemcachedLink, file: string, walk: Walk, items: number) {
+  private constructor(link: MemcachedLink, file: string, walk: Walk, stats: ReadonlyMap<string, string>) {
     this.link = link
     this.file = file
     this.walk = walk
-    this.items = items
+    this.items = Number(stats.get('curr_items') ?? 0)
+    const now = Math.floor(Date.now() / 1000)
+    this.clockAhead = Number(stats.get('time') ?? now) - now
   }
 
   /** A whole dump. @throws MigrateError FM_MEMCACHED_CRAWLER when the server lists no keys, FM_CONNECT_* */
@@ -71,7 +75,7 @@ export class KeyDump {
     for (let attempt = 0; attempt < BUSY_TRIES && !signal.aborted; attempt++) {
       let link: MemcachedLink | null = await open()
       try {
-        const items = Number((await link.stats()).get('curr_items') ?? 0)
+        const stats = await link.stats()
         link.send(`lru_crawler metadump ${walk}\r\n`)
         const first = await link.lines()
         const text = first.toString('latin1', 0, Math.min(first.length, 200)).trim()
@@ -87,7 +91,7 @@ export class KeyDump {
           else if ((await link.call('lru_crawler enable')) !== 'OK') break
           continue
         }
-        const dump = new KeyDump(link, file, walk, items)
+        const dump = new KeyDump(link, file, walk, stats)
         void dump.write(first)
         link = null
         return dump
@@ -142,9 +146,9 @@ export class KeyDump {
     }
   }
 
-  /** The server, or the way to it, was lost before its end: it may be taken anew. */
-  get brokeOff(): boolean {
-    return this.failure instanceof MigrateError && this.failure.retryable
+  /** This error is that of a list which broke off, the server or the way to it being lost: it may be taken anew. */
+  brokeOffBy(error: unknown): boolean {
+    return error === this.failure && error instanceof MigrateError && error.retryable
   }
 
   /** Waits for its end. @throws MigrateError FM_CONNECT_*, FM_MEMCACHED_PROTOCOL, FM_SPOOL_DISK */

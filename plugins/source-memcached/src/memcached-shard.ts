@@ -39,7 +39,7 @@ const RETRY_MS = 500
 export class MemcachedShard implements Shard {
   readonly id: string
   private readonly options: MemcachedShardOptions
-  private readonly table = new ItemTable()
+  private table = new ItemTable()
   private feed: WatchFeed | null = null
   private dumps = 0
   private comparedAt = 0
@@ -56,6 +56,8 @@ export class MemcachedShard implements Shard {
 
   async *read(request: ReadRequest): AsyncGenerator<SourceEvent> {
     const { signal, changes } = request
+    // Whoever reads again wants everything again.
+    this.table = new ItemTable()
     try {
       // Watched before it is dumped, so that no change falls between.
       if (changes) await this.watch(signal)
@@ -126,11 +128,14 @@ export class MemcachedShard implements Shard {
    */
   private async *everything(request: ReadRequest): AsyncGenerator<SourceEvent> {
     const { signal } = request
+    const over = new AbortController()
+    const ends = AbortSignal.any([signal, over.signal])
+    const items = new DumpedItems(this.options, request, (attempt) => this.retrying(attempt, signal))
     let next: Promise<NumberedDump> | null = null
     let failures = 0
     try {
       for (let walks = 0; walks < 2 && !signal.aborted; ) {
-        const dump: NumberedDump = await (next ?? this.begin(signal))
+        const dump: NumberedDump = await (next ?? this.begin(ends))
         next = null
         try {
           if (walks === 0 && failures === 0) {
@@ -138,24 +143,27 @@ export class MemcachedShard implements Shard {
             yield { kind: 'sync', mode: 'full', keys: dump.keys.items }
           }
           if (walks === 0 && dump.keys.walk === 'hash') {
-            const second = dump.keys.whole().then(() => this.begin(signal))
+            const second = dump.keys.whole().then(() => this.begin(ends))
             // That the first one broke off is met by whoever reads that.
             second.catch(() => undefined)
             next = second
           }
-          yield* this.items(dump, request)
+          yield* this.items(dump, items, signal)
           walks++
           failures = 0
         } catch (error) {
-          if (!dump.keys.brokeOff || ++failures >= FAILURES || signal.aborted) throw error
+          if (!dump.keys.brokeOffBy(error) || ++failures >= FAILURES || signal.aborted) throw error
           this.options.logger.log('warn', `the list of keys broke off and begins anew: ${(error as Error).message}`)
           next = null
         } finally {
           await dump.keys.remove()
         }
       }
+      if (!signal.aborted) yield* items.leftOut()
     } finally {
-      void next?.then(({ keys }) => keys.remove()).catch(() => undefined)
+      items.close()
+      over.abort()
+      await next?.then(({ keys }) => keys.remove()).catch(() => undefined)
     }
   }
 
@@ -182,17 +190,17 @@ export class MemcachedShard implements Shard {
   }
 
   /** The items of a dump that are not known yet. */
-  private async *items({ number, keys }: NumberedDump, request: ReadRequest): AsyncGenerator<SourceEvent> {
-    const { signal } = request
-    const items = new DumpedItems(this.options, request, (attempt) => this.retrying(attempt, signal))
-    try {
-      for await (const page of keys.pages()) {
-        yield* items.of(page.filter(({ key, stamp }) => this.table.note(key, stamp, number)))
-        if (signal.aborted) return
-      }
-      yield* items.leftOut()
-    } finally {
-      items.close()
+  private async *items(
+    { number, keys }: NumberedDump,
+    items: DumpedItems,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceEvent> {
+    for await (const page of keys.pages()) {
+      yield* items.of(
+        page.filter(({ key, stamp }) => this.table.note(key, stamp, number)),
+        keys.clockAhead,
+      )
+      if (signal.aborted) return
     }
   }
 }

@@ -1,12 +1,12 @@
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deflateSync, gzipSync } from 'node:zlib'
 import { testContext, testSource } from '@ferrite-migrate/conformance'
-import { type Source, stringRecord } from '@ferrite-migrate/contracts'
+import { type MigrateError, type Source, stringRecord } from '@ferrite-migrate/contracts'
 import { isOwnKey, parseEndpoint, RedisLink } from '@ferrite-migrate/redis'
 import { freePort, memcachedMissing, TestMemcached, TestServer, until } from '@ferrite-migrate/servers'
 import { createSource } from '@ferrite-migrate/source-memcached'
@@ -59,6 +59,25 @@ function migration(source: string, config: Partial<MigrationConfig> = {}): Migra
   )
 }
 
+/** The answer to `stats`. */
+async function stats(port: number): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write('stats\r\nquit\r\n')
+  let text = ''
+  for await (const data of socket) text += String(data)
+  return text
+}
+
+const SOURCE_OPTIONS = {
+  flags: 'drop',
+  protocol: 'auto',
+  'batch-size': 1000,
+  'max-rate': 0,
+  'poll-interval': 200,
+  'sync-timeout': 1000,
+  'connect-timeout': 1000,
+}
+
 const moved = (source: string, sourceOptions = {}): Promise<MigrationReport> =>
   migration(source, { verify: true, sourceOptions }).start()
 
@@ -71,17 +90,7 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
     const endsAt = Date.now() + 1_000_000
     await server.set('ends', 'x', 0, 1000)
     const open = (url: string): Promise<Source> =>
-      createSource(
-        testContext(url, {
-          flags: 'drop',
-          protocol: 'auto',
-          'batch-size': 2,
-          'max-rate': 0,
-          'poll-interval': 200,
-          'sync-timeout': 1000,
-          'connect-timeout': 1000,
-        }),
-      )
+      createSource(testContext(url, { ...SOURCE_OPTIONS, 'batch-size': 2 }))
     return {
       source: await open(server.url),
       expected: [
@@ -180,6 +189,89 @@ describe.skipIf(missing !== null)(`memcached${missing === null ? '' : ` (skipped
       expect((await run).status.keysWritten).toBe(20_000)
       expect([broken, await call('DBSIZE')]).toEqual([2, 20_000])
     } else await expect(run).rejects.toMatchObject({ code: 'FM_CONNECT_LOST' })
+  })
+
+  it('is carried with the ends that items have when they are read, not when they were listed', async () => {
+    const server = await memcached()
+    await server.call(...Array.from({ length: 3000 }, (_, n) => `set k:${n} 0 4 1\r\nv`))
+    const run = migration(server.url, { sourceOptions: { 'max-rate': 800, 'batch-size': 100 } }).start()
+    const stat = async (name: string): Promise<number> =>
+      Number(new RegExp(`STAT ${name} (\\d+)`).exec(await stats(server.port))?.[1])
+    await until(
+      async () => (await stat('lru_crawler_starts')) >= 2 && (await stat('lru_crawler_running')) === 0,
+      'two lists',
+    )
+    // Both say that each ends in four seconds.
+    await server.call(...Array.from({ length: 3000 }, (_, n) => `touch k:${n} 1000`))
+    await run
+    let renewed = 0
+    for (let n = 0; n < 3000; n++) if (Number(await call('TTL', `k:${n}`)) > 900) renewed++
+    // All but those that were read before.
+    expect(renewed).toBeGreaterThan(2000)
+  })
+
+  it('is read whole again, as after a target was lost', async () => {
+    const server = await memcached()
+    await server.call(...Array.from({ length: 3000 }, (_, n) => `set k:${n} 0 0 1\r\nv`))
+    const source = await createSource(testContext(server.url, SOURCE_OPTIONS))
+    for (const _time of [1, 2]) {
+      let keys = 0
+      const signal = AbortSignal.timeout(60_000)
+      for await (const event of source.shards[0].read({ signal, changes: false, wants: () => true }))
+        if (event.kind === 'snapshot') keys += event.records.length
+      expect(keys).toBe(3000)
+    }
+    await source[Symbol.asyncDispose]()
+  })
+
+  it('whose list and items are cut off together is given up, not taken for whole', async () => {
+    const server = await memcached()
+    await server.call(...Array.from({ length: 20_000 }, (_, n) => `set k:${n} 0 0 1\r\nv`))
+    let down = false
+    const sockets = new Set<Socket>()
+    const proxy = createServer((client) => {
+      client.on('error', () => undefined)
+      if (down) return void client.destroy()
+      const upstream = connect(server.port, '127.0.0.1')
+      for (const socket of [client, upstream]) sockets.add(socket.on('error', () => undefined))
+      let listing = false
+      client.on('data', (data) => {
+        listing ||= data.includes('lru_crawler metadump')
+        upstream.write(data)
+      })
+      // The list comes slowly, so that it is under way when everything is cut.
+      upstream.on('data', async (data) => {
+        upstream.pause()
+        for (let at = 0; at < data.length && !client.destroyed; at += 8192) {
+          client.write(data.subarray(at, at + 8192))
+          if (listing) await sleep(30)
+        }
+        upstream.resume()
+      })
+      upstream.on('close', () => client.destroy())
+      client.on('close', () => upstream.destroy())
+    })
+    await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening))
+    stops.push(async () => {
+      for (const socket of sockets) socket.destroy()
+      proxy.close()
+    })
+    const { port } = proxy.address() as AddressInfo
+    const run = migration(`memcached://127.0.0.1:${port}`, { sourceOptions: { 'sync-timeout': 1000 } }).start()
+    const over = run.then(
+      () => 'completed',
+      (error: MigrateError) => error.code,
+    )
+    await until(async () => Number(await call('DBSIZE')) > 0, 'a few items')
+    down = true
+    for (const socket of sockets) socket.destroy()
+    await sleep(1500)
+    down = false
+    const outcome = await over
+    // Whoever is back in time is whole.
+    expect([outcome, outcome === 'completed' ? await call('DBSIZE') : 0]).toEqual(
+      outcome === 'completed' ? ['completed', 20_000] : ['FM_CONNECT_LOST', 0],
+    )
   })
 
   it('keeps flags as it is told', async () => {

@@ -64,6 +64,8 @@ export class Spool implements ByteFeed {
   private restOver: NodeJS.Timeout | null = null
   private ended = false
   private failure: MigrateError | null = null
+  /** What was to be written is not on the disk, and never comes. */
+  private lost = false
   private pushed = 0
   private readonly marks: { offset: number; at: number }[] = []
 
@@ -207,7 +209,7 @@ export class Spool implements ByteFeed {
 
   /** Takes what the disk does not have and need not get any more: the reader is there. */
   private adopt(): boolean {
-    if (this.unwrittenBytes === 0 || this.writing !== null || this.failure !== null) return false
+    if (this.unwrittenBytes === 0 || this.writing !== null || this.lost) return false
     for (const slab of this.memory.splice(0)) this.recycle(slab)
     this.memory.push(...this.unwritten)
     this.memoryBytes = this.unwrittenBytes
@@ -294,6 +296,7 @@ export class Spool implements ByteFeed {
         this.notify()
       }
     } catch (cause) {
+      this.lost = true
       this.fail(
         new MigrateError(
           'FM_SPOOL_DISK',

@@ -78,6 +78,19 @@ describe('the spool', () => {
     await dropped.close()
   })
 
+  it('gives what waits for the disk before the error as well, unless the disk failed', async () => {
+    const failed = spool(1000, 1 << 30, 4 << 20)
+    for (let i = 0; i < 10; i++) failed.push(Buffer.alloc(100_000, i))
+    failed.fail(new MigrateError('FM_TEST', 'over', 'Stop.'))
+    let got = 0
+    const reading = async (): Promise<void> => {
+      for (let chunk = await failed.next(); chunk !== null; chunk = await failed.next()) got += chunk.length
+    }
+    await expect(reading()).rejects.toMatchObject({ code: 'FM_TEST' })
+    expect(got).toBe(1_000_000)
+    await failed.close()
+  })
+
   it('is full at its limit', async () => {
     const small = spool(1000, 500_000)
     for (let i = 0; i < 10; i++) small.push(Buffer.alloc(100_000))

@@ -20,7 +20,12 @@ for (const file of globSync('{packages,plugins,apps}/*/package.json', { cwd: roo
     stdio: 'pipe',
     encoding: 'utf8',
   })
-  const [{ unpackedSize }] = JSON.parse(packed) as { unpackedSize: number }[]
+  const [{ unpackedSize, files }] = JSON.parse(packed) as { unpackedSize: number; files: { path: string }[] }[]
+  for (const must of ['LICENSE', 'README.md'])
+    if (!files.some(({ path }) => path === must)) {
+      console.error(`${name}: there is no ${must} in it`)
+      failed = true
+    }
   const limit = LIMITS[name] ?? 0
   if (unpackedSize > limit * 1000) {
     console.error(`${name}: ${Math.ceil(unpackedSize / 1000)} kB, and tools/lint/package-sizes.json allows ${limit}`)
